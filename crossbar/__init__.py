@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tile arrays, the analog matrix-vector product, analog layers, placements and costs."""

@@ -1,0 +1,68 @@
+"""The vocabulary of aihwkit that the crossbar package speaks: configurations, enumerations, base classes."""
+
+from aihwkit.exceptions import ModuleError
+from aihwkit.inference.compensation.base import BaseDriftCompensation
+from aihwkit.inference.compensation.drift import (
+    GlobalDriftCompensation,
+    GlobalDriftCompensationWithExactReference,
+    PerColumnDriftCompensation,
+)
+from aihwkit.inference.noise.base import BaseNoiseModel
+from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
+from aihwkit.nn.conversion import convert_to_analog as aihwkit_convert_to_analog
+from aihwkit.nn.modules.base import AnalogLayerBase
+from aihwkit.nn.modules.container import AnalogSequential, AnalogWrapper
+from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfig
+from aihwkit.simulator.parameters.base import RPUConfigBase
+from aihwkit.simulator.parameters.enums import (
+    AnalogMVType,
+    BoundManagementType,
+    NoiseManagementType,
+    WeightClipType,
+    WeightModifierType,
+    WeightNoiseType,
+    WeightRemapType,
+)
+from aihwkit.simulator.parameters.inference import (
+    WeightClipParameter,
+    WeightModifierParameter,
+    WeightRemapParameter,
+)
+from aihwkit.simulator.parameters.io import IOParameters
+from aihwkit.simulator.parameters.pre_post import InputRangeParameter
+from aihwkit.simulator.tiles.inference import InferenceTileWithPeriphery
+from aihwkit.simulator.tiles.module import TileModule
+
+# aihwkit keeps this table private but documents that users extend it.
+DEFAULT_CONVERSION_MAP = dict(_DEFAULT_CONVERSION_MAP)
+
+__all__ = [
+    "DEFAULT_CONVERSION_MAP",
+    "AnalogLayerBase",
+    "AnalogMVType",
+    "AnalogSequential",
+    "AnalogWrapper",
+    "BaseDriftCompensation",
+    "BaseNoiseModel",
+    "BoundManagementType",
+    "GlobalDriftCompensation",
+    "GlobalDriftCompensationWithExactReference",
+    "IOParameters",
+    "InferenceRPUConfig",
+    "InferenceTileWithPeriphery",
+    "InputRangeParameter",
+    "ModuleError",
+    "NoiseManagementType",
+    "PerColumnDriftCompensation",
+    "RPUConfigBase",
+    "TileModule",
+    "TorchInferenceRPUConfig",
+    "WeightClipParameter",
+    "WeightClipType",
+    "WeightModifierParameter",
+    "WeightModifierType",
+    "WeightNoiseType",
+    "WeightRemapParameter",
+    "WeightRemapType",
+    "aihwkit_convert_to_analog",
+]

@@ -1,0 +1,49 @@
+"""The stream of random numbers that one tile array draws from while it computes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from devices.streams import Name, generator
+
+
+class NoiseStream:
+    """A named stream of random numbers, drawn anew at every read.
+
+    Two streams with the same seed and names give the same numbers in the same order; streams with other names
+    are independent.
+
+    Args:
+        seed: The run's seed.
+        names: What the stream is for, for example `"train", step, "conv1"`.
+    """
+
+    def __init__(self, seed: int, *names: Name) -> None:
+        self.seed = seed
+        self.names = names
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def generator(self, torch_device: torch.device | str) -> torch.Generator:
+        """Return the stream's generator on a torch device."""
+        torch_device = torch.device(torch_device)
+        if torch_device not in self._generators:
+            self._generators[torch_device] = generator(self.seed, *self.names, torch_device=torch_device)
+        return self._generators[torch_device]
+
+    def normal(
+        self, shape: Sequence[int], *, dtype: torch.dtype, torch_device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """Draw standard normal numbers."""
+        rng = self.generator(torch_device)
+        return torch.randn(tuple(shape), generator=rng, dtype=dtype, device=torch_device)
+
+    def uniform(
+        self, shape: Sequence[int], *, dtype: torch.dtype, torch_device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """Draw numbers uniform in [0, 1)."""
+        rng = self.generator(torch_device)
+        return torch.rand(tuple(shape), generator=rng, dtype=dtype, device=torch_device)
+
+    def __repr__(self) -> str:
+        return f"NoiseStream({self.seed}, {', '.join(map(repr, self.names))})"
