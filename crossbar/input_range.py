@@ -1,0 +1,90 @@
+"""The input range of each tile: what the largest DAC voltage stands for, learned while training."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .aihwkit_adapter import InputRangeParameter
+
+
+def check_input_range_support(settings: InputRangeParameter) -> None:
+    """Refuse input range settings that would otherwise be ignored.
+
+    Raises:
+        ValueError: If `manage_output_clipping` is set.
+    """
+    if settings.enable and settings.manage_output_clipping:
+        raise ValueError(
+            "`input_range.manage_output_clipping` must be False, but is True: the emulator lets noise and bound "
+            "management handle clipping outputs. Leave it at False."
+        )
+
+
+@torch.no_grad()
+def range_from_data(
+    input_range: Tensor, updates: Tensor, x: Tensor, settings: InputRangeParameter, valid: Tensor | None
+) -> None:
+    """Average the range towards a multiple of the data's spread, over the first training batches, in place.
+
+        range <- (range * n + init_std_alpha * std(x)) / (n + 1),  n = batches seen so far
+
+    Args:
+        input_range: (tiles,) range of each tile.
+        updates: (tiles,) batches that each tile has seen; a batch without spread does not count.
+        x: (tiles, batch, in) the tiles' input vectors.
+        settings: aihwkit's description.
+        valid: (tiles, batch) which vectors are real, or None for all.
+    """
+    if valid is None:
+        std = x.flatten(1).std(dim=1)
+    else:
+        count = valid.sum(dim=1) * x.shape[2]
+        mean = x.sum(dim=(1, 2)) / count.clamp(min=1)  # vectors that are not real are zero
+        square = ((x - mean[:, None, None]).square() * valid[..., None]).sum(dim=(1, 2))
+        std = (square / (count - 1).clamp(min=1)).sqrt()
+    learns = (updates < settings.init_from_data) & (std > 0)
+    moved = (input_range * updates + settings.init_std_alpha * std) / (updates + 1)
+    input_range.copy_(torch.where(learns, moved, input_range).abs())
+    updates.add_(learns.to(updates.dtype))
+
+
+class ScaledInput(torch.autograd.Function):
+    """Clip each tile's inputs to its range and divide by it: x -> clip(x, -r, r) / r.
+
+    The gradient with respect to x is straight through inside the range and zero where the input was clipped.
+    The gradient with respect to r follows aihwkit's rule: clipped inputs that ask for more widen the range, and
+    if almost nothing clips the range decays,
+
+        dr = sum_{x >= r} min(d, 0) - sum_{x <= -r} max(d, 0),   times r (relative),   plus decay * r
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter) -> Tensor:
+        limit = input_range.detach().abs()[:, None, None]
+        ctx.settings = settings
+        lowest, highest = x.amin(dim=(1, 2), keepdim=True), x.amax(dim=(1, 2), keepdim=True)
+        ctx.reached = bool((torch.maximum(highest, -lowest) >= limit).any())
+        ctx.save_for_backward(x if ctx.reached else None, input_range)
+        return x / limit if not ctx.reached else torch.minimum(torch.maximum(x, -limit), limit) / limit
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, input_range = ctx.saved_tensors
+        settings = ctx.settings
+        limit = input_range.abs()[:, None, None]
+        grad_x = grads[0] / limit
+        widen = torch.zeros_like(input_range)
+        inside_share = torch.ones_like(input_range)
+        if ctx.reached:
+            above, below = x >= limit, x <= -limit
+            widen = (grad_x.clamp(max=0) * above).sum(dim=(1, 2)) - (grad_x.clamp(min=0) * below).sum(dim=(1, 2))
+            inside_share = 1 - (above | below).float().mean(dim=(1, 2))
+            grad_x = grad_x * ((x <= limit) & (x >= -limit))
+        if not ctx.needs_input_grad[1]:
+            return grad_x, None, None
+        if settings.gradient_relative:
+            widen = widen * input_range * settings.gradient_scale
+        if settings.decay > 0:
+            widen = widen + settings.decay * input_range * (inside_share > settings.input_min_percentage)
+        return grad_x, widen, None
