@@ -12,7 +12,11 @@ from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
 from aihwkit.nn.conversion import convert_to_analog as aihwkit_convert_to_analog
 from aihwkit.nn.modules.base import AnalogLayerBase
 from aihwkit.nn.modules.container import AnalogSequential, AnalogWrapper
-from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfig
+from aihwkit.simulator.configs import (
+    FloatingPointRPUConfig,
+    InferenceRPUConfig,
+    TorchInferenceRPUConfig,
+)
 from aihwkit.simulator.parameters.base import RPUConfigBase
 from aihwkit.simulator.parameters.enums import (
     AnalogMVType,
@@ -30,8 +34,11 @@ from aihwkit.simulator.parameters.inference import (
 )
 from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.pre_post import InputRangeParameter
+from aihwkit.simulator.presets import StandardHWATrainingPreset
+from aihwkit.simulator.tiles.floating_point import FloatingPointTile
 from aihwkit.simulator.tiles.inference import InferenceTileWithPeriphery
 from aihwkit.simulator.tiles.module import TileModule
+from torch import Tensor
 
 # aihwkit keeps this table private but documents that users extend it.
 DEFAULT_CONVERSION_MAP = dict(_DEFAULT_CONVERSION_MAP)
@@ -55,6 +62,7 @@ __all__ = [
     "NoiseManagementType",
     "PerColumnDriftCompensation",
     "RPUConfigBase",
+    "StandardHWATrainingPreset",
     "TileModule",
     "TorchInferenceRPUConfig",
     "WeightClipParameter",
@@ -65,4 +73,13 @@ __all__ = [
     "WeightRemapParameter",
     "WeightRemapType",
     "aihwkit_convert_to_analog",
+    "probe_tile",
 ]
+
+
+def probe_tile(weight: Tensor, x: Tensor) -> Tensor:
+    """Multiply by a real floating-point tile of aihwkit: (batch, in) with (out, in) -> (batch, out)."""
+    tile = FloatingPointTile(*weight.shape, FloatingPointRPUConfig())
+    tile.set_weights(weight)
+    result: Tensor = tile.tile.forward(x, False)
+    return result

@@ -18,6 +18,7 @@ from .aihwkit_adapter import (
     InputRangeParameter,
     TorchInferenceRPUConfig,
 )
+from .aihwkit_backend import ReferenceTiles
 from .aihwkit_citizen import AihwkitTile
 from .compensation import (
     Compensation,
@@ -120,13 +121,10 @@ class TileArray(AihwkitTile):
             raise ValueError(
                 f"`tiles`, `out_size` and `in_size` must be at least 1, but are {tiles}, {out_size}, {in_size}."
             )
-        if backend not in ("batched", "aihwkit"):
-            raise ValueError(f"`backend` must be 'batched' or 'aihwkit', but is {backend!r}.")
         rpu_config = InferenceRPUConfig() if rpu_config is None else deepcopy(rpu_config)
         check_config(rpu_config)
         self.tiles, self.out_size, self.in_size = tiles, out_size, in_size
         self.rpu_config = rpu_config
-        self.backend: Backend = backend
         kernels = tiles if kernel_of_tile is None else int(kernel_of_tile.max()) + 1
         self.kernels = kernels
         self.register_buffer("kernel_of_tile", kernel_of_tile, persistent=False)
@@ -152,11 +150,28 @@ class TileArray(AihwkitTile):
         self._baseline: Tensor | None = None
         self._factor: Tensor | None = None
         self._settled_version = self.weight._version
-        self._reference: Any = None
-        if backend == "aihwkit":
-            from .aihwkit_backend import ReferenceTiles
+        # A saved state is a settled one, so that loading it changes nothing: resuming stays exact.
+        self.register_state_dict_pre_hook(_settle_before_saving)
+        self.register_load_state_dict_post_hook(_settled_after_loading)
+        self.use_backend(backend)
 
-            self._reference = ReferenceTiles(tiles, out_size, in_size, rpu_config, self.periphery)
+    def use_backend(self, backend: Backend) -> None:
+        """Compute with this emulator ("batched") or with T real aihwkit tiles ("aihwkit").
+
+        Both have the same frozen periphery. The reference is slow, on the CPU, in float32; its noise cannot be
+        seeded, and its gradient follows aihwkit's C++ rules.
+
+        Raises:
+            ValueError: If the name is another one.
+        """
+        if backend not in ("batched", "aihwkit"):
+            raise ValueError(f"`backend` must be 'batched' or 'aihwkit', but is {backend!r}.")
+        self.backend: Backend = backend
+        self._reference: ReferenceTiles | None = None
+        if backend == "aihwkit":
+            self._reference = ReferenceTiles(
+                self.tiles, self.out_size, self.in_size, self.rpu_config, self.periphery
+            )
 
     def _make_input_range(self, settings: InputRangeParameter) -> None:
         value = torch.full((self.tiles,), settings.init_value) if settings.enable else None
@@ -273,7 +288,7 @@ class TileArray(AihwkitTile):
     def read(self, weight: Tensor, x: Tensor) -> Tensor:
         """Multiply in the analog domain, without scales and ranges: (tiles, batch, in) -> (tiles, batch, out)."""
         if self._reference is not None:
-            return self._reference.mvm(weight, x, training=self.training)
+            return self._reference.mvm(weight, x, is_test=not self.training)
         return analog_mvm(weight, x, self.rpu_config.forward, self.periphery, self.noise)
 
     def _weight_for_reading(self, scale: Tensor) -> Tensor:
@@ -365,6 +380,18 @@ class TileArray(AihwkitTile):
         self.programmed = None
         self._read_weight = self._baseline = self._factor = None
 
+    def reading_state(self) -> dict[str, Tensor]:
+        """Return what the present reading of the programmed devices consists of, as plain tensors."""
+        parts = {"read_weight": self._read_weight, "baseline": self._baseline, "factor": self._factor}
+        return {f"reading.{name}": tensor for name, tensor in parts.items() if tensor is not None}
+
+    def restore_reading(self, state: dict[str, Tensor]) -> None:
+        """Undo `reading_state`."""
+        self._read_weight = state["reading.read_weight"].to(self.weight)
+        baseline, factor = state.get("reading.baseline"), state.get("reading.factor")
+        self._baseline = None if baseline is None else baseline.to(self.weight)
+        self._factor = None if factor is None else factor.to(self.weight)
+
     def _readout(self, noise: NoiseStream) -> Tensor:
         """Read every word line in turn, (tiles, in, out), with noise of its own stream."""
         weight = self._read_weight
@@ -403,12 +430,22 @@ class TileArray(AihwkitTile):
             rng=generator(self.noise.seed, "fabrication"),
         ).to(self.weight.device)
         self.compensation = compensation_of(self.rpu_config.drift_compensation)
+        self.use_backend(self.backend)
         self.erase()
 
     def extra_repr(self) -> str:
         """Return the sizes."""
         shared = "" if self.kernel_of_tile is None else f", kernels={self.kernels}"
         return f"tiles={self.tiles}{shared}, out_size={self.out_size}, in_size={self.in_size}, {self.backend}"
+
+
+def _settle_before_saving(array: TileArray, prefix: str, keep_vars: bool) -> None:
+    array.settle()
+
+
+def _settled_after_loading(array: TileArray, incompatible_keys: Any) -> None:
+    array.erase()
+    array._settled_version = array.weight._version
 
 
 class _WeightForReading(torch.autograd.Function):
