@@ -1,1 +1,7 @@
-"""TODO."""
+"""Memory cells: which there are, how they are written, and how they age."""
+
+from .catalogue import DeviceModel, catalogue, get
+from .programming import ProgrammedTiles, program
+from .streams import derive_seed, generator
+
+__all__ = ["DeviceModel", "ProgrammedTiles", "catalogue", "derive_seed", "generator", "get", "program"]

@@ -1,0 +1,44 @@
+"""The vocabulary of aihwkit that the devices package speaks: noise models, converters, configurations.
+
+aihwkit counts conductances in µS and times in seconds since the end of programming, as we do, so nothing is
+converted here.
+"""
+
+from aihwkit.inference.converter.base import BaseConductanceConverter
+from aihwkit.inference.converter.conductance import (
+    CustomPairConductanceConverter,
+    DualPairConductanceConverter,
+    NPairConductanceConverter,
+    SingleDeviceConductanceConverter,
+    SinglePairConductanceConverter,
+)
+from aihwkit.inference.noise.base import BaseNoiseModel
+from aihwkit.inference.noise.custom import StateIndependentNoiseModel
+from aihwkit.inference.noise.hermes import HermesNoiseModel
+from aihwkit.inference.noise.pcm import CustomDriftPCMLikeNoiseModel, PCMLikeNoiseModel
+from aihwkit.inference.noise.reram import ReRamCMONoiseModel, ReRamWan2022NoiseModel
+from aihwkit.simulator.configs import InferenceRPUConfig
+from aihwkit.simulator.parameters.enums import WeightModifierType, WeightNoiseType
+from aihwkit.simulator.parameters.inference import WeightModifierParameter
+from aihwkit.simulator.presets.inference import StandardHWATrainingPreset
+
+__all__ = [
+    "BaseConductanceConverter",
+    "BaseNoiseModel",
+    "CustomDriftPCMLikeNoiseModel",
+    "CustomPairConductanceConverter",
+    "DualPairConductanceConverter",
+    "HermesNoiseModel",
+    "InferenceRPUConfig",
+    "NPairConductanceConverter",
+    "PCMLikeNoiseModel",
+    "ReRamCMONoiseModel",
+    "ReRamWan2022NoiseModel",
+    "SingleDeviceConductanceConverter",
+    "SinglePairConductanceConverter",
+    "StandardHWATrainingPreset",
+    "StateIndependentNoiseModel",
+    "WeightModifierParameter",
+    "WeightModifierType",
+    "WeightNoiseType",
+]

@@ -1,0 +1,268 @@
+"""Writing weights into the devices of many tiles, and what becomes of them."""
+
+import copy
+
+import torch
+from torch import Tensor
+from typing_extensions import final
+
+from .aihwkit_adapter import BaseNoiseModel
+from .conversion import Conductances, Populated, Weights, convert_tiles
+from .times import ValidTimes
+from .trajectories import WrittenDevices, trajectory_of
+from .units import Seconds
+
+
+def program(
+    noise_model: BaseNoiseModel, target_weights: Weights, *, seed: int, populated: Tensor | None = None
+) -> "ProgrammedTiles":
+    """Write target weights into the devices of one chip.
+
+    Every tile is spread over its own conductance range, as aihwkit does tile by tile: its largest weight (for
+    a single-device converter its largest and smallest) becomes g_max. Then each device misses its target by
+    the model's programming noise and receives what it keeps for life, for example a drift exponent.
+
+    Drawn once per call, on the CPU, from streams that `seed` names: the same seed gives the same chip,
+    whatever was drawn before. torch's global generator does not move. (A user's model that draws from numpy
+    or elsewhere is on its own.)
+
+    Args:
+        noise_model: Any of aihwkit's noise models, or a user's. It must treat every device by itself. It is
+            copied.
+        target_weights: What to write.
+        seed: The chip's seed.
+        populated: Where a device exists, a bool mask that broadcasts to the weights. The weight of an absent
+            device is exactly zero, at every time.
+
+    Returns:
+        The written tiles.
+
+    Raises:
+        TypeError: If `noise_model` is no noise model, or a tensor has the wrong dtype.
+        ValueError: If a shape does not fit, a weight is not finite, or aihwkit lost an argument of the model.
+
+    Example:
+        >>> from devices import get
+        >>> tiles = program(get("pcm").noise_model(), torch.eye(4).repeat(3, 1, 1), seed=0)
+        >>> tiles.drifted_weights(3600.0).shape
+        torch.Size([3, 4, 4])
+    """
+    _check_target_weights(target_weights)
+    mask = None if populated is None else _full_mask(populated, target_weights)
+    weights = target_weights.detach().to("cpu", copy=True)
+    if mask is not None:
+        weights.masked_fill_(~mask, 0.0)
+    noise_model = copy.deepcopy(noise_model)
+    trajectory = trajectory_of(noise_model)
+    g_target = convert_tiles(noise_model.g_converter, weights, mask).g_target
+    written = [trajectory.write(g, (seed, position)) for position, g in enumerate(g_target)]
+    return ProgrammedTiles(
+        noise_model,
+        target_weights=weights,
+        populated=mask,
+        g_programmed=[devices.g_programmed for devices in written],
+        drawn=[devices.drawn for devices in written],
+        seed=seed,
+        torch_device=target_weights.device,
+    )
+
+
+@final
+class ProgrammedTiles:
+    """What was written into the tiles of one chip, and the history that follows.
+
+    Time counts from the end of programming, as aihwkit's `t_inference`. The conductances of all devices of a
+    unit cell are kept and aged. (aihwkit merges them to a weight after programming and splits that weight
+    again when it drifts: the noise of the device that should be at zero is lost, and the conductance scale
+    moves with the noise.)
+
+    Conductances live on the CPU, so that a chip is the same wherever the network runs; weights are returned
+    on the torch device of the target weights.
+
+    Make one with `program` or `from_state`.
+
+    Attributes:
+        noise_model: The model that the devices follow.
+        target_weights: What was asked for; zero where there is no device.
+        populated: Where a device exists, or None for everywhere.
+        seed: The chip's seed.
+        g_target: The conductances asked for, in µS, one tensor for each device of the unit cell.
+        g_programmed: The conductances written, in µS, likewise.
+        drawn: What the devices keep for life, likewise; None where the model has nothing of the kind.
+        torch_device: Where weights are returned.
+    """
+
+    def __init__(
+        self,
+        noise_model: BaseNoiseModel,
+        *,
+        target_weights: Weights,
+        populated: Populated | None,
+        g_programmed: Conductances,
+        drawn: list[Tensor | None],
+        seed: int,
+        torch_device: torch.device | str,
+    ) -> None:
+        self.noise_model = noise_model
+        self.target_weights = target_weights
+        self.populated = populated
+        self.seed = seed
+        self.drawn = drawn
+        self.torch_device = torch.device(torch_device)
+        self._trajectory = trajectory_of(noise_model)
+        # Conversion is deterministic, so the targets and the way back follow from the weights.
+        self._conversion = convert_tiles(noise_model.g_converter, target_weights, populated)
+        self.g_target = [self._without_absent(g) for g in self._conversion.g_target]
+        self.g_programmed = [self._without_absent(g) for g in g_programmed]
+
+    @property
+    def valid_times(self) -> ValidTimes:
+        """When the tiles can be asked."""
+        return self._trajectory.valid_times
+
+    @property
+    def programmed_weights(self) -> Weights:
+        """The weights right after writing, without read noise."""
+        return self._to_weights(self.g_programmed)
+
+    def conductances(self, time: Seconds) -> Conductances:
+        """Return the conductances at a time, without read noise.
+
+        Args:
+            time: Time since the end of programming.
+
+        Returns:
+            In µS, one tensor for each device of the unit cell; zero where there is no device.
+
+        Raises:
+            ValueError: If the model states nothing about this time.
+        """
+        self.valid_times.check(time)
+        return [
+            self._without_absent(self._trajectory.drift(devices, float(time))) for devices in self._devices()
+        ]
+
+    def drifted_weights(self, time: Seconds) -> Weights:
+        """Return the weights at a time, without read noise.
+
+        Deterministic: the trajectory of one chip, the same whenever and in whatever order it is asked for.
+
+        Args:
+            time: Time since the end of programming.
+
+        Raises:
+            ValueError: If the model states nothing about this time.
+        """
+        return self._to_weights(self.conductances(time))
+
+    def read_weights(self, time: Seconds, *, rng: torch.Generator) -> Weights:
+        """Return the weights as one read sees them at a time, with the 1/f noise accumulated until then.
+
+        The noise is drawn anew from `rng` at every call. Models without separate read noise (ReRAM of Wan et
+        al., users' own models) return the drifted weights.
+
+        Args:
+            time: Time since the end of programming.
+            rng: The stream of this read.
+
+        Raises:
+            ValueError: If the model states nothing about this time.
+        """
+        self.valid_times.check(time)
+        return self._to_weights(
+            [self._trajectory.read(devices, float(time), rng) for devices in self._devices()]
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all but the noise model as a flat dictionary of tensors, for example for safetensors."""
+        tensors = {"target_weights": self.target_weights, "seed": torch.tensor(self.seed)}
+        if self.populated is not None:
+            tensors["populated"] = self.populated
+        for position, (g, drawn) in enumerate(zip(self.g_programmed, self.drawn, strict=True)):
+            tensors[f"g_programmed.{position}"] = g
+            if drawn is not None:
+                tensors[f"drawn.{position}"] = drawn
+        return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+    @classmethod
+    def from_state(
+        cls,
+        noise_model: BaseNoiseModel,
+        tensors: dict[str, Tensor],
+        *,
+        torch_device: torch.device | str = "cpu",
+    ) -> "ProgrammedTiles":
+        """Bring written tiles back.
+
+        Args:
+            noise_model: The model they were written with; its random numbers are in the state, its law is
+                not.
+            tensors: What `state` returned.
+            torch_device: Where weights are to be returned.
+
+        Raises:
+            ValueError: If a tensor is missing.
+        """
+        positions = range(sum(name.startswith("g_programmed.") for name in tensors))
+        if not positions or "target_weights" not in tensors or "seed" not in tensors:
+            raise ValueError(
+                "`tensors` must hold target_weights, seed and g_programmed.0, ..., "
+                f"but is a dictionary of {sorted(tensors)}. Pass what `state()` returned."
+            )
+        tensors = {name: tensor.to("cpu") for name, tensor in tensors.items()}
+        return cls(
+            copy.deepcopy(noise_model),
+            target_weights=tensors["target_weights"],
+            populated=tensors.get("populated"),
+            g_programmed=[tensors[f"g_programmed.{position}"] for position in positions],
+            drawn=[tensors.get(f"drawn.{position}") for position in positions],
+            seed=int(tensors["seed"]),
+            torch_device=torch_device,
+        )
+
+    def _devices(self) -> list[WrittenDevices]:
+        return [
+            WrittenDevices(g_target, g_programmed, drawn, (self.seed, position))
+            for position, (g_target, g_programmed, drawn) in enumerate(
+                zip(self.g_target, self.g_programmed, self.drawn, strict=True)
+            )
+        ]
+
+    def _without_absent(self, values: Tensor) -> Tensor:
+        return values if self.populated is None else values.masked_fill(~self.populated, 0.0)
+
+    def _to_weights(self, conductances: Conductances) -> Weights:
+        return self._without_absent(self._conversion.to_weights(conductances)).to(self.torch_device)
+
+
+def _check_target_weights(target_weights: Tensor) -> None:
+    if target_weights.dtype not in (torch.float32, torch.float64):
+        raise TypeError(
+            f"`target_weights` must be float32 or float64, but is {target_weights.dtype}. "
+            "Convert it with `.float()`."
+        )
+    if target_weights.dim() != 3 or target_weights.numel() == 0:
+        raise ValueError(
+            "`target_weights` must have the shape (tiles, bit_lines, word_lines), none of them zero, "
+            f"but is of shape {tuple(target_weights.shape)}. Add the axis of tiles with `weights[None]`."
+        )
+    if not target_weights.isfinite().all():
+        missing = int((~target_weights.isfinite()).sum())
+        raise ValueError(
+            f"`target_weights` must be finite, but is inf or nan in {missing} places. Check the training."
+        )
+
+
+def _full_mask(populated: Tensor, target_weights: Tensor) -> Populated:
+    if populated.dtype != torch.bool:
+        raise TypeError(
+            f"`populated` must be a bool mask, but is {populated.dtype}. Convert it with `.bool()`."
+        )
+    try:
+        mask = torch.broadcast_to(populated, target_weights.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"`populated` must broadcast to {tuple(target_weights.shape)}, "
+            f"but is of shape {tuple(populated.shape)}. Give one bool for each device."
+        ) from None
+    return mask.to("cpu", copy=True).contiguous()
