@@ -1,1 +1,38 @@
 """Tile arrays, the analog matrix-vector product, analog layers, placements and costs."""
+
+from .compatibility import check_environment
+
+check_environment()
+
+from .analog_convolution import AnalogConv2d, AnalogLocallyConnected2d  # noqa: E402
+from .analog_linear import AnalogLinear  # noqa: E402
+from .chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
+from .compensation import Compensation  # noqa: E402
+from .convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
+from .locally_connected import LocallyConnected2d  # noqa: E402
+from .noise import NoiseStream  # noqa: E402
+from .placement import Placement, placement  # noqa: E402
+from .storage import load_model, save_model  # noqa: E402
+from .tile_array import Backend, TileArray  # noqa: E402
+
+__all__ = [
+    "CONVERSION_MAP",
+    "AnalogConv2d",
+    "AnalogLinear",
+    "AnalogLocallyConnected2d",
+    "Backend",
+    "Compensation",
+    "LocallyConnected2d",
+    "NoiseStream",
+    "Placement",
+    "TileArray",
+    "age_chip",
+    "convert_to_analog",
+    "erase_chip",
+    "load_model",
+    "placement",
+    "program_chip",
+    "save_model",
+    "seed_noise",
+    "tile_arrays",
+]

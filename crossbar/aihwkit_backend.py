@@ -90,12 +90,12 @@ class LoopOfTiles(nn.Module):
     def set_weights(self, weight: Tensor) -> None:
         """Set every tile's weights, (tiles, out, in)."""
         for tile, values in zip(self.tiles, weight, strict=True):
-            tile.set_weights(values)
+            tile.set_weights(values)  # type: ignore[operator]
 
     def after_step(self) -> None:
         """Clip, remap and modify, as aihwkit's optimizers ask every tile to do after a step."""
         for tile in self.tiles:
-            tile.post_update_step()
+            tile.post_update_step()  # type: ignore[operator]
 
 
 class _Loop(torch.autograd.Function):

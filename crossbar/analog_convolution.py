@@ -58,7 +58,8 @@ class PlacedLayer(AnalogLayer):
 
     def _convolve(self, x: Tensor, geometry: Geometry, grouping: Grouping) -> Tensor:
         single = x.dim() == 3
-        patches = extract_patches(x[None] if single else x, geometry)  # (locations, batch, in)
+        # (locations, batch, in)
+        patches = extract_patches(x[None] if single else x, geometry, locations_first=grouping.is_identity)
         batch = patches.shape[1]
         valid = grouping.valid
         if valid is not None:

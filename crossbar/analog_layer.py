@@ -126,9 +126,9 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
                 "is in `tile_array.programmed`."
             )
         weight, bias = self.get_weights()
-        digital.weight.copy_(weight)  # type: ignore[operator, union-attr]
+        digital.weight.copy_(weight)  # type: ignore[operator]
         if bias is not None:
-            digital.bias.copy_(bias)  # type: ignore[operator, union-attr]
+            digital.bias.copy_(bias)  # type: ignore[operator]
         return digital.to(weight.device).train(self.training)
 
     def extra_repr(self) -> str:

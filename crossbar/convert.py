@@ -74,8 +74,8 @@ def _place_anew(analog: nn.Module, placement: str, input_size: tuple[int, ...]) 
         if not isinstance(layer, PlacedLayer) or layer.placement.kernels != 1:
             continue
         g, size = layer.geometry, sizes[name]
-        layer_class: type[PlacedLayer] = type(layer)
-        placed = layer_class(
+        layer_class: Any = type(layer)
+        placed: PlacedLayer = layer_class(
             g.in_channels,
             g.out_channels,
             g.kernel_size,

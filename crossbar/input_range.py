@@ -36,6 +36,8 @@ def range_from_data(
         settings: aihwkit's description.
         valid: (tiles, batch) which vectors are real, or None for all.
     """
+    if bool((updates >= settings.init_from_data).all()):
+        return
     if valid is None:
         std = x.flatten(1).std(dim=1)
     else:

@@ -63,7 +63,7 @@ def analog_mvm(
     Returns:
         Output vectors, in the units of `weight` times `x`.
     """
-    if io.is_perfect or io.mv_type == AnalogMVType.IDEAL:
+    if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or x.numel() == 0:
         y = torch.bmm(x, weight.transpose(1, 2))
         return y if io.out_scale == 1.0 else y * io.out_scale
     result: Tensor = _StraightThrough.apply(weight, x, io, periphery, noise)
@@ -149,7 +149,8 @@ def _repeat_clipped(
         repetition += 1
         worst_case = io.bound_management == BoundManagementType.ITERATIVE_WORST_CASE
         if repetition == 1 and worst_case and io.noise_management != NoiseManagementType.ABS_MAX_NP_SUM:
-            alpha = noise_management(x, io, NoiseManagementType.ABS_MAX_NP_SUM, periphery)
+            if alpha is not None or io.noise_management == NoiseManagementType.CONSTANT:
+                alpha = noise_management(x, io, NoiseManagementType.ABS_MAX_NP_SUM, periphery)
             reduction = 1.0
         # Gather what clipped, so that one clipped vector costs one vector: slots beyond a tile's count repeat
         # a vector that passed, and are thrown away.

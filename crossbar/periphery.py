@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -129,11 +130,12 @@ class Periphery(nn.Module):
                     io.v_offset_std, 0.0
                 )
             if io.out_nonlinearity > 0 or io.r_series > 0:
-                strength = max(io.out_nonlinearity, 0.0) / io.out_bound
-                nonlinearity = strength * (1 + io.out_nonlinearity_std * normal(tiles, out_size))
+                bound = io.out_bound if io.out_bound > 0 else 1.0
+                strength = max(io.out_nonlinearity, 0.0) / bound
+                nonlinearity = strength * (1 + io.out_nonlinearity_std * normal(tiles, out_size)).abs()
                 values["out_nonlinearity"] = nonlinearity
                 slope = nonlinearity.mean(dim=1) + max(io.r_series, 0.0)
-                values["nonlinearity_factor"] = (1 + slope * io.slope_calibration * io.out_bound) ** 2
+                values["nonlinearity_factor"] = (1 + slope * io.slope_calibration * bound) ** 2
             if io.w_read_asymmetry_dtod > 0 and io.mv_type != AnalogMVType.ONE_PASS:
                 values["w_asymmetry"] = 1 + io.w_read_asymmetry_dtod * normal(tiles, out_size, in_size)
             if io.noise_management.name == "AVERAGE_ABS_MAX":
@@ -161,5 +163,7 @@ def resolution(steps_or_resolution: float, bound: float) -> float:
     """
     if steps_or_resolution <= 0 or math.isinf(bound):
         return 0.0
-    relative = 1.0 / steps_or_resolution if steps_or_resolution > 1 else steps_or_resolution
-    return relative * 2.0 * bound
+    # In float32, as the C++ code computes it: the last bit of a step decides the last bit of every code.
+    value = np.float32(steps_or_resolution)
+    relative = np.float32(1) / value if steps_or_resolution > 1 else value
+    return float(relative * (np.float32(2) * np.float32(bound)))

@@ -27,6 +27,11 @@ def check_modifier_support(modifier: WeightModifierParameter) -> None:
         raise ValueError(
             "`modifier.type` must not be PCM_NOISE, which aihwkit implements on CUDA only. Use PROG_NOISE or POLY."
         )
+    if modifier.pdrop > 0 and modifier.type == WeightModifierType.NONE:
+        raise ValueError(
+            f"`modifier.pdrop` must be 0 while the modifier's type is NONE, but is {modifier.pdrop}: aihwkit ignores "
+            "it then. Set the type to COPY for drop connect alone."
+        )
     if modifier.per_batch_sample:
         raise ValueError(
             "`modifier.per_batch_sample` must be False, but is True: one weight matrix per sample of the batch "
