@@ -1,0 +1,352 @@
+"""Placement: which tile serves an image location, and which kernel a tile is meant to hold.
+
+Two index maps say it all. A convolution, a locally connected layer and everything between them differ in
+nothing else. Locations are numbered row-major over the output map.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from devices.streams import generator
+
+Option = int | bool
+Options = dict[str, Option]
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """How L output locations share T physical tiles, and those K independent kernels.
+
+    Make one with `placement`. Two placements are equal if their names, options, sizes and maps are.
+
+    Args:
+        name: Name of the scheme.
+        output_size: Rows and columns of the output map.
+        tile_of_location: (L,), which tile serves a location.
+        kernel_of_tile: (T,), which kernel a tile is meant to hold.
+        options: The scheme's options, all of them, in the order of its signature.
+    """
+
+    name: str
+    output_size: Shape
+    tile_of_location: Tensor
+    kernel_of_tile: Tensor
+    options: Options = field(default_factory=dict)
+
+    @property
+    def locations(self) -> int:
+        """Number of output locations, L."""
+        return len(self.tile_of_location)
+
+    @property
+    def tiles(self) -> int:
+        """Number of physical tiles, T."""
+        return len(self.kernel_of_tile)
+
+    @property
+    def kernels(self) -> int:
+        """Number of independent kernels, K."""
+        return int(self.kernel_of_tile.max()) + 1
+
+    @property
+    def kernel_of_location(self) -> Tensor:
+        """Which kernel is meant to serve a location, (L,)."""
+        return self.kernel_of_tile[self.tile_of_location]
+
+    @property
+    def redraw(self) -> bool:
+        """Whether the assignment is drawn anew at every forward pass."""
+        return bool(self.options.get("redraw", False))
+
+    @property
+    def spec(self) -> str:
+        """The name with all its options, as `placement` reads it."""
+        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}({options})" if options else self.name
+
+    def redrawn(self, rng: torch.Generator) -> "Placement":
+        """Return the same placement with its locations assigned to tiles anew, drawn once per call.
+
+        Args:
+            rng: Where the assignment is drawn from.
+
+        Raises:
+            ValueError: If the placement is not a random one.
+        """
+        if self.name != "random":
+            raise ValueError(f"`name` must be 'random' to be drawn anew, but is {self.name!r}. Use 'random'.")
+        return replace(self, tile_of_location=_draw_balanced(self.locations, self.tiles, rng))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Placement):
+            return NotImplemented
+        return (
+            (self.spec, self.output_size) == (other.spec, other.output_size)
+            and torch.equal(self.tile_of_location, other.tile_of_location)
+            and torch.equal(self.kernel_of_tile, other.kernel_of_tile)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.spec, self.output_size))
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """Locations sorted by the group that serves them, for one batched product over all groups.
+
+    A group is a tile, or a kernel. Groups of unequal size are padded to the largest, the group's `width`.
+    Make one with `Grouping.of`.
+
+    Args:
+        order: (groups, width), the locations of each group in ascending order, then -1 where it is padded.
+        slot_of_location: (L,), where a location lies in the flattened `order`.
+        valid: (groups, width), False where padded; None if nothing is.
+        is_identity: Whether location l is the only one of group l, for every l.
+    """
+
+    order: Tensor
+    slot_of_location: Tensor
+    valid: Tensor | None
+    is_identity: bool
+
+    @classmethod
+    def of(cls, group_of_location: Tensor, groups: int) -> "Grouping":
+        """Sort locations by group.
+
+        Args:
+            group_of_location: (L,), which group serves a location.
+            groups: Number of groups; some may be empty.
+
+        Raises:
+            ValueError: If a group lies outside [0, groups).
+
+        Example:
+            >>> Grouping.of(torch.tensor([1, 0, 1]), 2).order
+            tensor([[ 1, -1],
+                    [ 0,  2]])
+        """
+        lowest, highest = int(group_of_location.min()), int(group_of_location.max())
+        if lowest < 0 or highest >= groups:
+            raise ValueError(
+                f"`group_of_location` must lie in [0, {groups - 1}], but lies in [{lowest}, {highest}]. "
+                "Give more groups."
+            )
+        locations = len(group_of_location)
+        counts = torch.bincount(group_of_location, minlength=groups)
+        width = int(counts.max())
+        by_group = torch.argsort(group_of_location, stable=True)
+        group = group_of_location[by_group]
+        rank = torch.arange(locations, device=group.device) - (counts.cumsum(0) - counts)[group]
+        slots = group * width + rank
+        order = torch.full((groups * width,), -1, device=group.device)
+        order[slots] = by_group
+        order = order.view(groups, width)
+        slot_of_location = torch.empty_like(slots).index_copy_(0, by_group, slots)
+        is_identity = order.shape == (locations, 1) and bool((order[:, 0] == slots).all())
+        return cls(order, slot_of_location, None if (order >= 0).all() else order >= 0, is_identity)
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return self.order.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Locations of the largest group."""
+        return self.order.shape[1]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one group serves all locations."""
+        return self.groups == 1
+
+    def to(self, torch_device: torch.device | str) -> "Grouping":
+        """Return the same grouping on a torch device; itself if it is there already."""
+        if self.order.device == torch.device(torch_device):
+            return self
+        return replace(
+            self,
+            order=self.order.to(torch_device),
+            slot_of_location=self.slot_of_location.to(torch_device),
+            valid=None if self.valid is None else self.valid.to(torch_device),
+        )
+
+
+def placement(name: str, output_size: Shape, **options: Option) -> Placement:
+    """Say which tile serves which location of an output map, and which kernel each tile holds.
+
+    - `free`: every location its own kernel on its own tile.
+    - `time_multiplexed`: one kernel on one tile, used at every location in turn.
+    - `replicated(tiles=L, sync_every=1)`: one kernel on many tiles; location l goes to tile l % tiles.
+    - `blocks(rows, cols)`: the map is cut into rows x cols near-equal regions, each with its own kernel.
+    - `random(tiles, redraw=False, seed=0)`: locations are dealt to tiles at random, equally many to each
+      up to one, once or (`redraw=True`) anew at every forward pass.
+    - `interleaved(period)`: locations i::period, j::period share a kernel.
+
+    Args:
+        name: One of these names, or a name with options in one string, as "blocks(rows=2,cols=2)".
+        output_size: Rows and columns of the output map.
+        options: The options, unless the string has them.
+
+    Returns:
+        The placement.
+
+    Raises:
+        ValueError: If the name or an option is unknown, missing, or does not fit the output map.
+        TypeError: If an option has the wrong type.
+
+    Example:
+        >>> placement("interleaved", (2, 4), period=2).kernel_of_location.reshape(2, 4)
+        tensor([[0, 1, 0, 1],
+                [2, 3, 2, 3]])
+        >>> placement("replicated(tiles=4)", (6, 6)).spec
+        'replicated(tiles=4,sync_every=1)'
+    """
+    rows, columns = output_size
+    if min(rows, columns) < 1:
+        raise ValueError(f"`output_size` must be at least (1, 1), but is {output_size}. Give a larger map.")
+    name, written = _parse(name)
+    if name not in _SCHEMES:
+        raise ValueError(
+            f"`name` must be one of {', '.join(sorted(_SCHEMES))}, but is {name!r}. {_hint(name, _SCHEMES)}"
+        )
+    doubled = written.keys() & options.keys()
+    if doubled:
+        raise ValueError(f"`{doubled.pop()}` must be given once, but is given in the name too. Remove one.")
+    scheme, defaults = _SCHEMES[name]
+    complete = _complete(name, defaults, written | options, rows * columns)
+    tile_of_location, kernel_of_tile = scheme((rows, columns), complete)
+    return Placement(name, (rows, columns), tile_of_location, kernel_of_tile, complete)
+
+
+Maps = tuple[Tensor, Tensor]
+
+
+def _free(size: Shape, options: Options) -> Maps:
+    locations = math.prod(size)
+    return torch.arange(locations), torch.arange(locations)
+
+
+def _time_multiplexed(size: Shape, options: Options) -> Maps:
+    return torch.zeros(math.prod(size), dtype=torch.long), torch.zeros(1, dtype=torch.long)
+
+
+def _replicated(size: Shape, options: Options) -> Maps:
+    # Round robin and not in strips: every copy then meets the whole image, so that copies which learn between
+    # two synchronisations do not specialise on a region, and the locations served at the same moment are
+    # neighbours, whose patches overlap and are fetched once.
+    locations, tiles = math.prod(size), options["tiles"]
+    _check_range("replicated", "tiles", tiles, locations, "locations")
+    return torch.arange(locations) % tiles, torch.zeros(tiles, dtype=torch.long)
+
+
+def _blocks(size: Shape, options: Options) -> Maps:
+    height, width = size
+    rows, columns = options["rows"], options["cols"]
+    _check_range("blocks", "rows", rows, height, "rows of the output map")
+    _check_range("blocks", "cols", columns, width, "columns of the output map")
+    row = torch.arange(height) * rows // height
+    column = torch.arange(width) * columns // width
+    return (row[:, None] * columns + column).flatten(), torch.arange(rows * columns)
+
+
+def _random(size: Shape, options: Options) -> Maps:
+    locations, tiles = math.prod(size), options["tiles"]
+    _check_range("random", "tiles", tiles, locations, "locations")
+    rng = generator(options["seed"], "placement", "random")
+    return _draw_balanced(locations, tiles, rng), torch.arange(tiles)
+
+
+def _interleaved(size: Shape, options: Options) -> Maps:
+    height, width = size
+    period = options["period"]
+    _check_range("interleaved", "period", period, min(size), "rows and columns of the output map")
+    row, column = torch.arange(height) % period, torch.arange(width) % period
+    return (row[:, None] * period + column).flatten(), torch.arange(period * period)
+
+
+_REQUIRED: Final = None
+_ALL_LOCATIONS: Final = "L"  # a copy for each location
+_SCHEMES: Final[dict[str, tuple[Callable[[Shape, Options], Maps], dict[str, Option | str | None]]]] = {
+    "free": (_free, {}),
+    "time_multiplexed": (_time_multiplexed, {}),
+    "replicated": (_replicated, {"tiles": _ALL_LOCATIONS, "sync_every": 1}),
+    "blocks": (_blocks, {"rows": _REQUIRED, "cols": _REQUIRED}),
+    "random": (_random, {"tiles": _REQUIRED, "redraw": False, "seed": 0}),
+    "interleaved": (_interleaved, {"period": _REQUIRED}),
+}
+
+
+def _draw_balanced(locations: int, tiles: int, rng: torch.Generator) -> Tensor:
+    """Deal locations to tiles, floor or ceil of locations / tiles each; which get more is random too."""
+    place = torch.randperm(locations, generator=rng, device=rng.device).cpu()
+    label = torch.randperm(tiles, generator=rng, device=rng.device).cpu()
+    return label[place % tiles]
+
+
+def _parse(text: str) -> tuple[str, Options]:
+    """Read "name" or "name(option=value,...)"."""
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
+    if match is None:
+        raise ValueError(
+            f"`name` must read like 'blocks(rows=2,cols=2)', but is {text!r}. Check its brackets."
+        )
+    name, inside = match.groups()
+    options: Options = {}
+    for item in (inside or "").split(",") if (inside or "").strip() else []:
+        pair = re.fullmatch(r"\s*(\w+)\s*=\s*(-?\d+|True|False|true|false)\s*", item)
+        if pair is None or pair[1] in options:
+            raise ValueError(
+                f"`name` must give each option once, as option=number or option=True, but has "
+                f"{item.strip()!r} in {text!r}. Write for example 'blocks(rows=2,cols=2)'."
+            )
+        value = pair[2].lower()
+        options[pair[1]] = value == "true" if value in ("true", "false") else int(value)
+    return name, options
+
+
+def _complete(name: str, defaults: dict[str, Option | str | None], given: Options, locations: int) -> Options:
+    """Check the given options and add the defaults, in the order of the scheme's signature."""
+    for key in given.keys() - defaults.keys():
+        known = f"one of {', '.join(defaults)}" if defaults else "none"
+        raise ValueError(
+            f"The options of {name!r} must be {known}, but {key!r} is given. {_hint(key, defaults)}"
+        )
+    options: Options = {}
+    for key, default in defaults.items():
+        value = given.get(key, locations if default == _ALL_LOCATIONS else default)
+        if value is None:
+            raise ValueError(
+                f"`{key}` must be given for {name!r}, but is missing. Write '{name}({key}=...)'."
+            )
+        expected = bool if isinstance(default, bool) else int
+        if type(value) is not expected:
+            rule = "True or False" if expected is bool else "a whole number"
+            raise TypeError(f"`{key}` of {name!r} must be {rule}, but is {value!r}. Give {rule}.")
+        options[key] = value
+    if options.get("sync_every", 1) < 1:
+        raise ValueError(
+            f"`sync_every` of {name!r} must be at least 1 update, but is {options['sync_every']}. Use 1."
+        )
+    return options
+
+
+def _check_range(name: str, key: str, value: int, most: int, of_what: str) -> None:
+    if not 1 <= value <= most:
+        raise ValueError(
+            f"`{key}` of {name!r} must lie in [1, {most}], the number of {of_what}, but is {value}. "
+            "Choose a value in that range."
+        )
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
+    return f"Did you mean {close[0]!r}?" if close else "Remove it."
