@@ -340,6 +340,17 @@ def test_every_code_of_the_dac_to_the_last_bit(steps: float, bound: float) -> No
     assert torch.equal(pair.ours(x), pair.theirs(x))
 
 
+def test_scale_of_the_sum_to_the_last_bit() -> None:
+    # A single input divided by its own sum lies on a tie of 63 steps (31.5): the last bit of
+    # sum * 0.6 / bound, computed in this order, decides the code.
+    io = quiet(noise_management=NM.ABS_MAX_NP_SUM, nm_thres=0.7, inp_res=63.0, out_bound=0.6, out_res=-1.0)
+    io.bound_management = BM.NONE
+    pair = Pair(io, torch.full((1, 1, 1), 0.5))
+    x = (torch.arange(1, 4097) / 1024)[None, :, None]
+    # Two multiplications and one division: 3 * 2**-24 on either side.
+    torch.testing.assert_close(pair.ours(x), pair.theirs(x), rtol=6 * EPS, atol=0)
+
+
 @pytest.mark.parametrize("out_bound", [2.0, 0.0])
 @pytest.mark.parametrize("spread", [0.0, 2.0])
 def test_gain_calibrated_against_the_mean_saturation(out_bound: float, spread: float) -> None:
