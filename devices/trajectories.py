@@ -247,11 +247,11 @@ class _FrozenDraws(AbstractTrajectory):
 
 
 def _write_with_model(model: BaseNoiseModel, g_target: Tensor, seed: tuple[int, int]) -> WrittenDevices:
-    # Copies, because aihwkit's custom-drift model clips the tensor it is given in place.
+    # A copy, because a model may overwrite what it is given, and the exponents follow the target.
     with _own_stream(derive_seed(*seed, "programming")):
         g_programmed = model.apply_programming_noise_to_conductance(g_target.clone())
     with _own_stream(derive_seed(*seed, "drift exponents")):
-        drawn = model.generate_drift_coefficients(g_target.clone())
+        drawn = model.generate_drift_coefficients(g_target)
     return WrittenDevices(g_target, g_programmed, drawn, seed)
 
 

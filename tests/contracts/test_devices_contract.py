@@ -1,5 +1,7 @@
 """Every device model, of the catalogue or a user's own, keeps the same promises."""
 
+import warnings
+
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -31,6 +33,22 @@ class UserModel(BaseNoiseModel):
         return g_prog + 0.1 * torch.log1p(torch.tensor(t_inference)) * torch.randn_like(g_prog)
 
 
+class CarelessModel(BaseNoiseModel):
+    """A user's model that overwrites what it is given, with drift coefficients."""
+
+    def apply_programming_noise_to_conductance(self, g_target: Tensor) -> Tensor:
+        return g_target.add_(0.5 * torch.randn_like(g_target))
+
+    def generate_drift_coefficients(self, g_target: Tensor) -> Tensor:
+        return g_target / 100
+
+    def apply_drift_noise_to_conductance(
+        self, g_prog: Tensor, drift_noise_param: Tensor | None, t_inference: float
+    ) -> Tensor:
+        assert drift_noise_param is not None
+        return g_prog.mul_((1 + t_inference) ** -drift_noise_param)
+
+
 class UserConverter(SinglePairConductanceConverter):
     """A subclass may do anything, so it has to be called tile by tile."""
 
@@ -50,9 +68,10 @@ MODELS = {name: get(name).noise_model for name in catalogue()} | {
         g_converter=CustomPairConductanceConverter([1.0], [[0.0, 0.0, 25.0], [25.0, 0.0, 0.0]])
     ),
     "user's model": UserModel,
+    "careless model": CarelessModel,
     "user's converter": lambda: PCMLikeNoiseModel(g_converter=UserConverter()),
 }
-WITHOUT_READ_NOISE = {"ideal", "reram-wan2022", "user's model"}
+WITHOUT_READ_NOISE = {"ideal", "reram-wan2022", "user's model", "careless model"}
 DAY = 86400.0  # valid for all of them
 
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -200,14 +219,31 @@ def test_time_flows_without_jumps(name: str) -> None:
 def test_inputs_are_left_alone(name: str) -> None:
     model, weights = MODELS[name](), targets()
     kept, copy = model.__dict__.copy(), weights.clone()
+    program(model, weights, seed=1, populated=torch.arange(4) < 3)
     tiles = program(model, weights, seed=1)
     read(tiles, "read")
     assert torch.equal(weights, copy)
     assert model.__dict__ == kept
     before = tiles.drifted_weights(DAY)
     weights.zero_()
+    assert torch.equal(tiles.target_weights, copy)
     model.g_max = model.prog_noise_scale = model.drift_scale = model.noise_scale = 0.5
     assert torch.equal(before, tiles.drifted_weights(DAY))
+
+
+@every_model
+def test_no_warning_reaches_the_user(name: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read(chip(name), "read")
+    assert not caught
+
+
+def test_drift_coefficients_are_those_of_the_targets() -> None:
+    tiles = chip("careless model")
+    for g_target, drawn in zip(tiles.g_target, tiles.drawn, strict=True):
+        assert drawn is not None
+        assert torch.equal(drawn, g_target / 100)
 
 
 @every_model
