@@ -187,6 +187,7 @@ CASES: dict[str, dict[str, Any]] = {
     "negative input asymmetry": {"inp_asymmetry": -0.1},
     "output asymmetry": {"out_asymmetry": 0.2},
     "negative output asymmetry": {"out_asymmetry": -0.2},
+    "negative output asymmetry, saturation": {"out_asymmetry": -0.2, "out_nonlinearity": 0.3},
     "IR drop": {"ir_drop": 1.0, "ir_drop_g_ratio": 50.0},
     "voltage offset": {"v_offset_std": 0.1},
     "voltage offset, half": {"v_offset_std": 0.1, "v_offset_w_min": -0.5},
@@ -233,7 +234,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "devices asymmetric, one pass": {"w_read_asymmetry_dtod": 0.3},
 }
-# These settings mean what the default means, or (nm_thres without noise management) are ignored by aihwkit.
+# These settings mean what the default means, or are ignored by aihwkit.
 SAME_AS_DEFAULT = {"default", "negative output asymmetry", "devices asymmetric, one pass"}
 
 
