@@ -125,8 +125,10 @@ def _managed_read(
     if alpha is not None and io.inp_noise <= 0:
         dead = alpha <= 0
         if dead.any():
-            # No voltage, no read: these outputs are exactly zero, without output noise.
+            # No voltage, no read: these outputs are exactly zero, without output noise and without gradient.
             read.y.masked_fill_(dead, 0.0)
+            alive = (~dead).expand_as(read.y)
+            read.inside_adc = alive if read.inside_adc is None else read.inside_adc & alive
     return read
 
 
@@ -233,7 +235,8 @@ def noise_management(
         bound = io.out_bound if io.out_bound > 0 else 1.0
         positive = x.clamp(min=0).sum(dim=2, keepdim=True)
         negative = -x.clamp(max=0).sum(dim=2, keepdim=True)
-        needed = torch.maximum(positive, negative) * (ASSUMED_WEIGHT / bound)
+        # Multiplied, then divided: the last bit of the scale decides ties of the DAC.
+        needed = torch.maximum(positive, negative) * ASSUMED_WEIGHT / bound
         step = resolution(io.inp_res, io.inp_bound)
         if step > 0:
             needed = torch.minimum(alpha / step * io.max_bm_res, needed)

@@ -60,6 +60,11 @@ def check_io_support(io: IOParameters) -> None:
             f"`inp_bound` must be 1 while noise management scales the inputs, but is {io.inp_bound}. "
             "Set it to 1, or `noise_management` to NONE."
         )
+    if io.out_noise < 0:
+        raise ValueError(
+            f"`out_noise` must not be negative, but is {io.out_noise}: aihwkit would add noise of that strength. "
+            "Use 0 for none."
+        )
     if io.w_noise > 0 and io.w_noise_type == WeightNoiseType.NONE:
         raise ValueError(
             f"`w_noise_type` must name a type while `w_noise` is set, but is NONE with w_noise = {io.w_noise}. "
@@ -77,7 +82,7 @@ class Periphery(nn.Module):
         tiles: Number of tiles T.
         out_size: Bit lines per tile.
         in_size: Word lines per tile.
-        rng: Generator of the fabrication; torch's global one if None.
+        rng: Generator of the fabrication.
 
     Attributes:
         out_noise_values: (tiles, out) standard deviation of the output noise of each bit line.
@@ -102,7 +107,7 @@ class Periphery(nn.Module):
         out_size: int,
         in_size: int,
         *,
-        rng: torch.Generator | None = None,
+        rng: torch.Generator,
     ) -> None:
         super().__init__()
         check_io_support(io)

@@ -28,6 +28,7 @@ def test_every_unsupported_setting_is_named():
     refuse("`mv_type`.*SPLIT_MODE", forward__mv_type=AnalogMVType.SPLIT_MODE)
     refuse("`bound_management`.*SHIFT", forward__bound_management=BoundManagementType.SHIFT)
     refuse("`w_noise_type`.*0.1", forward__w_noise=0.1, forward__w_noise_type=WeightNoiseType.NONE)
+    refuse("`out_noise`.*-0.1", forward__out_noise=-0.1)
     refuse("`inp_bound` must be 1 .* 2.0", forward__inp_bound=2.0)
     refuse("PCM_NOISE", modifier__type=WeightModifierType.PCM_NOISE)
     refuse("`modifier.per_batch_sample`", modifier__per_batch_sample=True)
