@@ -104,10 +104,37 @@ def test_dtypes(layer):
         layer.weight.grad = layer.bias.grad = None
 
 
+@pytest.mark.parametrize("batch", [4, 20])
+def test_autocast(layer, batch):
+    x = torch.randn(batch, 2, 6, 7, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = compute(layer, x)
+    exact = compute(layer, x)
+    # A bfloat16 rounds by 2**-8: inputs, weights and the output once each, relative to the sum of |terms|,
+    # which are 18 of at most max|x| / sqrt(18), and a bias of at most 1 / sqrt(18).
+    bound = 3 * 2**-8 * (18 * float(x.detach().abs().max()) + 1) / 18**0.5
+    assert (y.float() - exact).abs().max() < bound
+    y.float().sum().backward()
+    assert x.grad.dtype == layer.weight.grad.dtype == torch.float32
+
+    short = x.detach().bfloat16().requires_grad_()  # as a layer before this one leaves it
+    with torch.autocast("cpu", torch.bfloat16):
+        y = compute(layer, short)
+    y.float().sum().backward()
+    assert short.grad.dtype == torch.bfloat16
+
+
+def test_the_weights_gradient_lies_in_memory_as_the_weight(layer):
+    for batch in (1, 4, 20):
+        (grad,) = torch.autograd.grad(layer(torch.randn(batch, 2, 6, 7)).sum(), layer.weight)
+        assert grad.stride() == layer.weight.stride()
+
+
 def test_on_another_torch_device(layer):
     layer.to("meta")
     y = layer(torch.zeros(4, 2, 6, 7, device="meta"))
     assert y.device.type == "meta"
+    assert layer.grouping.order.device.type == "meta"  # moved once, not at every pass
     assert y.shape == (4, 3, 4, 5)
 
 

@@ -53,6 +53,7 @@ def test_random_is_named_by_its_seed():
     assert hash(first) == hash(again)
     # 36 locations fall on 5 tiles in more than 1e20 balanced ways: two seeds do not meet by chance.
     assert first != other
+    assert not torch.equal(first.tile_of_location, other.tile_of_location)
     assert not torch.equal(first.tile_of_location, torch.arange(36) % 5)
 
 
@@ -64,6 +65,7 @@ def test_redrawing_keeps_everything_but_the_assignment():
     assert drawn.spec == chosen.spec
     assert torch.equal(drawn.kernel_of_tile, chosen.kernel_of_tile)
     assert not torch.equal(drawn.tile_of_location, chosen.tile_of_location)
+    assert drawn != chosen
     assert drawn == chosen.redrawn(torch.Generator().manual_seed(1))
 
 
