@@ -46,7 +46,9 @@ class ReferenceTiles:
         return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ReferenceTiles":
-        raise NotImplementedError("copying real aihwkit tiles loses state; copy a model with backend='batched'")
+        raise NotImplementedError(
+            "copying real aihwkit tiles loses state; copy a model with backend='batched'"
+        )
 
 
 def _share_periphery(tile: InferenceTile, periphery: Periphery, index: int) -> None:

@@ -103,7 +103,9 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
     def set_weights(self, weight: Tensor, bias: Tensor | None = None, **kwargs: Any) -> None:
         """Set the weights of every kernel and map them onto the conductance range."""
         if bias is not None:
-            raise ValueError("`bias` must be None, but is given. Set it on the layer, which adds it digitally.")
+            raise ValueError(
+                "`bias` must be None, but is given. Set it on the layer, which adds it digitally."
+            )
         self.set_kernels(weight)
 
     def set_input_range(self, value: Tensor | float) -> None:

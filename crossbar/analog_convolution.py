@@ -239,7 +239,7 @@ class AnalogConv2d(PlacedLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, height, width), or one image, to the output map."""
-        size = tuple(x.shape[-2:])
+        size = (int(x.shape[-2]), int(x.shape[-1]))
         if not self.self_sizing or size == self.geometry.input_size:
             return super().forward(x)
         g = self.geometry
@@ -250,7 +250,9 @@ class AnalogConv2d(PlacedLayer):
         return self._convolve(x, geometry, grouping)
 
     @classmethod
-    def from_digital(cls, module: nn.Conv2d, rpu_config: Any, tile_module_class: Any = None) -> "AnalogConv2d":
+    def from_digital(
+        cls, module: nn.Conv2d, rpu_config: Any, tile_module_class: Any = None
+    ) -> "AnalogConv2d":
         """Put a trained `nn.Conv2d` onto one tile.
 
         Raises:

@@ -59,7 +59,9 @@ class AnalogLinear(AnalogLayer):
         return y.reshape(*x.shape[:-1], self.out_features)
 
     @classmethod
-    def from_digital(cls, module: nn.Linear, rpu_config: Any, tile_module_class: Any = None) -> "AnalogLinear":
+    def from_digital(
+        cls, module: nn.Linear, rpu_config: Any, tile_module_class: Any = None
+    ) -> "AnalogLinear":
         """Put a trained `nn.Linear` onto tiles."""
         layer = cls(module.in_features, module.out_features, module.bias is not None, rpu_config)
         layer.set_weights(module.weight, module.bias)

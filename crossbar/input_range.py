@@ -63,6 +63,7 @@ class ScaledInput(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter) -> Tensor:
+        """Clip and divide (tiles, batch, in)."""
         limit = input_range.detach().abs()[:, None, None]
         ctx.settings = settings
         lowest, highest = x.amin(dim=(1, 2), keepdim=True), x.amax(dim=(1, 2), keepdim=True)
@@ -72,6 +73,7 @@ class ScaledInput(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Apply the rules of the class."""
         x, input_range = ctx.saved_tensors
         settings = ctx.settings
         limit = input_range.abs()[:, None, None]
@@ -80,7 +82,9 @@ class ScaledInput(torch.autograd.Function):
         inside_share = torch.ones_like(input_range)
         if ctx.reached:
             above, below = x >= limit, x <= -limit
-            widen = (grad_x.clamp(max=0) * above).sum(dim=(1, 2)) - (grad_x.clamp(min=0) * below).sum(dim=(1, 2))
+            widen = (grad_x.clamp(max=0) * above).sum(dim=(1, 2)) - (grad_x.clamp(min=0) * below).sum(
+                dim=(1, 2)
+            )
             inside_share = 1 - (above | below).float().mean(dim=(1, 2))
             grad_x = grad_x * ((x <= limit) & (x >= -limit))
         if not ctx.needs_input_grad[1]:

@@ -1,6 +1,7 @@
 """Kernels larger than a physical tile: split into blocks of rows and columns, with digital partial sums."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -104,7 +105,7 @@ class KernelBlocks:
         columns = self.tile_shape[1]
         pieces = [
             torch.nn.functional.pad(x[:, :, start:stop], (0, columns - (stop - start)))
-            for start, stop in zip(self.in_starts, self.in_starts[1:], strict=False)
+            for start, stop in pairwise(self.in_starts)
         ]
         spread = torch.stack(pieces, dim=1)[:, None].expand(-1, self.grid[0], -1, -1, -1)
         return spread.reshape(tiles * self.per_kernel, batch, columns)
@@ -115,13 +116,10 @@ class KernelBlocks:
             return y
         _, batch, rows = y.shape
         parts = y.reshape(-1, *self.grid, batch, rows).sum(dim=2)
-        pieces = [
-            parts[:, i, :, : stop - start]
-            for i, (start, stop) in enumerate(zip(self.out_starts, self.out_starts[1:], strict=False))
-        ]
+        pieces = [parts[:, i, :, : stop - start] for i, (start, stop) in enumerate(pairwise(self.out_starts))]
         return torch.cat(pieces, dim=2)
 
     def _pieces(self) -> list[tuple[int, int, slice, slice]]:
-        outs = [slice(*pair) for pair in zip(self.out_starts, self.out_starts[1:], strict=False)]
-        ins = [slice(*pair) for pair in zip(self.in_starts, self.in_starts[1:], strict=False)]
+        outs = [slice(*pair) for pair in pairwise(self.out_starts)]
+        ins = [slice(*pair) for pair in pairwise(self.in_starts)]
         return [(i, j, o, n) for i, o in enumerate(outs) for j, n in enumerate(ins)]

@@ -223,10 +223,8 @@ def noise_management(
         constant = threshold if threshold > 0 else 1.0
         # A factor of one changes no bit, and leaving it out saves two passes over the data.
         return None if constant == 1.0 else x.new_full((1, 1, 1), constant)
-    if kind == NoiseManagementType.MAX:
-        alpha = x.amax(dim=2, keepdim=True)
-    else:
-        alpha = x.abs().amax(dim=2, keepdim=True)
+    signed = kind == NoiseManagementType.MAX
+    alpha = (x if signed else x.abs()).amax(dim=2, keepdim=True)
     if kind == NoiseManagementType.AVERAGE_ABS_MAX:
         return _running_mean(alpha, periphery)
     if threshold > 0:

@@ -92,12 +92,16 @@ def assert_same(digital, analog, x, tolerance=EPS):
     array = analog.tile_array
     # The array's gradients are divided by the squared scales, so that SGD makes the digital step.
     grad = analog.blocks.join(array.weight.grad * array.scales()[..., None])
-    assert (grad.reshape(digital.weight.shape) - digital.weight.grad).abs().max() < tolerance * grad.abs().max()
+    assert (
+        grad.reshape(digital.weight.shape) - digital.weight.grad
+    ).abs().max() < tolerance * grad.abs().max()
     bias_grad = analog.bias.grad.reshape(digital.bias.shape)
     assert (bias_grad - digital.bias.grad).abs().max() < tolerance * bias_grad.abs().max()
 
 
-@pytest.mark.parametrize("config", [ideal_config(), ideal_config(4), silent_config()], ids=["perfect", "split", "silent"])
+@pytest.mark.parametrize(
+    "config", [ideal_config(), ideal_config(4), silent_config()], ids=["perfect", "split", "silent"]
+)
 def test_noise_free_analog_equals_digital(config):
     for digital, analog, x in cases(config):
         assert_same(digital, analog, x)
@@ -139,7 +143,9 @@ def test_weights_come_back_as_they_were_set():
 
 def test_wrong_shapes_are_refused_with_both_shapes():
     _, analog, x = locally_connected("free", ideal_config())
-    with pytest.raises(ValueError, match=r"`weight` must have the shape \(35, 3, 2, 3, 2\), but has \(3, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"`weight` must have the shape \(35, 3, 2, 3, 2\), but has \(3, 2\)"
+    ):
         analog.set_weights(torch.zeros(3, 2))
     with pytest.raises(ValueError, match=r"`bias` must have the shape \(35, 3\), but has \(2,\)"):
         analog.set_weights(analog.get_weights()[0], torch.zeros(2))

@@ -1,4 +1,4 @@
-"""The life of a chip: one seed is one chip, time is a trajectory, copies are not equal, absent devices stay absent."""
+"""One seed is one chip, time is a trajectory, copies are not equal, absent devices stay absent."""
 
 import pytest
 import torch

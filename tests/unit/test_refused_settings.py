@@ -45,7 +45,7 @@ def test_other_kinds_of_configuration_are_refused():
         TileArray(1, 2, 2, SingleRPUConfig())
     config = InferenceRPUConfig()
     config.forward = IOParametersIRDropT()
-    with pytest.raises(ValueError, match="IOParametersIRDropT.*ir_drop_segments"):
+    with pytest.raises(ValueError, match=r"IOParametersIRDropT.*ir_drop_segments"):
         TileArray(1, 2, 2, config)
 
 
