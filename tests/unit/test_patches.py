@@ -1,5 +1,7 @@
 """Patches and their gradients against torch's unfold, sorting by hand, and no copy where none is due."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -134,6 +136,13 @@ def test_assembling_is_a_view_with_locations_row_major():
     image = assemble(outputs, geometry)
     assert image.tolist() == [[[[0, 1, 2], [3, 4, 5]], [[10, 11, 12], [13, 14, 15]]]]
     assert image.data_ptr() == outputs.data_ptr()
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 4, 4), (1, 3, 5, 4), (1, 3, 4, 5), (4, 4)])
+def test_images_of_another_size_are_refused(shape):
+    geometry = Geometry.of(3, 2, 2, 4)  # some of these hold enough numbers to be read wrongly in silence
+    with pytest.raises(ValueError, match=rf"\(batch, 3, 4, 4\).*but is {re.escape(str(shape))}"):
+        extract_patches(torch.zeros(shape), geometry)
 
 
 def test_an_empty_batch_passes():
