@@ -1,1 +1,27 @@
-"""TODO."""
+"""The networks, digital; `crossbar.convert_to_analog` puts them on tiles."""
+
+from .networks import (
+    NETWORKS,
+    NetworkShape,
+    build,
+    cnn_cifar10,
+    cnn_digits,
+    cnn_mnist,
+    fcn_cifar10,
+    fcn_digits,
+    fcn_mnist,
+    initialise,
+)
+
+__all__ = [
+    "NETWORKS",
+    "NetworkShape",
+    "build",
+    "cnn_cifar10",
+    "cnn_digits",
+    "cnn_mnist",
+    "fcn_cifar10",
+    "fcn_digits",
+    "fcn_mnist",
+    "initialise",
+]
