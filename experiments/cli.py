@@ -1,0 +1,145 @@
+"""The command `xbar`: read the command line, start a command, and say in one sentence what went wrong.
+
+torch is imported only once there is something to compute, so that `xbar --help` answers at once and the
+number of threads can be set before the libraries start their own.
+"""
+
+import contextlib
+import inspect
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import tyro
+
+from .config import DevicesConfig, EvaluateConfig, ResumeConfig, TrainConfig, available_threads
+
+_OVERVIEW: Final = """\
+usage: xbar COMMAND [OPTIONS]
+
+Train networks on analog in-memory hardware, with or without weight sharing, and watch their chips age.
+
+commands:
+  train      train a network, program it onto chips, follow its accuracy over time
+  resume     continue an interrupted run
+  evaluate   program a trained network onto other devices, for other times
+  devices    list the memory cells
+  bench      measure the speed of the tile arrays
+
+examples:
+  xbar train                                        8 x 8 digits on phase-change memory, a minute or two
+  xbar train --data mnist --data-dir data --download --epochs 5
+  xbar evaluate RUN --device reram-cmo --times 1h,1d
+
+`xbar COMMAND --help` explains every option. `--debug` shows where an error came from.
+"""
+_TYRO_STYLE: Final = (tyro.conf.FlagCreatePairsOff,)
+_USER_ERROR: Final = 2
+_STOPPED_BY: Final = 128  # plus the signal's number, as shells count
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command line without the program's name; that of the process if None.
+
+    Returns:
+        The exit code: 0, 2 after an error that the user can mend, or 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        print(_OVERVIEW, end="")
+        return 0 if words else _USER_ERROR
+    try:
+        _dispatch(words[0], words[1:])
+    except KeyboardInterrupt:
+        print("Stopped. A run continues from its last checkpoint: repeat the command.", file=sys.stderr)
+        return _STOPPED_BY + 2
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        if debug:
+            raise
+        print(f"xbar: {' '.join(str(error).split())}", file=sys.stderr)
+        return _USER_ERROR
+    except Exception as error:
+        from .interruption import RunInterrupted
+
+        if not isinstance(error, RunInterrupted):
+            raise
+        print(error, file=sys.stderr)
+        return _STOPPED_BY + error.signal_number
+    return 0
+
+
+def _dispatch(command: str, words: list[str]) -> None:
+    if command == "train":
+        train_config = _parse(TrainConfig, command, words)
+        _set_threads(train_config.threads)
+        from .commands import run_train
+
+        run_train(train_config)
+    elif command == "resume":
+        resume_config = _parse(ResumeConfig, command, words)
+        _set_threads(None)
+        from .commands import run_resume
+
+        run_resume(resume_config)
+    elif command == "evaluate":
+        evaluate_config = _parse(EvaluateConfig, command, words)
+        _set_threads(evaluate_config.threads)
+        from .commands import run_evaluate
+
+        run_evaluate(evaluate_config)
+    elif command == "devices":
+        _parse(DevicesConfig, command, words)
+        from .commands import run_devices
+
+        run_devices()
+    elif command == "bench":
+        _set_threads(None)
+        from . import bench
+
+        bench.run(_parse(bench.BenchConfig, command, words))
+    else:
+        raise ValueError(
+            f"`command` must be train, resume, evaluate, devices or bench, but is {command!r}. "
+            "See `xbar --help`."
+        )
+
+
+def _parse(config_class: Any, command: str, words: list[str]) -> Any:
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaints):
+            return tyro.cli(
+                config_class,
+                prog=f"xbar {command}",
+                # The whole docstring: tyro alone would leave out the examples.
+                description=inspect.cleandoc(config_class.__doc__ or ""),
+                args=words,
+                config=_TYRO_STYLE,
+            )
+    except SystemExit as end:
+        # tyro draws a box around our own sentence about a value; we say it as all others.
+        error: BaseException | None = end
+        while error is not None and type(error) is not ValueError:
+            error = error.__context__
+        if error is not None and str(error).startswith("`"):
+            raise error from None
+        print(complaints.getvalue(), end="", file=sys.stderr)
+        raise
+
+
+def _set_threads(threads: int | None) -> None:
+    """Set what OpenMP and numba read when they are loaded; torch is told again by the command."""
+    count = str(threads or available_threads())
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = count
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""What a user can ask for: one frozen dataclass per command, from which tyro makes the command line."""
+
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Final, Literal, final, get_args, get_origin, get_type_hints
+
+import tyro
+
+from .durations import Seconds, parse_times
+
+Mode = Literal["digital", "hwa"]
+Compensation = Literal["none", "global", "per_tile", "per_column"]
+Backend = Literal["batched", "aihwkit"]
+Schedule = Literal["constant", "cosine"]
+
+Dimensionless = Annotated[float, "1"]
+# How the help shows options that may be left open.
+_ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
+_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
+_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
+_OPEN_COMPENSATION: Final = tyro.conf.arg(metavar="{none,global,per_tile,per_column}", help_behavior_hint="")
+_OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
+
+NO_DEVICE: Final = "none"
+# Where a run lies, how it is watched and how fast it computes: no part of what it computes.
+NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Train a network, program it onto a device, and follow its accuracy over time.
+
+    Without any flag: the network without weight sharing on scikit-learn's 8 x 8 digits, trained
+    hardware-aware, on phase-change memory; a minute or two on two cores, nothing to download.
+
+    Examples:
+      xbar train
+      xbar train --model cnn_digits --mode digital
+      xbar train --data mnist --data-dir data --download --epochs 5
+      xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
+    """
+
+    data: str = "digits"
+    """Images: digits (in the installation), mnist, fashion-mnist, cifar10, svhn, or your own file.npz with
+    `images` (number, channels, height, width), pixels in [0, 1], and `labels`."""
+    data_dir: str = "data"
+    """Folder of the data set, as torchvision lays it out."""
+    download: bool = False
+    """Fetch the data set into the data folder if it is missing."""
+    train_images: Annotated[int | None, _ALL] = None
+    """Train on this many images only."""
+    test_images: Annotated[int | None, _ALL] = None
+    """Test on this many images only."""
+
+    model: Annotated[str | None, _OPEN_NAME] = None
+    """fcn_digits, fcn_mnist, fcn_cifar10: every image location has its own kernel on its own tile.
+    cnn_digits, cnn_mnist, cnn_cifar10: one kernel per layer. (default: the FCN that fits the data)"""
+    placement: Annotated[str | None, _OPEN_NAME] = None
+    """Where the kernels of the local layers live: free, time_multiplexed,
+    'replicated(tiles=4,sync_every=10)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
+    'interleaved(period=3)'. (default: the model's own)"""
+    mode: Mode = "hwa"
+    """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point."""
+    device: str = "pcm"
+    """Memory cell that the trained network is programmed onto; `xbar devices` lists them. With --mode digital
+    also none: then nothing is programmed."""
+    weight_noise: Dimensionless = 0.1
+    """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
+    weight."""
+    backend: Backend = "batched"
+    """batched: all tiles of a layer in one call. aihwkit: one tile after another, the slow reference."""
+
+    epochs: Annotated[int | None, _OPEN_INT] = None
+    """Passes through the training images. (default: 60 for 8 x 8 images, 4 for 28 x 28, 10 for 32 x 32)"""
+    batch_size: int = 64
+    """Images per step."""
+    lr: Annotated[float | None, _OPEN_FLOAT] = None
+    """Adam's learning rate. (default: 5e-3 for 8 x 8 images, 1e-3 for 28 x 28, 1e-4 for 32 x 32)"""
+    schedule: Schedule = "cosine"
+    """Learning rate over the run: constant, or falling to zero along half a cosine."""
+    seed: int = 0
+    """Every random stream of the run is derived from it: split, weights, order, noise, chips."""
+
+    chips: int = 5
+    """Chips to program; their spread is reported."""
+    times: Annotated[str | None, _OPEN_NAME] = None
+    """Times since programming, in s, min, h, d, w, month (30 days) or y (365 days). (default: those of
+    1s,1h,1d,1month,1y for which the device was measured)"""
+    compensation: Compensation = "global"
+    """Drift compensation to compare with none: one scale per layer, per tile, or per column."""
+
+    reference: bool = False
+    """Also train the same network digitally, with the same data order, and report it."""
+    out: Path = Path("runs")
+    """Folder that holds the run folders."""
+    force: bool = False
+    """Start this run over, even if it is finished or can be resumed."""
+    threads: Annotated[int | None, _OPEN_INT] = None
+    """Threads to compute with; another number can change the last digits. (default: OMP_NUM_THREADS, or all
+    cores)"""
+    checkpoint_seconds: Seconds = 20.0
+    """Time between checkpoints: the most that a power failure can cost."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run could use.
+
+        Raises:
+            ValueError: If a number lies outside its range.
+        """
+        for name in ("epochs", "batch_size", "chips", "train_images", "test_images", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        if self.lr is not None and not 0 < self.lr < float("inf"):
+            raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
+        if not 0 <= self.weight_noise < float("inf"):
+            raise ValueError(
+                f"`weight_noise` must be 0 or more and finite, but is {self.weight_noise}. Try 0.1."
+            )
+        if not self.checkpoint_seconds >= 0:
+            raise ValueError(
+                f"`checkpoint_seconds` must be 0 s or more, but is {self.checkpoint_seconds} s. Try 20."
+            )
+        if self.device == NO_DEVICE and self.mode != "digital":
+            raise ValueError(
+                "`device` must name a memory cell in hardware-aware training, but is 'none'. "
+                "Choose one of `xbar devices`, or --mode digital."
+            )
+        if self.times is not None:
+            parse_times(self.times)
+
+    def identity(self) -> dict[str, object]:
+        """Return the fields that decide about the numbers, in the types of JSON."""
+        return {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
+
+    def to_json(self) -> dict[str, object]:
+        """Return all fields in the types of JSON."""
+        return {**asdict(self), "out": str(self.out)}
+
+    @classmethod
+    def from_json(cls, values: object) -> "TrainConfig":
+        """Make a configuration from what `to_json` returned.
+
+        Raises:
+            ValueError: If a field is missing, unknown or of the wrong type.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or set(values) != names:
+            raise ValueError("it does not hold the fields of a configuration")
+        for name, hint in get_type_hints(cls).items():
+            kinds, value = get_args(hint) or (hint,), values[name]
+            # A choice among words lists the words; everything else lists types.
+            fits = value in kinds if get_origin(hint) is Literal else type(value) in kinds
+            if not fits and not (name == "out" and isinstance(value, str)):
+                raise ValueError(f"its field {name!r} must not be {value!r}")
+        return cls(**{**values, "out": Path(str(values["out"]))})
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ResumeConfig:
+    """Continue an interrupted run; its numbers are those of an uninterrupted one, to the last bit.
+
+    Example:
+      xbar resume runs/fcn_digits-hwa-pcm-0123456789ab
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Program a trained network onto other devices, more chips or for other times, without training.
+
+    What is not given is as in the run. The result goes into a file of its own in the run folder.
+
+    Examples:
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --device reram-cmo
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --times 1s,1min,1h,1d,1w,1month,1y --chips 20
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
+    device: Annotated[str | None, _OPEN_NAME] = None
+    """Memory cell to program; `xbar devices` lists them."""
+    times: Annotated[str | None, _OPEN_NAME] = None
+    """Times since programming, for example 1s,1h,1d,1month,1y."""
+    chips: Annotated[int | None, _OPEN_INT] = None
+    """Chips to program."""
+    compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
+    """Drift compensation to compare with none."""
+    test_images: Annotated[int | None, _OPEN_INT] = None
+    """Test on this many images only."""
+    data_dir: Annotated[str | None, _OPEN_NAME] = None
+    """Folder of the data set, if it has moved."""
+    threads: Annotated[int | None, _OPEN_INT] = None
+    """Threads to compute with."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DevicesConfig:
+    """List the memory cells that a network can be programmed onto."""
+
+
+def available_threads() -> int:
+    """Return the number of threads to use unless told otherwise: OMP_NUM_THREADS, or all cores we may use."""
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    if wish.isdigit() and int(wish) > 0:
+        return int(wish)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

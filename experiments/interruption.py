@@ -1,0 +1,65 @@
+"""Ctrl-C and SIGTERM between two steps of the work, never within one."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, final
+
+
+@final
+class RunInterrupted(Exception):
+    """The user or the system has asked the work to stop; everything needed to continue is saved.
+
+    Attributes:
+        signal_number: What was received.
+        how_to_continue: The command that goes on from here.
+    """
+
+    def __init__(self, signal_number: int, how_to_continue: str) -> None:
+        super().__init__(f"Stopped; everything is saved. Continue with: {how_to_continue}")
+        self.signal_number = signal_number
+        self.how_to_continue = how_to_continue
+
+
+@final
+class Interruption:
+    """Note a request to stop, until the work has come to a place where it can stop.
+
+    An optimizer's step that is cut in two leaves weights that no uninterrupted run ever has; so the first
+    Ctrl-C or SIGTERM is only noted. The second one stops at once.
+
+    Args:
+        how_to_continue: The command that goes on after a stop.
+    """
+
+    def __init__(self, how_to_continue: str) -> None:
+        self.how_to_continue = how_to_continue
+        self.signal_number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        # Only the main thread may handle signals; elsewhere they keep their usual meaning.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_number is not None:
+            raise KeyboardInterrupt
+        self.signal_number = number
+
+    def stop_if_requested(self) -> None:
+        """End the work here if that was asked for.
+
+        Raises:
+            RunInterrupted: If a signal has come.
+        """
+        if self.signal_number is not None:
+            raise RunInterrupted(self.signal_number, self.how_to_continue)

@@ -1,0 +1,196 @@
+"""A run that is interrupted anywhere ends in the numbers of one that is not: the same bits."""
+
+import json
+import os
+import random
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import experiments.checkpoint
+import experiments.evaluation
+import experiments.training
+from experiments.commands import run_resume, run_train
+from experiments.config import ResumeConfig, TrainConfig
+from experiments.interruption import RunInterrupted
+from experiments.run_folder import RunFolder
+
+# Two epochs of four steps, the last one smaller; one chip at two times.
+TINY = TrainConfig(
+    train_images=100,
+    test_images=40,
+    batch_size=32,
+    epochs=2,
+    chips=1,
+    times="1s,1d",
+    threads=1,
+    weight_noise=0.02,
+)
+KINDS = {
+    "hardware-aware": TINY,
+    "digital": replace(TINY, mode="digital"),
+    "one tile": replace(TINY, model="cnn_digits", compensation="per_column", schedule="constant"),
+    "redrawn placement": replace(TINY, placement="random(tiles=5,redraw=True)"),
+}
+
+
+class PowerFailureError(Exception):
+    """Stands for the end of the process at this very place."""
+
+
+@pytest.fixture(autouse=True)
+def _keep_threads():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def outcome(folder: RunFolder):
+    """Return all numbers of a finished run, times of computation left out."""
+    log = [json.loads(line) for line in folder.log_file.read_text().splitlines()]
+    for record in log:
+        del record["seconds"]
+    return load_file(folder.model_file), log, json.loads(folder.result_file.read_text())
+
+
+def only_run(out) -> RunFolder:
+    (path,) = out.iterdir()
+    return RunFolder(path)
+
+
+def assert_same(one, other):
+    assert one[0].keys() == other[0].keys()
+    for name, value in one[0].items():
+        assert torch.equal(value, other[0][name]), name
+    assert one[1:] == other[1:]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """Return the outcome of a whole run of a kind; each is computed once."""
+    known = {}
+
+    def get(kind):
+        if kind not in known:
+            out = tmp_path_factory.mktemp("whole")
+            threads = torch.get_num_threads()
+            run_train(replace(KINDS[kind], out=out))
+            torch.set_num_threads(threads)
+            known[kind] = outcome(only_run(out))
+        return known[kind]
+
+    return get
+
+
+def fail_at(monkeypatch, module, name, call, *, after=False, signal_number=None):
+    """Let a function end the process in its n-th call, before or after its work, or get a signal there."""
+    original, calls = getattr(module, name), []
+
+    def failing(*args, **kwargs):
+        calls.append(None)
+        fails = len(calls) == call
+        if fails and signal_number is not None:
+            os.kill(os.getpid(), signal_number)
+        if fails and signal_number is None and not after:
+            raise PowerFailureError
+        result = original(*args, **kwargs)
+        if fails and signal_number is None:
+            raise PowerFailureError
+        return result
+
+    monkeypatch.setattr(module, name, failing)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_power_failures_at_random_steps(tmp_path, monkeypatch, uninterrupted, kind):
+    """A failure within every second or third step or so, with a checkpoint after each step."""
+    config = replace(KINDS[kind], out=tmp_path / "runs", checkpoint_seconds=0.0)
+    dice, starts = random.Random(kind), 0
+    while True:
+        starts += 1
+        with monkeypatch.context() as patch:
+            fail_at(patch, experiments.training, "_take_step", dice.randint(2, 4), after=dice.random() < 0.5)
+            try:
+                run_train(config) if starts == 1 else run_resume(
+                    ResumeConfig(run=str(only_run(config.out).path))
+                )
+                break
+            except PowerFailureError:
+                continue
+    assert starts >= 3
+    assert_same(outcome(only_run(config.out)), uninterrupted(kind))
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "call", "after"),
+    [
+        (experiments.training, "_take_step", 1, False),  # nothing saved yet
+        (experiments.training, "_finish_epoch", 1, True),  # an epoch done, not saved
+        (experiments.checkpoint, "write_atomically", 1, False),
+        (experiments.training, "save_checkpoint", 1, True),  # saved, not in the log
+        (experiments.training, "save_checkpoint", 2, True),  # trained to the end, model not written
+        (experiments.evaluation, "age_chip", 2, False),  # trained, evaluation under way
+    ],
+)
+def test_power_failures_at_the_seams(tmp_path, monkeypatch, uninterrupted, module, name, call, after):
+    config = replace(KINDS["hardware-aware"], out=tmp_path / "runs")
+    with monkeypatch.context() as patch:
+        fail_at(patch, module, name, call, after=after)
+        with pytest.raises(PowerFailureError):
+            run_train(config)
+    run_train(config)
+    assert_same(outcome(only_run(config.out)), uninterrupted("hardware-aware"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("module", "name", "call"),
+    [(experiments.training, "_take_step", n) for n in (1, 4, 6)] + [(experiments.evaluation, "age_chip", 1)],
+)
+def test_a_signal_stops_after_the_step_and_saves_it(
+    tmp_path, monkeypatch, uninterrupted, module, name, call, number
+):
+    config = replace(KINDS["hardware-aware"], out=tmp_path / "runs", checkpoint_seconds=1e9)
+    with monkeypatch.context() as patch:
+        fail_at(patch, module, name, call, signal_number=number)
+        with pytest.raises(RunInterrupted, match=r"Continue with: xbar resume .*fcn_digits-hwa-pcm-") as stop:
+            run_train(config)
+    assert stop.value.signal_number == number
+    assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
+    folder = only_run(config.out)
+    if module is experiments.training:
+        with monkeypatch.context() as patch:
+            steps = []
+            original = experiments.training._take_step
+            patch.setattr(
+                experiments.training, "_take_step", lambda *args: (steps.append(None), original(*args))[1]
+            )
+            run_resume(ResumeConfig(run=str(folder.path)))
+        assert len(steps) == 8 - call
+    else:
+        run_resume(ResumeConfig(run=str(folder.path)))
+    assert_same(outcome(folder), uninterrupted("hardware-aware"))
+
+
+def test_another_seed_is_another_run(tmp_path, uninterrupted):
+    """Guards the comparison itself: runs that differ in one stream only must not compare as equal."""
+    run_train(replace(KINDS["hardware-aware"], seed=1, out=tmp_path))
+    with pytest.raises(AssertionError):
+        assert_same(outcome(only_run(tmp_path)), uninterrupted("hardware-aware"))
+
+
+def test_changed_data_are_noticed(tmp_path, monkeypatch):
+    config = replace(TINY, out=tmp_path / "runs")
+    with monkeypatch.context() as patch:
+        fail_at(patch, experiments.training, "_take_step", 6)
+        with pytest.raises(PowerFailureError):
+            run_train(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments.data.DataSplit, "fingerprint", lambda self: "other")
+        with pytest.raises(
+            ValueError, match=r"`data` must be the images .* was started with, but they have chang"
+        ):
+            run_train(config)

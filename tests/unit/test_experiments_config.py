@@ -1,0 +1,111 @@
+"""A run's name says all that decides about its numbers; a configuration survives the disk."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from experiments.commands import resolve
+from experiments.config import NOT_IN_THE_HASH, EvaluateConfig, TrainConfig
+from experiments.run_folder import RunFolder
+
+# For each field a value that differs from the resolved default.
+OTHER = {
+    "data": "mnist", "data_dir": "elsewhere", "download": True, "train_images": 7, "test_images": 7,
+    "model": "cnn_digits", "placement": "blocks(rows=2,cols=2)", "mode": "digital", "device": "reram-cmo",
+    "weight_noise": 0.05, "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
+    "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
+    "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
+}  # fmt: skip
+
+
+def resolved() -> TrainConfig:
+    return resolve(TrainConfig(), (1, 8, 8))
+
+
+def test_every_field_is_covered():
+    assert set(OTHER) == {field.name for field in fields(TrainConfig)}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_the_hash_sees_every_field_that_decides_about_numbers(name):
+    config, changed = resolved(), replace(resolved(), **{name: OTHER[name]})
+    same = RunFolder.of(config).path.name == RunFolder.of(changed).path.name
+    assert same == (name in NOT_IN_THE_HASH)
+
+
+def test_what_a_default_stands_for_is_in_the_hash():
+    """Spelling the defaults out is the same run; another default would be another one."""
+    spelled = TrainConfig(
+        model="fcn_digits", placement="free", times="1s,60min,1d,30d,365d", lr=5e-3, epochs=60
+    )
+    assert RunFolder.of(resolve(spelled, (1, 8, 8))) == RunFolder.of(resolved())
+    assert None not in [
+        getattr(resolved(), name) for name in ("model", "placement", "times", "lr", "epochs", "threads")
+    ]
+
+
+def test_default_times_are_those_at_which_the_device_was_measured():
+    assert resolve(TrainConfig(device="reram-wan2022"), (1, 8, 8)).times == "1s,86400s"
+
+
+def test_a_configuration_survives_the_disk():
+    config = replace(
+        resolved(), **{name: OTHER[name] for name in ("train_images", "lr", "device", "seed", "out")}
+    )
+    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"epochs": "three"}, {"seed": [1]}, {"seed": True}, {"extra": 1}, {"batch_size": 0}, {"mode": "x"}],
+)
+def test_a_damaged_configuration_is_refused(damage):
+    with pytest.raises(ValueError, match=r"fields|field|must"):
+        TrainConfig.from_json({**resolved().to_json(), **damage})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"epochs": 0}, r"`epochs` must be 1 or more, but is 0\."),
+        ({"threads": -1}, r"`threads` must be 1 or more, but is -1\."),
+        ({"lr": 0.0}, r"`lr` must be positive and finite, but is 0\.0\."),
+        ({"lr": float("nan")}, r"`lr` must be positive and finite, but is nan\."),
+        ({"weight_noise": -0.1}, r"`weight_noise` must be 0 or more and finite, but is -0\.1\."),
+        ({"weight_noise": float("nan")}, r"`weight_noise` must be 0 or more and finite, but is nan\."),
+        ({"device": "none"}, r"`device` must name a memory cell in hardware-aware training, but is 'none'\."),
+        ({"times": "soon"}, r"`times` must be positive numbers .* but has 'soon'\."),
+    ],
+)
+def test_impossible_values_are_refused(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"model": "lenet"}, r"`model` must be one of .*, but is 'lenet'\."),
+        (
+            {"model": "fcn_mnist"},
+            r"`model` must fit the images of 'digits', \(1, 8, 8\), but fcn_mnist expects",
+        ),
+        ({"device": "pmc"}, r"pmc"),
+        ({"device": "reram-wan2022", "times": "1h"}, r"`time` must be one of the measured times .*3600 s"),
+        ({"placement": "freeish"}, r"freeish"),
+    ],
+)
+def test_what_only_models_and_devices_know_is_checked_before_the_training(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        resolve(TrainConfig(**wrong), (1, 8, 8))
+
+
+def test_images_of_an_unknown_size_are_refused():
+    with pytest.raises(ValueError, match=r"`data` must have images of .*, but 'x\.npz' has \(1, 9, 9\)\."):
+        resolve(TrainConfig(data="x.npz"), (1, 9, 9))
+
+
+def test_evaluation_wishes_are_fields_of_the_run():
+    assert {field.name for field in fields(EvaluateConfig)} - {"run"} <= set(OTHER)
