@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -93,14 +94,7 @@ def run_train(config: TrainConfig) -> None:
     """
     data = _load(config)
     config = resolve(config, data.image_shape)
-    reference = None
-    if config.reference and config.mode == "hwa":
-        print("First the same network, trained digitally.")
-        digital = replace(config, mode="digital", device=NO_DEVICE, times=None, reference=False)
-        reference = _run(digital, RunFolder.of(digital), data).digital_accuracy
-    folder = RunFolder.of(config)
-    result = _run(config, folder, data, reference)
-    _show(result, folder)
+    _run_with_reference(config, RunFolder.of(config), data)
 
 
 def run_resume(config: ResumeConfig) -> None:
@@ -112,15 +106,24 @@ def run_resume(config: ResumeConfig) -> None:
         RunInterrupted: If the user stopped it.
     """
     folder = RunFolder.existing(config.run)
-    asked = replace(folder.read_config(), force=False, reference=False)
-    data = _load(asked)
-    result = _run(resolve(asked, data.image_shape), folder, data)
-    _show(result, folder)
+    started = replace(folder.read_config(), force=False, out=folder.path.parent)
+    data = _load(started)
+    _run_with_reference(resolve(started, data.image_shape), folder, data)
 
 
-def _run(
-    config: TrainConfig, folder: RunFolder, data: DataSplit, reference_accuracy: float | None = None
-) -> Result:
+def _run_with_reference(config: TrainConfig, folder: RunFolder, data: DataSplit) -> None:
+    """Do a run, after its digital reference if it has one, and print the result."""
+    reference_accuracy = None
+    if config.reference and config.mode == "hwa":
+        print("First the same network, trained digitally.")
+        digital = replace(config, mode="digital", device=NO_DEVICE, times=None, reference=False)
+        reference_accuracy = _run(digital, RunFolder.of(digital), data).digital_accuracy
+    result = _run(config, folder, data)
+    print(f"\n{table(result, reference_accuracy)}\n")
+    _print_paths(folder.result_file, folder.accuracy_figure, folder.learning_figure)
+
+
+def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
     """Do whatever of a run is not done yet, and return its result."""
     assert config.threads is not None
     _use_threads(config.threads)
@@ -141,7 +144,7 @@ def _run(
             model = train(config, data, folder, interruption, fingerprint=fingerprint)
             save_model(model, folder.model_file)
             folder.checkpoint_file.unlink(missing_ok=True)
-        result = evaluate(config, model, data, interruption, reference_accuracy=reference_accuracy)
+        result = evaluate(config, model, data, interruption)
         draw_learning_curve(folder.read_log(), folder.path.name, folder.learning_figure)
         if result.times:
             draw_accuracy_over_time(result, folder.accuracy_figure)
@@ -196,11 +199,11 @@ def run_devices() -> None:
     devices = [get(name) for name in catalogue()]
     width = max(len(device.name) for device in devices)
     for device in devices:
-        times = [time for time in parse_times(_DEFAULT_TIMES) if device.valid_at(time)]
+        times = ", ".join(format_time(time) for time in parse_times(_DEFAULT_TIMES) if device.valid_at(time))
         print(f"{device.name:<{width}}  {device.technology}")
-        print(f"{'':<{width}}  {device.summary}")
-        print(f"{'':<{width}}  default times: {', '.join(map(format_time, times))}")
-        print(f"{'':<{width}}  source: {device.source}\n")
+        for line in (device.summary, f"Default times: {times}.", f"Source: {device.source}."):
+            print(textwrap.indent(textwrap.fill(line, 90), " " * (width + 2)))
+        print()
 
 
 def _load(config: TrainConfig) -> DataSplit:
@@ -217,11 +220,6 @@ def _load(config: TrainConfig) -> DataSplit:
 def _use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-
-
-def _show(result: Result, folder: RunFolder) -> None:
-    print(f"\n{table(result)}\n")
-    _print_paths(folder.result_file, folder.accuracy_figure, folder.learning_figure)
 
 
 def _print_paths(result: Path, *figures: Path) -> None:

@@ -43,7 +43,6 @@ class Result:
         seed: The run's seed.
         test_images: Number of images behind each accuracy.
         digital_accuracy: Of the trained weights, computed in floating point without any device.
-        reference_accuracy: Of the same network trained digitally, if asked for.
         times: Times since programming.
         accuracy: For each compensation, for each chip, the accuracy at each time.
     """
@@ -57,7 +56,6 @@ class Result:
     seed: int
     test_images: int
     digital_accuracy: Dimensionless
-    reference_accuracy: Dimensionless | None = None
     times: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]]
 
@@ -101,8 +99,6 @@ def evaluate(
     model: nn.Module,
     data: DataSplit,
     interruption: Interruption,
-    *,
-    reference_accuracy: Dimensionless | None = None,
 ) -> Result:
     """Measure a trained model on its device over time.
 
@@ -111,7 +107,6 @@ def evaluate(
         model: The trained model; programmed devices are erased at the end.
         data: The images: the test images count, training images set input ranges where none were learned.
         interruption: Asked after each accuracy.
-        reference_accuracy: To be noted in the result.
 
     Raises:
         RunInterrupted: If the evaluation was asked to stop.
@@ -138,7 +133,6 @@ def evaluate(
         seed=config.seed,
         test_images=len(data.test),
         digital_accuracy=digital_accuracy,
-        reference_accuracy=reference_accuracy,
         times=times,
         accuracy=accuracy,
     )

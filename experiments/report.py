@@ -1,5 +1,7 @@
 """The table at the end of a run."""
 
+from devices.units import Dimensionless
+
 from .durations import format_time
 from .evaluation import Result
 
@@ -12,10 +14,14 @@ COMPENSATION_NAMES = {
 TRAINED = {"hwa": "trained hardware-aware", "digital": "trained digitally"}
 
 
-def table(result: Result) -> str:
+def table(result: Result, reference_accuracy: Dimensionless | None = None) -> str:
     """Write the accuracies as aligned plain text.
 
     Mean ± standard deviation over the chips; one chip has no deviation.
+
+    Args:
+        result: The accuracies.
+        reference_accuracy: Of the same network trained digitally, if there is one.
     """
     lines = [
         f"{result.model} ({result.placement}) on {result.data}, {TRAINED[result.mode]}, seed {result.seed}, "
@@ -23,8 +29,8 @@ def table(result: Result) -> str:
         "",
     ]
     rows = [("digital, the same weights", [_mean_and_std(result.digital_accuracy, None)])]
-    if result.reference_accuracy is not None:
-        rows.append(("digital, trained digitally", [_mean_and_std(result.reference_accuracy, None)]))
+    if reference_accuracy is not None:
+        rows.append(("digital, trained digitally", [_mean_and_std(reference_accuracy, None)]))
     columns = {name: result.mean_and_std(name) for name in result.accuracy}
     if columns:
         chips = len(next(iter(result.accuracy.values())))

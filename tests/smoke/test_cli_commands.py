@@ -120,18 +120,26 @@ def test_evaluating_as_in_the_run_gives_the_runs_numbers(finished, tmp_path):
 
 
 def test_the_digital_reference_is_reported_on_request(tmp_path, capsys):
-    assert main([*TINY, "--out", str(tmp_path), "--reference", "--chips", "1", "--times", "1s"]) == 0
-    assert re.search(r"^digital, trained digitally +\d+\.\d %$", capsys.readouterr().out, re.MULTILINE)
-    assert sorted(path.name.rpartition("-")[0] for path in tmp_path.iterdir()) == [
+    arguments = [*TINY, "--out", str(tmp_path), "--chips", "1", "--times", "1s"]
+    assert main([*arguments, "--reference"]) == 0
+    first = capsys.readouterr().out
+    assert re.search(r"^digital, trained digitally +\d+\.\d %$", first, re.MULTILINE)
+    reference, run = sorted(tmp_path.iterdir())
+    assert [path.name.rpartition("-")[0] for path in (reference, run)] == [
         "fcn_digits-digital-none", "fcn_digits-hwa-pcm",
     ]  # fmt: skip
+    alone = json.loads((reference / "result.json").read_text())["digital_accuracy"]
+    assert re.search(rf"^digital, trained digitally +{100 * alone:.1f} %$", first, re.MULTILINE)
+    assert main(["resume", str(run)]) == 0
+    table = first[first.index("fcn_digits (free)") :]
+    assert table in capsys.readouterr().out
 
 
 def test_devices_are_listed(capsys):
     assert main(["devices"]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"^pcm +\S", printed, re.MULTILINE)
-    assert "default times: 1 second, 1 day\n" in printed  # reram-wan2022 was measured then only
+    assert "Default times: 1 second, 1 day.\n" in printed  # reram-wan2022 was measured then only
 
 
 def bad_pixels(folder):
