@@ -40,9 +40,12 @@ class ReferenceTiles:
             tile.tile.set_shared_weights(self.weight[index])
             _share_periphery(tile, periphery, index)
 
-    def mvm(self, weight: Tensor, x: Tensor, *, is_test: bool) -> Tensor:
-        """Multiply (tiles, batch, in) by (tiles, out, in), tile after tile, with aihwkit's gradient rules."""
-        result: Tensor = _Loop.apply(weight, x, self, is_test)
+    def mvm(self, weight: Tensor, x: Tensor, row_gain: Tensor | None, *, is_test: bool) -> Tensor:
+        """Multiply (tiles, batch, in) by (tiles, out, in), tile after tile, with aihwkit's gradient rules.
+
+        `row_gain`, (tiles, out), multiplies the gradient of each row of the weights.
+        """
+        result: Tensor = _Loop.apply(weight, x, row_gain, self, is_test)
         return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ReferenceTiles":
@@ -102,10 +105,17 @@ class LoopOfTiles(nn.Module):
 
 class _Loop(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, x: Tensor, reference: ReferenceTiles, is_test: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        x: Tensor,
+        row_gain: Tensor | None,
+        reference: ReferenceTiles,
+        is_test: bool,
+    ) -> Tensor:
         ctx.reference = reference
         reference.weight.copy_(weight)
-        ctx.save_for_backward(reference.weight.clone(), x)
+        ctx.save_for_backward(reference.weight.clone(), x, row_gain)
         outputs = [
             tile.tile.forward(vectors.contiguous(), False, False, False, is_test)
             for tile, vectors in zip(reference.tiles, x, strict=True)
@@ -114,9 +124,10 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x = ctx.saved_tensors
+        weight, x, row_gain = ctx.saved_tensors
         grad = grads[0].contiguous()
         ctx.reference.weight.copy_(weight)
         tiles = ctx.reference.tiles
         grad_x = [tile.tile.backward(d, False) for tile, d in zip(tiles, grad, strict=True)]
-        return torch.bmm(grad.transpose(1, 2), x), torch.stack(grad_x), None, None
+        scaled = grad if row_gain is None else grad * row_gain[:, None, :]
+        return torch.bmm(scaled.transpose(1, 2), x), torch.stack(grad_x), None, None, None

@@ -66,8 +66,8 @@ class ScaledInput(torch.autograd.Function):
         """Clip and divide (tiles, batch, in)."""
         limit = input_range.detach().abs()[:, None, None]
         ctx.settings = settings
-        lowest, highest = x.amin(dim=(1, 2), keepdim=True), x.amax(dim=(1, 2), keepdim=True)
-        ctx.reached = bool((torch.maximum(highest, -lowest) >= limit).any())
+        largest = torch.maximum(x.amax(dim=(1, 2), keepdim=True), -x.amin(dim=(1, 2), keepdim=True))
+        ctx.reached = bool((largest >= limit).any())
         ctx.save_for_backward(x if ctx.reached else None, input_range)
         return x / limit if not ctx.reached else torch.minimum(torch.maximum(x, -limit), limit) / limit
 

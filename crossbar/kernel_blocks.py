@@ -103,6 +103,9 @@ class KernelBlocks:
             return x
         tiles, batch, _ = x.shape
         columns = self.tile_shape[1]
+        if self.grid[1] * columns == self.in_size:  # equal blocks: no copy while the batch is innermost
+            spread = x.unflatten(2, (self.grid[1], columns)).transpose(1, 2)[:, None]
+            return spread.expand(-1, self.grid[0], -1, -1, -1).flatten(0, 2)
         pieces = [
             torch.nn.functional.pad(x[:, :, start:stop], (0, columns - (stop - start)))
             for start, stop in pairwise(self.in_starts)
@@ -115,7 +118,9 @@ class KernelBlocks:
         if self.per_kernel == 1:
             return y
         _, batch, rows = y.shape
-        parts = y.reshape(-1, *self.grid, batch, rows).sum(dim=2)
+        parts = y.unflatten(0, (-1, *self.grid)).sum(dim=2)
+        if self.grid[0] == 1:
+            return parts[:, 0]
         pieces = [parts[:, i, :, : stop - start] for i, (start, stop) in enumerate(pairwise(self.out_starts))]
         return torch.cat(pieces, dim=2)
 

@@ -35,15 +35,32 @@ class NoiseStream:
         self, shape: Sequence[int], *, dtype: torch.dtype, torch_device: torch.device | str = "cpu"
     ) -> Tensor:
         """Draw standard normal numbers."""
-        rng = self.generator(torch_device)
-        return torch.randn(tuple(shape), generator=rng, dtype=dtype, device=torch_device)
+        return self.normal_like(torch.empty(tuple(shape), dtype=dtype, device=torch_device))
 
     def uniform(
         self, shape: Sequence[int], *, dtype: torch.dtype, torch_device: torch.device | str = "cpu"
     ) -> Tensor:
         """Draw numbers uniform in [0, 1)."""
-        rng = self.generator(torch_device)
-        return torch.rand(tuple(shape), generator=rng, dtype=dtype, device=torch_device)
+        return self.uniform_like(torch.empty(tuple(shape), dtype=dtype, device=torch_device))
+
+    def normal_like(self, values: Tensor) -> Tensor:
+        """Draw standard normal numbers in the shape and memory order of other values."""
+        flipped = _is_flipped(values)
+        drawn = torch.empty_like(values.transpose(-1, -2) if flipped else values)
+        drawn.normal_(generator=self.generator(values.device))
+        return drawn.transpose(-1, -2) if flipped else drawn
+
+    def uniform_like(self, values: Tensor) -> Tensor:
+        """Draw numbers uniform in [0, 1) in the shape and memory order of other values."""
+        flipped = _is_flipped(values)
+        drawn = torch.empty_like(values.transpose(-1, -2) if flipped else values)
+        drawn.uniform_(generator=self.generator(values.device))
+        return drawn.transpose(-1, -2) if flipped else drawn
 
     def __repr__(self) -> str:
         return f"NoiseStream({self.seed}, {', '.join(map(repr, self.names))})"
+
+
+def _is_flipped(values: Tensor) -> bool:
+    """Tell whether the last two axes lie in memory in the other order: torch draws 8 times slower across it."""
+    return values.dim() >= 2 and not values.is_contiguous() and values.transpose(-1, -2).is_contiguous()

@@ -147,6 +147,16 @@ class Periphery(nn.Module):
                 values["average_abs_max"] = torch.full((tiles,), -1.0)
         for name, value in values.items():
             self.register_buffer(name, value)
+        self._scratch: Tensor | None = None
+
+    def magnitude(self, weight: Tensor) -> Tensor:
+        """Return the absolute weights, in memory that the next call overwrites.
+
+        A fresh block of some megabytes costs more (the system hands it out page by page) than filling it.
+        """
+        if self._scratch is None or self._scratch.shape != weight.shape or self._scratch.device != weight.device:
+            self._scratch = torch.empty_like(weight)
+        return torch.abs(weight.detach(), out=self._scratch)
 
 
 def rectified_twice(first: Tensor, second: Tensor) -> Tensor:

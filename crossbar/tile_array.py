@@ -17,6 +17,7 @@ from .aihwkit_adapter import (
     InferenceRPUConfig,
     InputRangeParameter,
     TorchInferenceRPUConfig,
+    WeightRemapType,
 )
 from .aihwkit_backend import ReferenceTiles
 from .aihwkit_citizen import AihwkitTile
@@ -31,7 +32,7 @@ from .input_range import ScaledInput, check_input_range_support, range_from_data
 from .mvm import analog_mvm
 from .noise import NoiseStream
 from .periphery import Periphery, check_io_support
-from .weight_constraints import check_constraint_support, clip_weights, remap_weights
+from .weight_constraints import check_constraint_support, clip_weights_, remap_weights_
 from .weight_modifiers import check_modifier_support, has_effect, modify_weights
 
 Backend = Literal["batched", "aihwkit"]
@@ -235,14 +236,11 @@ class TileArray(AihwkitTile):
         """Clip and remap weights that have changed since the last use, and forget what was programmed."""
         if self.weight._version == self._settled_version:
             return
-        clipped = clip_weights(self.weight, self.rpu_config.clip, self.populated)
-        weight, scales = remap_weights(clipped, self.scales(), self.rpu_config.remap)
         if self.populated is not None:
-            weight = weight * self.populated
-        if weight is not self.weight:
-            self.weight.copy_(weight)
-        if scales is not self.mapping_scales and self.rpu_config.remap.type.name != "NONE":
-            self.mapping_scales.copy_(scales)
+            self.weight.mul_(self.populated)
+        clip_weights_(self.weight, self.rpu_config.clip, self.populated)
+        if self.rpu_config.remap.type != WeightRemapType.NONE:
+            self.mapping_scales.copy_(remap_weights_(self.weight, self.scales(), self.rpu_config.remap))
             if self.out_scaling_alpha is not None:
                 self.out_scaling_alpha.fill_(1.0)
         self.erase()
@@ -272,32 +270,33 @@ class TileArray(AihwkitTile):
             )
         self.settle()
         scale = self.scales()
-        weight = self._weight_for_reading(scale)
+        weight = self._weight_for_reading()
         scale = scale if self.kernel_of_tile is None else scale[self.kernel_of_tile]
+        gain = scale.detach().square().reciprocal()
         if self.input_range is not None:
             settings = self.rpu_config.pre_post.input_range
             if self.training:
                 range_from_data(self.input_range, self.input_range_updates, x, settings, valid)
             x = ScaledInput.apply(x, self.input_range, settings)
             scale = scale * self.input_range.detach().abs()[:, None]
-        y = self.read(weight, x) * scale[:, None, :]
+        y = self.read(weight, x, gain) * scale[:, None, :]
         if self._factor is not None and not self.training:
             y = y * self._factor
         return y
 
-    def read(self, weight: Tensor, x: Tensor) -> Tensor:
+    def read(self, weight: Tensor, x: Tensor, row_gain: Tensor | None = None) -> Tensor:
         """Multiply in the analog domain, without scales and ranges: (tiles, batch, in) -> (tiles, batch, out)."""
         if self._reference is not None:
-            return self._reference.mvm(weight, x, is_test=not self.training)
-        return analog_mvm(weight, x, self.rpu_config.forward, self.periphery, self.noise)
+            return self._reference.mvm(weight, x, row_gain, is_test=not self.training)
+        return analog_mvm(weight, x, self.rpu_config.forward, self.periphery, self.noise, row_gain)
 
-    def _weight_for_reading(self, scale: Tensor) -> Tensor:
+    def _weight_for_reading(self) -> Tensor:
         """Return (tiles, out, in): what the devices hold, or the trained weights, modified while training."""
         if not self.training and self._read_weight is not None:
             return self._read_weight
         modifier = self.rpu_config.modifier
         modifies = has_effect(modifier) and (self.training or modifier.enable_during_test)
-        return _WeightForReading.apply(self.weight, scale.detach(), self, modifier if modifies else None)
+        return _WeightForReading.apply(self.weight, self, modifier if modifies else None)
 
     # Life of a chip ------------------------------------------------------------------------------------------
 
@@ -449,13 +448,11 @@ def _settled_after_loading(array: TileArray, incompatible_keys: Any) -> None:
 
 
 class _WeightForReading(torch.autograd.Function):
-    """Kernels to tiles, through the weight modifier; straight through backward, divided by squared scales."""
+    """Kernels to tiles, through the weight modifier; straight through backward."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor, array: TileArray, modifier: Any) -> Tensor:
-        ctx.index = array.kernel_of_tile
-        ctx.populated = array.populated
-        ctx.save_for_backward(scale)
+    def forward(ctx: Any, weight: Tensor, array: TileArray, modifier: Any) -> Tensor:
+        ctx.kernels, ctx.index, ctx.populated = array.kernels, array.kernel_of_tile, array.populated
         tiles = weight if ctx.index is None else weight[ctx.index]
         if modifier is None:
             return tiles.view_as(tiles)
@@ -464,10 +461,8 @@ class _WeightForReading(torch.autograd.Function):
         return modified if population is None else modified * population
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
-        (scale,) = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None]:
         grad = grads[0]
         if ctx.index is not None:
-            grad = grad.new_zeros(scale.shape[0], *grad.shape[1:]).index_add_(0, ctx.index, grad)
-        grad = grad / scale.square()[..., None]
-        return grad if ctx.populated is None else grad * ctx.populated, None, None, None
+            grad = grad.new_zeros(ctx.kernels, *grad.shape[1:]).index_add_(0, ctx.index, grad)
+        return grad if ctx.populated is None else grad * ctx.populated, None, None

@@ -39,30 +39,32 @@ def check_constraint_support(clip: WeightClipParameter, remap: WeightRemapParame
 
 
 @torch.no_grad()
-def clip_weights(weight: Tensor, clip: WeightClipParameter, populated: Tensor | None = None) -> Tensor:
-    """Clip weights to the range that the settings allow.
+def clip_weights_(weight: Tensor, clip: WeightClipParameter, populated: Tensor | None = None) -> None:
+    """Clip weights to the range that the settings allow, in place.
 
     Args:
         weight: (tiles, out, in) in units of the largest conductance.
         clip: aihwkit's description of the clipping.
         populated: Which devices exist, or None for all; absent ones do not count in a spread.
-
-    Returns:
-        The clipped weights.
     """
     if clip.type == WeightClipType.NONE:
-        return weight
+        return
     if clip.type == WeightClipType.FIXED_VALUE:
-        return weight.clamp(-clip.fixed_value, clip.fixed_value)
+        weight.clamp_(-clip.fixed_value, clip.fixed_value)
+        return
     if clip.type == WeightClipType.LAYER_GAUSSIAN:
         bound = clip.sigma * _std_per_tile(weight, populated)
     else:  # AVERAGE_CHANNEL_MAX
-        row_max = weight.abs().amax(dim=2)
         rows = _existing_rows(weight, populated)
-        bound = ((row_max * rows).sum(dim=1) / rows.sum(dim=1))[:, None, None]
+        bound = ((_largest(weight, (2,)) * rows).sum(dim=1) / rows.sum(dim=1))[:, None, None]
     if clip.fixed_value > 0:
         bound = bound.clamp(max=clip.fixed_value)
-    return torch.minimum(torch.maximum(weight, -bound), bound)
+    weight.clamp_(-bound, bound)
+
+
+def _largest(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Return the largest absolute weight over some dimensions, without a copy of the weights."""
+    return torch.maximum(weight.amax(dim=dims), -weight.amin(dim=dims))
 
 
 def _existing_rows(weight: Tensor, populated: Tensor | None) -> Tensor:
@@ -81,41 +83,41 @@ def _std_per_tile(weight: Tensor, populated: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def remap_weights(weight: Tensor, scales: Tensor, remap: WeightRemapParameter) -> tuple[Tensor, Tensor]:
+def remap_weights_(weight: Tensor, scales: Tensor, remap: WeightRemapParameter) -> Tensor:
     """Move weight between the conductances and the digital scales so that the conductance range is used.
 
     The product of both, the weight of the network, stays as it is.
 
     Args:
-        weight: (tiles, out, in) in units of the largest conductance.
+        weight: (tiles, out, in) in units of the largest conductance; changed in place.
         scales: (tiles, out) digital scale of each bit line.
         remap: aihwkit's description of the remapping.
 
     Returns:
-        New weights and new scales.
+        The new scales.
     """
     if remap.type == WeightRemapType.NONE:
-        return weight, scales
+        return scales
     if remap.type == WeightRemapType.LAYERWISE_SYMMETRIC:
-        largest = weight.abs().amax(dim=(1, 2), keepdim=True)[..., 0] / remap.remapped_wmax
+        largest = _largest(weight, (1, 2))[:, None] / remap.remapped_wmax
     else:
-        largest = weight.abs().amax(dim=2)
+        largest = _largest(weight, (2,))
         if remap.max_scale_range > 0:
-            return _remap_within_range(weight, scales, largest, remap)
+            new = _limited_scales(scales, largest, remap)
+            weight.mul_((scales / new)[..., None])
+            return new
         largest = largest / remap.remapped_wmax
     # A row without weight keeps its scale.
     largest = torch.where(largest > 0, largest, torch.ones_like(largest))
-    return weight / largest[..., None], scales * largest
+    weight.div_(largest[..., None])
+    return scales * largest
 
 
-def _remap_within_range(
-    weight: Tensor, scales: Tensor, largest: Tensor, remap: WeightRemapParameter
-) -> tuple[Tensor, Tensor]:
-    """Remap rows, but let no scale exceed `max_scale_range` times the smallest scale of its tile."""
+def _limited_scales(scales: Tensor, largest: Tensor, remap: WeightRemapParameter) -> Tensor:
+    """Return the scales that use the whole range, but none above `max_scale_range` times its tile's smallest."""
     smallest = scales.amin(dim=1, keepdim=True).clamp(min=0)
     if remap.max_scale_ref:
         smallest = torch.where(smallest > 0, smallest.clamp(min=remap.max_scale_ref), smallest)
     new = torch.where(largest > 0, largest * scales, scales)
     limited = torch.minimum(new, smallest * remap.max_scale_range)
-    new = torch.where(smallest > 0, limited, new)
-    return weight * (scales / new)[..., None], new
+    return torch.where(smallest > 0, limited, new)

@@ -73,7 +73,7 @@ def modify_weights(weight: Tensor, modifier: WeightModifierParameter, noise: Noi
     kind, std = modifier.type, modifier.std_dev
 
     def normal() -> Tensor:
-        return noise.normal(weight.shape, dtype=weight.dtype, torch_device=weight.device)
+        return noise.normal_like(weight)
 
     if modifier.rel_to_actual_wmax:
         largest = weight.abs().amax(dim=(1, 2), keepdim=True)
@@ -100,7 +100,7 @@ def modify_weights(weight: Tensor, modifier: WeightModifierParameter, noise: Noi
         # A device pair keeps its sign: a write cannot move the weight through zero.
         modified = torch.where(weight < 0, -(weight + miss).abs(), (weight + miss).abs())
     if modifier.pdrop > 0:
-        kept = noise.uniform(weight.shape, dtype=weight.dtype, torch_device=weight.device) >= modifier.pdrop
+        kept = noise.uniform_like(weight) >= modifier.pdrop
         modified = modified * kept
     return modified
 
@@ -110,8 +110,7 @@ def _discretise(values: Tensor, modifier: WeightModifierParameter, noise: NoiseS
         return values
     steps = values / modifier.res
     if modifier.sto_round:
-        uniform = noise.uniform(values.shape, dtype=values.dtype, torch_device=values.device)
-        steps = steps + (uniform - 0.5)
+        steps = steps + (noise.uniform_like(values) - 0.5)
     return steps.round() * modifier.res
 
 
