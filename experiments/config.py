@@ -77,7 +77,7 @@ class TrainConfig:
     batch_size: int = 64
     """Images per step."""
     lr: Annotated[float | None, _OPEN_FLOAT] = None
-    """Adam's learning rate. (default: 5e-3 for 8 x 8 images, 1e-3 for 28 x 28, 1e-4 for 32 x 32)"""
+    """Adam's learning rate. (default: 5e-3 for 8 x 8 images, 4e-3 for 28 x 28, 1e-3 for 32 x 32)"""
     schedule: Schedule = "cosine"
     """Learning rate over the run: constant, or falling to zero along half a cosine."""
     seed: int = 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from crossbar import LocallyConnected2d, convert_to_analog, seed_noise
+from crossbar import LocallyConnected2d, convert_to_analog, program_chip, seed_noise, tile_arrays
 from devices import get
 from experiments.commands import resolve
 from experiments.config import TrainConfig
@@ -146,19 +146,23 @@ def test_a_chip_is_named_by_its_number_and_a_reading_by_its_time(model):
     assert alone == {"none": [whole["none"][0][-1:]]}
 
 
-def test_chips_and_seeds_differ(model):
-    """Compared by the loss of the first chip's reading, which no two noises share."""
-    losses = []
+def test_a_chip_is_the_same_devices_with_and_without_compensation(model, monkeypatch):
+    """Looks at the written devices themselves: those of a chip are one set, of other chips and seeds others."""
+    written = []
+
+    def programming(analog, *args, **kwargs):
+        program_chip(analog, *args, **kwargs)
+        (array, *_) = (array for _, array in tile_arrays(analog))
+        written.append(torch.cat([value.flatten() for value in array.programmed.state().values()]))
+
+    monkeypatch.setattr("experiments.evaluation.program_chip", programming)
     for seed in (0, 1):
-        seen = []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                "experiments.evaluation.loss_and_accuracy",
-                lambda *args, kept=seen: (kept.append(loss_and_accuracy(*args)), kept[-1])[1],
-            )
-            chips_of(model, chips=2, times="1d", compensation="none", seed=seed)
-        losses += [loss for loss, _ in seen[1:]]
-    assert len(set(losses)) == 4
+        chips_of(model, chips=2, times="1d", seed=seed)
+    chips = [written[i : i + 2] for i in range(0, 8, 2)]
+    for without, compensated in chips:
+        assert torch.equal(without, compensated)
+    for i, (one, _) in enumerate(chips):
+        assert not any(torch.equal(one, other) for other, _ in chips[:i])
 
 
 def test_evaluation_erases_its_chips_and_leaves_the_weights(tmp_path):

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments.cli import main
+from experiments.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = [
@@ -262,12 +263,8 @@ def test_killed_processes_resume_to_the_same_numbers(tmp_path, longer, number, c
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path, capfd):
-    import fcntl
-
     folder = train(tmp_path / "runs", "--mode", "digital", "--device", "none")
-    capfd.readouterr()
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with RunFolder(folder).lock():
         assert main([*TINY, "--out", str(tmp_path / "runs"), "--mode", "digital", "--device", "none"]) == 2
     assert "`run` must not be in use, but another process is at work" in capfd.readouterr().err
 
