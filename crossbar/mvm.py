@@ -372,23 +372,24 @@ def _array(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the currents of the bit lines, (tiles, batch, out), and the variance of their read noise."""
     y = product(v, weight)
-    magnitude = None
-    if io.ir_drop > 0 or (io.w_noise > 0 and io.w_noise_type == WeightNoiseType.PCM_READ):
-        magnitude = periphery.magnitude(weight)
+    reads_magnitude = io.ir_drop > 0 or (io.w_noise > 0 and io.w_noise_type == WeightNoiseType.PCM_READ)
+    if reads_magnitude:
+        magnitude = torch.abs(weight, out=periphery.scratch("weight", weight))
+        shaped_v = periphery.scratch("voltages", v)
     if io.ir_drop > 0:
         # aihwkit's steady-state fit: the first input is the farthest from the output.
         inputs = v.shape[2]
-        load = product(v.abs(), magnitude).mul_(inputs / io.ir_drop_g_ratio)  # type: ignore[arg-type]
+        load = product(torch.abs(v, out=shaped_v), magnitude).mul_(inputs / io.ir_drop_g_ratio)
         drop = load.mul(0.05).sub_(0.2).mul_(load).add_(0.5).mul_(load)
         near = 1 - torch.arange(inputs, dtype=v.dtype, device=v.device) / inputs
-        y.addcmul_(drop, product(v * (1 - near**2), weight), value=-io.ir_drop)
+        y.addcmul_(drop, product(torch.mul(v, 1 - near**2, out=shaped_v), weight), value=-io.ir_drop)
     if periphery.v_offset is not None:
         y = _voltage_offset(y, v, io, periphery.v_offset[:, None, :])
     variance = None
     if io.w_noise > 0 and io.w_noise_type == WeightNoiseType.ADDITIVE_CONSTANT:
         variance = v.square().sum(dim=2, keepdim=True).mul_(io.w_noise**2)
     elif io.w_noise > 0 and io.w_noise_type == WeightNoiseType.PCM_READ:
-        variance = product(v.square(), magnitude).mul_(io.w_noise**2)  # type: ignore[arg-type]
+        variance = product(torch.square(v, out=shaped_v), magnitude).mul_(io.w_noise**2)
     return y, variance
 
 

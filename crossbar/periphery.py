@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,16 +148,21 @@ class Periphery(nn.Module):
                 values["average_abs_max"] = torch.full((tiles,), -1.0)
         for name, value in values.items():
             self.register_buffer(name, value)
-        self._scratch: Tensor | None = None
+        self._scratch: dict[str, Tensor] = {}
 
-    def magnitude(self, weight: Tensor) -> Tensor:
-        """Return the absolute weights, in memory that the next call overwrites.
+    def scratch(self, name: str, like: Tensor) -> Tensor:
+        """Return uninitialised memory in the shape and memory order of other values, reused at every read.
 
         A fresh block of some megabytes costs more (the system hands it out page by page) than filling it.
         """
-        if self._scratch is None or self._scratch.shape != weight.shape or self._scratch.device != weight.device:
-            self._scratch = torch.empty_like(weight)
-        return torch.abs(weight.detach(), out=self._scratch)
+        kept = self._scratch.get(name)
+        fits = kept is not None and kept.shape == like.shape and kept.stride() == like.stride()
+        if kept is None or not fits or kept.device != like.device or kept.dtype != like.dtype:
+            kept = self._scratch[name] = torch.empty_like(like)
+        return kept
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_scratch": {}}
 
 
 def rectified_twice(first: Tensor, second: Tensor) -> Tensor:
