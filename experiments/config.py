@@ -70,7 +70,8 @@ class TrainConfig:
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
     weight."""
     backend: Backend = "batched"
-    """batched: all tiles of a layer in one call. aihwkit: one tile after another, the slow reference."""
+    """batched: all tiles of a layer in one call. aihwkit: one tile after another, the slow reference, whose
+    noise cannot be seeded: such runs do not repeat to the last bit."""
 
     epochs: Annotated[int | None, _OPEN_INT] = None
     """Passes through the training images. (default: 60 for 8 x 8 images, 4 for 28 x 28, 10 for 32 x 32)"""
