@@ -10,6 +10,7 @@ from aihwkit.simulator.parameters.mapping import MappingParameter
 from aihwkit.simulator.tiles.inference import InferenceTile
 from torch import Tensor, nn
 
+from .mvm import Gains, outer_sum
 from .periphery import Periphery
 
 
@@ -40,12 +41,9 @@ class ReferenceTiles:
             tile.tile.set_shared_weights(self.weight[index])
             _share_periphery(tile, periphery, index)
 
-    def mvm(self, weight: Tensor, x: Tensor, row_gain: Tensor | None, *, is_test: bool) -> Tensor:
-        """Multiply (tiles, batch, in) by (tiles, out, in), tile after tile, with aihwkit's gradient rules.
-
-        `row_gain`, (tiles, out), multiplies the gradient of each row of the weights.
-        """
-        result: Tensor = _Loop.apply(weight, x, row_gain, self, is_test)
+    def mvm(self, weight: Tensor, x: Tensor, gains: Gains, *, is_test: bool) -> Tensor:
+        """Multiply (tiles, batch, in) by (tiles, out, in), tile after tile, with aihwkit's gradient rules."""
+        result: Tensor = _Loop.apply(weight, x, gains, self, is_test)
         return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ReferenceTiles":
@@ -109,13 +107,13 @@ class _Loop(torch.autograd.Function):
         ctx: Any,
         weight: Tensor,
         x: Tensor,
-        row_gain: Tensor | None,
+        gains: Gains,
         reference: ReferenceTiles,
         is_test: bool,
     ) -> Tensor:
         ctx.reference = reference
         reference.weight.copy_(weight)
-        ctx.save_for_backward(reference.weight.clone(), x, row_gain)
+        ctx.save_for_backward(reference.weight.clone(), x, *gains)
         outputs = [
             tile.tile.forward(vectors.contiguous(), False, False, False, is_test)
             for tile, vectors in zip(reference.tiles, x, strict=True)
@@ -124,10 +122,10 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x, row_gain = ctx.saved_tensors
-        grad = grads[0].contiguous()
+        weight, x, *saved = ctx.saved_tensors
+        gains, grad = Gains(*saved), grads[0]
         ctx.reference.weight.copy_(weight)
         tiles = ctx.reference.tiles
-        grad_x = [tile.tile.backward(d, False) for tile, d in zip(tiles, grad, strict=True)]
-        scaled = grad if row_gain is None else grad * row_gain[:, None, :]
-        return torch.bmm(scaled.transpose(1, 2), x), torch.stack(grad_x), None, None, None
+        into_x = gains.for_x(grad).contiguous()
+        grad_x = [tile.tile.backward(d, False) for tile, d in zip(tiles, into_x, strict=True)]
+        return outer_sum(gains.for_weight(grad), x), torch.stack(grad_x), None, None, None

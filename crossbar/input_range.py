@@ -54,6 +54,9 @@ def range_from_data(
 class ScaledInput(torch.autograd.Function):
     """Clip each tile's inputs to its range and divide by it: x -> clip(x, -r, r) / r.
 
+    The division is missing from the gradient: the product that follows applies it to its own, smaller, outputs
+    (`Gains.x`).
+
     The gradient with respect to x is straight through inside the range and zero where the input was clipped.
     The gradient with respect to r follows aihwkit's rule: clipped inputs that ask for more widen the range, and
     if almost nothing clips the range decays,
@@ -77,7 +80,7 @@ class ScaledInput(torch.autograd.Function):
         x, input_range = ctx.saved_tensors
         settings = ctx.settings
         limit = input_range.abs()[:, None, None]
-        grad_x = grads[0] / limit
+        grad_x = grads[0]
         widen = torch.zeros_like(input_range)
         inside_share = torch.ones_like(input_range)
         if ctx.reached:

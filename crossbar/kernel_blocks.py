@@ -117,7 +117,6 @@ class KernelBlocks:
         """Add the partial sums digitally: (tiles * per_kernel, batch, tile out) -> (tiles, batch, out)."""
         if self.per_kernel == 1:
             return y
-        _, batch, rows = y.shape
         parts = y.unflatten(0, (-1, *self.grid)).sum(dim=2)
         if self.grid[0] == 1:
             return parts[:, 0]

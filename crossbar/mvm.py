@@ -20,7 +20,7 @@ where nothing was clipped. Its torch tile differs by a small term through the ma
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -44,13 +44,37 @@ AVERAGE_DECAY = 1e-3
 ASSUMED_WEIGHT = 0.6
 
 
+class Gains(NamedTuple):
+    """Factors for the gradients of a product, which are cheapest to apply to the gradient of its outputs.
+
+    Attributes:
+        weight: (tiles, out) factor for the gradient of each row of the weights; one if None.
+        x: (tiles,) factor for the gradient of the input vectors; one if None.
+    """
+
+    weight: Tensor | None = None
+    x: Tensor | None = None
+
+    def for_weight(self, grad: Tensor) -> Tensor:
+        """Scale the gradient of the outputs, (tiles, batch, out), that goes into the weights."""
+        return grad if self.weight is None else grad * self.weight[:, None, :]
+
+    def for_x(self, grad: Tensor) -> Tensor:
+        """Scale the gradient of the outputs, (tiles, batch, out), that goes into the inputs."""
+        return grad if self.x is None else grad * self.x[:, None, None]
+
+
+NO_GAINS = Gains()
+
+
 def analog_mvm(
     weight: Float[Tensor, "tiles out in"],
     x: Float[Tensor, "tiles batch in"],
     io: IOParameters,
     periphery: Periphery,
     noise: NoiseStream,
-    row_gain: Float[Tensor, "tiles out"] | None = None,
+    gains: Gains = NO_GAINS,
+    overwrite_x: bool = False,
 ) -> Float[Tensor, "tiles batch out"]:
     """Multiply every input vector by its tile's weights, through DAC, array and ADC.
 
@@ -60,15 +84,16 @@ def analog_mvm(
         io: aihwkit's settings of the periphery, checked by `check_io_support`.
         periphery: What is frozen in these tiles' periphery.
         noise: Stream of the noise, drawn anew at every call.
-        row_gain: Factor for the gradient of each row of the weights; one if None.
+        gains: Factors for the gradients.
+        overwrite_x: Whether the memory of `x` may be used up, because nobody else reads it.
 
     Returns:
         Output vectors, in the units of `weight` times `x`.
     """
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or x.numel() == 0:
-        ideal: Tensor = _Ideal.apply(weight, x, row_gain)
+        ideal: Tensor = _Ideal.apply(weight, x, gains)
         return ideal if io.out_scale == 1.0 else ideal * io.out_scale
-    result: Tensor = _StraightThrough.apply(weight, x, io, periphery, noise, row_gain)
+    result: Tensor = _StraightThrough.apply(weight, x, io, periphery, noise, gains, overwrite_x)
     return result
 
 
@@ -92,22 +117,22 @@ def outer_sum(grad: Tensor, x: Tensor) -> Tensor:
 
 
 class _Ideal(torch.autograd.Function):
-    """The exact product, with the gains of the rows in its gradient."""
+    """The exact product, with gains in its gradients."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, x: Tensor, row_gain: Tensor | None) -> Tensor:
-        ctx.save_for_backward(weight, x, row_gain)
+    def forward(ctx: Any, weight: Tensor, x: Tensor, gains: Gains) -> Tensor:
+        ctx.save_for_backward(weight, x, *gains)
         return product(x, weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x, row_gain = ctx.saved_tensors
-        grad = grads[0]
+        weight, x, *saved = ctx.saved_tensors
+        gains, grad = Gains(*saved), grads[0]
         grad_weight = grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_weight = outer_sum(grad if row_gain is None else grad * row_gain[:, None, :], x)
+            grad_weight = outer_sum(gains.for_weight(grad), x)
         if ctx.needs_input_grad[1]:
-            grad_x = product(grad, weight.transpose(1, 2))
+            grad_x = product(gains.for_x(grad), weight.transpose(1, 2))
         return grad_weight, grad_x, None
 
 
@@ -122,35 +147,33 @@ class _StraightThrough(torch.autograd.Function):
         io: IOParameters,
         periphery: Periphery,
         noise: NoiseStream,
-        row_gain: Tensor | None,
+        gains: Gains,
+        overwrite_x: bool,
     ) -> Tensor:
-        read = _managed_read(weight, x, io, periphery, noise)
+        read = _managed_read(weight, x, io, periphery, noise, overwrite_x)
         ctx.out_scale = io.out_scale
-        ctx.save_for_backward(
-            weight, read.prepared, read.scale, read.inside_dac, read.inside_adc, row_gain
-        )
+        ctx.save_for_backward(weight, read.prepared, read.scale, read.inside_dac, read.inside_adc, *gains)
         y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
         return y if read.scale is None else y / read.scale
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, prepared, scale, inside_dac, inside_adc, row_gain = ctx.saved_tensors
-        grad = grads[0]
+        weight, prepared, scale, inside_dac, inside_adc, *saved = ctx.saved_tensors
+        gains, grad = Gains(*saved), grads[0]
         if ctx.out_scale != 1.0:
             grad = grad * ctx.out_scale
         if inside_adc is not None:
             grad = grad * inside_adc
         grad_weight = grad_x = None
         if ctx.needs_input_grad[0]:
-            scaled = grad if scale is None else grad / scale
-            scaled = scaled if row_gain is None else scaled * row_gain[:, None, :]
-            grad_weight = outer_sum(scaled, prepared)
+            unscaled = grad if scale is None else grad / scale
+            grad_weight = outer_sum(gains.for_weight(unscaled), prepared)
         if ctx.needs_input_grad[1]:
             # The scale into the DAC and the one back cancel.
-            grad_x = product(grad, weight.transpose(1, 2))
+            grad_x = product(gains.for_x(grad), weight.transpose(1, 2))
             if inside_dac is not None:
                 grad_x = grad_x * inside_dac
-        return grad_weight, grad_x, None, None, None, None
+        return grad_weight, grad_x, None, None, None, None, None
 
 
 @dataclass
@@ -166,10 +189,17 @@ class _Read:
 
 
 def _managed_read(
-    weight: Tensor, x: Tensor, io: IOParameters, periphery: Periphery, noise: NoiseStream
+    weight: Tensor,
+    x: Tensor,
+    io: IOParameters,
+    periphery: Periphery,
+    noise: NoiseStream,
+    overwrite_x: bool,
 ) -> _Read:
     alpha = noise_management(x, io, io.noise_management, periphery)
-    read = _read(weight, x, _inverse(alpha), io, periphery, noise)
+    # A repetition starts from the inputs again.
+    overwrite_x = overwrite_x and io.bound_management == BoundManagementType.NONE
+    read = _read(weight, x, _inverse(alpha), io, periphery, noise, overwrite_x)
     if io.bound_management != BoundManagementType.NONE and read.passed is not None:
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
     if alpha is not None and io.inp_noise <= 0:
@@ -312,9 +342,10 @@ def _read(
     io: IOParameters,
     periphery: Periphery,
     noise: NoiseStream,
+    overwrite_x: bool = False,
 ) -> _Read:
     """Read every vector once: DAC, array, ADC."""
-    prepared, inside_dac = _dac(x, scale, io, noise)
+    prepared, inside_dac = _dac(x, scale, io, noise, overwrite_x)
     if io.mv_type == AnalogMVType.ONE_PASS:
         currents = _array(weight, prepared, io, periphery, noise)
         y, inside_adc, passed = _adc(*currents, io, periphery, noise)
@@ -334,17 +365,17 @@ def _read(
 
 
 def _dac(
-    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream
+    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, overwrite_x: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Turn the digital inputs into voltages; also tell which were inside the range (None: all)."""
     # The order of these operations decides ties of the rounding: it is that of the C++ code.
-    v = x if scale is None else x * scale
+    v = (x if overwrite_x else x.clone()) if scale is None else x * scale
     inside = None
     bound = io.inp_bound if io.inp_bound > 0 else float("inf")
     if _reach(v) > bound:
         inside = v.abs() <= bound
-    v = _quantised(v, resolution(io.inp_res, io.inp_bound), io.inp_sto_round, noise)
-    v = v.clamp(-bound, bound) if v is x else v.clamp_(-bound, bound)
+    _quantise_(v, resolution(io.inp_res, io.inp_bound), io.inp_sto_round, noise)
+    v.clamp_(-bound, bound)
     if io.inp_noise > 0:
         v.add_(noise.normal_like(v), alpha=io.inp_noise)
     if io.inp_asymmetry != 0:
@@ -357,14 +388,14 @@ def _reach(values: Tensor) -> float:
     return float(torch.maximum(values.amax(dim=(1, 2)), -values.amin(dim=(1, 2))).max())
 
 
-def _quantised(values: Tensor, step: float, stochastic: bool, noise: NoiseStream) -> Tensor:
-    """Round to multiples of a step; the values themselves come back where nothing is rounded."""
+def _quantise_(values: Tensor, step: float, stochastic: bool, noise: NoiseStream) -> None:
+    """Round to multiples of a step, in place."""
     if step <= 0:
-        return values
-    steps = values / step
+        return
+    values.div_(step)
     if stochastic:
-        steps.add_(noise.uniform_like(values).sub_(0.5))
-    return steps.round_().mul_(step)
+        values.add_(noise.uniform_like(values).sub_(0.5))
+    values.round_().mul_(step)
 
 
 def _array(
@@ -380,7 +411,8 @@ def _array(
         # aihwkit's steady-state fit: the first input is the farthest from the output.
         inputs = v.shape[2]
         load = product(torch.abs(v, out=shaped_v), magnitude).mul_(inputs / io.ir_drop_g_ratio)
-        drop = load.mul(0.05).sub_(0.2).mul_(load).add_(0.5).mul_(load)
+        drop = torch.mul(load, 0.05, out=periphery.scratch("drop", load))
+        drop.sub_(0.2).mul_(load).add_(0.5).mul_(load)
         near = 1 - torch.arange(inputs, dtype=v.dtype, device=v.device) / inputs
         y.addcmul_(drop, product(torch.mul(v, 1 - near**2, out=shaped_v), weight), value=-io.ir_drop)
     if periphery.v_offset is not None:
@@ -419,7 +451,7 @@ def _adc(
         out_std = periphery.out_noise_values[:, None, :]
 
     def draw() -> Tensor:
-        return noise.normal_like(y)
+        return noise.normal_like(y, out=periphery.scratch("noise", y))
 
     shaped = periphery.out_nonlinearity is not None or io.out_asymmetry > 0
     if shaped:
@@ -436,8 +468,8 @@ def _adc(
     if variance is not None:
         y.addcmul_(variance.add_(out_std**2).sqrt_(), draw())
     elif isinstance(out_std, Tensor) or out_std > 0:
-        y = draw().mul_(out_std).add_(y)
-    y = _quantised(y, resolution(io.out_res, io.out_bound), io.out_sto_round, noise)
+        y.add_(draw().mul_(out_std))
+    _quantise_(y, resolution(io.out_res, io.out_bound), io.out_sto_round, noise)
     if io.out_bound <= 0 or _reach(y) <= io.out_bound:
         return y, None, None
     inside = y.abs() <= io.out_bound
@@ -450,7 +482,7 @@ def _adc(
         order = torch.arange(1, y.shape[2] + 1, device=y.device) * ~inside
         last = order.argmax(dim=2, keepdim=True)
         passed = y.gather(2, last)[..., 0] <= io.out_bound
-    return y.clamp(-io.out_bound, io.out_bound), inside, passed
+    return y.clamp_(-io.out_bound, io.out_bound), inside, passed
 
 
 def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:

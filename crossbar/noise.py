@@ -43,24 +43,32 @@ class NoiseStream:
         """Draw numbers uniform in [0, 1)."""
         return self.uniform_like(torch.empty(tuple(shape), dtype=dtype, device=torch_device))
 
-    def normal_like(self, values: Tensor) -> Tensor:
-        """Draw standard normal numbers in the shape and memory order of other values."""
-        flipped = _is_flipped(values)
-        drawn = torch.empty_like(values.transpose(-1, -2) if flipped else values)
-        drawn.normal_(generator=self.generator(values.device))
-        return drawn.transpose(-1, -2) if flipped else drawn
+    def normal_like(self, values: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Draw standard normal numbers in the shape and memory order of other values.
+
+        Args:
+            values: What the numbers will be added to.
+            out: Memory of that shape and order to fill; fresh if None.
+        """
+        drawn = torch.empty_like(values) if out is None else out
+        # torch draws 8 times slower across the memory order than along it.
+        (drawn.transpose(-1, -2) if _is_flipped(drawn) else drawn).normal_(
+            generator=self.generator(values.device)
+        )
+        return drawn
 
     def uniform_like(self, values: Tensor) -> Tensor:
         """Draw numbers uniform in [0, 1) in the shape and memory order of other values."""
-        flipped = _is_flipped(values)
-        drawn = torch.empty_like(values.transpose(-1, -2) if flipped else values)
-        drawn.uniform_(generator=self.generator(values.device))
-        return drawn.transpose(-1, -2) if flipped else drawn
+        drawn = torch.empty_like(values)
+        (drawn.transpose(-1, -2) if _is_flipped(drawn) else drawn).uniform_(
+            generator=self.generator(values.device)
+        )
+        return drawn
 
     def __repr__(self) -> str:
         return f"NoiseStream({self.seed}, {', '.join(map(repr, self.names))})"
 
 
 def _is_flipped(values: Tensor) -> bool:
-    """Tell whether the last two axes lie in memory in the other order: torch draws 8 times slower across it."""
+    """Tell whether the last two axes lie in memory in the other order."""
     return values.dim() >= 2 and not values.is_contiguous() and values.transpose(-1, -2).is_contiguous()

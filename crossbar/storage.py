@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from devices import ProgrammedTiles
 
 from .chip import tile_arrays
+from .compensation import check_compensation
 
 FORMAT = "crossbar-emulator model 1"
 _CHIP = "programmed"
@@ -71,6 +72,14 @@ def load_model(path: str | Path, model: nn.Module) -> nn.Module:
         raise ValueError(
             f"`path` must be a model written by save_model, but {path} says {metadata.get('format')!r}."
         )
+    try:
+        compensations = json.loads(metadata["compensations"])
+        for kind in compensations.values():
+            check_compensation(kind)
+    except (KeyError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"`path` must be a model written by save_model, but {path} has no list of chips."
+        ) from error
     chips: dict[str, dict[str, Tensor]] = {}
     state: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -81,10 +90,9 @@ def load_model(path: str | Path, model: nn.Module) -> nn.Module:
             state[name] = tensor
     check_fits(state, model, path)
     model.load_state_dict(state)
-    compensations = json.loads(metadata["compensations"])
     for name, array in tile_arrays(model):
         if name in chips:
-            array.compensation = compensations[name]
+            array.compensation = compensations.get(name, "none")
             array.programmed = ProgrammedTiles.from_state(array.rpu_config.noise_model, chips[name])
             array.restore_reading(chips[name])
     return model

@@ -29,7 +29,7 @@ from .compensation import (
     readout,
 )
 from .input_range import ScaledInput, check_input_range_support, range_from_data
-from .mvm import analog_mvm
+from .mvm import NO_GAINS, Gains, analog_mvm
 from .noise import NoiseStream
 from .periphery import Periphery, check_io_support
 from .weight_constraints import check_constraint_support, clip_weights_, remap_weights_
@@ -272,23 +272,28 @@ class TileArray(AihwkitTile):
         scale = self.scales()
         weight = self._weight_for_reading()
         scale = scale if self.kernel_of_tile is None else scale[self.kernel_of_tile]
-        gain = scale.detach().square().reciprocal()
+        gains = Gains(weight=scale.detach().square().reciprocal())
         if self.input_range is not None:
             settings = self.rpu_config.pre_post.input_range
             if self.training:
                 range_from_data(self.input_range, self.input_range_updates, x, settings, valid)
             x = ScaledInput.apply(x, self.input_range, settings)
-            scale = scale * self.input_range.detach().abs()[:, None]
-        y = self.read(weight, x, gain) * scale[:, None, :]
+            limit = self.input_range.detach().abs()
+            scale = scale * limit[:, None]
+            gains = Gains(gains.weight, limit.reciprocal())
+        y = self.read(weight, x, gains, overwrite_x=self.input_range is not None) * scale[:, None, :]
         if self._factor is not None and not self.training:
             y = y * self._factor
         return y
 
-    def read(self, weight: Tensor, x: Tensor, row_gain: Tensor | None = None) -> Tensor:
+    def read(
+        self, weight: Tensor, x: Tensor, gains: Gains = NO_GAINS, *, overwrite_x: bool = False
+    ) -> Tensor:
         """Multiply in the analog domain, without scales and ranges: (tiles, batch, in) -> (tiles, batch, out)."""
         if self._reference is not None:
-            return self._reference.mvm(weight, x, row_gain, is_test=not self.training)
-        return analog_mvm(weight, x, self.rpu_config.forward, self.periphery, self.noise, row_gain)
+            return self._reference.mvm(weight, x, gains, is_test=not self.training)
+        io = self.rpu_config.forward
+        return analog_mvm(weight, x, io, self.periphery, self.noise, gains, overwrite_x)
 
     def _weight_for_reading(self) -> Tensor:
         """Return (tiles, out, in): what the devices hold, or the trained weights, modified while training."""

@@ -4,9 +4,11 @@ import pickle
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from crossbar import AnalogLinear, load_model, save_model
+from crossbar.storage import FORMAT
 
 
 class Hostile:
@@ -64,3 +66,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         save_model(AnalogLinear(4, 3), path)
     assert path.read_bytes() == old
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_file_without_its_list_of_chips_is_refused(tmp_path):
+    for chips in ({}, {"compensations": "[]"}, {"compensations": "{"}, {"compensations": '{"": "magic"}'}):
+        save_file(AnalogLinear(4, 3).state_dict(), tmp_path / "model", metadata={"format": FORMAT, **chips})
+        with pytest.raises(ValueError, match="has no list of chips"):
+            load_model(tmp_path / "model", AnalogLinear(4, 3))
