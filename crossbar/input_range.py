@@ -21,6 +21,17 @@ def check_input_range_support(settings: InputRangeParameter) -> None:
         )
 
 
+# assumed: a range a thousand times below its start stands for a tile that sees almost no signal; without a
+# floor the decay, whose steps an optimizer like Adam keeps at full length, would carry it through zero.
+SMALLEST_SHARE = 1e-3
+
+
+@torch.no_grad()
+def keep_positive_(input_range: Tensor, settings: InputRangeParameter) -> None:
+    """Keep the ranges that an optimizer has moved positive, in place."""
+    input_range.abs_().clamp_(min=SMALLEST_SHARE * settings.init_value)
+
+
 @torch.no_grad()
 def range_from_data(
     input_range: Tensor, updates: Tensor, x: Tensor, settings: InputRangeParameter, valid: Tensor | None
@@ -62,6 +73,8 @@ class ScaledInput(torch.autograd.Function):
     if almost nothing clips the range decays,
 
         dr = sum_{x >= r} min(d, 0) - sum_{x <= -r} max(d, 0),   times r (relative),   plus decay * r
+
+    except that the range of a tile that sees only zeros, as tiles at the rim of an image do, does not decay.
     """
 
     @staticmethod
@@ -71,13 +84,13 @@ class ScaledInput(torch.autograd.Function):
         ctx.settings = settings
         largest = torch.maximum(x.amax(dim=(1, 2), keepdim=True), -x.amin(dim=(1, 2), keepdim=True))
         ctx.reached = bool((largest >= limit).any())
-        ctx.save_for_backward(x if ctx.reached else None, input_range)
+        ctx.save_for_backward(x if ctx.reached else None, input_range, largest[:, 0, 0] > 0)
         return x / limit if not ctx.reached else torch.minimum(torch.maximum(x, -limit), limit) / limit
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Apply the rules of the class."""
-        x, input_range = ctx.saved_tensors
+        x, input_range, has_signal = ctx.saved_tensors
         settings = ctx.settings
         limit = input_range.abs()[:, None, None]
         grad_x = grads[0]
@@ -95,5 +108,6 @@ class ScaledInput(torch.autograd.Function):
         if settings.gradient_relative:
             widen = widen * input_range * settings.gradient_scale
         if settings.decay > 0:
-            widen = widen + settings.decay * input_range * (inside_share > settings.input_min_percentage)
+            decays = has_signal & (inside_share > settings.input_min_percentage)
+            widen = widen + settings.decay * input_range * decays
         return grad_x, widen, None

@@ -28,7 +28,7 @@ from .compensation import (
     identity_inputs,
     readout,
 )
-from .input_range import ScaledInput, check_input_range_support, range_from_data
+from .input_range import ScaledInput, check_input_range_support, keep_positive_, range_from_data
 from .mvm import NO_GAINS, Gains, analog_mvm
 from .noise import NoiseStream
 from .periphery import Periphery, check_io_support
@@ -233,11 +233,11 @@ class TileArray(AihwkitTile):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Clip and remap weights that have changed since the last use, and forget what was programmed."""
+        """Clip and remap what an optimizer has changed since the last use; then forget what was programmed."""
+        if self.input_range is not None:
+            keep_positive_(self.input_range, self.rpu_config.pre_post.input_range)
         if self.weight._version == self._settled_version:
             return
-        if self.populated is not None:
-            self.weight.mul_(self.populated)
         clip_weights_(self.weight, self.rpu_config.clip, self.populated)
         if self.rpu_config.remap.type != WeightRemapType.NONE:
             self.mapping_scales.copy_(remap_weights_(self.weight, self.scales(), self.rpu_config.remap))

@@ -50,6 +50,20 @@ def test_one_seed_is_one_chip_and_time_is_a_trajectory():
     assert not all_equal(conductances(nets[0], 1e6), conductances(nets[2], 1e6))
 
 
+@pytest.mark.parametrize("placement", ["free", "replicated(tiles=4)", "blocks(rows=2,cols=2)"])
+def test_an_ideal_chip_holds_what_was_trained(placement):
+    net = model(placement)
+    for _, array in tile_arrays(net):
+        array.rpu_config.forward.is_perfect = True
+    clean = net(X)
+    program_chip(net, get("ideal").noise_model(), seed=1, compensation="none")
+    age_chip(net, 1e6, seed=1)
+    # to conductances and back: a few units in the last place of each of up to 108 summands
+    assert (net(X) - clean).abs().max() < 108 * 2**-22
+    for _, array in tile_arrays(net):
+        assert (array._read_weight - array.target_weights()).abs().max() < 2**-21
+
+
 def test_the_same_reading_repeats_and_another_has_other_read_noise():
     net = model()
     program_chip(net, seed=1)
