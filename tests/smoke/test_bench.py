@@ -1,0 +1,180 @@
+"""`xbar bench --quick` runs through: what it writes is whole and fits together. Times are never judged."""
+
+import json
+from itertools import product
+
+import pytest
+import torch
+
+from experiments.bench import BenchConfig, run
+from experiments.bench_growth import LARGEST_LOOP, measure_point
+from experiments.bench_speed import (
+    CONFIGURATIONS,
+    CONTESTANTS,
+    WORKS,
+    Comparison,
+    Contestant,
+    LoopLayer,
+    Spread,
+    local_layers,
+)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench") / "new folder"
+    return run(BenchConfig(quick=True, threads=1, out=out)), out
+
+
+def test_every_piece_of_work_is_measured_once(bench):
+    result, _ = bench
+    measured = [(c["configuration"], c["batch_size"], c["layers"], c["work"]) for c in result["speed"]]
+    expected = list(product(CONFIGURATIONS, (8,), ("local1", "local2", "together"), WORKS))
+    assert sorted(measured) == sorted(expected)
+
+
+def test_times_and_ratios_are_positive_and_ordered(bench):
+    for comparison in bench[0]["speed"]:
+        assert tuple(comparison["seconds"]) == CONTESTANTS
+        ratios = (comparison["loop_over_ours"], comparison["ours_over_digital"])
+        for spread in (*comparison["seconds"].values(), *ratios):
+            lower, upper = spread["quartiles"]
+            assert 0 < lower <= spread["median"] <= upper < float("inf")
+
+
+def test_tiles_are_counted_for_both_kinds(bench):
+    points = {(point["contestant"], point["tiles"]): point for point in bench[0]["growth"]}
+    assert set(points) == {("ours", 10), ("ours", 100), ("aihwkit_loop", 10), ("aihwkit_loop", 100)}
+    for (_, tiles), point in points.items():
+        assert point["weight_bytes"] == tiles * 32 * 9 * 4
+        assert point["tensor_bytes"] > point["weight_bytes"]
+        assert point["construction_seconds"] > 0
+        assert point["pass_seconds"] > 0
+
+
+def test_files_hold_what_was_returned(bench):
+    result, out = bench
+    assert sorted(path.name for path in out.iterdir()) == ["bench.json", "bench.png"]
+    assert json.loads((out / "bench.json").read_text()) == json.loads(json.dumps(result))
+    assert (out / "bench.png").read_bytes().startswith(b"\x89PNG")
+    assert result["environment"]["threads"] == 1
+
+
+def test_number_of_threads_is_given_back(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "experiments.bench.measure_speed", lambda *_: pytest.fail(f"{torch.get_num_threads()}")
+    )
+    before = torch.get_num_threads()
+    with pytest.raises(pytest.fail.Exception, match=f"^{before + 1}$"):
+        run(BenchConfig(quick=True, threads=before + 1, out=tmp_path))
+    assert torch.get_num_threads() == before
+
+
+def test_tables_are_printed(tmp_path, monkeypatch, capsys):
+    spread = Spread(median=2.0, quartiles=(1.0, 3.0))
+    comparison = Comparison(
+        configuration="StandardHWATrainingPreset",
+        batch_size=64,
+        layers="together",
+        tiles="169 of 32x9",
+        work="training_step",
+        seconds=dict.fromkeys(CONTESTANTS, Spread(median=0.5, quartiles=(0.25, 0.75))),
+        loop_over_ours=spread,
+        ours_over_digital=Spread(median=4.0, quartiles=(3.5, 4.5)),
+    )
+    monkeypatch.setattr("experiments.bench.measure_speed", lambda *_: [comparison])
+    monkeypatch.setattr("experiments.bench.measure_growth", lambda *_: [measure_point("ours", 2, 1)])
+    result = run(BenchConfig(threads=1, out=tmp_path))
+    printed = capsys.readouterr().out
+    row = next(line for line in printed.splitlines() if "all of them together" in line)
+    assert row.split()[-11:] == [
+        "500.00",
+        "500.00",
+        "500.00",
+        "2.0",
+        "(1.0",
+        "to",
+        "3.0)",
+        "4.0",
+        "(3.5",
+        "to",
+        "4.5)",
+    ]
+    assert "faster than the loop by: 2.0x (target: at least 8x)" in printed
+    assert "times the digital step: 4.0 (target: at most 2.5)" in printed
+    assert [target["measured"] for target in result["targets"]] == ["4.0", "2.0x"]
+
+
+def test_ratios_are_formed_within_rounds():
+    # The machine is ten times slower in the second round; ratios do not see it.
+    rounds = [{"aihwkit_loop": 8.0 * k, "ours": 2.0 * k, "digital": 1.0 * k} for k in (1, 10)]
+    names = {"configuration": "", "batch_size": 1, "layers": "", "tiles": "", "work": ""}
+    comparison = Comparison.of(rounds, **names)
+    assert comparison.loop_over_ours == Spread(median=4.0, quartiles=(4.0, 4.0))
+    assert comparison.ours_over_digital == Spread(median=2.0, quartiles=(2.0, 2.0))
+    assert comparison.seconds["ours"] == Spread(median=11.0, quartiles=(6.5, 15.5))
+
+
+@pytest.mark.parametrize("configuration", list(CONFIGURATIONS))
+def test_the_loop_computes_the_layer_and_learns(configuration):
+    layer = local_layers("fcn_digits")["local2"]
+    config = CONFIGURATIONS[configuration]()
+    config.forward.is_perfect = True
+    # aihwkit drops the gradient of outputs beyond its ADC's bound also on a perfect tile.
+    config.forward.out_bound = 1e6
+    config.pre_post.input_range.enable = False
+    loop = LoopLayer(layer, config)
+    contestant = Contestant([loop])
+    x = torch.rand(3, 16, 6, 6, requires_grad=True)
+    expected = layer(x)
+    # float32 sums of 144 products of size 0.1: 144 * 0.1 * 2**-24 is 1e-6; mapping there and back, a few times that.
+    torch.testing.assert_close(loop(x), expected, atol=1e-5, rtol=0)
+
+    gradient = torch.ones_like(expected)
+    (slope,) = torch.autograd.grad(expected, x, gradient)
+    contestant.do("training_step", x, gradient)
+    torch.testing.assert_close(x.grad, slope, atol=1e-4, rtol=0)
+    assert not torch.allclose(loop(x), expected, atol=1e-4)
+
+
+def test_evaluation_records_nothing_and_learns_nothing():
+    layer = local_layers("fcn_digits")["local1"]
+    contestant, before = Contestant([layer]), layer.weight.clone()
+    x, gradient = torch.rand(2, 1, 8, 8), torch.ones(2, 16, 6, 6)
+    for work in ("training_forward", "evaluation_forward"):
+        contestant.do(work, x, gradient)
+        assert torch.equal(layer.weight, before)
+    contestant.do("training_step", x, gradient)
+    assert not torch.equal(layer.weight, before)
+
+
+def test_the_loop_is_spared_the_largest_numbers(monkeypatch):
+    asked = []
+    monkeypatch.setattr("experiments.bench_growth._in_a_fresh_process", lambda *task: asked.append(task[:2]))
+    from experiments.bench_growth import measure_growth
+
+    measure_growth((1, LARGEST_LOOP, LARGEST_LOOP + 1), 1, 1)
+    largest = [max(tiles for name, tiles in asked if name == kind) for kind in ("ours", "aihwkit_loop")]
+    assert largest == [LARGEST_LOOP + 1, LARGEST_LOOP]
+
+
+def test_a_failed_process_is_named():
+    from experiments.bench_growth import measure_growth
+
+    with pytest.raises(RuntimeError, match=r"measuring 0 tiles \(ours\) failed: ValueError"):
+        measure_growth((0,), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"repeats": 0}, "`repeats` must be 1 or more, but is 0"),
+        ({"threads": 0}, "`threads` must be 1 or more, but is 0"),
+        ({"batch_sizes": (8, 0)}, "`batch_sizes` must be 1 or more, but is 0"),
+        ({"tile_counts": ()}, "`tile_counts` must hold at least one number, but is empty"),
+        ({"model": "cnn_mnist"}, "`model` must be one of .*fcn_mnist, but is 'cnn_mnist'"),
+    ],
+)
+def test_impossible_measurements_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        BenchConfig(**flags)
