@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from .analog_layer import AnalogLayer
 from .geometry import Geometry
+from .grouping import Grouping
 from .locally_connected import LocallyConnected2d
 from .patches import assemble, extract_patches, group_patches, ungroup
-from .placement import Grouping, Placement, placement
+from .placement import Placement, as_placement
 from .tile_array import Backend
 
 Pair = int | tuple[int, int]
@@ -58,12 +59,13 @@ class PlacedLayer(AnalogLayer):
 
     def _convolve(self, x: Tensor, geometry: Geometry, grouping: Grouping) -> Tensor:
         single = x.dim() == 3
+        grouping = grouping.to(x.device)
         # (locations, batch, in)
         patches = extract_patches(x[None] if single else x, geometry, locations_first=grouping.is_identity)
         batch = patches.shape[1]
         valid = grouping.valid
         if valid is not None:
-            valid = valid.to(x.device).repeat_interleave(batch, dim=1)
+            valid = valid.repeat_interleave(batch, dim=1)
         y = self.multiply(group_patches(patches, grouping), valid)
         y = ungroup(y, grouping, batch)  # (locations, batch, out)
         if self.bias is not None:
@@ -127,7 +129,7 @@ class AnalogLocallyConnected2d(PlacedLayer):
         backend: Backend = "batched",
     ) -> None:
         geometry = Geometry.of(in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
-        super().__init__(geometry, _resolve(placement, geometry), bias, rpu_config, backend)
+        super().__init__(geometry, as_placement(placement, geometry.output_size), bias, rpu_config, backend)
         start = self._digital()
         self.set_weights(start.weight, start.bias)
 
@@ -211,7 +213,7 @@ class AnalogConv2d(PlacedLayer):
             )
         size = _smallest_input(kernel_size, padding, dilation) if input_size is None else input_size
         geometry = Geometry.of(in_channels, out_channels, kernel_size, size, stride, padding, dilation)
-        chosen = _resolve(placement, geometry)
+        chosen = as_placement(placement, geometry.output_size)
         if chosen.kernels != 1:
             raise ValueError(
                 f"`placement` must have one kernel, but {chosen.spec!r} has {chosen.kernels}. "
@@ -281,17 +283,6 @@ class AnalogConv2d(PlacedLayer):
     def to_digital(cls, module: "AnalogConv2d", realistic: bool = False) -> nn.Conv2d:
         """Return an `nn.Conv2d` with the trained weights."""
         return module.fill(module._digital(), realistic)
-
-
-def _resolve(chosen: str | Placement, geometry: Geometry) -> Placement:
-    if not isinstance(chosen, Placement):
-        return placement(chosen, geometry.output_size)
-    if tuple(chosen.output_size) != tuple(geometry.output_size):
-        raise ValueError(
-            f"`placement` must be made for the output size {geometry.output_size}, but is for "
-            f"{chosen.output_size}."
-        )
-    return chosen
 
 
 def _smallest_input(kernel_size: Pair, padding: Pair, dilation: Pair) -> tuple[int, int]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from .geometry import Geometry, Size
+from .grouping import Grouping
 from .patches import assemble, check_input, extract_patches, group_patches, ungroup
-from .placement import Grouping, Placement
-from .placement import placement as make_placement
+from .placement import Placement, as_placement
 
 
 class LocallyConnected2d(nn.Module):
@@ -71,14 +71,7 @@ class LocallyConnected2d(nn.Module):
         geometry = Geometry.of(in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
         self.geometry = geometry
         self.placement_rng: torch.Generator | None = None
-        if isinstance(placement, str):
-            placement = make_placement(placement, geometry.output_size)
-        elif placement.output_size != geometry.output_size:
-            raise ValueError(
-                f"`placement` must be made for the output size {geometry.output_size}, but is "
-                f"for {placement.output_size}. Make it for that size."
-            )
-        self._place(placement)
+        self._place(as_placement(placement, geometry.output_size))
         kernels = self.placement.kernels
         shape = (kernels, geometry.out_channels, geometry.in_channels, *geometry.kernel_size)
         self.weight = nn.Parameter(torch.empty(shape))

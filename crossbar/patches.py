@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .geometry import Geometry
-from .placement import Grouping
+from .grouping import Grouping
 
 
 def check_input(x: Tensor, geometry: Geometry) -> None:
