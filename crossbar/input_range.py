@@ -81,11 +81,13 @@ class ScaledInput(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter) -> Tensor:
         """Clip and divide (tiles, batch, in)."""
         limit = input_range.detach().abs()[:, None, None]
+        highest, lowest = x.amax(dim=(1, 2), keepdim=True), x.amin(dim=(1, 2), keepdim=True)
         ctx.settings = settings
-        largest = torch.maximum(x.amax(dim=(1, 2), keepdim=True), -x.amin(dim=(1, 2), keepdim=True))
-        ctx.reached = bool((largest >= limit).any())
-        ctx.save_for_backward(x if ctx.reached else None, input_range, largest[:, 0, 0] > 0)
-        return x / limit if not ctx.reached else torch.minimum(torch.maximum(x, -limit), limit) / limit
+        ctx.above = bool((highest >= limit).any())
+        ctx.below = bool((lowest <= -limit).any())
+        has_signal = torch.maximum(highest, -lowest)[:, 0, 0] > 0
+        ctx.save_for_backward(x if ctx.above or ctx.below else None, input_range, has_signal)
+        return (x / limit).clamp_(-1, 1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -96,13 +98,18 @@ class ScaledInput(torch.autograd.Function):
         grad_x = grads[0]
         widen = torch.zeros_like(input_range)
         inside_share = torch.ones_like(input_range)
-        if ctx.reached:
-            above, below = x >= limit, x <= -limit
-            widen = (grad_x.clamp(max=0) * above).sum(dim=(1, 2)) - (grad_x.clamp(min=0) * below).sum(
-                dim=(1, 2)
-            )
-            inside_share = 1 - (above | below).float().mean(dim=(1, 2))
-            grad_x = grad_x * ((x <= limit) & (x >= -limit))
+        if ctx.above:
+            above = x >= limit
+            widen = (grad_x * above).clamp_(max=0).sum(dim=(1, 2))
+            inside_share = inside_share - above.sum(dim=(1, 2)) / above[0].numel()
+        if ctx.below:
+            below = x <= -limit
+            widen = widen - (grad_x * below).clamp_(min=0).sum(dim=(1, 2))
+            inside_share = inside_share - below.sum(dim=(1, 2)) / below[0].numel()
+        if ctx.above:
+            grad_x = grad_x.masked_fill(above, 0)
+        if ctx.below:
+            grad_x = grad_x.masked_fill(below, 0)
         if not ctx.needs_input_grad[1]:
             return grad_x, None, None
         if settings.gradient_relative:

@@ -74,7 +74,7 @@ def analog_mvm(
     periphery: Periphery,
     noise: NoiseStream,
     gains: Gains = NO_GAINS,
-    overwrite_x: bool = False,
+    is_scaled: bool = False,
 ) -> Float[Tensor, "tiles batch out"]:
     """Multiply every input vector by its tile's weights, through DAC, array and ADC.
 
@@ -85,7 +85,7 @@ def analog_mvm(
         periphery: What is frozen in these tiles' periphery.
         noise: Stream of the noise, drawn anew at every call.
         gains: Factors for the gradients.
-        overwrite_x: Whether the memory of `x` may be used up, because nobody else reads it.
+        is_scaled: Whether `x` comes scaled into [-1, 1], in memory that nobody else reads and may be used up.
 
     Returns:
         Output vectors, in the units of `weight` times `x`.
@@ -93,7 +93,7 @@ def analog_mvm(
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or x.numel() == 0:
         ideal: Tensor = _Ideal.apply(weight, x, gains)
         return ideal if io.out_scale == 1.0 else ideal * io.out_scale
-    result: Tensor = _StraightThrough.apply(weight, x, io, periphery, noise, gains, overwrite_x)
+    result: Tensor = _StraightThrough.apply(weight, x, io, periphery, noise, gains, is_scaled)
     return result
 
 
@@ -148,9 +148,9 @@ class _StraightThrough(torch.autograd.Function):
         periphery: Periphery,
         noise: NoiseStream,
         gains: Gains,
-        overwrite_x: bool,
+        is_scaled: bool,
     ) -> Tensor:
-        read = _managed_read(weight, x, io, periphery, noise, overwrite_x)
+        read = _managed_read(weight, x, io, periphery, noise, is_scaled)
         ctx.out_scale = io.out_scale
         ctx.save_for_backward(weight, read.prepared, read.scale, read.inside_dac, read.inside_adc, *gains)
         y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
@@ -194,12 +194,12 @@ def _managed_read(
     io: IOParameters,
     periphery: Periphery,
     noise: NoiseStream,
-    overwrite_x: bool,
+    is_scaled: bool,
 ) -> _Read:
     alpha = noise_management(x, io, io.noise_management, periphery)
     # A repetition starts from the inputs again.
-    overwrite_x = overwrite_x and io.bound_management == BoundManagementType.NONE
-    read = _read(weight, x, _inverse(alpha), io, periphery, noise, overwrite_x)
+    is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
+    read = _read(weight, x, _inverse(alpha), io, periphery, noise, is_scaled)
     if io.bound_management != BoundManagementType.NONE and read.passed is not None:
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
     if alpha is not None and io.inp_noise <= 0:
@@ -342,10 +342,10 @@ def _read(
     io: IOParameters,
     periphery: Periphery,
     noise: NoiseStream,
-    overwrite_x: bool = False,
+    is_scaled: bool = False,
 ) -> _Read:
     """Read every vector once: DAC, array, ADC."""
-    prepared, inside_dac = _dac(x, scale, io, noise, overwrite_x)
+    prepared, inside_dac = _dac(x, scale, io, noise, is_scaled)
     if io.mv_type == AnalogMVType.ONE_PASS:
         currents = _array(weight, prepared, io, periphery, noise)
         y, inside_adc, passed = _adc(*currents, io, periphery, noise)
@@ -365,14 +365,15 @@ def _read(
 
 
 def _dac(
-    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, overwrite_x: bool
+    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, is_scaled: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Turn the digital inputs into voltages; also tell which were inside the range (None: all)."""
     # The order of these operations decides ties of the rounding: it is that of the C++ code.
-    v = (x if overwrite_x else x.clone()) if scale is None else x * scale
+    v = (x if is_scaled else x.clone()) if scale is None else x * scale
     inside = None
     bound = io.inp_bound if io.inp_bound > 0 else float("inf")
-    if _reach(v) > bound:
+    within = is_scaled and scale is None and bound >= 1
+    if not within and _reach(v) > bound:
         inside = v.abs() <= bound
     _quantise_(v, resolution(io.inp_res, io.inp_bound), io.inp_sto_round, noise)
     v.clamp_(-bound, bound)

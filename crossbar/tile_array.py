@@ -281,19 +281,17 @@ class TileArray(AihwkitTile):
             limit = self.input_range.detach().abs()
             scale = scale * limit[:, None]
             gains = Gains(gains.weight, limit.reciprocal())
-        y = self.read(weight, x, gains, overwrite_x=self.input_range is not None) * scale[:, None, :]
+        y = self.read(weight, x, gains, is_scaled=self.input_range is not None) * scale[:, None, :]
         if self._factor is not None and not self.training:
             y = y * self._factor
         return y
 
-    def read(
-        self, weight: Tensor, x: Tensor, gains: Gains = NO_GAINS, *, overwrite_x: bool = False
-    ) -> Tensor:
+    def read(self, weight: Tensor, x: Tensor, gains: Gains = NO_GAINS, *, is_scaled: bool = False) -> Tensor:
         """Multiply in the analog domain, without scales and ranges: (tiles, batch, in) -> (tiles, batch, out)."""
         if self._reference is not None:
             return self._reference.mvm(weight, x, gains, is_test=not self.training)
         io = self.rpu_config.forward
-        return analog_mvm(weight, x, io, self.periphery, self.noise, gains, overwrite_x)
+        return analog_mvm(weight, x, io, self.periphery, self.noise, gains, is_scaled)
 
     def _weight_for_reading(self) -> Tensor:
         """Return (tiles, out, in): what the devices hold, or the trained weights, modified while training."""
