@@ -44,7 +44,7 @@ def draw_bench(comparisons: Sequence[Comparison], growth: Sequence[GrowthPoint],
         speeds[0],
         [c for c in largest if c.configuration == first],
         lambda c: f"{'all layers' if c.layers == TOGETHER else c.layers}: {WORK_NAMES[c.work]}",
-        f"{first}, batch {batch_size}, each layer",
+        f"{first}, batch {batch_size}",
     )
     _draw_times(
         speeds[1],
@@ -149,4 +149,6 @@ def _finish(axes: Axes, axis: object, quantity: str, title: str) -> None:
             log_axis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", linewidth=0.5, alpha=0.5)
     axes.set_title(title, fontsize=11, loc="left")
-    axes.legend(fontsize=8, framealpha=0.9)
+    # Beneath, as there is no corner that some measurement does not reach.
+    columns = 3 if axis is axes.xaxis else 2
+    axes.legend(fontsize=8, ncols=columns, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13))

@@ -50,7 +50,7 @@ WORKS: Final = ("training_step", "training_forward", "evaluation_forward")
 TOGETHER: Final = "together"
 
 _WARM_UP_ROUNDS: Final = 1
-# After the pause, one piece of work that does not count: in a training, too, caches are warm and threads awake.
+# After the pause, one piece of work does not count: in a training, too, caches are warm and threads awake.
 _PIECES_PER_TURN: Final = 2
 # aihwkit brings an OpenMP of its own beside torch's, and the threads of each spin for a while after they have
 # worked: without a pause they would slow down whoever comes next. assumed: libgomp gives up within 10 ms.
