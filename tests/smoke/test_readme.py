@@ -1,0 +1,19 @@
+"""The README's Python runs as it is printed, and the files it shows exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    exec(compile(code, str(README), "exec"), {})
+    assert "tensor([" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)]+)\)", README.read_text(encoding="utf-8")))
+def test_what_the_readme_links_to_is_there(target):
+    assert (README.parent / target).is_file()
