@@ -268,6 +268,8 @@ class TileArray(AihwkitTile):
                 f"`x` must have the shape (tiles, batch, in) = ({self.tiles}, any, {self.in_size}), but has "
                 f"{tuple(x.shape)}."
             )
+        if x.shape[1] == 0:
+            return x.new_zeros(self.tiles, 0, self.out_size)
         self.settle()
         scale = self.scales()
         weight = self._weight_for_reading()

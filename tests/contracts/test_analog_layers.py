@@ -175,6 +175,11 @@ def test_one_image_and_a_batch_of_one_agree():
         assert (analog(x[0]) - analog(x[:1])[0]).abs().max() < EPS
 
 
+def test_an_empty_batch_stays_empty():
+    for digital, analog, x in cases(StandardHWATrainingPreset()):
+        assert analog(x[:0]).shape == digital(x[:0]).shape
+
+
 def test_copies_and_state_dicts_carry_everything_that_is_trained():
     for _, analog, x in cases(StandardHWATrainingPreset()):
         optimizer = torch.optim.Adam(analog.parameters(), lr=0.01)
