@@ -225,9 +225,11 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path, programmed):
 
 def test_the_same_seed_gives_the_same_noise_and_another_name_does_not():
     _, analog, x = locally_connected("free", StandardHWATrainingPreset())
+    analog.eval()
     outputs = []
-    for names in (("train", 1), ("train", 1), ("train", 2)):
-        seed_noise(analog, 0, *names)
+    for seed, names in ((0, ("train", 1)), (0, ("train", 1)), (0, ("train", 2)), (1, ("train", 1))):
+        seed_noise(analog, seed, *names)
         outputs.append(analog(x))
     assert torch.equal(outputs[0], outputs[1])
     assert not torch.equal(outputs[0], outputs[2])
+    assert not torch.equal(outputs[0], outputs[3])

@@ -217,3 +217,18 @@ def test_gradients_of_one_vector_stay_with_it() -> None:
     assert grad_w[0].eq(0).all()
     assert grad_w[2].eq(0).all()
     assert grad_w[1].ne(0).any()
+
+
+def test_a_vector_without_voltage_has_no_output_and_no_gradient() -> None:
+    io = quiet(noise_management=NM.MAX, bound_management=BM.NONE)
+    weight, x = weights().requires_grad_(), inputs()
+    x[1, 2] = -x[1, 2].abs() - 1  # its largest input is negative: no positive scale
+    x[2, 0] = 0.0
+    x.requires_grad_()
+    y = product(weight, x, io)
+    y.backward(torch.ones_like(y))
+    assert x.grad is not None
+    for tile, vector in ((1, 2), (2, 0)):
+        assert y[tile, vector].eq(0).all()
+        assert x.grad[tile, vector].eq(0).all()
+    assert x.grad[0].ne(0).any()

@@ -132,3 +132,11 @@ def test_torch_tile_configurations_run():
     model = mixed(TorchInferenceRPUConfig()).train()
     model(X).sum().backward()
     assert model[0].tile_array.weight.grad.abs().max() > 0
+
+
+def test_the_step_that_their_optimizers_call_clips_and_remaps():
+    array = AnalogLinear(4, 3, rpu_config=StandardHWATrainingPreset()).tile_array
+    with torch.no_grad():
+        array.weight.mul_(2.0)
+    array.post_update_step()
+    assert array.weight.abs().max() == 1.0

@@ -202,6 +202,12 @@ def test_noisy_modifiers_have_the_moments_of_single_tiles(modifier):
         assert ((means[0] - means[1]).abs() < 4.9 * error).all()
 
 
+def test_programming_noise_keeps_the_sign_of_a_pair():
+    modifier = WeightModifierParameter(type=WeightModifierType.PROG_NOISE, std_dev=20.0, coeffs=[1.0])
+    modified = modify_weights(weights(), modifier, NoiseStream(0, "test"))
+    assert torch.equal(modified.sign(), weights().sign())
+
+
 def test_input_ranges_start_from_the_data_of_their_own_tile():
     config = InferenceRPUConfig()
     config.pre_post.input_range = InputRangeParameter(enable=True, init_from_data=3)

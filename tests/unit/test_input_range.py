@@ -51,3 +51,20 @@ def test_a_range_that_an_optimizer_made_negative_is_turned_around():
         tiles.input_range.copy_(torch.tensor([-1.5, 0.0, 1.0]))
     tiles.settle()
     assert tiles.input_range.tolist() == [1.5, float(torch.tensor(SMALLEST_SHARE * INIT)), 1.0]
+
+
+def test_tiles_count_their_own_batches():
+    """A tile that saw nothing at first learns from the data later; one that has seen enough does not."""
+    config = InferenceRPUConfig()
+    config.pre_post.input_range = InputRangeParameter(enable=True, init_value=INIT, init_from_data=2)
+    tiles = TileArray(3, 4, 5, config, seed=0).train()
+    x = torch.rand(3, 8, 5)
+    x[1] = 0.0
+    tiles(x)
+    tiles(x)
+    enough = tiles.input_range[0].clone()
+    for _ in range(3):
+        tiles(10 * torch.rand(3, 8, 5))
+    assert tiles.input_range_updates.tolist() == [2, 2, 2]
+    assert tiles.input_range[0] == enough
+    assert tiles.input_range[1] > 2 * INIT

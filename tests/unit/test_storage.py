@@ -73,3 +73,17 @@ def test_a_file_without_its_list_of_chips_is_refused(tmp_path):
         save_file(AnalogLinear(4, 3).state_dict(), tmp_path / "model", metadata={"format": FORMAT, **chips})
         with pytest.raises(ValueError, match="has no list of chips"):
             load_model(tmp_path / "model", AnalogLinear(4, 3))
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    save_model(AnalogLinear(4, 3), path)
+    old = path.read_bytes()
+
+    def fail(self, target):
+        raise OSError("power failure")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match="power failure"):
+        save_model(AnalogLinear(4, 3), path)
+    assert path.read_bytes() == old
