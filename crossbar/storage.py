@@ -16,6 +16,7 @@ from .compensation import check_compensation
 
 FORMAT = "crossbar-emulator model 1"
 _CHIP = "programmed"
+_METADATA = "crossbar-emulator"
 
 
 def save_model(model: nn.Module, path: str | Path) -> None:
@@ -35,8 +36,18 @@ def save_model(model: nn.Module, path: str | Path) -> None:
             compensations[name] = array.compensation
             for key, tensor in {**array.programmed.state(), **array.reading_state()}.items():
                 tensors[f"{_CHIP}/{name}/{key}"] = tensor.detach().contiguous()
-    metadata = {"format": FORMAT, "compensations": json.dumps(compensations)}
-    write_atomically(path, save(tensors, metadata=metadata))
+    write_tensors(
+        path, tensors, {"format": FORMAT, "compensations": json.dumps(compensations, sort_keys=True)}
+    )
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors and metadata to a safetensors file; the same content gives the same bytes.
+
+    All metadata go under one key, as safetensors writes several in an order that changes from run to run.
+    """
+    content = save(tensors, metadata={_METADATA: json.dumps(metadata, sort_keys=True)})
+    write_atomically(path, content)
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -110,10 +121,15 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise FileNotFoundError(f"`path` must name a file, but {path} does not exist.")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+            if not isinstance(metadata, dict):
+                raise ValueError("its metadata are no table")
+            return tensors, metadata
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"`path` must name a whole safetensors file, but {path} is damaged or of another kind ({error})."
+            f"`path` must name a whole safetensors file, but {path} is damaged or of another kind ({error}). "
+            "Delete it and make it anew."
         ) from error
 
 

@@ -113,8 +113,10 @@ def _draw_memory(axes: Axes, growth: Sequence[GrowthPoint]) -> None:
             ("peak_bytes", "-", color, "peak of forward and backward"),
             ("resident_bytes", ":", "white", "after construction"),
         ):
-            # Pages and the allocator's reserves make nothing, or less, of a handful of tiles.
-            known = [(p.tiles, getattr(p, field)) for p in points if (getattr(p, field) or 0) > 0]
+            # A handful of tiles fits into the pages that the process had before: less than the weights is no reading.
+            known = [
+                (p.tiles, getattr(p, field)) for p in points if (getattr(p, field) or 0) >= p.weight_bytes
+            ]
             if known:
                 axes.plot(
                     [tiles for tiles, _ in known],

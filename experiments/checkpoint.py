@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from crossbar.storage import check_fits, read_tensors, write_atomically
+from crossbar.storage import check_fits, read_tensors, write_tensors
 
 _FORMAT: Final = "crossbar-emulator training 1"
 # What torch's Adam remembers of each parameter: a counter, and two running means as large as the parameter.
@@ -34,7 +33,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam, p
             tensors[f"optimizer/{key}/{name}"] = value
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     metadata = {"format": _FORMAT, "progress": json.dumps(progress, allow_nan=False)}
-    write_atomically(path, save(plain, metadata))
+    write_tensors(path, plain, metadata)
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam) -> Any:

@@ -64,6 +64,11 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
         )
     placement = config.placement or NETWORKS[model].placement
     build(model, placement)
+    if "sync_every" in placement:
+        raise ValueError(
+            f"`placement` must be without sync_every, but is {placement!r}: while a network is trained in software, "
+            "its copies are one kernel and need no synchronisation. Leave it out."
+        )
     epochs, lr = _TRAINING_OF_SHAPE[NETWORKS[model].image_shape]
     return replace(
         config,
@@ -132,7 +137,7 @@ def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
         if config.force:
             folder.clear()
         if folder.result_file.exists():
-            print(f"{folder.path} is finished; --force would repeat it.")
+            print(f"{folder.path} is finished; `xbar train` with its options and --force would repeat it.")
             return Result.from_json(read_json(folder.result_file))
         fingerprint = data.fingerprint()
         if not folder.config_file.exists():

@@ -59,7 +59,7 @@ class TrainConfig:
     cnn_digits, cnn_mnist, cnn_cifar10: one kernel per layer. (default: the FCN that fits the data)"""
     placement: Annotated[str | None, _OPEN_NAME] = None
     """Where the kernels of the local layers live: free, time_multiplexed,
-    'replicated(tiles=4,sync_every=10)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
+    'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
     'interleaved(period=3)'. (default: the model's own)"""
     mode: Mode = "hwa"
     """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point."""

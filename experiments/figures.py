@@ -101,7 +101,7 @@ def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path)
         axes.set_ylabel(key)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if key == "loss":
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         else:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.legend(frameon=False)

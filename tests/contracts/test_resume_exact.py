@@ -129,7 +129,7 @@ def test_power_failures_at_random_steps(tmp_path, monkeypatch, uninterrupted, ki
     [
         (experiments.training, "_take_step", 1, False),  # nothing saved yet
         (experiments.training, "_finish_epoch", 1, True),  # an epoch done, not saved
-        (experiments.checkpoint, "write_atomically", 1, False),
+        (experiments.checkpoint, "write_tensors", 1, False),
         (experiments.training, "save_checkpoint", 1, True),  # saved, not in the log
         (experiments.training, "save_checkpoint", 2, True),  # trained to the end, model not written
         (experiments.evaluation, "age_chip", 2, False),  # trained, evaluation under way

@@ -79,7 +79,7 @@ def test_a_finished_run_is_shown_and_repeated_only_by_force(tmp_path, capsys):
     first = capsys.readouterr().out
     assert train(tmp_path / "runs", "--mode", "digital", "--device", "none") == folder
     second = capsys.readouterr().out
-    assert "is finished; --force would repeat it" in second
+    assert "--force would repeat it" in second
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     table = first[first.index("fcn_digits (free)") :]
     assert table == second[second.index("fcn_digits (free)") :]
@@ -290,3 +290,8 @@ def test_overview(capsys):
     printed = capsys.readouterr().out
     for command in ("train", "resume", "evaluate", "devices", "bench"):
         assert re.search(rf"^  {command} +\w", printed, re.MULTILINE)
+
+
+def test_an_option_without_effect_is_refused(capfd):
+    assert main(["train", "--placement", "replicated(tiles=4,sync_every=10)", "--epochs", "1"]) == 2
+    assert "`placement` must be without sync_every" in capfd.readouterr().err

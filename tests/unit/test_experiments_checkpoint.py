@@ -6,9 +6,10 @@ import struct
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
+from crossbar.storage import write_tensors
 from experiments.checkpoint import load_checkpoint, save_checkpoint
 from experiments.training import Progress
 
@@ -57,7 +58,7 @@ def altered(path, change=None, metadata=None):
     if change:
         change(tensors)
     whole = {"format": "crossbar-emulator training 1", "progress": json.dumps(PROGRESS)}
-    save_file(tensors, path, whole if metadata is None else metadata)
+    write_tensors(path, tensors, whole if metadata is None else metadata)
 
 
 HEADER = b'{"x": {"dtype": "F32", "shape": [9999999999], "data_offsets": [0, 39999999996]}}'

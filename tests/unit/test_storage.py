@@ -4,11 +4,10 @@ import pickle
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from crossbar import AnalogLinear, load_model, save_model
-from crossbar.storage import FORMAT
+from crossbar.storage import FORMAT, write_tensors
 
 
 class Hostile:
@@ -70,7 +69,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_a_file_without_its_list_of_chips_is_refused(tmp_path):
     for chips in ({}, {"compensations": "[]"}, {"compensations": "{"}, {"compensations": '{"": "magic"}'}):
-        save_file(AnalogLinear(4, 3).state_dict(), tmp_path / "model", metadata={"format": FORMAT, **chips})
+        write_tensors(tmp_path / "model", AnalogLinear(4, 3).state_dict(), {"format": FORMAT, **chips})
         with pytest.raises(ValueError, match="has no list of chips"):
             load_model(tmp_path / "model", AnalogLinear(4, 3))
 
@@ -87,3 +86,12 @@ def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="power failure"):
         save_model(AnalogLinear(4, 3), path)
     assert path.read_bytes() == old
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    model = AnalogLinear(4, 3)
+    contents = set()
+    for number in range(8):
+        save_model(model, tmp_path / str(number))
+        contents.add((tmp_path / str(number)).read_bytes())
+    assert len(contents) == 1
