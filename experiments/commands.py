@@ -3,6 +3,8 @@
 import hashlib
 import json
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -63,7 +65,8 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
             f"{NETWORKS[model].image_shape} (channels, height, width). Choose another --model or --data."
         )
     placement = config.placement or NETWORKS[model].placement
-    build(model, placement)
+    with _speaking_of("placement"):
+        build(model, placement)
     if "sync_every" in placement:
         raise ValueError(
             f"`placement` must be without sync_every, but is {placement!r}: while a network is trained in software, "
@@ -81,8 +84,18 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
     )
 
 
+@contextmanager
+def _speaking_of(option: str) -> Iterator[None]:
+    """Name the option in errors of functions that know it as `name`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace("`name`", f"`{option}`")) from error
+
+
 def _resolve_times(times: str | None, device_name: str) -> str:
-    device = get(device_name)
+    with _speaking_of("device"):
+        device = get(device_name)
     if times is None:
         return write_times(tuple(t for t in parse_times(_DEFAULT_TIMES) if device.valid_at(t)))
     for time in parse_times(times):

@@ -295,3 +295,11 @@ def test_overview(capsys):
 def test_an_option_without_effect_is_refused(capfd):
     assert main(["train", "--placement", "replicated(tiles=4,sync_every=10)", "--epochs", "1"]) == 2
     assert "`placement` must be without sync_every" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("device", "pcmm"), ("placement", "frei")])
+def test_errors_name_the_option_that_was_given(capfd, option, value):
+    assert main(["train", f"--{option}", value]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith(f"xbar: `{option}` must")
+    assert value in error
