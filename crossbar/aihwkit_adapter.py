@@ -11,7 +11,7 @@ from aihwkit.inference.noise.base import BaseNoiseModel
 from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
 from aihwkit.nn.conversion import convert_to_analog as aihwkit_convert_to_analog
 from aihwkit.nn.modules.base import AnalogLayerBase
-from aihwkit.nn.modules.container import AnalogSequential, AnalogWrapper
+from aihwkit.nn.modules.container import AnalogSequential
 from aihwkit.simulator.configs import (
     FloatingPointRPUConfig,
     InferenceRPUConfig,
@@ -48,7 +48,6 @@ __all__ = [
     "AnalogLayerBase",
     "AnalogMVType",
     "AnalogSequential",
-    "AnalogWrapper",
     "BaseDriftCompensation",
     "BaseNoiseModel",
     "BoundManagementType",

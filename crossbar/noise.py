@@ -1,7 +1,5 @@
 """The stream of random numbers that one tile array draws from while it computes."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -30,18 +28,6 @@ class NoiseStream:
         if torch_device not in self._generators:
             self._generators[torch_device] = generator(self.seed, *self.names, torch_device=torch_device)
         return self._generators[torch_device]
-
-    def normal(
-        self, shape: Sequence[int], *, dtype: torch.dtype, torch_device: torch.device | str = "cpu"
-    ) -> Tensor:
-        """Draw standard normal numbers."""
-        return self.normal_like(torch.empty(tuple(shape), dtype=dtype, device=torch_device))
-
-    def uniform(
-        self, shape: Sequence[int], *, dtype: torch.dtype, torch_device: torch.device | str = "cpu"
-    ) -> Tensor:
-        """Draw numbers uniform in [0, 1)."""
-        return self.uniform_like(torch.empty(tuple(shape), dtype=dtype, device=torch_device))
 
     def normal_like(self, values: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Draw standard normal numbers in the shape and memory order of other values.
