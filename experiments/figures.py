@@ -99,7 +99,8 @@ def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path)
             )
         axes.set_xlabel("epoch")
         axes.set_ylabel(key)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if key == "loss":
             axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         else:
