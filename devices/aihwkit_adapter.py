@@ -18,26 +18,51 @@ from aihwkit.inference.noise.hermes import HermesNoiseModel
 from aihwkit.inference.noise.pcm import CustomDriftPCMLikeNoiseModel, PCMLikeNoiseModel
 from aihwkit.inference.noise.reram import ReRamCMONoiseModel, ReRamWan2022NoiseModel
 from aihwkit.simulator.configs import InferenceRPUConfig
-from aihwkit.simulator.parameters.enums import WeightModifierType, WeightNoiseType
+from aihwkit.simulator.configs.devices import (
+    ConstantStepDevice,
+    ExpStepDevice,
+    LinearStepDevice,
+    PiecewiseStepDevice,
+    PowStepDevice,
+    PowStepReferenceDevice,
+    PulsedDevice,
+    SoftBoundsDevice,
+    SoftBoundsPmaxDevice,
+    SoftBoundsReferenceDevice,
+)
+from aihwkit.simulator.parameters.enums import PulseType, WeightModifierType, WeightNoiseType
 from aihwkit.simulator.parameters.inference import WeightModifierParameter
+from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.presets.inference import StandardHWATrainingPreset
 
 __all__ = [
     "BaseConductanceConverter",
     "BaseNoiseModel",
+    "ConstantStepDevice",
     "CustomDriftPCMLikeNoiseModel",
     "CustomPairConductanceConverter",
     "DualPairConductanceConverter",
+    "ExpStepDevice",
     "HermesNoiseModel",
     "InferenceRPUConfig",
+    "LinearStepDevice",
     "NPairConductanceConverter",
     "PCMLikeNoiseModel",
+    "PiecewiseStepDevice",
+    "PowStepDevice",
+    "PowStepReferenceDevice",
+    "PulseType",
+    "PulsedDevice",
     "ReRamCMONoiseModel",
     "ReRamWan2022NoiseModel",
     "SingleDeviceConductanceConverter",
     "SinglePairConductanceConverter",
+    "SoftBoundsDevice",
+    "SoftBoundsPmaxDevice",
+    "SoftBoundsReferenceDevice",
     "StandardHWATrainingPreset",
     "StateIndependentNoiseModel",
+    "UpdateParameters",
     "WeightModifierParameter",
     "WeightModifierType",
     "WeightNoiseType",

@@ -1,0 +1,145 @@
+"""How far one pulse moves a device: the step laws of aihwkit's pulsed devices.
+
+A pulse moves the weight by f(w) + g(w) xi, up or down, and the weight then stays within the device's bounds; f is the
+mean step, g the cycle-to-cycle noise, xi a standard normal number drawn at every pulse. The laws differ in f and g:
+
+    constant step            f = s                                  g = std s
+    linear step              f = s + slope w                        g = std f
+    linear step, additive    f = s + slope w                        g = std s
+    exponential step         f = s max(1 - A exp(+-gamma z), 0)     g = std f, or std (f + add + slope |w|)
+                             z = 2 a w / (b_max - b_min) + b
+    power step               f = s (distance to the bound / range) ** gamma     g = std f
+    piecewise step           f = s times a polygon over the range   g = std f
+    soft bounds, reference   f = s (1 - w / bound)                  g = std f, or std s (additive)
+
+with s, slope, gamma and the bounds drawn for every device. Sources: aihwkit 1.1.0, `rpu_*step_device.cpp` and
+`rpu_softbounds_reference_device.cpp`. The same laws stand here twice: for one device, compiled for the CPU, and for
+tensors on any torch device; a test holds them together.
+"""
+
+from enum import IntEnum
+from math import exp, floor
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from ..units import Dimensionless
+
+
+class Law(IntEnum):
+    """Which step law a device follows; a plain number inside compiled code."""
+
+    CONSTANT_STEP = 0
+    LINEAR_STEP = 1
+    LINEAR_STEP_ADDITIVE = 2
+    EXP_STEP = 3
+    POW_STEP = 4
+    PIECEWISE_STEP = 5
+    SOFT_BOUNDS_REFERENCE = 6
+    SOFT_BOUNDS_REFERENCE_ADDITIVE = 7
+
+
+CONSTANTS = ("std", "A_up", "A_down", "gamma_up", "gamma_down", "a", "b", "std_add", "std_slope")
+"""Names of the numbers that all devices of an array share, in the order of `DeviceArray.constants`."""
+
+_CONSTANT, _LINEAR, _LINEAR_ADD = int(Law.CONSTANT_STEP), int(Law.LINEAR_STEP), int(Law.LINEAR_STEP_ADDITIVE)
+_EXP, _POW, _PIECEWISE = int(Law.EXP_STEP), int(Law.POW_STEP), int(Law.PIECEWISE_STEP)
+_SOFT, _SOFT_ADD = int(Law.SOFT_BOUNDS_REFERENCE), int(Law.SOFT_BOUNDS_REFERENCE_ADDITIVE)
+
+
+@njit(cache=True, inline="always")
+def step(law, w, is_up, scale, shape, max_bound, min_bound, constants, nodes):  # type: ignore[no-untyped-def]
+    """Return mean step f and noise g of one pulse on one device, both as sizes (the caller knows the direction).
+
+    `scale`, `shape` and `nodes` are those of the direction; `w` includes the reference.
+    """
+    std = constants[0]
+    if law == _CONSTANT:
+        return scale, std * scale
+    if law == _LINEAR or law == _LINEAR_ADD:
+        f = scale + shape * w
+        return f, std * (f if law == _LINEAR else scale)
+    if law == _SOFT or law == _SOFT_ADD:
+        f = scale
+        if is_up and max_bound > 0.0:
+            f = scale * (1.0 - w / max_bound)
+        elif not is_up and min_bound < 0.0:
+            f = scale * (1.0 - w / min_bound)
+        return f, std * (f if law == _SOFT else scale)
+    width = max_bound - min_bound
+    if law == _EXP:
+        if width <= 0.0:
+            return 0.0 * scale, 0.0 * scale
+        # In float32, as aihwkit: near a bound, where the curve is steep, rounding grows from pulse to pulse.
+        z = np.float32(np.float32(np.float32(np.float32(2.0) * w) / width) * constants[5]) + constants[6]
+        exponent = constants[3] * z if is_up else -constants[4] * z
+        curve = np.float32(exp(np.float32(exponent))) * (constants[1] if is_up else constants[2])
+        f = scale * max(np.float32(1.0) - curve, np.float32(0.0))
+        if constants[7] != 0.0 or constants[8] != 0.0:
+            return f, std * (abs(f) + constants[7] + constants[8] * abs(w))
+        return f, std * f
+    if law == _POW:
+        if width == 0.0:
+            return 0.0 * scale, 0.0 * scale
+        distance = (max_bound - w) / width if is_up else (w - min_bound) / width
+        f = scale * max(distance, 0.0) ** shape
+        return f, std * f
+    sections = len(nodes) - 1
+    f = scale * nodes[0]
+    if sections > 0 and width > 0.0:
+        position = max((w - min_bound) / width * sections, 0.0)
+        index = min(int(floor(position)), sections - 1)
+        fraction = min(position - index, 1.0)
+        f = scale * ((1.0 - fraction) * nodes[index] + fraction * nodes[index + 1])
+    return f, std * f
+
+
+def steps(
+    law: Law,
+    w: Tensor,
+    is_up: bool,
+    scale: Tensor,
+    shape: Tensor | None,
+    max_bound: Tensor,
+    min_bound: Tensor,
+    constants: Tensor,
+    nodes: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Do what `step` does, for tensors of devices: mean steps f and noises g of one pulse each."""
+    std: Dimensionless = float(constants[0])
+    width = max_bound - min_bound
+    if law == Law.CONSTANT_STEP:
+        return scale, std * scale
+    if law in (Law.LINEAR_STEP, Law.LINEAR_STEP_ADDITIVE):
+        assert shape is not None
+        f = scale + shape * w
+        return f, std * (f if law == Law.LINEAR_STEP else scale)
+    if law in (Law.SOFT_BOUNDS_REFERENCE, Law.SOFT_BOUNDS_REFERENCE_ADDITIVE):
+        bound = max_bound if is_up else min_bound
+        is_soft = bound > 0 if is_up else bound < 0
+        f = torch.where(is_soft, scale * (1 - w / torch.where(is_soft, bound, 1.0)), scale)
+        return f, std * (f if law == Law.SOFT_BOUNDS_REFERENCE else scale)
+    safe_width = torch.where(width > 0, width, 1.0)
+    if law == Law.EXP_STEP:
+        _, a_up, a_down, gamma_up, gamma_down, a, b, add, slope = constants.tolist()
+        z = 2 * w / safe_width * a + b
+        curve = 1 - a_up * torch.exp(gamma_up * z) if is_up else 1 - a_down * torch.exp(-gamma_down * z)
+        f = scale * curve.clamp(min=0) * (width > 0)
+        return f, std * (f.abs() + (add + slope * w.abs()) * (width > 0)) if add or slope else std * f
+    if law == Law.POW_STEP:
+        assert shape is not None
+        distance = (max_bound - w if is_up else w - min_bound) / safe_width
+        f = scale * distance.clamp(min=0).pow(shape) * (width > 0)
+        return f, std * f
+    sections = len(nodes) - 1
+    if sections == 0:
+        f = scale * nodes[0]
+        return f, std * f
+    position = ((w - min_bound) / safe_width * sections).clamp(min=0)
+    index = position.floor().clamp(max=sections - 1)
+    fraction = (position - index).clamp(max=1)
+    low, high = nodes[index.long()], nodes[index.long() + 1]
+    f = scale * torch.where(width > 0, (1 - fraction) * low + fraction * high, nodes[0])
+    return f, std * f

@@ -1,0 +1,230 @@
+"""Pulse trains on word and bit lines: how long, how likely, and which slots hold a pulse.
+
+Every vector of a batch gets a train of `length` slots. In each slot a word line pulses with a probability that is
+proportional to its input |x|, a bit line with one proportional to |d|, independently; a device receives a pulse where
+both of its lines do. Lines are shared: devices of one row or column see the same train, which correlates them.
+
+aihwkit's 1.1.0 rules for length and probability (`rpu_pulsed_meta_parameter.cpp`) are followed in float32 and in its
+order of operations. Its `STOCHASTIC` and `STOCHASTIC_COMPRESSED` differ in the order of pulses only, which does not
+change the law of what devices receive.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numba import njit, prange, uint64
+from torch import Tensor
+
+from ..aihwkit_adapter import PulseType, UpdateParameters
+from ..units import Dimensionless
+from .random_numbers import popcount, start, word
+
+STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
+SLOTS = 64  # of a machine word
+
+
+@dataclass(frozen=True)
+class PulseTrains:
+    """The pulses of one batch on the lines of every tile.
+
+    Attributes:
+        x_sign: (tiles, batch, in) sign of the inputs, +1 for zero.
+        d_sign: (tiles, batch, out) sign of the gradients.
+        length: (tiles, batch) number of slots.
+        x_bits: (tiles, batch, words, in) slots with a pulse, 64 to a word; None unless drawn on the CPU.
+        d_bits: (tiles, batch, words, out).
+        x_pulses: (tiles, batch, in) number of pulses; for deterministic trains, the signed value that a device
+            multiplies with that of its bit line and rounds.
+        d_pulses: (tiles, batch, out).
+        is_stochastic: Whether pulses are drawn; if not, `x_pulses * d_pulses`, rounded, is what a device receives.
+    """
+
+    x_sign: Float[Tensor, "tiles batch in"]
+    d_sign: Float[Tensor, "tiles batch out"]
+    length: Float[Tensor, "tiles batch"]
+    x_bits: Int[Tensor, "tiles batch words in"] | None
+    d_bits: Int[Tensor, "tiles batch words out"] | None
+    x_pulses: Float[Tensor, "tiles batch in"]
+    d_pulses: Float[Tensor, "tiles batch out"]
+    is_stochastic: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Tiles, vectors, outputs and inputs."""
+        tiles, batch, inputs = self.x_pulses.shape
+        return tiles, batch, self.d_pulses.shape[2], inputs
+
+    def where(self, mask: Bool[Tensor, "..."]) -> "PulseTrains":
+        """Keep the pulses of some word lines only; the bit lines pulse as before.
+
+        Args:
+            mask: Which inputs of which vectors keep their pulses.
+        """
+        bits = None if self.x_bits is None else self.x_bits * mask[..., None, :]
+        return replace(self, x_bits=bits, x_pulses=self.x_pulses * mask)
+
+    def where_d(self, mask: Bool[Tensor, "..."]) -> "PulseTrains":
+        """Keep the pulses of some bit lines only; the word lines pulse as before.
+
+        Args:
+            mask: Which outputs of which vectors keep their pulses.
+        """
+        bits = None if self.d_bits is None else self.d_bits * mask[..., None, :]
+        return replace(self, d_bits=bits, d_pulses=self.d_pulses * mask)
+
+    def mean_pulses(self) -> Dimensionless:
+        """Return how many pulses a device of this layer receives from this batch, on average."""
+        x, d = self.x_pulses.abs().mean(dim=2), self.d_pulses.abs().mean(dim=2)  # (tiles, batch)
+        if self.is_stochastic:
+            d = d / self.length.clamp(min=1)
+        return float((x * d).sum(dim=1).mean())
+
+
+@torch.no_grad()
+def draw_trains(
+    x: Float[Tensor, "tiles batch in"],
+    d: Float[Tensor, "tiles batch out"],
+    learning_rate: Dimensionless | Float[Tensor, "#tiles #batch"],
+    granularity: Dimensionless,
+    update: UpdateParameters,
+    *,
+    rng: torch.Generator,
+) -> PulseTrains:
+    """Turn inputs and gradients into pulse trains, so that a device moves by about -learning_rate * d * x.
+
+    Args:
+        x: Inputs of every tile.
+        d: Gradients of the outputs; where d and x have the same sign, the weight goes down.
+        learning_rate: One for all, or one for each vector.
+        granularity: Size of a device's step, which turns a change of weight into a number of pulses.
+        update: aihwkit's settings: pulse type, lengths, resolution, update and bit-length management.
+        rng: Draws the trains.
+
+    Raises:
+        ValueError: If the pulse type has no pulses.
+    """
+    if update.pulse_type not in (*STOCHASTIC, PulseType.MEAN_COUNT, PulseType.DETERMINISTIC_IMPLICIT):
+        raise ValueError(f"`update.pulse_type` must be one with pulses, but is {update.pulse_type}.")
+    x, d = x.float(), d.float()
+    rate = torch.as_tensor(learning_rate, dtype=torch.float32, device=x.device).abs()
+    length, for_x, for_d = _management(x, d, rate.expand(x.shape[:2]), float(granularity), update)
+    p_x, p_d = x.abs() * for_x[..., None], d.abs() * for_d[..., None]
+    signs = torch.where(x >= 0, 1.0, -1.0), torch.where(d >= 0, 1.0, -1.0)
+    slots = length[..., None]
+    if update.pulse_type == PulseType.MEAN_COUNT:
+        p_x, p_d = (_resolve(p, update.res, update.sto_round, rng) for p in (p_x, p_d))
+        x_values = torch.minimum((slots * p_x).round(), slots) * signs[0]
+        d_values = torch.minimum((slots * p_d).round(), slots) * signs[1] / slots.clamp(min=1)
+        return PulseTrains(*signs, length, None, None, x_values, d_values, False)
+    if update.pulse_type == PulseType.DETERMINISTIC_IMPLICIT:
+        p_x = _resolve(p_x, update.x_res_implicit, update.sto_round, rng).clamp(max=1) * signs[0]
+        p_d = _resolve(p_d, update.d_res_implicit, update.sto_round, rng).clamp(max=1) * signs[1]
+        return PulseTrains(*signs, length, None, None, p_x, p_d * slots, False)
+    p_x, p_d = (_resolve(p, update.res, update.sto_round, rng) for p in (p_x, p_d))
+    if x.device.type != "cpu":
+        counts = (
+            torch.binomial(slots.expand_as(p).contiguous(), p.clamp(max=1).contiguous()).mul_(slots > 0)
+            for p in (p_x, p_d)
+        )
+        return PulseTrains(*signs, length, None, None, *counts, True)
+    seeds = torch.randint(2**62, (2,), generator=rng)
+    words = max(1, ceil(int(length.max()) / SLOTS)) if length.numel() else 1
+    x_bits, x_counts = _draw(p_x, length, words, int(seeds[0]))
+    d_bits, d_counts = _draw(p_d, length, words, int(seeds[1]))
+    return PulseTrains(*signs, length, x_bits, d_bits, x_counts, d_counts, True)
+
+
+def _management(
+    x: Tensor, d: Tensor, rate: Tensor, granularity: Dimensionless, update: UpdateParameters
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return, for every vector, the length of its trains, and what |x| and |d| are multiplied with."""
+    longest = float(update.desired_bl)
+    lengths_managed = update.update_bl_management
+    granularities = torch.full_like(rate, granularity)
+    length = torch.full_like(rate, longest)
+    gain = (rate / (granularities * longest)).sqrt()
+    if not update.fixed_bl and not lengths_managed:
+        is_long = granularities * longest < rate
+        length = torch.where(is_long, (rate / granularities).ceil().clamp(min=1), length)
+        gain = torch.where(is_long, torch.ones_like(gain), gain)
+    if not update.update_management and not lengths_managed:
+        return length, gain, gain
+    x_max, d_max = x.abs().amax(dim=2), d.abs().amax(dim=2)
+    scaled = update.um_grad_scale * d_max
+    expected = rate * x_max * scaled / granularities
+    if lengths_managed:
+        length = expected.ceil().clamp(max=longest)
+        gain = (rate / (granularities * length.clamp(min=1))).sqrt()
+    scaled = torch.where(expected > longest, scaled * longest / expected, scaled)
+    is_empty = (x_max == 0) | (d_max == 0)
+    one = torch.ones_like(gain)
+    for_d = gain * (x_max / torch.where(is_empty, one, scaled)).sqrt()
+    for_x = gain * (scaled / torch.where(is_empty, one, x_max)).sqrt()
+    return torch.where(is_empty, 0 * one, length), torch.where(is_empty, one, for_x), torch.where(is_empty, one, for_d)
+
+
+def _resolve(p: Tensor, res: Dimensionless, is_stochastic: bool, rng: torch.Generator) -> Tensor:
+    """Round to multiples of a resolution, at random if asked for."""
+    if res <= 0:
+        return p
+    position = p / res
+    if is_stochastic:
+        draws = torch.empty(p.shape, device=rng.device).uniform_(generator=rng).to(p.device)
+        position = position + (draws - 0.5)
+    return position.round() * res
+
+
+def _draw(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor, Tensor]:
+    tiles, batch, lines = p.shape
+    bits = torch.empty(tiles, batch, words, lines, dtype=torch.int64)
+    counts = torch.empty(tiles, batch, lines)
+    vectors = tiles * batch
+    _draw_bits(
+        p.contiguous().numpy().reshape(vectors, lines),
+        length.contiguous().numpy().reshape(vectors),
+        np.uint64(seed),
+        bits.numpy().view(np.uint64).reshape(vectors, words, lines),
+        counts.numpy().reshape(vectors, lines),
+    )
+    return bits, counts
+
+
+@njit(cache=True, parallel=True)
+def _draw_bits(p: Any, length: Any, seed: Any, bits: Any, counts: Any) -> None:
+    """Set every slot with probability p, 64 slots at once.
+
+    A slot holds a pulse where a uniform number U in [0, 1) is below p. The binary digits of all U are drawn
+    together, from the first on, until every slot has one that differs from p's digit: about 8 words for 64 slots.
+    Digits beyond the 32nd are not compared, which changes p by less than 2**-32.
+    """
+    vectors, words, lines = bits.shape
+    for v in prange(vectors):
+        state = start(seed, v)
+        slots = int(length[v])
+        for line in range(lines):
+            target = p[v, line]
+            total = uint64(0)
+            for w in range(words):
+                left = min(max(slots - 64 * w, 0), 64)
+                undecided = (uint64(1) << uint64(left)) - uint64(1) if left < 64 else ~uint64(0)
+                pulses = uint64(0)
+                if target >= 1.0:
+                    pulses = undecided
+                elif target > 0.0:
+                    digits = uint64(target * 4294967296.0)
+                    for position in range(31, -1, -1):
+                        if undecided == uint64(0):
+                            break
+                        state, drawn = word(state)
+                        if (digits >> uint64(position)) & uint64(1):
+                            pulses |= undecided & ~drawn
+                            undecided &= drawn
+                        else:
+                            undecided &= ~drawn
+                bits[v, w, line] = pulses
+                total += popcount(pulses)
+            counts[v, line] = total

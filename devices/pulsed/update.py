@@ -1,0 +1,106 @@
+"""Pulsed updates of device arrays: draw trains, choose an engine, move the devices."""
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..aihwkit_adapter import PulseType, UpdateParameters
+from ..units import Dimensionless
+from .aggregated import apply_aggregated
+from .device_array import DeviceArray
+from .exact import apply_exactly
+from .pulse_trains import PulseTrains, draw_trains
+
+Engine = Literal["auto", "exact", "aggregated"]
+Polarity = Literal["both", "up", "down"]
+_POLARITIES: dict[Any, int] = {"both": 0, "up": 1, "down": -1}
+
+# From so many pulses per device and batch on, the aggregated engine is the faster one, and its picture of counts is
+# good (`xbar bench` prints both). Below, counts are small numbers and the exact engine has little to do.
+MANY_PULSES = 5.0
+
+
+@torch.no_grad()
+def apply_trains(
+    devices: DeviceArray,
+    trains: PulseTrains,
+    *,
+    rng: torch.Generator,
+    engine: Engine = "auto",
+    polarity: Polarity = "both",
+    tile_of_train: Int[Tensor, " tiles"] | None = None,
+) -> None:
+    """Send pulse trains over the lines of every tile, and let the devices respond.
+
+    Args:
+        devices: The devices; changed in place.
+        trains: Pulses on the lines, one set for each tile, or for each kernel (see `tile_of_train`).
+        rng: Draws the cycle-to-cycle noise.
+        engine: "exact" for pulse by pulse; "aggregated" for the sum over the batch, with the same statistics;
+            "auto" chooses by the mean number of pulses per device.
+        polarity: "both"; "up" for only those pulses that go up; "down" for only those that go down, but applied as
+            pulses up, as the second device of a one-sided pair receives them.
+        tile_of_train: For each tile, which trains it receives, where copies receive the same ones; its own if None.
+
+    Raises:
+        ValueError: If an engine is asked for that cannot do it, or a name is unknown.
+    """
+    if engine not in ("auto", "exact", "aggregated"):
+        raise ValueError(f"`engine` must be 'auto', 'exact' or 'aggregated', but is {engine!r}.")
+    if polarity not in _POLARITIES:
+        raise ValueError(f"`polarity` must be 'both', 'up' or 'down', but is {polarity!r}.")
+    has_bits = trains.x_bits is not None or not trains.is_stochastic
+    if engine == "exact" and (devices.weight.device.type != "cpu" or not has_bits):
+        raise ValueError("`engine` must be 'aggregated' or 'auto' on a GPU, but is 'exact': its loops run on the CPU.")
+    if engine == "aggregated" and not trains.is_stochastic:
+        raise ValueError(
+            "`engine` must be 'exact' or 'auto' for deterministic pulses, but is 'aggregated': their rounding happens "
+            "in every device and vector."
+        )
+    if tile_of_train is None:
+        tile_of_train = torch.arange(len(devices.weight))
+    if engine == "auto":
+        is_many = trains.is_stochastic and (not has_bits or trains.mean_pulses() >= MANY_PULSES)
+        engine = "aggregated" if is_many or devices.weight.device.type != "cpu" else "exact"
+    seed = int(torch.randint(2**62, (), generator=rng))
+    apply = apply_exactly if engine == "exact" else apply_aggregated
+    apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train)
+
+
+@torch.no_grad()
+def pulsed_update(
+    devices: DeviceArray,
+    x: Float[Tensor, "kernels batch in"],
+    d: Float[Tensor, "kernels batch out"],
+    learning_rate: Dimensionless | Float[Tensor, "#kernels #batch"],
+    update: UpdateParameters,
+    *,
+    rng: torch.Generator,
+    engine: Engine = "auto",
+    tile_of_train: Int[Tensor, " tiles"] | None = None,
+) -> None:
+    """Move every device by about -learning_rate * d * x, summed over the batch, with pulses.
+
+    Args:
+        devices: The devices; changed in place.
+        x: Inputs of every tile, or of every kernel (see `tile_of_train`).
+        d: Gradients of the outputs.
+        learning_rate: One for all, or one for each vector.
+        update: aihwkit's settings. The pulse types NONE and NONE_WITH_DEVICE change the weights by that very product;
+            the second keeps them within the bounds.
+        rng: Draws trains and cycle-to-cycle noise.
+        engine: See `apply_trains`.
+        tile_of_train: For each tile, whose vectors it receives; its own if None.
+    """
+    if update.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
+        rate = torch.as_tensor(learning_rate, dtype=x.dtype, device=x.device).expand(x.shape[:2])
+        change = torch.bmm((d * rate[..., None]).transpose(1, 2), x)
+        devices.hidden_weight.sub_(change if tile_of_train is None else change[tile_of_train])
+        if update.pulse_type == PulseType.NONE_WITH_DEVICE:
+            devices.clip()
+        devices.redraw_write_noise(rng=rng)
+        return
+    trains = draw_trains(x, d, learning_rate, float(devices.granularity), update, rng=rng)
+    apply_trains(devices, trains, rng=rng, engine=engine, tile_of_train=tile_of_train)
