@@ -1,8 +1,11 @@
 """Pulsed devices: how they are fabricated, how pulses move them, and how they forget."""
 
+from .aihwkit_copy import from_hidden, to_hidden
 from .device_array import DeviceArray, law_of
+from .fabrication import fabricate, granularity_of
 from .laws import Law
 from .pulse_trains import PulseTrains, draw_trains
+from .retention import decay_, diffuse_, drift_, reset_
 from .update import Engine, Polarity, apply_trains, pulsed_update
 
 __all__ = [
@@ -12,7 +15,15 @@ __all__ = [
     "Polarity",
     "PulseTrains",
     "apply_trains",
+    "decay_",
+    "diffuse_",
     "draw_trains",
+    "drift_",
+    "fabricate",
+    "from_hidden",
+    "granularity_of",
     "law_of",
     "pulsed_update",
+    "reset_",
+    "to_hidden",
 ]
