@@ -36,7 +36,12 @@ _DISCRETE = 0.5826
 # A bound farther away than so many standard deviations is not reached.
 _FAR = 5.0
 
-_CONSTANT, _EXP, _POW, _PIECEWISE = int(Law.CONSTANT_STEP), int(Law.EXP_STEP), int(Law.POW_STEP), int(Law.PIECEWISE_STEP)
+_CONSTANT, _EXP, _POW, _PIECEWISE = (
+    int(Law.CONSTANT_STEP),
+    int(Law.EXP_STEP),
+    int(Law.POW_STEP),
+    int(Law.PIECEWISE_STEP),
+)
 _LINEAR, _LINEAR_ADD = int(Law.LINEAR_STEP), int(Law.LINEAR_STEP_ADDITIVE)
 
 

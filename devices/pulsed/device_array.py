@@ -148,7 +148,9 @@ class DeviceArray(nn.Module):
     @torch.no_grad()
     def clip(self) -> None:
         """Keep the hidden weights within the bounds, as every change does that is no pulse."""
-        self.hidden_weight.copy_(torch.minimum(torch.maximum(self.hidden_weight, self.min_bound), self.max_bound))
+        self.hidden_weight.copy_(
+            torch.minimum(torch.maximum(self.hidden_weight, self.min_bound), self.max_bound)
+        )
 
     def pulses(self) -> Int[Tensor, "tiles out in"]:
         """Return the pulses that each device has received.

@@ -96,16 +96,20 @@ def _compress(bits: Any, sign: Any) -> Any:
 
 
 @njit(cache=True, inline="always")
-def _pulse(law, w, ref, is_up, su, sd, shape_u, shape_d, mx, mn, constants, up, down, xi):  # type: ignore[no-untyped-def]
-    """Move one device by one pulse; rounded to float32 where aihwkit does, as thousands of roundings add up."""
-    v = np.float32(w + ref)
-    if is_up:
-        f, g = step(law, v, True, su, shape_u, mx, mn, constants, up)
-        v = np.float32(v + (f + g * xi))
-    else:
-        f, g = step(law, v, False, sd, shape_d, mx, mn, constants, down)
-        v = np.float32(v - (f + g * xi))
-    return np.float32(min(max(v, mn), mx) - ref)
+def _move(  # type: ignore[no-untyped-def]
+    state, pulses, law, w, ref, is_up, scale, shape, mx, mn, constants, nodes, has_noise
+):
+    """Move one device by pulses of one direction, rounded to float32 where aihwkit does: thousands of them add up."""
+    xi = 0.0
+    for _ in range(pulses):
+        if has_noise:
+            state, xi = normal(state)
+        v = np.float32(w + ref)
+        f, g = step(law, v, is_up, scale, shape, mx, mn, constants, nodes)
+        change = f + g * xi
+        v = np.float32(v + change if is_up else v - change)
+        w = np.float32(min(max(v, mn), mx) - ref)
+    return state, w
 
 
 @njit(cache=True, parallel=True)
@@ -136,57 +140,59 @@ def _sparse(
 ) -> None:
     tiles, outs, ins = weight.shape
     batch, words = d_bits.shape[1], d_bits.shape[2]
-    has_shape, has_reference = shape_up.size > 0, reference.size > 0
-    has_noise, counts, has_write_noise = constants[0] > 0.0, pulse_count.size > 0, visible.size > 0
+    has_noise, has_reference = constants[0] > 0.0, reference.size > 0
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
         state = start(seed, row)
         received = np.zeros(ins, np.int32)
-        xi = 0.0
-        shape_u = shape_d = ref = np.float32(0.0)
+        w_row, mx_row, mn_row = weight[t, i], max_bound[t, i], min_bound[t, i]
+        up_row, down_row = scale_up[t, i], scale_down[t, i]
+        # Where devices have no shape the law does not look at it.
+        shape_up_row = shape_up[t, i] if shape_up.size > 0 else up_row
+        shape_down_row = shape_down[t, i] if shape_down.size > 0 else down_row
+        ref_row = reference[t, i] if has_reference else up_row
+        ref = np.float32(0.0)
         for b in range(batch):
-            any_pulse = uint64(0)
-            for w in range(words):
-                any_pulse |= d_bits[k, b, w, i]
-            if any_pulse == uint64(0):
+            first = d_bits[k, b, 0, i]
+            if words == 1 and first == uint64(0):
                 continue
             d_positive = d_sign[k, b, i] > 0
-            for s in range(x_numbers[k, b]):
-                pulses = 0
-                for w in range(words):
-                    pulses += popcount(d_bits[k, b, w, i] & x_bits[k, b, s, w])
-                if pulses == 0:
+            bits, columns = x_bits[k, b], x_columns[k, b]
+            for s in range(uint64(x_numbers[k, b])):
+                pulses = popcount(first & bits[s, 0])
+                for w in range(1, words):
+                    pulses += popcount(d_bits[k, b, w, i] & bits[s, w])
+                if pulses == uint64(0):
                     continue
-                column = x_columns[k, b, s]
+                column = columns[s]
                 is_up = (column > 0) != d_positive
                 if polarity != 0:
                     if is_up != (polarity > 0):
                         continue
                     is_up = True
-                j = abs(column) - 1
-                received[j] += pulses
-                if has_shape:
-                    shape_u, shape_d = shape_up[t, i, j], shape_down[t, i, j]
+                j = uint64(abs(column) - 1)
+                received[j] += np.int32(pulses)
                 if has_reference:
-                    ref = reference[t, i, j]
-                mx, mn = max_bound[t, i, j], min_bound[t, i, j]
-                su, sd = scale_up[t, i, j], scale_down[t, i, j]
-                v = weight[t, i, j]
-                for _ in range(pulses):
-                    if has_noise:
-                        state, xi = normal(state)
-                    v = _pulse(
-                        law, v, ref, is_up, su, sd, shape_u, shape_d, mx, mn, constants, nodes_up, nodes_down, xi
-                    )
-                weight[t, i, j] = v
-        for j in range(ins):
-            if received[j] > 0:
-                if counts:
-                    pulse_count[t, i, j] += received[j]
-                if has_write_noise:
-                    state, xi = normal(state)
-                    visible[t, i, j] = weight[t, i, j] + write_noise * xi
+                    ref = ref_row[j]
+                scale, shape = (up_row[j], shape_up_row[j]) if is_up else (down_row[j], shape_down_row[j])
+                nodes = nodes_up if is_up else nodes_down
+                state, w_row[j] = _move(
+                    state,
+                    pulses,
+                    law,
+                    w_row[j],
+                    ref,
+                    is_up,
+                    scale,
+                    shape,
+                    mx_row[j],
+                    mn_row[j],
+                    constants,
+                    nodes,
+                    has_noise,
+                )
+        _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
 
 @njit(cache=True, parallel=True)
@@ -214,15 +220,13 @@ def _dense(
 ) -> None:
     tiles, outs, ins = weight.shape
     batch = d_values.shape[1]
-    has_shape, has_reference = shape_up.size > 0, reference.size > 0
-    has_noise, counts, has_write_noise = constants[0] > 0.0, pulse_count.size > 0, visible.size > 0
+    has_noise, has_reference = constants[0] > 0.0, reference.size > 0
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
         state = start(seed, row)
         received = np.zeros(ins, np.int32)
-        xi = 0.0
-        shape_u = shape_d = ref = np.float32(0.0)
+        ref, shape = np.float32(0.0), np.float32(0.0)
         for b in range(batch):
             d = d_values[k, b, i]
             if d == 0.0:
@@ -238,25 +242,38 @@ def _dense(
                     is_up = True
                 pulses = int(abs(drawn))
                 received[j] += pulses
-                if has_shape:
-                    shape_u, shape_d = shape_up[t, i, j], shape_down[t, i, j]
                 if has_reference:
                     ref = reference[t, i, j]
+                if shape_up.size > 0:
+                    shape = shape_up[t, i, j] if is_up else shape_down[t, i, j]
+                scale = scale_up[t, i, j] if is_up else scale_down[t, i, j]
                 mx, mn = max_bound[t, i, j], min_bound[t, i, j]
-                su, sd = scale_up[t, i, j], scale_down[t, i, j]
-                v = weight[t, i, j]
-                for _ in range(pulses):
-                    if has_noise:
-                        state, xi = normal(state)
-                    v = _pulse(
-                        law, v, ref, is_up, su, sd, shape_u, shape_d, mx, mn, constants, nodes_up, nodes_down, xi
-                    )
-                weight[t, i, j] = v
-        for j in range(ins):
-            if received[j] > 0:
-                if counts:
-                    pulse_count[t, i, j] += received[j]
-                if has_write_noise:
-                    state, xi = normal(state)
-                    visible[t, i, j] = weight[t, i, j] + write_noise * xi
+                nodes = nodes_up if is_up else nodes_down
+                state, weight[t, i, j] = _move(
+                    state,
+                    pulses,
+                    law,
+                    weight[t, i, j],
+                    ref,
+                    is_up,
+                    scale,
+                    shape,
+                    mx,
+                    mn,
+                    constants,
+                    nodes,
+                    has_noise,
+                )
+        _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
+
+@njit(cache=True, inline="always")
+def _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count):  # type: ignore[no-untyped-def]
+    """Count the pulses of a row of devices, and draw the write noise of those that received any."""
+    for j in range(len(received)):
+        if received[j] > 0:
+            if pulse_count.size > 0:
+                pulse_count[t, i, j] += received[j]
+            if visible.size > 0:
+                state, xi = normal(state)
+                visible[t, i, j] = weight[t, i, j] + write_noise * xi

@@ -164,7 +164,11 @@ def _management(
     one = torch.ones_like(gain)
     for_d = gain * (x_max / torch.where(is_empty, one, scaled)).sqrt()
     for_x = gain * (scaled / torch.where(is_empty, one, x_max)).sqrt()
-    return torch.where(is_empty, 0 * one, length), torch.where(is_empty, one, for_x), torch.where(is_empty, one, for_d)
+    return (
+        torch.where(is_empty, 0 * one, length),
+        torch.where(is_empty, one, for_x),
+        torch.where(is_empty, one, for_d),
+    )
 
 
 def _resolve(p: Tensor, res: Dimensionless, is_stochastic: bool, rng: torch.Generator) -> Tensor:

@@ -15,6 +15,7 @@ _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _TO_UNIT = 2.0**-53
+_TO_SIGNED_UNIT = 2.0**-52
 
 
 @intrinsic
@@ -86,21 +87,31 @@ _EDGE = _X[1]
 @njit(cache=True)
 def normal(state):  # type: ignore[no-untyped-def]
     """Draw a standard normal number: the next state, and the number."""
+    state, bits = word(state)
+    layer = bits & uint64(255)
+    x = float(np.int64(bits) >> 11) * _TO_SIGNED_UNIT * _X[layer]
+    if abs(x) < _X[layer + uint64(1)]:  # 99 of 100
+        return state, x
+    return _normal_at_the_edge(state, layer, x)
+
+
+@njit(cache=True)
+def _normal_at_the_edge(state, layer, x):  # type: ignore[no-untyped-def]
+    """Decide about a point in the wedge of a layer, or draw again."""
     while True:
-        state, bits = word(state)
-        layer = bits & uint64(255)
-        sign = 1.0 - 2.0 * ((bits >> uint64(8)) & uint64(1))
-        x = ((bits >> uint64(11)) + 0.5) * _TO_UNIT * _X[layer]
-        if x < _X[layer + uint64(1)]:
-            return state, sign * x
         state, u = uniform(state)
         if layer == uint64(0):  # the tail beyond the lowest layer
             state, v = uniform(state)
             beyond = -log(u) / _EDGE
             if -2.0 * log(v) > beyond * beyond:
-                return state, sign * (_EDGE + beyond)
+                return state, (_EDGE + beyond) if x > 0.0 else -(_EDGE + beyond)
         elif _Y[layer] + u * (_Y[layer + uint64(1)] - _Y[layer]) < exp(-0.5 * x * x):
-            return state, sign * x
+            return state, x
+        state, bits = word(state)
+        layer = bits & uint64(255)
+        x = float(np.int64(bits) >> 11) * _TO_SIGNED_UNIT * _X[layer]
+        if abs(x) < _X[layer + uint64(1)]:
+            return state, x
 
 
 # Above this variance a rounded normal number stands in for a Poisson one. assumed: at 8 they differ by less than

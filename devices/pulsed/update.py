@@ -53,7 +53,9 @@ def apply_trains(
         raise ValueError(f"`polarity` must be 'both', 'up' or 'down', but is {polarity!r}.")
     has_bits = trains.x_bits is not None or not trains.is_stochastic
     if engine == "exact" and (devices.weight.device.type != "cpu" or not has_bits):
-        raise ValueError("`engine` must be 'aggregated' or 'auto' on a GPU, but is 'exact': its loops run on the CPU.")
+        raise ValueError(
+            "`engine` must be 'aggregated' or 'auto' on a GPU, but is 'exact': its loops run on the CPU."
+        )
     if engine == "aggregated" and not trains.is_stochastic:
         raise ValueError(
             "`engine` must be 'exact' or 'auto' for deterministic pulses, but is 'aggregated': their rounding happens "
