@@ -1,6 +1,7 @@
 """Memory cells: which there are, how they are written, and how they age."""
 
-from .catalogue import DeviceModel, catalogue, get
+from .catalogue import catalogue, get
+from .device_model import DeviceModel
 from .programming import ProgrammedTiles, program
 from .streams import derive_seed, generator
 

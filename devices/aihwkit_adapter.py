@@ -17,7 +17,13 @@ from aihwkit.inference.noise.custom import StateIndependentNoiseModel
 from aihwkit.inference.noise.hermes import HermesNoiseModel
 from aihwkit.inference.noise.pcm import CustomDriftPCMLikeNoiseModel, PCMLikeNoiseModel
 from aihwkit.inference.noise.reram import ReRamCMONoiseModel, ReRamWan2022NoiseModel
-from aihwkit.simulator.configs import InferenceRPUConfig
+from aihwkit.simulator import presets as training_presets
+from aihwkit.simulator.configs import (
+    DigitalRankUpdateRPUConfig,
+    InferenceRPUConfig,
+    SingleRPUConfig,
+    UnitCellRPUConfig,
+)
 from aihwkit.simulator.configs.devices import (
     ConstantStepDevice,
     ExpStepDevice,
@@ -41,6 +47,7 @@ __all__ = [
     "ConstantStepDevice",
     "CustomDriftPCMLikeNoiseModel",
     "CustomPairConductanceConverter",
+    "DigitalRankUpdateRPUConfig",
     "DualPairConductanceConverter",
     "ExpStepDevice",
     "HermesNoiseModel",
@@ -57,13 +64,16 @@ __all__ = [
     "ReRamWan2022NoiseModel",
     "SingleDeviceConductanceConverter",
     "SinglePairConductanceConverter",
+    "SingleRPUConfig",
     "SoftBoundsDevice",
     "SoftBoundsPmaxDevice",
     "SoftBoundsReferenceDevice",
     "StandardHWATrainingPreset",
     "StateIndependentNoiseModel",
+    "UnitCellRPUConfig",
     "UpdateParameters",
     "WeightModifierParameter",
     "WeightModifierType",
     "WeightNoiseType",
+    "training_presets",
 ]

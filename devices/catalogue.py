@@ -1,124 +1,49 @@
 """The device models that can be asked for by name, each with its source and its limits."""
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
-
-from typing_extensions import final
+from typing import get_args
 
 from .aihwkit_adapter import (
-    BaseNoiseModel,
     HermesNoiseModel,
-    InferenceRPUConfig,
     PCMLikeNoiseModel,
     ReRamCMONoiseModel,
     ReRamWan2022NoiseModel,
-    StandardHWATrainingPreset,
     StateIndependentNoiseModel,
-    WeightModifierParameter,
-    WeightModifierType,
-    WeightNoiseType,
+    training_presets,
 )
-from .times import TEN_YEARS, MeasuredTimes, TimeRange, ValidTimes
-from .units import Dimensionless, MicroSiemens, Seconds
+from .device_model import DeviceModel, Kind
+from .times import TEN_YEARS, MeasuredTimes, TimeRange
+from .training_catalogue import PCM_PULSES, SGD, TRAINING_ENTRIES
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class DeviceModel:
-    """A kind of memory cell: what is known of it, from where, and how to emulate it.
-
-    Attributes:
-        name: What the catalogue calls it.
-        technology: The kind of memory cell.
-        kind: What the model is for; "inference" models are written once and then age.
-        source: The publication behind the numbers.
-        summary: What is modelled.
-        not_modelled: What a reader should not expect from it.
-        g_max: The conductance that the largest weight of a tile is written to.
-        g_min: The lowest conductance in use.
-        valid_times: The times after programming for which the model states something.
-        short_term_noise: Noise of one read within a matrix-vector product, in units of the largest weight of
-            a tile; None leaves it as aihwkit's preset has it.
-        build: Makes the noise model; use `noise_model()`.
-    """
-
-    name: str
-    technology: str
-    kind: Literal["inference"] = "inference"
-    source: str
-    summary: str
-    not_modelled: str
-    g_max: MicroSiemens
-    g_min: MicroSiemens = 0.0
-    valid_times: ValidTimes = field(default_factory=TimeRange)
-    short_term_noise: Dimensionless | None = None
-    build: Callable[["DeviceModel"], BaseNoiseModel] = field(repr=False, compare=False)
-
-    def noise_model(self) -> BaseNoiseModel:
-        """Make a fresh aihwkit noise model, which `program` takes and which may be changed freely."""
-        return self.build(self)
-
-    def rpu_config(self, weight_noise: Dimensionless = 0.1) -> InferenceRPUConfig:
-        """Make an aihwkit configuration for hardware-aware training on this device.
-
-        Based on aihwkit's `StandardHWATrainingPreset` (Rasch et al., arXiv:2302.08469): 8-bit
-        converters, output noise, IR drop, weight clipping and remapping, learned input ranges and output
-        scales. While training, Gaussian noise is added to the weights.
-
-        Args:
-            weight_noise: Standard deviation of that noise, relative to the largest weight of the tile.
-
-        Raises:
-            ValueError: If `weight_noise` is negative.
-        """
-        if not weight_noise >= 0:
-            raise ValueError(
-                f"`weight_noise` must be at least 0, but is {weight_noise}. "
-                "Use 0 to train without weight noise."
-            )
-        rpu_config = StandardHWATrainingPreset()
-        rpu_config.noise_model = self.noise_model()
-        rpu_config.modifier = WeightModifierParameter(
-            type=WeightModifierType.ADD_NORMAL, std_dev=weight_noise, rel_to_actual_wmax=True
-        )
-        if self.short_term_noise is not None:
-            # The preset's law is that of phase-change memory, where noise grows with the conductance.
-            rpu_config.forward.w_noise = self.short_term_noise
-            rpu_config.forward.w_noise_type = (
-                WeightNoiseType.ADDITIVE_CONSTANT if self.short_term_noise > 0 else WeightNoiseType.NONE
-            )
-        return rpu_config
-
-    def valid_at(self, time: Seconds) -> bool:
-        """Say whether the model states anything about a time after programming."""
-        return time in self.valid_times
-
-    def check_time(self, time: Seconds) -> None:
-        """Refuse a time after programming about which the model states nothing.
-
-        Raises:
-            ValueError: If the time is negative, not finite, or not a valid one.
-        """
-        self.valid_times.check(time)
-
-
-def catalogue() -> list[str]:
+def catalogue(kind: Kind | None = None) -> list[str]:
     """List the names of all device models.
 
+    Args:
+        kind: "inference" lists only those that know how a device ages, "training" those that know how pulses
+            move it, "both" those that know both.
+
+    Raises:
+        ValueError: If there is no such kind.
+
     Example:
-        >>> "pcm" in catalogue()
-        True
+        >>> "pcm" in catalogue(), "reram-sb" in catalogue("inference")
+        (True, False)
     """
-    return list(_DEVICE_MODELS)
+    if kind is None:
+        return list(_DEVICE_MODELS)
+    if kind not in get_args(Kind):
+        raise ValueError(
+            f"`kind` must be one of {', '.join(get_args(Kind))}, but is {kind!r}. Leave it out to list all."
+        )
+    return [name for name, device in _DEVICE_MODELS.items() if device.kind in (kind, "both")]
 
 
 def get(name: str) -> DeviceModel:
     """Look up a device model.
 
     Args:
-        name: One of `catalogue()`.
+        name: One of `catalogue()`, or the name of aihwkit's preset, such as `"ReRamSBPreset"`.
 
     Raises:
         ValueError: If there is no device model of this name.
@@ -126,13 +51,21 @@ def get(name: str) -> DeviceModel:
     Example:
         >>> get("reram-wan2022").g_max
         40.0
+        >>> get("TTv2EcRamPreset").name
+        'ttv2-ecram'
     """
-    if name not in _DEVICE_MODELS:
-        close = difflib.get_close_matches(name, _DEVICE_MODELS, n=3) or list(_DEVICE_MODELS)
-        raise ValueError(
-            f"`name` must be in the catalogue of devices, but is {name!r}. Did you mean {' or '.join(close)}?"
-        )
-    return _DEVICE_MODELS[name]
+    device = _DEVICE_MODELS.get(name) or _OF_AIHWKIT.get(name)
+    if device is None:
+        raise ValueError(f"`name` must be in the catalogue of devices, but is {name!r}. {_advice(name)}")
+    return device
+
+
+def _advice(wrong: str) -> str:
+    known = {name.lower(): name for name in (*_DEVICE_MODELS, *_OF_AIHWKIT)}
+    close = difflib.get_close_matches(wrong.lower(), known, n=3)
+    if not close:
+        return f"Ask `catalogue()` for all {len(_DEVICE_MODELS)} names, such as 'pcm' and 'reram-sb'."
+    return f"Did you mean {' or '.join(known[name] for name in close)}?"
 
 
 _HERMES_SOURCE = (
@@ -145,13 +78,18 @@ _ENTRIES = (
     DeviceModel(
         name="pcm",
         technology="phase-change memory",
-        source="Nandakumar et al., IEEE ICECS (2019), ieeexplore.ieee.org/document/8964852; "
-        "fit in aihwkit 1.1.0",
+        kind="both",
+        source="Nandakumar et al., IEEE ICECS (2019), ieeexplore.ieee.org/document/8964852; pulses: Nandakumar "
+        f"et al., Frontiers in Neuroscience (2020), {PCM_PULSES}; fits in aihwkit 1.1.0",
         summary="Differential pair. Programming noise polynomial in the target, power-law drift from 20 s "
-        "with an exponent of its own for each device, accumulated 1/f read noise.",
+        "with an exponent of its own for each device, accumulated 1/f read noise. In training, one-way devices "
+        "that pulses only raise, checked and written anew after every mini-batch where they are nearly full.",
         not_modelled=_NOT_MODELLED,
+        algorithm=SGD,
+        aihwkit_name="PCMPreset",
         g_max=25.0,
         build=lambda device: PCMLikeNoiseModel(g_max=device.g_max),
+        build_training=training_presets.PCMPreset,
     ),
     DeviceModel(
         name="pcm-hermes",
@@ -217,4 +155,7 @@ _ENTRIES = (
         ),
     ),
 )
-_DEVICE_MODELS = {device.name: device for device in _ENTRIES}
+_DEVICE_MODELS = {device.name: device for device in (*_ENTRIES, *TRAINING_ENTRIES)}
+_OF_AIHWKIT = {
+    device.aihwkit_name: device for device in _DEVICE_MODELS.values() if device.aihwkit_name is not None
+}

@@ -59,7 +59,7 @@ def custom_drift() -> BaseNoiseModel:
     return CustomDriftPCMLikeNoiseModel(table)
 
 
-MODELS = {name: get(name).noise_model for name in catalogue()} | {
+MODELS = {name: get(name).noise_model for name in catalogue("inference")} | {
     "state-independent": StateIndependentNoiseModel,
     "custom drift": custom_drift,
     "dual pair": lambda: PCMLikeNoiseModel(g_converter=DualPairConductanceConverter([1.0, 3.0], g_min=0.1)),

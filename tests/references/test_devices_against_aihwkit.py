@@ -18,7 +18,7 @@ N = 40_000
 DAY = 86400.0
 ALARM = 1e-6
 CUSTOM = {"g_lst": [0.0, 10.0, 25.0], "nu_mean_lst": [0.1, 0.05, 0.05], "nu_std_lst": [0.01, 0.01, 0.02]}
-MODELS = {name: get(name).noise_model for name in catalogue() if name != "ideal"} | {
+MODELS = {name: get(name).noise_model for name in catalogue("inference") if name != "ideal"} | {
     "state-independent": StateIndependentNoiseModel,
     "custom drift": lambda: CustomDriftPCMLikeNoiseModel(CUSTOM),
 }
