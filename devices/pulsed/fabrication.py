@@ -102,7 +102,7 @@ def plain_device(device: PulsedDevice) -> PulsedDevice:
     """Copy a device description and work out what it leaves to be computed from other fields.
 
     `SoftBoundsPmaxDevice` states a pulse response from `range_min` to `range_max` in `p_max` pulses of slope
-    `alpha`; it becomes the `SoftBoundsDevice` that responds so.
+    `alpha`; it becomes the `SoftBoundsDevice` that aihwkit makes of it, which is about twice as fast.
 
     Raises:
         TypeError: If `device` is none of aihwkit's plain pulsed devices.
