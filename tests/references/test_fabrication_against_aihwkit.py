@@ -58,8 +58,8 @@ SPREADS = {
     "w_max_dtod": 0.4,
     "w_min": -0.5,
     "w_min_dtod": 0.5,
-    "lifetime": 5.0,
-    "lifetime_dtod": 0.4,
+    "lifetime": 3.0,  # one in eleven below 1, where nothing is kept
+    "lifetime_dtod": 0.5,
     "diffusion": 0.1,
     "diffusion_dtod": 0.6,
     "reset": 0.05,
@@ -108,6 +108,7 @@ CASES = {
     "power, inconsistent": PowStepDevice(
         pow_gamma_dtod=0.8, pow_up_down=-0.2, pow_up_down_dtod=0.3, enforce_consistency=False
     ),
+    # Bounds far from zero, in steps: aihwkit searches the symmetry point beyond them and may leave NaN.
     "power at symmetry": PowStepReferenceDevice(
         pow_gamma=1.5,
         pow_gamma_dtod=0.2,
@@ -118,13 +119,13 @@ CASES = {
         subtract_symmetry_point=True,
         corrupt_devices_prob=0.1,
         dw_min=0.02,
-        **{**SPREADS, "w_max_dtod": 0.2, "w_min_dtod": 0.2},
+        **{**SPREADS, "w_max_dtod": 0.1, "w_min_dtod": 0.1},
     ),
     "power near symmetry": PowStepReferenceDevice(
         subtract_symmetry_point=True,
         n_estimation_steps=7,
         dw_min=0.02,
-        **{**SPREADS, "w_max_dtod": 0.2, "w_min_dtod": 0.2},
+        **{**SPREADS, "w_max_dtod": 0.1, "w_min_dtod": 0.1},
     ),
     "piecewise": PiecewiseStepDevice(**NODES, **SPREADS),
     "ReRamES": ReRamESPresetDevice(),
