@@ -12,16 +12,33 @@ from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
 from aihwkit.nn.conversion import convert_to_analog as aihwkit_convert_to_analog
 from aihwkit.nn.modules.base import AnalogLayerBase
 from aihwkit.nn.modules.container import AnalogSequential
+from aihwkit.optim import AnalogSGD
+from aihwkit.optim.context import AnalogContext
 from aihwkit.simulator.configs import (
+    DigitalRankUpdateRPUConfig,
     FloatingPointRPUConfig,
     InferenceRPUConfig,
+    SingleRPUConfig,
     TorchInferenceRPUConfig,
+    UnitCellRPUConfig,
+)
+from aihwkit.simulator.configs.compounds import (
+    BufferedTransferCompound,
+    ChoppedTransferCompound,
+    DynamicTransferCompound,
+    MixedPrecisionCompound,
+    OneSidedUnitCell,
+    ReferenceUnitCell,
+    TransferCompound,
+    VectorUnitCell,
 )
 from aihwkit.simulator.parameters.base import RPUConfigBase
 from aihwkit.simulator.parameters.enums import (
     AnalogMVType,
     BoundManagementType,
     NoiseManagementType,
+    PulseType,
+    VectorUnitCellUpdatePolicy,
     WeightClipType,
     WeightModifierType,
     WeightNoiseType,
@@ -34,6 +51,7 @@ from aihwkit.simulator.parameters.inference import (
 )
 from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.pre_post import InputRangeParameter
+from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.presets import StandardHWATrainingPreset
 from aihwkit.simulator.tiles.floating_point import FloatingPointTile
 from aihwkit.simulator.tiles.inference import InferenceTileWithPeriphery
@@ -45,25 +63,41 @@ DEFAULT_CONVERSION_MAP = dict(_DEFAULT_CONVERSION_MAP)
 
 __all__ = [
     "DEFAULT_CONVERSION_MAP",
+    "AnalogContext",
     "AnalogLayerBase",
     "AnalogMVType",
+    "AnalogSGD",
     "AnalogSequential",
     "BaseDriftCompensation",
     "BaseNoiseModel",
     "BoundManagementType",
+    "BufferedTransferCompound",
+    "ChoppedTransferCompound",
+    "DigitalRankUpdateRPUConfig",
+    "DynamicTransferCompound",
     "GlobalDriftCompensation",
     "GlobalDriftCompensationWithExactReference",
     "IOParameters",
     "InferenceRPUConfig",
     "InferenceTileWithPeriphery",
     "InputRangeParameter",
+    "MixedPrecisionCompound",
     "ModuleError",
     "NoiseManagementType",
+    "OneSidedUnitCell",
     "PerColumnDriftCompensation",
+    "PulseType",
     "RPUConfigBase",
+    "ReferenceUnitCell",
+    "SingleRPUConfig",
     "StandardHWATrainingPreset",
     "TileModule",
     "TorchInferenceRPUConfig",
+    "TransferCompound",
+    "UnitCellRPUConfig",
+    "UpdateParameters",
+    "VectorUnitCell",
+    "VectorUnitCellUpdatePolicy",
     "WeightClipParameter",
     "WeightClipType",
     "WeightModifierParameter",

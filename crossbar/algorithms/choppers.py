@@ -1,0 +1,202 @@
+"""Choppers: signs of lines that change from time to time, which turns offsets of the fast devices into noise.
+
+While a line is turned, the gradient's pulses on it go the other way, and what is read of it has the other sign: the
+gradient stays, but what the devices add of their own, such as a drift towards their symmetry point, changes its sign.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from devices.pulsed import PulseTrains
+from devices.units import Dimensionless
+
+from .trains_of_tiles import with_signs
+from .unit_cells import zero_count
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Lines that are read from one array and written to the next, none of them twice.
+
+    Attributes:
+        source: Number of the array that is read.
+        vectors: (reads,) after which vector of the batch each is read, in this order.
+        lines: (1 or tiles, reads) which lines.
+        first: Number of the first of these reads in the batch.
+        reset: (1 or tiles, lines) which lines are reset together with the one that is read; None for no resets.
+    """
+
+    source: int
+    vectors: Int[Tensor, " reads"]
+    lines: Int[Tensor, "#tiles reads"]
+    first: int
+    reset: Bool[Tensor, "#tiles lines"] | None = None
+
+
+@dataclass(frozen=True)
+class Chops:
+    """What the choppers do during one batch. Signs are 1, or -1 for a turned line.
+
+    Attributes:
+        lines: (tiles, 1 or batch, lines) sign of the lines that are transferred, for the pulses of each vector.
+        others: (tiles, 1 or batch, other) sign of the lines across.
+        line_of_read: (tiles, reads) sign of the line that is read.
+        others_of_read: (tiles, 1 or reads, other) signs of the lines across at that moment.
+        is_switched: (tiles, reads) whether the line that is read is turned right afterwards.
+        sweeps: (reads,) how often all lines had been read before.
+        rates: Learning rate of the gradient's pulses: one, or one for each tile and read.
+    """
+
+    lines: Float[Tensor, "tiles states lines"]
+    others: Float[Tensor, "tiles other_states other"]
+    line_of_read: Float[Tensor, "tiles reads"]
+    others_of_read: Float[Tensor, "tiles states_at_reads other"]
+    is_switched: Bool[Tensor, "tiles reads"]
+    sweeps: Int[Tensor, " reads"]
+    rates: Dimensionless | Float[Tensor, "#tiles reads"]
+
+    def turn(self, trains: PulseTrains, are_columns: bool) -> PulseTrains:
+        """Turn the gradient's pulses.
+
+        Args:
+            trains: Pulses of the batch.
+            are_columns: Whether word lines are transferred.
+        """
+        if bool((self.lines > 0).all()) and bool((self.others > 0).all()):
+            return trains
+        return with_signs(trains, *((self.lines, self.others) if are_columns else (self.others, self.lines)))
+
+    def of(self, reads: Reads) -> "Chops":
+        """Return what concerns some reads only."""
+        part = slice(reads.first, reads.first + len(reads.vectors))
+        others, rates = self.others_of_read, self.rates
+        return Chops(
+            self.lines,
+            self.others,
+            self.line_of_read[:, part],
+            others if others.shape[1] == 1 else others[:, part],
+            self.is_switched[:, part],
+            self.sweeps[part],
+            rates[:, part] if isinstance(rates, Tensor) else rates,
+        )
+
+
+class Choppers(nn.Module):
+    """The choppers of T tiles.
+
+    Args:
+        tiles: Number of tiles.
+        lines: Lines that are transferred.
+        other: Lines across.
+        probability: With which a line is turned after it was read; or if that is not left to chance, one over the
+            number of sweeps after which all are turned.
+        is_random: Whether lines are turned at random.
+        is_regular: Whether all lines are turned after a number of sweeps.
+        other_probability: With which each line across is turned after a sweep.
+
+    Attributes:
+        is_turned: (tiles, lines) the state of the choppers.
+        is_other_turned: (tiles, other) likewise across.
+        sweeps: How often all lines have been read.
+    """
+
+    is_turned: Tensor
+    is_other_turned: Tensor
+    sweeps: Tensor
+
+    def __init__(
+        self,
+        tiles: int,
+        lines: int,
+        other: int,
+        *,
+        probability: Dimensionless,
+        is_random: bool,
+        is_regular: bool,
+        other_probability: Dimensionless,
+    ) -> None:
+        super().__init__()
+        self.probability, self.other_probability = probability, other_probability
+        self.is_random, self.is_regular = is_random, is_regular
+        inverse = np.float32(1) / np.float32(probability) if probability > 0 else 2
+        self.period = max(ceil(inverse), 2)
+        self.register_buffer("is_turned", torch.zeros(tiles, lines, dtype=torch.bool))
+        self.register_buffer("is_other_turned", torch.zeros(tiles, other, dtype=torch.bool))
+        self.register_buffer("sweeps", zero_count())
+
+    def plan(
+        self,
+        schedule: Sequence[Reads],
+        rates: Dimensionless | Float[Tensor, "#tiles batch"],
+        batch: int,
+        rng: torch.Generator,
+    ) -> Chops:
+        """Decide what the choppers do during a batch, and leave them as they are at its end.
+
+        Args:
+            schedule: The reads of the batch, with the same lines in all tiles.
+            rates: Learning rate of the gradient's pulses: one, or one for each tile and vector.
+            batch: Number of vectors.
+            rng: Draws which lines are turned.
+        """
+        device, (tiles, number) = self.sweeps.device, self.is_turned.shape
+        nothing = torch.zeros(0, dtype=torch.int64, device=device)
+        lines = torch.cat([nothing, *(reads.lines[0] for reads in schedule)])
+        vectors = torch.cat([nothing, *(reads.vectors for reads in schedule)])
+        is_last = lines == number - 1
+        sweeps = self.sweeps + is_last.cumsum(0) - is_last.long()
+
+        is_switched = torch.zeros(tiles, len(lines), dtype=torch.bool, device=device)
+        if self.is_regular:
+            is_switched |= sweeps % self.period + 1 == self.period
+        if self.is_random:
+            is_switched |= (torch.rand(is_switched.shape, generator=rng) < self.probability).to(device)
+        is_turned = _states(self.is_turned, batch, vectors, lines, is_switched)
+
+        ends = vectors[is_last]
+        shape = tiles, len(ends), self.is_other_turned.shape[1]
+        switches = torch.zeros(shape, dtype=torch.bool, device=device)
+        if self.other_probability > 0:
+            switches |= (torch.rand(shape, generator=rng) < self.other_probability).to(device)
+        is_other_turned = _states(self.is_other_turned, batch, ends, slice(None), switches)
+
+        self.sweeps.add_(is_last.sum())
+        self.is_turned.copy_(is_turned[:, -1])
+        self.is_other_turned.copy_(is_other_turned[:, -1])
+        changes, others_change = is_turned.shape[1] > 1, is_other_turned.shape[1] > 1
+        return Chops(
+            _sign(is_turned[:, :-1] if changes else is_turned),
+            _sign(is_other_turned[:, :-1] if others_change else is_other_turned),
+            _sign(is_turned[:, vectors, lines] if changes else is_turned[:, 0, lines]),
+            _sign(is_other_turned[:, vectors] if others_change else is_other_turned),
+            is_switched,
+            sweeps,
+            rates[:, vectors] if isinstance(rates, Tensor) else rates,
+        )
+
+
+def _states(
+    before: Bool[Tensor, "tiles lines"],
+    batch: int,
+    vectors: Int[Tensor, " switches"],
+    lines: Int[Tensor, " switches"] | slice,
+    switches: Bool[Tensor, "tiles switches ..."],
+) -> Bool[Tensor, "tiles states lines"]:
+    """Return which lines are turned while each vector is sent, and at the end; one state if nothing changes."""
+    if not switches.any():
+        return before[:, None]
+    tiles, number = before.shape
+    states = torch.zeros(tiles, batch + 1, number, dtype=torch.bool, device=before.device)
+    states[:, vectors + 1, lines] = switches
+    states[:, 0] = before
+    return states.cumsum(dim=1, dtype=torch.int32) % 2 == 1
+
+
+def _sign(is_turned: Tensor) -> Tensor:
+    return 1.0 - 2.0 * is_turned

@@ -1,0 +1,67 @@
+"""Running means of how large inputs and gradients are, by which pulse trains are scaled."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numba import njit
+from torch import Tensor, nn
+
+from devices.units import Dimensionless
+
+
+class RunningMaxima(nn.Module):
+    """Exponential means of the largest |x| and |d| of every vector, for each tile.
+
+    Args:
+        tiles: Number of tiles.
+        momentum: Part of a mean that a whole batch leaves; the first value is taken as it is, zeros are left out.
+
+    Attributes:
+        x: (tiles,) mean of the largest input; 0 before the first.
+        d: (tiles,) mean of the largest gradient.
+    """
+
+    x: Tensor
+    d: Tensor
+
+    def __init__(self, tiles: int, momentum: Dimensionless) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("x", torch.zeros(tiles))
+        self.register_buffer("d", torch.zeros(tiles))
+
+    def follow(
+        self, x: Float[Tensor, "tiles batch in"], d: Float[Tensor, "tiles batch out"]
+    ) -> tuple[Float[Tensor, "tiles batch"], Float[Tensor, "tiles batch"]]:
+        """Take in the vectors of a batch, and return the means after each of them.
+
+        Args:
+            x: Inputs.
+            d: Gradients.
+        """
+        part = (np.float32(1) - np.float32(self.momentum)) / np.float32(x.shape[1])
+        means = []
+        for values, mean in ((x, self.x), (d, self.d)):
+            largest = values.abs().amax(dim=2).float()
+            followed = _follow(largest.cpu().contiguous().numpy(), mean.cpu().numpy(), part)
+            means.append(torch.from_numpy(followed).to(values.device))
+            mean.copy_(means[-1][:, -1])
+        return means[0], means[1]
+
+
+@njit(cache=True)
+def _follow(values: Any, before: Any, part: Any) -> Any:
+    tiles, batch = values.shape
+    means = np.empty_like(values)
+    rest = np.float32(1.0) - part
+    for t in range(tiles):
+        mean = before[t]
+        for b in range(batch):
+            if mean <= 0.0:
+                mean = values[t, b]
+            elif values[t, b] > 0.0:
+                mean = rest * mean + part * values[t, b]
+            means[t, b] = mean
+    return means
