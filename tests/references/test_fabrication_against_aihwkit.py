@@ -108,12 +108,12 @@ CASES = {
     "power, inconsistent": PowStepDevice(
         pow_gamma_dtod=0.8, pow_up_down=-0.2, pow_up_down_dtod=0.3, enforce_consistency=False
     ),
-    # Bounds far from zero, in steps: aihwkit searches the symmetry point beyond them and may leave NaN.
+    # Bounds far from zero and exponents not near it: aihwkit would step across a bound, and leave NaN.
     "power at symmetry": PowStepReferenceDevice(
         pow_gamma=1.5,
-        pow_gamma_dtod=0.2,
+        pow_gamma_dtod=0.1,
         pow_up_down=0.2,
-        pow_up_down_dtod=0.1,
+        pow_up_down_dtod=0.05,
         reference_mean=0.1,
         reference_std=0.05,
         subtract_symmetry_point=True,
