@@ -7,10 +7,17 @@ from typing import Any
 import torch
 from aihwkit.simulator.configs import InferenceRPUConfig
 from aihwkit.simulator.parameters.mapping import MappingParameter
+from aihwkit.simulator.parameters.pre_post import PrePostProcessingParameter
+from aihwkit.simulator.tiles.analog import AnalogTile
 from aihwkit.simulator.tiles.inference import InferenceTile
 from torch import Tensor, nn
 
+from devices.pulsed import DeviceArray, Engine, from_hidden, to_hidden
+from devices.units import Dimensionless
+
+from .algorithms.unit_cells import UnitCells
 from .mvm import Gains, outer_sum
+from .noise import NoiseStream
 from .periphery import Periphery
 
 
@@ -52,8 +59,189 @@ class ReferenceTiles:
         )
 
 
-def _share_periphery(tile: InferenceTile, periphery: Periphery, index: int) -> None:
-    parameters = tile.get_forward_parameters()
+class ReferenceCells(UnitCells):
+    """T of aihwkit's C++ training tiles: the reference for devices that are trained in place.
+
+    The product forward and backward is theirs too. Scales, ranges and the order of vectors are the tile array's.
+    Copies of one kernel receive the same vectors, but draw their own pulse trains: aihwkit's tiles cannot share them,
+    and their noise cannot be seeded.
+
+    Everything that aihwkit lets one read and write is in the state dictionary, as tensors. It lets one write neither
+    the digital matrix of mixed precision nor the write noise that a weight is read with: where a device has these,
+    a loaded state is not exact.
+
+    Args:
+        rpu_config: aihwkit training configuration.
+        tiles: Number of tiles T.
+        out_size: Bit lines of each tile.
+        in_size: Word lines of each tile.
+        seed: Seed of the fabrication; each tile has its own.
+    """
+
+    def __init__(self, rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed: int) -> None:
+        super().__init__(tiles, out_size, in_size)
+        self.rpu_config, self.seed = rpu_config, seed
+        config = deepcopy(rpu_config)
+        # Only what concerns the devices and their peripheries: no scales and ranges of aihwkit's own.
+        config.mapping = MappingParameter(max_input_size=0, max_output_size=0)
+        config.pre_post = PrePostProcessingParameter()
+        self.aihwkit_tiles = []
+        for index in range(tiles):
+            if hasattr(config.device, "construction_seed"):
+                config.device.construction_seed = 1 + (seed + index) % (2**31 - 1)  # 0 would be the clock
+            self.aihwkit_tiles.append(AnalogTile(out_size, in_size, config, bias=False))
+
+    def share_periphery(self, forward: Periphery, backward: Periphery) -> None:
+        """Give the tiles what is frozen in the peripheries of both directions."""
+        for index, tile in enumerate(self.aihwkit_tiles):
+            _share_periphery(tile, forward, index)
+            _share_periphery(tile, backward, index, is_backward=True)
+
+    def mvm(self, x: Tensor, *, is_test: bool) -> Tensor:
+        """Multiply (tiles, batch, in) by the weights, tile after tile: (tiles, batch, out)."""
+        return torch.stack(
+            [
+                tile.tile.forward(vectors.contiguous(), False, False, False, is_test)
+                for tile, vectors in zip(self.aihwkit_tiles, x, strict=True)
+            ]
+        )
+
+    def backward_mvm(self, d: Tensor) -> Tensor:
+        """Multiply (tiles, batch, out) by the transposed weights: (tiles, batch, in)."""
+        return torch.stack(
+            [
+                tile.tile.backward(vectors.contiguous(), False)
+                for tile, vectors in zip(self.aihwkit_tiles, d, strict=True)
+            ]
+        )
+
+    @property
+    def granularity(self) -> Dimensionless:
+        """Size of a step near zero, as aihwkit knows it."""
+        extra = self.aihwkit_tiles[0].tile.dump_extra()
+        name = next(
+            name for name in extra if name.startswith("rpu.rpu_device") and name.endswith("granularity")
+        )
+        value: Dimensionless = extra[name][0]
+        return value
+
+    def weights(self) -> Tensor:
+        """Return what an MVM reads, (tiles, out, in)."""
+        return torch.stack([tile.tile.get_weights() for tile in self.aihwkit_tiles])
+
+    def set_weights(self, weight: Tensor, *, noise: NoiseStream) -> None:
+        """Put the devices where their bounds allow."""
+        for tile, values in zip(self.aihwkit_tiles, weight, strict=True):
+            tile.tile.set_weights(values.contiguous())
+
+    def update(
+        self,
+        x: Tensor,
+        d: Tensor,
+        learning_rate: Dimensionless,
+        *,
+        noise: NoiseStream,
+        engine: Engine = "auto",
+        tile_of_train: Tensor | None = None,
+    ) -> None:
+        """Send the pulses of one mini-batch; aihwkit draws its own noise, with its own engine."""
+        trains = range(self.tiles) if tile_of_train is None else tile_of_train.tolist()
+        for tile, train in zip(self.aihwkit_tiles, trains, strict=True):
+            tile.tile.set_learning_rate(learning_rate)
+            tile.tile.update(x[train].contiguous(), d[train].contiguous(), False)
+
+    def end_batch(self, *, noise: NoiseStream) -> None:
+        """Let devices decay and diffuse."""
+        for tile in self.aihwkit_tiles:
+            tile.post_update_step()
+
+    def device_arrays(self) -> dict[str, DeviceArray]:
+        """Return copies of the devices, by their number in a cell, or as "main" where there is one."""
+        hidden = [tile.get_hidden_parameters() for tile in self.aihwkit_tiles]
+        device = self.rpu_config.device
+        parts = getattr(device, "unit_cell_devices", None)
+        if parts is None:
+            return {"main": from_hidden(getattr(device, "device", device), hidden, self.weights())}
+        found = [name.removeprefix("max_bound") for name in hidden[0] if name.startswith("max_bound")]
+        parts = list(parts) * len(found) if len(parts) == 1 else parts
+        return {
+            suffix.removeprefix("_"): from_hidden(
+                part, hidden, [values[f"hidden_weights{suffix}"] for values in hidden], suffix=suffix
+            )
+            for suffix, part in zip(found, parts, strict=True)
+        }
+
+    def slow(self) -> DeviceArray:
+        """Return a copy of the devices that mostly hold the network's weights: the last ones of a cell."""
+        return list(self.device_arrays().values())[-1]
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name, values in self._state().items():
+            destination[f"{prefix}{name}"] = values
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        mine = {name: state[prefix + name] for name in self._state() if prefix + name in state}
+        unexpected = args[3]
+        super()._load_from_state_dict(state, prefix, *args)
+        unexpected[:] = [key for key in unexpected if key.removeprefix(prefix) not in mine]
+        for index, tile in enumerate(self.aihwkit_tiles):
+            hidden, extra = OrderedDict(), dict(tile.tile.dump_extra())
+            for name, values in mine.items():
+                kind, _, key = name.partition("/")
+                if kind == "hidden":
+                    hidden[key] = values[index].clone()
+                elif kind == "extra":
+                    extra[key] = values[index].tolist()
+            tile.set_hidden_parameters(hidden)
+            tile.tile.load_extra(extra, False)
+            if "max_bound" in hidden:
+                tile.tile.set_weights(
+                    mine.get("hidden/persistent_weights", mine["weight"])[index].contiguous()
+                )
+
+    def _state(self) -> dict[str, Tensor]:
+        hidden = [tile.get_hidden_parameters() for tile in self.aihwkit_tiles]
+        extra = [tile.tile.dump_extra() for tile in self.aihwkit_tiles]
+        state = {f"hidden/{name}": torch.stack([values[name] for values in hidden]) for name in hidden[0]}
+        state["weight"] = self.weights()
+        for name, values in extra[0].items():
+            if len(values) > 0:
+                state[f"extra/{name}"] = torch.tensor([each[name] for each in extra])
+        return state
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ReferenceCells":
+        copy = ReferenceCells(self.rpu_config, self.tiles, self.out_size, self.in_size, seed=self.seed)
+        copy.load_state_dict(self.state_dict())
+        return copy
+
+
+def copy_devices(source: UnitCells, target: UnitCells) -> None:
+    """Make the devices of some cells those of others, standing where they stand; from aihwkit's tiles or to them.
+
+    Digital buffers, choppers and counters are not copied: call it when they are as after `set_weights`.
+    """
+    arrays = source.device_arrays()
+    if not isinstance(target, ReferenceCells):
+        for mine, theirs in zip(target.device_arrays().values(), arrays.values(), strict=True):
+            for name, values in theirs.named_buffers():
+                setattr(mine, name, values)
+        return
+    is_single = len(arrays) == 1
+    for index, tile in enumerate(target.aihwkit_tiles):
+        hidden = tile.get_hidden_parameters()
+        for number, array in enumerate(arrays.values()):
+            suffix = "" if is_single else f"_{number}"
+            hidden.update(to_hidden(array, suffix=suffix)[index])
+            if not is_single:
+                hidden[f"hidden_weights{suffix}"] = array.weight[index].clone()
+        tile.set_hidden_parameters(hidden)
+        if is_single:  # a cell of several devices would forget their hidden weights
+            tile.tile.set_weights(next(iter(arrays.values())).hidden_weight[index].contiguous())
+
+
+def _share_periphery(tile: Any, periphery: Periphery, index: int, *, is_backward: bool = False) -> None:
+    parameters = tile.get_backward_parameters() if is_backward else tile.get_forward_parameters()
     ours = {
         "out_noise_values": periphery.out_noise_values,
         "v_offset": periphery.v_offset,
@@ -65,7 +253,7 @@ def _share_periphery(tile: InferenceTile, periphery: Periphery, index: int) -> N
     for name, values in ours.items():
         if values is not None and parameters[name].numel() > 0:
             shared[name] = values[index].detach().reshape(parameters[name].shape).clone()
-    tile.set_forward_parameters(shared)
+    (tile.set_backward_parameters if is_backward else tile.set_forward_parameters)(shared)
 
 
 class LoopOfTiles(nn.Module):

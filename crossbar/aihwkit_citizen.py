@@ -3,6 +3,10 @@
 aihwkit recognises tiles by class (`TileModule`, `InferenceTileWithPeriphery`), so the tile array inherits from
 both; but those classes keep a C++ tile, pickled configurations and scalar scales, none of which we have. Here
 everything that concerns state is given back to plain `nn.Module`, and what aihwkit calls is translated.
+
+Tiles that are trained in place have aihwkit's `AnalogContext`: a parameter without meaning as a number, by which its
+optimizers find the tile, and where inputs and gradients of the batch wait for the update. It belongs to one object in
+one process, so it is in no state dictionary, and a copy gets its own.
 """
 
 from typing import Any
@@ -10,7 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .aihwkit_adapter import BaseNoiseModel, InferenceTileWithPeriphery, RPUConfigBase, TileModule
+from devices.units import Dimensionless
+
+from .aihwkit_adapter import (
+    AnalogContext,
+    BaseNoiseModel,
+    InferenceTileWithPeriphery,
+    RPUConfigBase,
+    TileModule,
+)
+
+_CONTEXT = "analog_ctx"
 
 
 class AihwkitTile(TileModule, InferenceTileWithPeriphery):
@@ -26,21 +40,43 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
     non_blocking = False
 
     rpu_config: Any
-    weight: nn.Parameter
+    weight: Tensor
+    analog_ctx: AnalogContext
+    learning_rate: Dimensionless = 0.0
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
 
     # State: plain tensors, no configuration objects, no C++ tile.
     state_dict = nn.Module.state_dict
-    _load_from_state_dict = nn.Module._load_from_state_dict
     _apply = nn.Module._apply
     cuda = nn.Module.cuda
     cpu = nn.Module.cpu
-    __setstate__ = nn.Module.__setstate__
+
+    def open_context(self) -> None:
+        """Wait for the optimizer's updates from now on, as a tile that is trained in place."""
+        self.supports_ddp = False
+        AnalogContext(self)  # registers itself
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        nn.Module._save_to_state_dict(self, destination, prefix, keep_vars)
+        destination.pop(prefix + _CONTEXT, None)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        prefix, missing_keys = args[1], args[4]
+        nn.Module._load_from_state_dict(self, *args)
+        if prefix + _CONTEXT in missing_keys:
+            missing_keys.remove(prefix + _CONTEXT)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
+        parameters = {name: value for name, value in self._parameters.items() if name != _CONTEXT}
+        return {**self.__dict__, "_parameters": parameters, "has_context": _CONTEXT in self._parameters}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        has_context = state.pop("has_context")
+        nn.Module.__setstate__(self, state)
+        if has_context:
+            self.open_context()
 
     def to(self, *args: Any, **kwargs: Any) -> "AihwkitTile":
         """Move as `nn.Module.to`; a configuration, as `replace_rpu_config` passes it, replaces ours."""
@@ -64,33 +100,40 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Return aihwkit's runtime settings."""
         return self.rpu_config.runtime
 
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the weights lie on a GPU."""
+        return self.weight.is_cuda
+
+    def get_brief_info(self) -> str:
+        """Return one line about the tiles."""
+        return f"{type(self).__name__}({self.extra_repr()})"
+
     def extra_repr(self) -> str:
         """Return the settings worth printing."""
         return ""
 
-    def set_learning_rate(self, learning_rate: float | None) -> None:
-        """Accept a learning rate; the torch optimizer that holds the weights has its own."""
+    def set_learning_rate(self, learning_rate: Dimensionless | None) -> None:
+        """Set the learning rate of in-situ updates; the torch optimizer of trained weights has its own."""
+        if learning_rate is not None:
+            self.learning_rate = float(learning_rate)
 
-    def get_learning_rate(self) -> float:
-        """Return the learning rate of the tile's own update, which it does not have."""
-        return 0.0
+    def get_learning_rate(self) -> Dimensionless:
+        """Return the learning rate of in-situ updates."""
+        return self.learning_rate
 
     # Translations. The methods on the right belong to the tile array.
     def program_weights(self, from_reference: bool = True, noise_model: BaseNoiseModel | None = None) -> None:
         """Program the present weights (there is no other reference) with a seed of the noise stream."""
-        if noise_model is not None:
+        if noise_model is not None and hasattr(self.rpu_config, "noise_model"):
             self.rpu_config.noise_model = noise_model
-        self.program()
+        self.program(noise_model)
 
     def drift_weights(self, t_inference: float = 0.0) -> None:
         """Let the programmed devices drift until a time in seconds, programming them first if need be."""
         if not self.is_programmed:
             self.program()
         self.at(t_inference)
-
-    def post_update_step(self) -> None:
-        """Clip and remap the weights after an optimizer's step."""
-        self.settle()
 
     def remap_weights(self, weight_scaling_omega: float | None = 1.0) -> None:
         """Map the weights anew onto the conductance range."""
@@ -127,8 +170,8 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Let the devices age."""
         raise NotImplementedError
 
-    def settle(self) -> None:
-        """Bring weights back into the range."""
+    def post_update_step(self) -> None:
+        """End a mini-batch."""
         raise NotImplementedError
 
     def kernels_weight(self) -> Tensor:

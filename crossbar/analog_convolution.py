@@ -39,7 +39,7 @@ class PlacedLayer(AnalogLayer):
         geometry: Sizes of input, kernel and output.
         chosen: Which tile serves a location, and which kernel it is meant to hold.
         bias: Whether to add a bias, digitally, one for each output of each kernel.
-        rpu_config: aihwkit inference configuration; `InferenceRPUConfig()` if None.
+        rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
     """
 
@@ -82,7 +82,7 @@ class PlacedLayer(AnalogLayer):
         valid = grouping.valid
         if valid is not None:
             valid = valid.repeat_interleave(batch, dim=1)
-        y = self.multiply(group_patches(patches, grouping), valid)
+        y = self.multiply(group_patches(patches, grouping), valid, grouping.width)
         y = ungroup(y, grouping, batch)  # (locations, batch, out)
         if self.bias is not None:
             y = y + self._bias_of_locations(self.bias)[:, None, :]
@@ -119,7 +119,7 @@ class AnalogLocallyConnected2d(PlacedLayer):
         dilation: Distance between the elements of a kernel.
         bias: Whether to add a bias, digitally, one for each output of each kernel.
         placement: Name with options, for example "free" or "blocks(rows=2,cols=2)", or a `Placement`.
-        rpu_config: aihwkit inference configuration; `InferenceRPUConfig()` if None.
+        rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
 
     Example:
@@ -194,7 +194,7 @@ class AnalogConv2d(PlacedLayer):
         dilation: Distance between the elements of a kernel.
         bias: Whether to add a bias, digitally.
         placement: "time_multiplexed", or "replicated(tiles=...)", or a `Placement` with one kernel.
-        rpu_config: aihwkit inference configuration; `InferenceRPUConfig()` if None.
+        rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
 
     Raises:

@@ -21,7 +21,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         out_size: Outputs of a kernel.
         in_size: Inputs of a kernel.
         bias: Whether to add a bias, digitally, one for each output of each kernel.
-        rpu_config: aihwkit inference configuration; `InferenceRPUConfig()` if None.
+        rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
     """
 
@@ -64,12 +64,15 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         array: TileArray = self.analog_module
         return array
 
-    def multiply(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Send (tiles, batch, in) through the physical tiles of each kernel: (tiles, batch, out)."""
+    def multiply(self, x: Tensor, valid: Tensor | None = None, locations: int = 1) -> Tensor:
+        """Send (tiles, batch, in) through the physical tiles of each kernel: (tiles, batch, out).
+
+        `valid` and `locations` are those of `TileArray.forward`.
+        """
         spread = self.blocks.spread_inputs(x)
         if valid is not None and self.blocks.per_kernel > 1:
             valid = valid.repeat_interleave(self.blocks.per_kernel, dim=0)
-        return self.blocks.sum_outputs(self.analog_module(spread, valid))
+        return self.blocks.sum_outputs(self.analog_module(spread, valid, locations))
 
     def kernel_shape(self) -> tuple[int, ...]:
         """Return the shape of the weight that `set_weights` takes and `get_weights` gives."""

@@ -16,7 +16,7 @@ class AnalogLinear(AnalogLayer):
         in_features: Inputs.
         out_features: Outputs.
         bias: Whether to add a bias, digitally.
-        rpu_config: aihwkit inference configuration; `InferenceRPUConfig()` if None.
+        rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
 
     Example:

@@ -49,15 +49,18 @@ def program_chip(
 ) -> None:
     """Program the trained weights of every analog layer into the devices of one chip.
 
+    Devices that were trained in place are not written: they are where training left them, and age from there.
+
     Args:
         model: A model with analog layers.
-        noise_model: Device model; that of each layer's configuration if None.
+        noise_model: Device model; that of each layer's configuration if None, or for devices that were trained in
+            place that of their own `DriftParameter`.
         seed: Names the chip: its programming noise and the drift of its devices.
         compensation: "none", "global" (one factor for each layer), "per_tile" or "per_column"; that of each
             layer's configuration if None.
 
     Raises:
-        ValueError: If the model has no analog layer.
+        ValueError: If the model has no analog layer, or devices that were trained in place have no law of drift.
     """
     arrays = list(tile_arrays(model))
     if not arrays:

@@ -37,7 +37,7 @@ def convert_to_analog(
 
     Args:
         model: The digital model.
-        rpu_config: aihwkit inference configuration for every layer.
+        rpu_config: aihwkit configuration, of inference or training, for every layer.
         input_size: Shape of one input, without batch, for example (1, 28, 28). Only `placement` needs it.
         placement: Where to deploy the kernels of the convolutions instead of on one time-multiplexed tile, for
             example "replicated(tiles=16)". Placements with one kernel only: a trained kernel stays one.

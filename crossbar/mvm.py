@@ -150,7 +150,7 @@ class _StraightThrough(torch.autograd.Function):
         gains: Gains,
         is_scaled: bool,
     ) -> Tensor:
-        read = _managed_read(weight, x, io, periphery, noise, is_scaled)
+        read = managed_read(weight, x, io, periphery, noise, is_scaled)
         ctx.out_scale = io.out_scale
         ctx.save_for_backward(weight, read.prepared, read.scale, read.inside_dac, read.inside_adc, *gains)
         y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
@@ -177,7 +177,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 @dataclass
-class _Read:
+class Read:
     """One read of every vector: results, and what the gradient needs. None stands for all ones."""
 
     y: Tensor  # (tiles, batch, out), before the scale is undone
@@ -188,14 +188,15 @@ class _Read:
     passed: Tensor | None  # (tiles, batch), False where the ADC clipped
 
 
-def _managed_read(
+def managed_read(
     weight: Tensor,
     x: Tensor,
     io: IOParameters,
     periphery: Periphery,
     noise: NoiseStream,
     is_scaled: bool,
-) -> _Read:
+) -> Read:
+    """Read every vector, with noise and bound management; see `analog_mvm`."""
     alpha = noise_management(x, io, io.noise_management, periphery)
     # A repetition starts from the inputs again.
     is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
@@ -213,7 +214,7 @@ def _managed_read(
 
 
 def _repeat_clipped(
-    read: _Read,
+    read: Read,
     weight: Tensor,
     x: Tensor,
     alpha: Tensor | None,
@@ -250,7 +251,7 @@ def _take(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(1, index[..., None].expand(-1, -1, values.shape[2]))
 
 
-def _put(read: _Read, again: _Read, index: Tensor, chosen: Tensor, x: Tensor) -> None:
+def _put(read: Read, again: Read, index: Tensor, chosen: Tensor, x: Tensor) -> None:
     """Overwrite the chosen vectors of a read by those of its repetition."""
 
     def put(old: Tensor, new: Tensor) -> Tensor:
@@ -343,7 +344,7 @@ def _read(
     periphery: Periphery,
     noise: NoiseStream,
     is_scaled: bool = False,
-) -> _Read:
+) -> Read:
     """Read every vector once: DAC, array, ADC."""
     prepared, inside_dac = _dac(x, scale, io, noise, is_scaled)
     if io.mv_type == AnalogMVType.ONE_PASS:
@@ -361,7 +362,7 @@ def _read(
             y_positive, inside_positive, passed_positive = _adc(*positive, io, periphery, noise)
             y = y + y_positive
             inside_adc, passed = _both(inside_adc, inside_positive), _both(passed, passed_positive)
-    return _Read(y, prepared, scale, inside_dac, inside_adc, passed)
+    return Read(y, prepared, scale, inside_dac, inside_adc, passed)
 
 
 def _dac(

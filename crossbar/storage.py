@@ -9,14 +9,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from devices import ProgrammedTiles
-
+from .aihwkit_adapter import BaseNoiseModel
 from .chip import tile_arrays
+from .chip_reading import restore_chip
 from .compensation import check_compensation
 
 FORMAT = "crossbar-emulator model 1"
 _CHIP = "programmed"
 _METADATA = "crossbar-emulator"
+_MAY_BE_NAN = ("drift_start_weight", "drifted_weight")  # of devices that have not drifted yet
 
 
 def save_model(model: nn.Module, path: str | Path) -> None:
@@ -32,9 +33,9 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     compensations: dict[str, str] = {}
     for name, array in tile_arrays(model):
-        if array.programmed is not None:
+        if array.reading is not None:
             compensations[name] = array.compensation
-            for key, tensor in {**array.programmed.state(), **array.reading_state()}.items():
+            for key, tensor in array.reading.state().items():
                 tensors[f"{_CHIP}/{name}/{key}"] = tensor.detach().contiguous()
     write_tensors(
         path, tensors, {"format": FORMAT, "compensations": json.dumps(compensations, sort_keys=True)}
@@ -64,12 +65,13 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_model(path: str | Path, model: nn.Module) -> nn.Module:
+def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel | None = None) -> nn.Module:
     """Fill a model with the tensors of a file that `save_model` wrote.
 
     Args:
         path: The file.
         model: A model built as the saved one was. It is changed only if the whole file fits.
+        noise_model: Device model of a programmed chip; that of each layer's configuration if None.
 
     Returns:
         The model.
@@ -103,9 +105,7 @@ def load_model(path: str | Path, model: nn.Module) -> nn.Module:
     model.load_state_dict(state)
     for name, array in tile_arrays(model):
         if name in chips:
-            array.compensation = compensations.get(name, "none")
-            array.programmed = ProgrammedTiles.from_state(array.rpu_config.noise_model, chips[name])
-            array.restore_reading(chips[name])
+            restore_chip(array, chips[name], compensations.get(name, "none"), noise_model)
     return model
 
 
@@ -151,5 +151,6 @@ def check_fits(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> 
             raise ValueError(
                 f"`{name}` must have the shape {tuple(tensor.shape)}, but has {tuple(state[name].shape)} in {path}."
             )
-        if state[name].is_floating_point() and not torch.isfinite(state[name]).all():
+        is_checked = state[name].is_floating_point() and not name.endswith(_MAY_BE_NAN)
+        if is_checked and not torch.isfinite(state[name]).all():
             raise ValueError(f"`{name}` must be finite, but {path} holds NaN or infinity in it.")

@@ -1,68 +1,37 @@
 """T equal tiles in one tensor: weights, scales, ranges, noise, programmed and drifted states."""
 
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from devices import ProgrammedTiles, derive_seed, generator
-from devices import program as program_devices
-from devices.units import Seconds
+from devices import derive_seed, generator
+from devices.units import Dimensionless, Seconds
 
-from .aihwkit_adapter import (
-    BaseNoiseModel,
-    GlobalDriftCompensationWithExactReference,
-    InferenceRPUConfig,
-    InputRangeParameter,
-    TorchInferenceRPUConfig,
-    WeightRemapType,
-)
+from .aihwkit_adapter import BaseNoiseModel, InferenceRPUConfig, InputRangeParameter, WeightRemapType
 from .aihwkit_backend import ReferenceTiles
 from .aihwkit_citizen import AihwkitTile
-from .compensation import (
-    Compensation,
-    check_compensation,
-    compensation_of,
-    identity_inputs,
-    readout,
-)
-from .input_range import ScaledInput, check_input_range_support, keep_positive_, range_from_data
+from .algorithms import UnitCells
+from .chip_reading import ChipReading, Devices, write_chip
+from .compensation import Compensation, check_compensation, compensation_of
+from .configuration import Backend, check_config, is_in_situ
+from .in_situ import InSitu
+from .in_situ_product import InSituProduct
+from .input_range import ScaledInput, keep_positive_, range_from_data
 from .mvm import NO_GAINS, Gains, analog_mvm
 from .noise import NoiseStream
-from .periphery import Periphery, check_io_support
-from .weight_constraints import check_constraint_support, clip_weights_, remap_weights_
-from .weight_modifiers import check_modifier_support, has_effect, modify_weights
+from .periphery import Periphery
+from .weight_constraints import clip_weights_, remap_weights_
+from .weight_mapping import WeightForReading, map_weights, mean_of_copies
+from .weight_modifiers import has_effect
 
-Backend = Literal["batched", "aihwkit"]
+__all__ = ["Backend", "OnUpdate", "TileArray", "check_config"]
 
-
-def check_config(rpu_config: Any) -> None:
-    """Refuse configurations, or settings in them, that would not have their effect.
-
-    Args:
-        rpu_config: aihwkit's configuration of a tile.
-
-    Raises:
-        TypeError: If it is no inference configuration.
-        ValueError: If one of its settings is not honoured; names it.
-    """
-    if not isinstance(rpu_config, (InferenceRPUConfig, TorchInferenceRPUConfig)):
-        raise TypeError(
-            "`rpu_config` must be an InferenceRPUConfig or a TorchInferenceRPUConfig, but is "
-            f"{type(rpu_config).__name__}. Training on pulsed devices is not part of this version."
-        )
-    check_io_support(rpu_config.forward)
-    check_modifier_support(rpu_config.modifier)
-    check_constraint_support(rpu_config.clip, rpu_config.remap)
-    check_input_range_support(rpu_config.pre_post.input_range)
-    if not rpu_config.mapping.digital_bias:
-        raise ValueError(
-            "`mapping.digital_bias` must be True, but is False: the emulator adds biases digitally. "
-            "Leave it at True."
-        )
-    compensation_of(rpu_config.drift_compensation)
+OnUpdate = Callable[[Tensor, Tensor, Dimensionless, Tensor, Tensor], None]
+"""Called with x (tiles, vectors, in), d (tiles, vectors, out), the learning rate, and `weight` before and after."""
 
 
 class TileArray(AihwkitTile):
@@ -74,31 +43,42 @@ class TileArray(AihwkitTile):
 
         y = input_range * scale * analog_mvm(w, x / input_range)
 
-    In training, the weights pass through the configured weight modifier; after `program`, evaluation uses what
-    the devices hold. Changing the weights afterwards (training, `set_kernels`) forgets the programmed devices.
+    Hardware-aware training (aihwkit's inference configurations): `weight` is a parameter. In training, it passes
+    through the configured weight modifier; after `program`, evaluation uses what the devices hold. Gradients of
+    `weight` are divided by the squared scales, as in aihwkit: a step of plain SGD then changes the network's weights
+    as it would without scales. Clipping and remapping happen before the next use of weights that an optimizer, any
+    optimizer, has changed.
 
-    Gradients of `weight` are divided by the squared scales, as in aihwkit: a step of plain SGD then changes the
-    network's weights as it would without scales. Clipping and remapping happen before the next use of weights
-    that an optimizer, any optimizer, has changed.
+    In-situ training (`SingleRPUConfig`, `UnitCellRPUConfig`, `DigitalRankUpdateRPUConfig`): every tile has pulsed
+    devices of its own, in `in_situ.cells`, and `weight` is what can be seen of them. Forward and backward compute
+    through both peripheries; aihwkit's optimizers (AnalogSGD, AnalogAdam) hand the batch to `update`, which sends
+    pulses. `program` writes nothing then: the devices are where training left them.
+
+    Changing the weights (training, `set_kernels`) forgets the programmed devices.
 
     Args:
         tiles: Number of physical tiles T.
         out_size: Bit lines of each tile.
         in_size: Word lines of each tile.
-        rpu_config: aihwkit inference configuration; `InferenceRPUConfig()` if None.
+        rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         kernel_of_tile: (tiles,) index of the kernel each tile is meant to hold; tile t holds kernel t if None.
         populated: (kernels, out, in) which devices exist; all if None. An absent device has weight zero always.
         backend: "batched" (this emulator) or "aihwkit" (T real aihwkit tiles, slow, the reference).
         seed: Seed of fabrication and noise; drawn from torch's global generator if None.
 
     Attributes:
-        weight: (kernels, out, in) trained weights, in units of the largest conductance.
+        weight: (kernels, out, in) trained weights, in units of the largest conductance; with in-situ training
+            (tiles, out, in), a copy of what the devices show.
         mapping_scales: (kernels, out) digital scales.
         out_scaling_alpha: (kernels, out) or (kernels, 1) learned scales, or None.
         input_range: (tiles,) or None.
         noise: Stream of the noise of training and reading.
+        in_situ: The devices that are trained in place, or None.
+        on_update: Called after every in-situ update, if set; see `OnUpdate`.
+        reading: What evaluation reads instead of the trained weights, or None.
     """
 
+    weight: Tensor
     kernel_of_tile: Tensor | None
     populated: Tensor | None
     mapping_scales: Tensor
@@ -137,7 +117,17 @@ class TileArray(AihwkitTile):
         self.periphery = Periphery(
             rpu_config.forward, tiles, out_size, in_size, rng=generator(seed, "fabrication")
         )
-        self.weight = nn.Parameter(torch.zeros(kernels, out_size, in_size))
+        self.in_situ: InSitu | None = None
+        self.on_update: OnUpdate | None = None
+        if is_in_situ(rpu_config):
+            population = self.tile_population()
+            self.in_situ = InSitu(
+                rpu_config, tiles, out_size, in_size, kernel_of_tile, population, backend, seed
+            )
+            self.register_buffer("weight", self.in_situ.weights(), persistent=False)
+            self.open_context()
+        else:
+            self.weight = nn.Parameter(torch.zeros(kernels, out_size, in_size))
         self.register_buffer("mapping_scales", torch.ones(kernels, out_size))
         self.out_scaling_alpha: nn.Parameter | None = None
         if rpu_config.mapping.learn_out_scaling:
@@ -145,11 +135,8 @@ class TileArray(AihwkitTile):
             self.out_scaling_alpha = nn.Parameter(torch.ones(kernels, columns))
         self._make_input_range(rpu_config.pre_post.input_range)
 
-        self.programmed: ProgrammedTiles | None = None
-        self.compensation: Compensation = compensation_of(rpu_config.drift_compensation)
-        self._read_weight: Tensor | None = None
-        self._baseline: Tensor | None = None
-        self._factor: Tensor | None = None
+        self.compensation: Compensation = compensation_of(getattr(rpu_config, "drift_compensation", None))
+        self.reading: ChipReading | None = None
         self._settled_version = self.weight._version
         # A saved state is a settled one, so that loading it changes nothing: resuming stays exact.
         self.register_state_dict_pre_hook(_settle_before_saving)
@@ -160,7 +147,8 @@ class TileArray(AihwkitTile):
         """Compute with this emulator ("batched") or with T real aihwkit tiles ("aihwkit").
 
         Both have the same frozen periphery. The reference is slow, on the CPU, in float32; its noise cannot be
-        seeded, and its gradient follows aihwkit's C++ rules.
+        seeded, and its gradient follows aihwkit's C++ rules. Devices that are trained in place are copied from one
+        to the other (see `copy_devices`), except that configurations which only aihwkit's tiles can run stay there.
 
         Raises:
             ValueError: If the name is another one.
@@ -169,7 +157,11 @@ class TileArray(AihwkitTile):
             raise ValueError(f"`backend` must be 'batched' or 'aihwkit', but is {backend!r}.")
         self.backend: Backend = backend
         self._reference: ReferenceTiles | None = None
-        if backend == "aihwkit":
+        if self.in_situ is not None:
+            self.backend = self.in_situ.use_backend(backend)
+            self.in_situ.share_periphery(self.periphery)
+            self._show_devices()
+        elif backend == "aihwkit":
             self._reference = ReferenceTiles(
                 self.tiles, self.out_size, self.in_size, self.rpu_config, self.periphery
             )
@@ -188,6 +180,8 @@ class TileArray(AihwkitTile):
     def set_kernels(self, weight: Float[Tensor, "kernels out in"], *, omega: float | None = None) -> None:
         """Set the network's weights and map them onto the conductance range.
 
+        Devices that are trained in place cannot leave their bounds: what lies beyond is clipped, device by device.
+
         Args:
             weight: Weights of every kernel.
             omega: What the largest weight is mapped to; `mapping.weight_scaling_omega` if None, 0 for no scaling.
@@ -195,10 +189,10 @@ class TileArray(AihwkitTile):
         Raises:
             ValueError: If the shape is another one, or a value is not finite.
         """
-        if tuple(weight.shape) != tuple(self.weight.shape):
+        shape = (self.kernels, self.out_size, self.in_size)
+        if tuple(weight.shape) != shape:
             raise ValueError(
-                f"`weight` must have the shape {tuple(self.weight.shape)} (kernels, out, in), but has "
-                f"{tuple(weight.shape)}."
+                f"`weight` must have the shape {shape} (kernels, out, in), but has {tuple(weight.shape)}."
             )
         if not torch.isfinite(weight).all():
             raise ValueError("`weight` must be finite, but contains NaN or infinity.")
@@ -207,13 +201,13 @@ class TileArray(AihwkitTile):
         weight = weight.detach().to(self.weight)
         if self.populated is not None:
             weight = weight * self.populated
-        scales = torch.ones_like(self.mapping_scales)
-        if omega:
-            dims = (2,) if mapping.weight_scaling_columnwise else (1, 2)
-            scales = (weight.abs().amax(dim=dims, keepdim=True) / omega)[..., 0].expand_as(scales)
-            scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-        self.weight.copy_(weight / scales[..., None])
+        mapped, scales = map_weights(weight, omega, mapping.weight_scaling_columnwise)
         self.mapping_scales.copy_(scales)
+        if self.in_situ is None:
+            self.weight.copy_(mapped)
+        else:
+            self.in_situ.set_weights(self._of_tiles(mapped), noise=self.noise)
+            self._show_devices()
         if self.out_scaling_alpha is not None:
             self.out_scaling_alpha.fill_(1.0)
         self.erase()
@@ -221,9 +215,15 @@ class TileArray(AihwkitTile):
 
     @torch.no_grad()
     def kernels_weight(self) -> Float[Tensor, "kernels out in"]:
-        """Return the weights of the network, scales included: what training has learned."""
+        """Return the weights of the network, scales included: what training has learned.
+
+        Copies of one kernel that learned in place differ: the mean of them is returned.
+        """
         self.settle()
-        return self.weight.detach() * self.scales()[..., None]
+        weight = self.weight.detach()
+        if self.in_situ is not None and self.kernel_of_tile is not None:
+            weight = mean_of_copies(weight, self.kernel_of_tile, self.kernels)
+        return weight * self.scales()[..., None]
 
     def scales(self) -> Float[Tensor, "kernels out"]:
         """Return the digital scale of every bit line: mapping scales times learned scales."""
@@ -236,7 +236,7 @@ class TileArray(AihwkitTile):
         """Clip and remap what an optimizer has changed since the last use; then forget what was programmed."""
         if self.input_range is not None:
             keep_positive_(self.input_range, self.rpu_config.pre_post.input_range)
-        if self.weight._version == self._settled_version:
+        if self.in_situ is not None or self.weight._version == self._settled_version:
             return
         clip_weights_(self.weight, self.rpu_config.clip, self.populated)
         if self.rpu_config.remap.type != WeightRemapType.NONE:
@@ -249,13 +249,18 @@ class TileArray(AihwkitTile):
     # Reading -------------------------------------------------------------------------------------------------
 
     def forward(
-        self, x: Float[Tensor, "tiles batch in"], valid: Bool[Tensor, "tiles batch"] | None = None
+        self,
+        x: Float[Tensor, "tiles batch in"],
+        valid: Bool[Tensor, "tiles batch"] | None = None,
+        locations: int = 1,
     ) -> Float[Tensor, "tiles batch out"]:
         """Send every tile its input vectors and read its outputs.
 
         Args:
             x: Input vectors.
             valid: Which vectors are real; the others are zero, and do not count in statistics. All if None.
+            locations: How many vectors every image gives a tile, if `x` holds several; those of one location lie
+                together. An in-situ update goes image by image, as aihwkit's.
 
         Returns:
             Output vectors, in the network's units.
@@ -271,21 +276,28 @@ class TileArray(AihwkitTile):
         if x.shape[1] == 0:
             return x.new_zeros(self.tiles, 0, self.out_size)
         self.settle()
-        scale = self.scales()
-        weight = self._weight_for_reading()
-        scale = scale if self.kernel_of_tile is None else scale[self.kernel_of_tile]
-        gains = Gains(weight=scale.detach().square().reciprocal())
+        voltages, limit = x, None
         if self.input_range is not None:
             settings = self.rpu_config.pre_post.input_range
             if self.training:
                 range_from_data(self.input_range, self.input_range_updates, x, settings, valid)
-            x = ScaledInput.apply(x, self.input_range, settings)
+            voltages = ScaledInput.apply(x, self.input_range, settings)
             limit = self.input_range.detach().abs()
-            scale = scale * limit[:, None]
-            gains = Gains(gains.weight, limit.reciprocal())
-        y = self.read(weight, x, gains, is_scaled=self.input_range is not None) * scale[:, None, :]
-        if self._factor is not None and not self.training:
-            y = y * self._factor
+        weight = self._weight_for_reading()
+        if self.in_situ is not None:
+            scale = self._of_tiles(self.mapping_scales)
+            y = InSituProduct.apply(voltages, self.analog_ctx, x, weight, scale, limit, self, locations)
+            if self.out_scaling_alpha is not None:
+                y = y * self._of_tiles(self.out_scaling_alpha)[:, None, :]
+        else:
+            scale = self._of_tiles(self.scales())
+            gains = Gains(weight=scale.detach().square().reciprocal())
+            if limit is not None:
+                scale = scale * limit[:, None]
+                gains = Gains(gains.weight, limit.reciprocal())
+            y = self.read(weight, voltages, gains, is_scaled=limit is not None) * scale[:, None, :]
+        if self.reading is not None and self.reading.factor is not None and not self.training:
+            y = y * self.reading.factor
         return y
 
     def read(self, weight: Tensor, x: Tensor, gains: Gains = NO_GAINS, *, is_scaled: bool = False) -> Tensor:
@@ -297,30 +309,90 @@ class TileArray(AihwkitTile):
 
     def _weight_for_reading(self) -> Tensor:
         """Return (tiles, out, in): what the devices hold, or the trained weights, modified while training."""
-        if not self.training and self._read_weight is not None:
-            return self._read_weight
+        if not self.training and self.reading is not None:
+            return self.reading.weight
+        if self.in_situ is not None:
+            return self.weight
         modifier = self.rpu_config.modifier
         modifies = has_effect(modifier) and (self.training or modifier.enable_during_test)
-        return _WeightForReading.apply(self.weight, self, modifier if modifies else None)
+        result: Tensor = WeightForReading.apply(
+            self.weight, self.kernel_of_tile, self.populated, modifier if modifies else None, self.noise
+        )
+        return result
+
+    def _of_tiles(self, values: Tensor) -> Tensor:
+        """(kernels, ...) -> (tiles, ...)."""
+        return values if self.kernel_of_tile is None else values[self.kernel_of_tile]
+
+    # In-situ training ----------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def update(
+        self, x_input: Float[Tensor, "vectors tiles in"], d_input: Float[Tensor, "vectors tiles out"]
+    ) -> None:
+        """Send the pulses of one mini-batch, with the learning rate that was set last; aihwkit's optimizers call it.
+
+        Args:
+            x_input: Inputs of the tiles, in the network's units.
+            d_input: Gradients of the outputs.
+
+        Raises:
+            RuntimeError: If the array is not trained in place.
+        """
+        if self.in_situ is None:
+            raise RuntimeError("`update` needs pulsed devices, but the configuration trains digital weights")
+        x, d = x_input, d_input / self._of_tiles(self.mapping_scales)
+        if self.input_range is not None:
+            limit = self.input_range.detach().abs()[:, None]
+            x = x.clamp(-limit, limit) / limit
+        before = None if self.on_update is None else self.weight.clone()
+        self.in_situ.update(x, d, self.learning_rate, noise=self.noise)
+        self._show_devices()
+        if self.on_update is not None and before is not None:
+            per_tile = self.in_situ.per_tile
+            self.on_update(per_tile(x), per_tile(d), self.learning_rate, before, self.weight)
+
+    @torch.no_grad()
+    def post_update_step(self) -> None:
+        """End a mini-batch: devices decay and diffuse; or trained weights are clipped and remapped."""
+        if self.in_situ is None:
+            self.settle()
+        else:
+            self.in_situ.end_batch(noise=self.noise)
+            self._show_devices()
+
+    @property
+    def cells(self) -> UnitCells | None:
+        """The devices that are trained in place, or None."""
+        return None if self.in_situ is None else self.in_situ.cells
+
+    def _show_devices(self) -> None:
+        """Make what can be seen of the devices the array's weights."""
+        assert self.in_situ is not None
+        self.weight = self.in_situ.weights()
+        self.erase()
 
     # Life of a chip ------------------------------------------------------------------------------------------
 
     @property
     def is_programmed(self) -> bool:  # type: ignore[override]
         """Whether evaluation reads programmed devices (True) or the trained weights (False)."""
-        return self.programmed is not None
+        return self.reading is not None
+
+    @property
+    def programmed(self) -> Devices | None:
+        """What the devices of the programmed chip hold, or None if there is none."""
+        return None if self.reading is None else self.reading.devices
 
     def target_weights(self) -> Float[Tensor, "tiles out in"]:
         """Return what each tile is meant to hold, in units of the largest conductance."""
         self.settle()
         weight = self.weight.detach()
-        return weight if self.kernel_of_tile is None else weight[self.kernel_of_tile]
+        return weight if self.in_situ is not None else self._of_tiles(weight)
 
     def tile_population(self) -> Bool[Tensor, "tiles out in"] | None:
         """Return which devices of each tile exist, or None for all."""
-        if self.populated is None or self.kernel_of_tile is None:
-            return self.populated
-        return self.populated[self.kernel_of_tile]
+        return None if self.populated is None else self._of_tiles(self.populated)
 
     @torch.no_grad()
     def program(
@@ -335,28 +407,24 @@ class TileArray(AihwkitTile):
         Every tile is written for itself, also where several are meant to hold the same kernel. The drift
         exponents are drawn here, once: they belong to the devices of this chip.
 
+        Devices that were trained in place are not written: they start to age from where training left them, without
+        programming noise, by the law of `noise_model`, or else by that of their own `DriftParameter`, whose `t_0`
+        counts in seconds then.
+
         Args:
             noise_model: Device model; that of the configuration if None.
             seed: Names the chip; drawn from the noise stream if None.
             compensation: How drift will be compensated; that of the configuration if None.
+
+        Raises:
+            ValueError: If devices that were trained in place have no law of drift.
         """
         if seed is None:
             seed = self._draw_seed()
         if compensation is not None:
             check_compensation(compensation)
             self.compensation = compensation
-        noise_model = self.rpu_config.noise_model if noise_model is None else noise_model
-        self.programmed = program_devices(
-            noise_model, self.target_weights(), seed=seed, populated=self.tile_population()
-        )
-        self._read_weight = self.programmed.programmed_weights.to(self.weight)
-        self._factor = None
-        self._baseline = None
-        if self.compensation != "none":
-            exact = isinstance(self.rpu_config.drift_compensation, GlobalDriftCompensationWithExactReference)
-            stream = NoiseStream(seed, "baseline")
-            outputs = self.target_weights().transpose(1, 2) if exact else self._readout(stream)
-            self._baseline = readout(outputs, self.compensation)
+        self.reading = write_chip(self, noise_model, seed=seed)
 
     @torch.no_grad()
     def at(self, time: Seconds, *, seed: int | None = None) -> None:
@@ -370,42 +438,13 @@ class TileArray(AihwkitTile):
         Raises:
             RuntimeError: If nothing has been programmed.
         """
-        if self.programmed is None:
+        if self.reading is None:
             raise RuntimeError("the tiles hold no programmed devices: call `program` before `at`")
-        seed = self._draw_seed() if seed is None else seed
-        read = self.programmed.read_weights(time, rng=generator(seed, "read"))
-        self._read_weight = read.to(self.weight)
-        if self._baseline is not None:
-            outputs = self._readout(NoiseStream(seed, "compensation"))
-            self._factor = self._baseline / readout(outputs, self.compensation)
+        self.reading.at(time, self, seed=self._draw_seed() if seed is None else seed)
 
     def erase(self) -> None:
         """Forget the programmed devices: evaluation uses the trained weights again."""
-        self.programmed = None
-        self._read_weight = self._baseline = self._factor = None
-
-    def reading_state(self) -> dict[str, Tensor]:
-        """Return what the present reading of the programmed devices consists of, as plain tensors."""
-        parts = {"read_weight": self._read_weight, "baseline": self._baseline, "factor": self._factor}
-        return {f"reading.{name}": tensor for name, tensor in parts.items() if tensor is not None}
-
-    def restore_reading(self, state: dict[str, Tensor]) -> None:
-        """Undo `reading_state`."""
-        self._read_weight = state["reading.read_weight"].to(self.weight)
-        baseline, factor = state.get("reading.baseline"), state.get("reading.factor")
-        self._baseline = None if baseline is None else baseline.to(self.weight)
-        self._factor = None if factor is None else factor.to(self.weight)
-
-    def _readout(self, noise: NoiseStream) -> Tensor:
-        """Read every word line in turn, (tiles, in, out), with noise of its own stream."""
-        weight = self._read_weight
-        if weight is None:
-            raise RuntimeError("the tiles hold no programmed devices: call `program` before a readout")
-        kept, self.noise = self.noise, noise
-        try:
-            return self.read(weight, identity_inputs(self.tiles, self.in_size, weight))
-        finally:
-            self.noise = kept
+        self.reading = None
 
     def _draw_seed(self) -> int:
         drawn = torch.randint(2**62, (), generator=self.noise.generator("cpu"))
@@ -414,12 +453,18 @@ class TileArray(AihwkitTile):
     # Housekeeping --------------------------------------------------------------------------------------------
 
     def replace_rpu_config(self, rpu_config: Any) -> None:
-        """Change the settings of DAC, array, ADC, modifier, noise model; the mapping has to stay.
+        """Change the settings of DAC, array, ADC, modifier, noise model; mapping and trained devices have to stay.
 
         Raises:
-            ValueError: If the mapping differs, which would change the parameters.
+            ValueError: If the mapping differs, which would change the parameters, or devices that are trained in
+                place would become others.
         """
         check_config(rpu_config)
+        if is_in_situ(rpu_config) or self.in_situ is not None:
+            raise ValueError(
+                "`rpu_config` must be that of the present devices while they are trained in place, but is another "
+                f"{type(rpu_config).__name__}. Make a new layer and set its weights."
+            )
         if rpu_config.mapping != self.rpu_config.mapping:
             raise ValueError(
                 "`rpu_config.mapping` must be that of the present configuration, but differs. "
@@ -448,26 +493,7 @@ def _settle_before_saving(array: TileArray, prefix: str, keep_vars: bool) -> Non
 
 
 def _settled_after_loading(array: TileArray, incompatible_keys: Any) -> None:
+    if array.in_situ is not None:
+        array._show_devices()
     array.erase()
     array._settled_version = array.weight._version
-
-
-class _WeightForReading(torch.autograd.Function):
-    """Kernels to tiles, through the weight modifier; straight through backward."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, array: TileArray, modifier: Any) -> Tensor:
-        ctx.kernels, ctx.index, ctx.populated = array.kernels, array.kernel_of_tile, array.populated
-        tiles = weight if ctx.index is None else weight[ctx.index]
-        if modifier is None:
-            return tiles.view_as(tiles)
-        modified = modify_weights(tiles, modifier, array.noise)
-        population = array.tile_population()
-        return modified if population is None else modified * population
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None]:
-        grad = grads[0]
-        if ctx.index is not None:
-            grad = grad.new_zeros(ctx.kernels, *grad.shape[1:]).index_add_(0, ctx.index, grad)
-        return grad if ctx.populated is None else grad * ctx.populated, None, None

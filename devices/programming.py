@@ -14,7 +14,12 @@ from .units import Seconds
 
 
 def program(
-    noise_model: BaseNoiseModel, target_weights: Weights, *, seed: int, populated: Tensor | None = None
+    noise_model: BaseNoiseModel,
+    target_weights: Weights,
+    *,
+    seed: int,
+    populated: Tensor | None = None,
+    programming_noise: bool = True,
 ) -> "ProgrammedTiles":
     """Write target weights into the devices of one chip.
 
@@ -33,6 +38,8 @@ def program(
         seed: The chip's seed.
         populated: Where a device exists, a bool mask that broadcasts to the weights. The weight of an absent
             device is exactly zero, at every time.
+        programming_noise: Whether devices miss their targets. False for devices that stand there already, as
+            those that were trained in place: from time 0 on they drift and are read as written ones.
 
     Returns:
         The written tiles.
@@ -60,7 +67,7 @@ def program(
         noise_model,
         target_weights=weights,
         populated=mask,
-        g_programmed=[devices.g_programmed for devices in written],
+        g_programmed=[devices.g_programmed if programming_noise else devices.g_target for devices in written],
         drawn=[devices.drawn for devices in written],
         seed=seed,
         torch_device=target_weights.device,

@@ -61,7 +61,7 @@ def test_an_ideal_chip_holds_what_was_trained(placement):
     # to conductances and back: a few units in the last place of each of up to 108 summands
     assert (net(X) - clean).abs().max() < 108 * 2**-22
     for _, array in tile_arrays(net):
-        assert (array._read_weight - array.target_weights()).abs().max() < 2**-21
+        assert (array.reading.weight - array.target_weights()).abs().max() < 2**-21
 
 
 def test_the_same_reading_repeats_and_another_has_other_read_noise():
@@ -103,8 +103,8 @@ def test_absent_devices_stay_absent():
     assert absent.sum() == 2 * 2
     program_chip(layer, seed=0)
     age_chip(layer, 1e6, seed=0)
-    assert array._read_weight[absent].eq(0).all()
-    assert array._read_weight[~absent].ne(0).float().mean() > 0.9
+    assert array.reading.weight[absent].eq(0).all()
+    assert array.reading.weight[~absent].ne(0).float().mean() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_compensation_has_the_granularity_of_its_name(compensation, shape):
     net = model()
     program_chip(net, get("pcm").noise_model(), seed=1, compensation=compensation)
     age_chip(net, 1e6, seed=1)
-    factor = net[0].tile_array._factor
+    factor = net[0].tile_array.reading.factor
     if shape is None:
         assert factor is None
         return

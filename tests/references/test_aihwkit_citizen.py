@@ -71,7 +71,7 @@ def test_programming_and_drift_through_methods_and_functions():
         later = model[0].tile_array.programmed.conductances(1e6)
         # PCM: all conductances fall
         assert all((b < a + 1e-6).all() for a, b in zip(programmed, later, strict=True))
-        assert model[0].tile_array._factor.min() > 1.0
+        assert model[0].tile_array.reading.factor.min() > 1.0
     program_analog_weights(model, None)
     # A new chip: other devices, and the target is still the trained weight (no stale reference).
     again = model[0].tile_array.programmed.conductances(0.0)

@@ -265,8 +265,9 @@ def test_compensation_undoes_a_pure_loss_of_conductance():
     array.set_kernels(weights())
     loss = torch.tensor([0.9, 0.5, 0.7, 0.3])[:, None, None]
     array.program(seed=0)
-    array._baseline = readout(array._readout(NoiseStream(0, "baseline")), "per_tile")
-    array._read_weight = array._read_weight * loss
-    factor = array._baseline / readout(array._readout(NoiseStream(0, "later")), "per_tile")
+    reading = array.reading
+    baseline = readout(reading.outputs(array, NoiseStream(0, "baseline")), "per_tile")
+    reading.weight = reading.weight * loss
+    factor = baseline / readout(reading.outputs(array, NoiseStream(0, "later")), "per_tile")
     assert torch.allclose(factor * loss, torch.ones(()), rtol=64 * ULP)
     assert math.isclose(float(factor[3]), 1 / 0.3, rel_tol=1e-5)

@@ -1,7 +1,7 @@
 """A setting that would have no effect is refused, by name, never ignored."""
 
 import pytest
-from aihwkit.simulator.configs import SingleRPUConfig
+from aihwkit.simulator.configs import FloatingPointRPUConfig
 from aihwkit.simulator.parameters.io import IOParametersIRDropT
 
 from crossbar import TileArray
@@ -41,8 +41,8 @@ def test_every_unsupported_setting_is_named():
 
 
 def test_other_kinds_of_configuration_are_refused():
-    with pytest.raises(TypeError, match="SingleRPUConfig"):
-        TileArray(1, 2, 2, SingleRPUConfig())
+    with pytest.raises(TypeError, match="FloatingPointRPUConfig"):
+        TileArray(1, 2, 2, FloatingPointRPUConfig())
     config = InferenceRPUConfig()
     config.forward = IOParametersIRDropT()
     with pytest.raises(ValueError, match=r"IOParametersIRDropT.*ir_drop_segments"):

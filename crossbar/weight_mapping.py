@@ -1,0 +1,72 @@
+"""From the network's weights to conductances: the mapping onto their range, and the way into a training read."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from devices.units import Dimensionless
+
+from .noise import NoiseStream
+from .weight_modifiers import modify_weights
+
+
+def map_weights(
+    weight: Float[Tensor, "kernels out in"], omega: Dimensionless, columnwise: bool
+) -> tuple[Float[Tensor, "kernels out in"], Float[Tensor, "kernels out"]]:
+    """Map weights onto the conductance range.
+
+    Args:
+        weight: The network's weights.
+        omega: What the largest weight of each kernel is mapped to; 0 for no scaling.
+        columnwise: Whether each bit line has its own scale.
+
+    Returns:
+        Weights in units of the largest conductance, and the digital scale of every bit line.
+    """
+    scales = weight.new_ones(weight.shape[:2])
+    if omega:
+        dims = (2,) if columnwise else (1, 2)
+        scales = (weight.abs().amax(dim=dims, keepdim=True) / omega)[..., 0].expand_as(scales)
+        scales = torch.where(scales > 0, scales, torch.ones_like(scales))
+    return weight / scales[..., None], scales
+
+
+def mean_of_copies(
+    weight: Float[Tensor, "tiles out in"], kernel_of_tile: Int[Tensor, " tiles"], kernels: int
+) -> Float[Tensor, "kernels out in"]:
+    """Average the tiles that hold the same kernel."""
+    sums = weight.new_zeros(kernels, *weight.shape[1:]).index_add_(0, kernel_of_tile, weight)
+    return sums / torch.bincount(kernel_of_tile, minlength=kernels)[:, None, None]
+
+
+class WeightForReading(torch.autograd.Function):
+    """Kernels to tiles, through the weight modifier; straight through backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        kernel_of_tile: Tensor | None,
+        populated: Tensor | None,
+        modifier: Any,
+        noise: NoiseStream,
+    ) -> Tensor:
+        """Copy (kernels, out, in) to (tiles, out, in); modified if there is a modifier."""
+        ctx.kernels, ctx.index, ctx.populated = len(weight), kernel_of_tile, populated
+        tiles = weight if ctx.index is None else weight[ctx.index]
+        if modifier is None:
+            return tiles.view_as(tiles)
+        modified = modify_weights(tiles, modifier, noise)
+        if populated is None:
+            return modified
+        return modified * (populated if ctx.index is None else populated[ctx.index])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Sum the gradients of all copies of a kernel."""
+        grad = grads[0]
+        if ctx.index is not None:
+            grad = grad.new_zeros(ctx.kernels, *grad.shape[1:]).index_add_(0, ctx.index, grad)
+        return grad if ctx.populated is None else grad * ctx.populated, None, None, None, None
