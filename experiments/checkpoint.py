@@ -18,13 +18,14 @@ _FORMAT: Final = "crossbar-emulator training 1"
 _ADAMS_MEMORY: Final = {"step", "exp_avg", "exp_avg_sq"}
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam, progress: object) -> None:
+def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: object) -> None:
     """Write a checkpoint atomically.
 
     Args:
         path: The file.
         model: Its parameters and buffers are saved.
-        optimizer: Its state for each parameter of the model is saved, under the parameter's name.
+        optimizer: Its state for each parameter of the model is saved, under the parameter's name. Plain SGD
+            has none.
         progress: Counters and records, in the types of JSON.
     """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
@@ -36,7 +37,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam, p
     write_tensors(path, plain, metadata)
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam) -> Any:
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
     """Read a checkpoint into a model and its optimizer, which change only if the whole file fits.
 
     Args:

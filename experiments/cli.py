@@ -14,24 +14,27 @@ from typing import Any, Final
 
 import tyro
 
-from .config import DevicesConfig, EvaluateConfig, ResumeConfig, TrainConfig, available_threads
+from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig, available_threads
 
 _OVERVIEW: Final = """\
 usage: xbar COMMAND [OPTIONS]
 
-Train networks on analog in-memory hardware, with or without weight sharing, and watch their chips age.
+Train networks on analog in-memory hardware, with or without weight sharing, and watch their chips learn and age.
 
 commands:
   train      train a network, program it onto chips, follow its accuracy over time
   resume     continue an interrupted run
   evaluate   program a trained network onto other devices, for other times
-  devices    list the memory cells
+  report     draw the figures of a run, also what its updates did to the devices
+  devices    list the memory cells, or describe one
   bench      measure the speed of the tile arrays
 
 examples:
   xbar train                                        8 x 8 digits on phase-change memory, a minute or two
   xbar train --data mnist --data-dir data --download --epochs 5
   xbar evaluate RUN --device reram-cmo --times 1h,1d
+  xbar train --mode in-situ --device reram-sb --record-every 10
+  xbar report RUN
 
 `xbar COMMAND --help` explains every option. `--debug` shows where an error came from.
 """
@@ -95,10 +98,16 @@ def _dispatch(command: str, words: list[str]) -> None:
 
         run_evaluate(evaluate_config)
     elif command == "devices":
-        _parse(DevicesConfig, command, words)
-        from .commands import run_devices
+        devices_config = _parse(DevicesConfig, command, words)
+        from .device_list import run_devices
 
-        run_devices()
+        run_devices(devices_config)
+    elif command == "report":
+        report_config = _parse(ReportConfig, command, words)
+        _set_threads(None)
+        from .commands import run_report
+
+        run_report(report_config)
     elif command == "bench":
         _set_threads(None)
         from . import bench
@@ -106,7 +115,7 @@ def _dispatch(command: str, words: list[str]) -> None:
         bench.run(_parse(bench.BenchConfig, command, words))
     else:
         raise ValueError(
-            f"`command` must be train, resume, evaluate, devices or bench, but is {command!r}. "
+            f"`command` must be train, resume, evaluate, report, devices or bench, but is {command!r}. "
             "See `xbar --help`."
         )
 

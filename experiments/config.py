@@ -3,16 +3,18 @@
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Final, Literal, final, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_origin, get_type_hints
 
 import tyro
 
 from .durations import Seconds, parse_times
 
-Mode = Literal["digital", "hwa"]
+Mode = Literal["digital", "hwa", "in-situ"]
 Compensation = Literal["none", "global", "per_tile", "per_column"]
 Backend = Literal["batched", "aihwkit"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "step"]
+Engine = Literal["auto", "exact", "aggregated"]
 
 Dimensionless = Annotated[float, "1"]
 # How the help shows options that may be left open.
@@ -21,6 +23,7 @@ _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _OPEN_COMPENSATION: Final = tyro.conf.arg(metavar="{none,global,per_tile,per_column}", help_behavior_hint="")
 _OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
+_OPEN_ENGINE: Final = tyro.conf.arg(metavar="{auto,exact,aggregated}", help_behavior_hint="")
 
 NO_DEVICE: Final = "none"
 # Where a run lies, how it is watched and how fast it computes: no part of what it computes.
@@ -35,9 +38,14 @@ class TrainConfig:
     Without any flag: the network without weight sharing on scikit-learn's 8 x 8 digits, trained
     hardware-aware, on phase-change memory; a minute or two on two cores, nothing to download.
 
+    With --mode in-situ the devices learn by themselves: pulses move them, with all their imperfections. What
+    comes out is one chip, evaluated as its devices stand, and over time where they have a model of drift.
+
     Examples:
       xbar train
       xbar train --model cnn_digits --mode digital
+      xbar train --mode in-situ --device reram-sb --record-every 10
+      xbar train --mode in-situ --device ttv2-reram-es --placement 'replicated(tiles=4)'
       xbar train --data mnist --data-dir data --download --epochs 5
       xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
     """
@@ -62,13 +70,21 @@ class TrainConfig:
     'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
     'interleaved(period=3)'. (default: the model's own)"""
     mode: Mode = "hwa"
-    """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point."""
+    """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point.
+    in-situ: on the devices, by pulses. Each tile learns for itself; of replicated kernels every copy receives
+    every update."""
     device: str = "pcm"
-    """Memory cell that the trained network is programmed onto; `xbar devices` lists them. With --mode digital
-    also none: then nothing is programmed."""
-    weight_noise: Dimensionless = 0.1
+    """Memory cell that the trained network is programmed onto, or that learns in situ; `xbar devices` lists
+    both kinds. With --mode digital also none: then nothing is programmed."""
+    weight_noise: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
-    weight."""
+    weight. (default: 0.1)"""
+    weight_scaling: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    """In situ: what the largest initial weight of a kernel is mapped to on the devices, whose bounds lie near
+    1; a digital factor after the tile restores the weights. 0: no such factor. (default: 0.6)"""
+    engine: Annotated[Engine | None, _OPEN_ENGINE] = None
+    """In situ: how pulses are computed. exact: one by one. aggregated: all pulses of a mini-batch at once, by
+    their statistics. auto: whichever is faster, within its error bound. (default: auto)"""
     backend: Backend = "batched"
     """batched: all tiles of a layer in one call. aihwkit: one tile after another, the slow reference, whose
     noise cannot be seeded: such runs do not repeat to the last bit."""
@@ -78,19 +94,26 @@ class TrainConfig:
     batch_size: int = 64
     """Images per step."""
     lr: Annotated[float | None, _OPEN_FLOAT] = None
-    """Adam's learning rate. (default: 5e-3 for 8 x 8 images, 4e-3 for 28 x 28, 1e-3 for 32 x 32)"""
+    """Learning rate: Adam's, or in situ that of plain SGD. (default: 5e-3 for 8 x 8 images, 4e-3 for 28 x 28,
+    1e-3 for 32 x 32; in situ by algorithm and images, see the result)"""
     schedule: Schedule = "cosine"
-    """Learning rate over the run: constant, or falling to zero along half a cosine."""
+    """Learning rate over the run: constant, falling to zero along half a cosine, or in steps: a tenth after
+    half of the run, a hundredth after three quarters. In situ it should fall: every pulse misses its size at
+    random and differs upwards and downwards, so at a constant rate the weights keep jittering, and the loss
+    stays on a floor that is proportional to the rate. Only fewer pulses lower it."""
     seed: int = 0
     """Every random stream of the run is derived from it: split, weights, order, noise, chips."""
 
     chips: int = 5
-    """Chips to program; their spread is reported."""
+    """Chips to program; their spread is reported. In situ: readings of the one chip that was trained."""
     times: Annotated[str | None, _OPEN_NAME] = None
-    """Times since programming, in s, min, h, d, w, month (30 days) or y (365 days). (default: those of
-    1s,1h,1d,1month,1y for which the device was measured)"""
-    compensation: Compensation = "global"
-    """Drift compensation to compare with none: one scale per layer, per tile, or per column."""
+    """Times since programming, or since the end of a training in situ, in s, min, h, d, w, month (30 days) or
+    y (365 days). (default: those of 1s,1h,1d,1month,1y for which the device was measured)"""
+    compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
+    """Drift compensation to compare with none: one scale per layer, per tile, or per column. (default:
+    global)"""
+    record_every: int = 0
+    """In situ: record what every n-th update does to the devices, for `xbar report`; 0 records nothing."""
 
     reference: bool = False
     """Also train the same network digitally, with the same data order, and report it."""
@@ -116,9 +139,13 @@ class TrainConfig:
                 raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
-        if not 0 <= self.weight_noise < float("inf"):
+        for name, typical in (("weight_noise", 0.1), ("weight_scaling", 0.6)):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"`{name}` must be 0 or more and finite, but is {value}. Try {typical}.")
+        if self.record_every < 0:
             raise ValueError(
-                f"`weight_noise` must be 0 or more and finite, but is {self.weight_noise}. Try 0.1."
+                f"`record_every` must be 0 or more, but is {self.record_every}. Give 0 to record nothing."
             )
         if not self.checkpoint_seconds >= 0:
             raise ValueError(
@@ -126,7 +153,7 @@ class TrainConfig:
             )
         if self.device == NO_DEVICE and self.mode != "digital":
             raise ValueError(
-                "`device` must name a memory cell in hardware-aware training, but is 'none'. "
+                "`device` must name a memory cell unless --mode is digital, but is 'none'. "
                 "Choose one of `xbar devices`, or --mode digital."
             )
         if self.times is not None:
@@ -151,12 +178,17 @@ class TrainConfig:
         if not isinstance(values, dict) or set(values) != names:
             raise ValueError("it does not hold the fields of a configuration")
         for name, hint in get_type_hints(cls).items():
-            kinds, value = get_args(hint) or (hint,), values[name]
-            # A choice among words lists the words; everything else lists types.
-            fits = value in kinds if get_origin(hint) is Literal else type(value) in kinds
-            if not fits and not (name == "out" and isinstance(value, str)):
+            value = values[name]
+            if not _fits(value, hint) and not (name == "out" and isinstance(value, str)):
                 raise ValueError(f"its field {name!r} must not be {value!r}")
         return cls(**{**values, "out": Path(str(values["out"]))})
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Say whether a value has one of the types, or is one of the words, that an annotation allows."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    return value in get_args(hint) if get_origin(hint) is Literal else type(value) is hint
 
 
 @final
@@ -187,11 +219,11 @@ class EvaluateConfig:
     run: Annotated[str, tyro.conf.Positional]
     """The run folder, or its name in the folder `runs`."""
     device: Annotated[str | None, _OPEN_NAME] = None
-    """Memory cell to program; `xbar devices` lists them."""
+    """Memory cell to program; `xbar devices` lists them. Not for runs in situ: their devices are trained."""
     times: Annotated[str | None, _OPEN_NAME] = None
     """Times since programming, for example 1s,1h,1d,1month,1y."""
     chips: Annotated[int | None, _OPEN_INT] = None
-    """Chips to program."""
+    """Chips to program; of a run in situ, readings of its chip."""
     compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
     """Drift compensation to compare with none."""
     test_images: Annotated[int | None, _OPEN_INT] = None
@@ -205,7 +237,28 @@ class EvaluateConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class DevicesConfig:
-    """List the memory cells that a network can be programmed onto."""
+    """List the memory cells that a network can be programmed onto, and those that can learn in situ.
+
+    Examples:
+      xbar devices
+      xbar devices ttv2-reram-es
+    """
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """Describe this one only."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Draw the figures of a finished run: accuracy, learning, and what was recorded of the devices.
+
+    Example:
+      xbar report runs/fcn_digits-in-situ-reram-sb-0123456789ab
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
 
 
 def available_threads() -> int:

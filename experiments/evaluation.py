@@ -2,10 +2,14 @@
 
 All chips hold the same weights; they differ in what programming, drift and reading add. A chip is the same
 devices with and without drift compensation, so the two curves differ by the compensation alone.
+
+A network that has learned in situ is one chip, and nothing is programmed: its devices are where training left them.
+It is read several times as it is, and over time where its devices have a model of drift.
 """
 
 import statistics
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, final
 
 import torch
@@ -18,7 +22,7 @@ from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
 from models import build
 
-from .config import NO_DEVICE, TrainConfig
+from .config import TrainConfig
 from .data import DataSplit, Images
 from .durations import parse_times
 from .interruption import Interruption
@@ -37,14 +41,16 @@ class Result:
         model: Name of the network.
         placement: Where the kernels of its local layers live.
         data: Name of the data set.
-        mode: How it was trained: "hwa" or "digital".
-        device: Memory cell that it was programmed onto, or "none".
-        compensation: Drift compensation that is compared with none.
+        mode: How it was trained: "hwa", "digital" or "in-situ".
+        device: Memory cell that it was programmed onto or has learned on, or "none".
+        compensation: Drift compensation that is compared with none; None where nothing ages.
         seed: The run's seed.
         test_images: Number of images behind each accuracy.
         digital_accuracy: Of the trained weights, computed in floating point without any device.
-        times: Times since programming.
-        accuracy: For each compensation, for each chip, the accuracy at each time.
+        times: Times since programming, or since the end of a training in situ.
+        accuracy: For each compensation, for each chip, the accuracy at each time. In situ there is one chip, and
+            these are its readings.
+        as_trained: In situ: accuracy of the devices as training left them, for each reading.
     """
 
     model: str
@@ -52,20 +58,17 @@ class Result:
     data: str
     mode: str
     device: str
-    compensation: str
+    compensation: str | None
     seed: int
     test_images: int
     digital_accuracy: Dimensionless
     times: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]]
+    as_trained: tuple[Dimensionless, ...] = ()
 
     def mean_and_std(self, compensation: str) -> list[tuple[Dimensionless, Dimensionless | None]]:
         """Return mean and standard deviation over the chips at each time; one chip has no deviation."""
-        columns = zip(*self.accuracy[compensation], strict=True)
-        return [
-            (statistics.fmean(column), statistics.stdev(column) if len(column) > 1 else None)
-            for column in columns
-        ]
+        return [mean_and_std(column) for column in zip(*self.accuracy[compensation], strict=True)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the result in the types of JSON, mean and spread beside the single chips."""
@@ -76,7 +79,12 @@ class Result:
             for compensation in self.accuracy
             for rows in [self.mean_and_std(compensation)]
         }
-        return {**asdict(self), "times": list(self.times), "summary": summary}
+        return {
+            **asdict(self),
+            "times": list(self.times),
+            "as_trained": list(self.as_trained),
+            "summary": summary,
+        }
 
     @classmethod
     def from_json(cls, values: Any) -> "Result":
@@ -91,7 +99,12 @@ class Result:
                 "`run` must hold an undamaged result.json, but fields are missing in it. Use --force."
             )
         kept: dict[str, Any] = {name: values[name] for name in names}
-        return cls(**{**kept, "times": tuple(kept["times"])})
+        return cls(**{**kept, "times": tuple(kept["times"]), "as_trained": tuple(kept["as_trained"])})
+
+
+def mean_and_std(values: Sequence[Dimensionless]) -> tuple[Dimensionless, Dimensionless | None]:
+    """Return mean and standard deviation; a single value has no deviation."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def evaluate(
@@ -118,10 +131,12 @@ def evaluate(
     _, digital_accuracy = loss_and_accuracy(network, data.test)
     times: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]] = {}
-    if config.device != NO_DEVICE:
-        assert config.times is not None
+    as_trained: list[Dimensionless] = []
+    if config.mode == "in-situ":
+        as_trained = _read_as_trained(config, model, data.test, interruption)
+    if config.times is not None:
         times = parse_times(config.times)
-        analog = model if config.mode == "hwa" else _calibrated(network, config, data.train)
+        analog = _calibrated(network, config, data.train) if config.mode == "digital" else model
         accuracy = _age_chips(config, analog, data.test, times, interruption)
     return Result(
         model=config.model,
@@ -135,6 +150,7 @@ def evaluate(
         digital_accuracy=digital_accuracy,
         times=times,
         accuracy=accuracy,
+        as_trained=tuple(as_trained),
     )
 
 
@@ -156,12 +172,24 @@ def take_off_tiles(analog: nn.Module, config: TrainConfig) -> nn.Module:
 def _calibrated(network: nn.Module, config: TrainConfig, images: Images) -> nn.Module:
     """Put a digitally trained network onto tiles, which choose their input ranges from training images."""
     # The ranges must not see the noise that training would add to the weights.
-    analog = put_on_tiles(network, replace(config, weight_noise=0.0)).train()
+    analog = put_on_tiles(network, config, weight_noise=0.0).train()
     seed_noise(analog, config.seed, "calibration")
     # The images lie in the order of the split, which was drawn at random.
     for pixels in torch.split(images.pixels, config.batch_size)[:_CALIBRATION_BATCHES]:
         analog(pixels)
     return analog.eval()
+
+
+def _read_as_trained(
+    config: TrainConfig, analog: nn.Module, test: Images, interruption: Interruption
+) -> list[Dimensionless]:
+    """Return the accuracy of the devices as training left them, read several times."""
+    readings = []
+    for reading in range(config.chips):
+        seed_noise(analog, config.seed, "test", "as trained", reading)
+        readings.append(loss_and_accuracy(analog, test)[1])
+        interruption.stop_if_requested()
+    return readings
 
 
 def _age_chips(
@@ -171,18 +199,19 @@ def _age_chips(
     times: tuple[Seconds, ...],
     interruption: Interruption,
 ) -> dict[str, list[list[Dimensionless]]]:
-    compensations = list(dict.fromkeys(("none", config.compensation)))
+    compensations = list(dict.fromkeys(("none", config.compensation or "none")))
     noise_model = get(config.device).noise_model()
     accuracy: dict[str, list[list[Dimensionless]]] = {name: [] for name in compensations}
     total = config.chips * len(compensations) * len(times)
     with tqdm(total=total, desc="chips", unit="test", disable=None, dynamic_ncols=True) as bar:
         for chip in range(config.chips):
             for name, chips in accuracy.items():
-                chip_seed = derive_seed(config.seed, "chip", chip)
+                # What has learned in situ is one chip: its devices age alike in all readings.
+                chip_seed = derive_seed(config.seed, "chip", 0 if config.mode == "in-situ" else chip)
                 program_chip(analog, noise_model, seed=chip_seed, compensation=name)  # type: ignore[arg-type]
                 chips.append([])
                 for time in times:
-                    age_chip(analog, time, seed=chip_seed)
+                    age_chip(analog, time, seed=derive_seed(config.seed, "chip", chip))
                     seed_noise(analog, config.seed, "test", chip, repr(time))
                     _, value = loss_and_accuracy(analog, test)
                     chips[-1].append(value)

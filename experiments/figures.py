@@ -18,7 +18,7 @@ from .report import COMPENSATION_NAMES, TRAINED
 # Two colours that stay apart for colour-blind readers and in grey (Okabe and Ito, 2008).
 _BLUE: Final = "#0072B2"
 _ORANGE: Final = "#D55E00"
-_GREY: Final = "#555555"
+GREY: Final = "#555555"
 
 
 def draw_accuracy_over_time(result: Result, path: Path) -> None:
@@ -32,9 +32,9 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     """
     figure = Figure(figsize=(7.2, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.axhline(result.digital_accuracy, color=_GREY, linestyle=(0, (5, 3)), linewidth=1.4, zorder=1)
+    axes.axhline(result.digital_accuracy, color=GREY, linestyle=(0, (5, 3)), linewidth=1.4, zorder=1)
     lowest = result.digital_accuracy
-    ends = [(result.digital_accuracy, "digital, same weights", _GREY)]
+    ends = [(result.digital_accuracy, "digital, same weights", GREY)]
     for name, chips in result.accuracy.items():
         color, marker = (_ORANGE, "s") if name == "none" else (_BLUE, "o")
         rows = result.mean_and_std(name)
@@ -49,13 +49,17 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
         ends.append((means[-1], COMPENSATION_NAMES[name], color))
         lowest = min(lowest, *low, *(value for chip in chips for value in chip))
     axes.set_xscale("log")
-    axes.set_ylim(max(0.0, lowest - 0.05 * (1.02 - lowest) - 0.005), result.digital_accuracy + 0.02)
+    highest = max(max(chip) for chips in result.accuracy.values() for chip in chips)
+    highest = max(highest, result.digital_accuracy)
+    axes.set_ylim(max(0.0, lowest - 0.05 * (1.02 - lowest) - 0.005), highest + 0.02)
     _label_times(axes, result.times)
     _label_ends(axes, ends)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    axes.set_xlabel("time since programming")
+    in_situ = result.mode == "in-situ"
+    axes.set_xlabel("time since the end of training" if in_situ else "time since programming")
     axes.set_ylabel("test accuracy")
     number = len(next(iter(result.accuracy.values())))
+    one, many = ("reading", "readings of one chip") if in_situ else ("chip", "chips")
     axes.set_title(
         f"{result.model} ({result.placement}), {TRAINED[result.mode]}, on {result.device}\n",
         loc="left",
@@ -64,15 +68,15 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     axes.text(
         0.0,
         1.025,
-        f"line: mean of {number} chips; band: ± one standard deviation; points: the chips"
+        f"line: mean of {number} {many}; band: ± one standard deviation; points: the {one}s"
         if number > 1
-        else "one chip",
+        else f"one {one}",
         transform=axes.transAxes,
-        color=_GREY,
+        color=GREY,
         fontsize=9,
     )
-    _strip(axes)
-    _save(figure, path)
+    strip(axes)
+    save_figure(figure, path)
 
 
 def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path) -> None:
@@ -106,9 +110,9 @@ def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path)
         else:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.legend(frameon=False)
-        _strip(axes)
+        strip(axes)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _label_times(axes: Axes, times: tuple[Seconds, ...]) -> None:
@@ -136,14 +140,16 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
         )  # fmt: skip
 
 
-def _strip(axes: Axes) -> None:
+def strip(axes: Axes) -> None:
+    """Leave of an axes' frame what is read: two sides, and pale lines at the ticks."""
     axes.grid(axis="y", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=160)
     write_atomically(path, content.getvalue())

@@ -85,6 +85,11 @@ class RunFolder:
         return self.path / "checkpoint.safetensors"
 
     @property
+    def record_file(self) -> Path:
+        """What the updates of a training in situ did to the devices."""
+        return self.path / "record.npz"
+
+    @property
     def model_file(self) -> Path:
         """The trained weights."""
         return self.path / "model.safetensors"
@@ -103,6 +108,16 @@ class RunFolder:
     def learning_figure(self) -> Path:
         """Loss and accuracy against epochs."""
         return self.path / "learning_curve.png"
+
+    @property
+    def dynamics_figure(self) -> Path:
+        """What the updates did, over the training."""
+        return self.path / "learning_dynamics.png"
+
+    @property
+    def pulses_figure(self) -> Path:
+        """Pulses per device, over the image plane."""
+        return self.path / "pulse_maps.png"
 
     def read_config(self) -> TrainConfig:
         """Read the configuration that the run was started with.
@@ -128,7 +143,9 @@ class RunFolder:
         # The mark of a finished run goes first: half a run must not look like a whole one.
         for file in (self.result_file, self.model_file, self.checkpoint_file, self.config_file):
             file.unlink(missing_ok=True)
-        for file in (self.environment_file, self.log_file, self.accuracy_figure, self.learning_figure):
+        for file in (self.environment_file, self.log_file, self.record_file):
+            file.unlink(missing_ok=True)
+        for file in (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure):
             file.unlink(missing_ok=True)
         for pattern in ("evaluation-*.json", "evaluation-*.png", ".*.tmp"):
             for file in self.path.glob(pattern):

@@ -1,4 +1,4 @@
-"""Train a network, digitally or hardware-aware, so that a resumed training repeats an uninterrupted one.
+"""Train a network, digitally, hardware-aware or in situ, so that a resumed training repeats an uninterrupted one.
 
 What a step needs is saved or derived from its number: the order of the images from (seed, "order", epoch),
 the noise from (seed, "train", step), the learning rate from the step. So no generator's state has to be kept.
@@ -6,6 +6,7 @@ the noise from (seed, "train", step), the learning rate from the step. So no gen
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, final
@@ -24,8 +25,12 @@ from models import build, initialise
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data import DataSplit, Images
+from .in_situ import analog_sgd, put_on_learning_tiles
 from .interruption import Interruption
+from .recorder import Recorder
 from .run_folder import RunFolder
+
+Optimizer = torch.optim.Adam | torch.optim.SGD
 
 
 @final
@@ -73,17 +78,28 @@ class Progress:
 
 
 def make_model(config: TrainConfig) -> nn.Module:
-    """Build the network of a resolved configuration with its initial weights, on tiles if hardware-aware."""
+    """Build the network of a resolved configuration with its initial weights, on tiles unless it is digital."""
     assert config.model is not None
     network = build(config.model, config.placement)
     initialise(network, config.seed)
-    return put_on_tiles(network, config) if config.mode == "hwa" else network
+    if config.mode == "in-situ":
+        return put_on_learning_tiles(network, config)
+    return put_on_tiles(network, config, config.weight_noise or 0.0) if config.mode == "hwa" else network
 
 
-def put_on_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
+def put_on_tiles(network: nn.Module, config: TrainConfig, weight_noise: Dimensionless) -> nn.Module:
     """Put a digital network onto analog tiles with the configuration's device."""
-    rpu_config = get(config.device).rpu_config(weight_noise=config.weight_noise)
+    rpu_config = get(config.device).rpu_config(weight_noise=weight_noise)
     return convert_to_analog(network, rpu_config, backend=config.backend)
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+    """Make what takes the steps: plain SGD by pulses in situ, Adam otherwise."""
+    assert config.lr is not None
+    if config.mode == "in-situ":
+        sgd: torch.optim.SGD = analog_sgd(model, config.lr)
+        return sgd
+    return torch.optim.Adam(model.parameters(), lr=config.lr)
 
 
 def train(
@@ -106,10 +122,10 @@ def train(
         ValueError: If the checkpoint is damaged, the data have changed, or the loss is no longer a number.
     """
     model = make_model(config)
-    assert config.lr is not None
     assert config.epochs is not None
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
+    optimizer = make_optimizer(model, config)
     steps = math.ceil(len(data.train) / config.batch_size)
+    recorder = Recorder(model, config.record_every, config.epochs * steps)
     progress = Progress(fingerprint)
     if folder.checkpoint_file.exists():
         saved = load_checkpoint(folder.checkpoint_file, model, optimizer)
@@ -119,14 +135,20 @@ def train(
                 f"`data` must be the images that the run in {folder.path} was started with, but they have "
                 "changed. Bring them back, or start over with --force."
             )
+    recorder.restore(folder.record_file, progress.epoch * steps + progress.step)
     # A kill between checkpoint and log leaves the log one line behind.
     folder.write_log(progress.history)
 
+    def save() -> None:
+        # The record goes first: it may run ahead of the checkpoint, never fall behind.
+        recorder.save(folder.record_file)
+        save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
+
     with tqdm(total=config.epochs * steps, initial=progress.epoch * steps + progress.step, **_bar()) as bar:
         while progress.epoch < config.epochs:
-            _train_epoch(config, data.train, model, optimizer, progress, folder, interruption, bar)
+            _train_epoch(config, data.train, model, optimizer, progress, recorder, interruption, save, bar)
             _finish_epoch(config, data, model, progress)
-            save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
+            save()
             folder.write_log(progress.history)
             if bar.disable:
                 _say_epoch(progress.history[-1], config.epochs)
@@ -138,10 +160,11 @@ def _train_epoch(
     config: TrainConfig,
     images: Images,
     model: nn.Module,
-    optimizer: torch.optim.Adam,
+    optimizer: Optimizer,
     progress: Progress,
-    folder: RunFolder,
+    recorder: Recorder,
     interruption: Interruption,
+    save: Callable[[], None],
     bar: "tqdm[Any]",
 ) -> None:
     assert config.epochs is not None
@@ -154,14 +177,16 @@ def _train_epoch(
     while progress.step < len(batches):
         index = batches[progress.step]
         step = progress.epoch * len(batches) + progress.step
+        rate = learning_rate(config, step, config.epochs * len(batches))
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step, config.epochs * len(batches))
+            group["lr"] = rate
         seed_noise(model, config.seed, "train", step)
-        loss, correct = _take_step(model, optimizer, images.pixels[index], images.labels[index])
+        with recorder.watching(step, rate):
+            loss, correct = _take_step(model, optimizer, images.pixels[index], images.labels[index])
         if not math.isfinite(loss):
             raise ValueError(
                 f"`lr` must be small enough to train, but with {config.lr} the loss became {loss} in step "
-                f"{step}. Lower --lr or --weight-noise."
+                f"{step}. Lower --lr{' or --weight-noise' if config.mode == 'hwa' else ''}."
             )
         progress.step += 1
         progress.loss_sum += loss * len(index)
@@ -172,14 +197,12 @@ def _train_epoch(
         bar.set_postfix(loss=f"{progress.loss_sum / seen:.3f}", accuracy=f"{progress.correct / seen:.1%}")
         late = time.monotonic() - saved > config.checkpoint_seconds
         if (late or interruption.signal_number is not None) and progress.step < len(batches):
-            save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
+            save()
             saved = time.monotonic()
             interruption.stop_if_requested()
 
 
-def _take_step(
-    model: nn.Module, optimizer: torch.optim.Adam, pixels: Tensor, labels: Tensor
-) -> tuple[float, int]:
+def _take_step(model: nn.Module, optimizer: Optimizer, pixels: Tensor, labels: Tensor) -> tuple[float, int]:
     optimizer.zero_grad()
     scores = model(pixels)
     loss = cross_entropy(scores, labels)
@@ -207,13 +230,13 @@ def _finish_epoch(config: TrainConfig, data: DataSplit, model: nn.Module, progre
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """Return the learning rate of a step: constant, or falling to zero along half a cosine."""
+    """Return the learning rate of a step: constant, falling to zero along half a cosine, or in two steps."""
     assert config.lr is not None
-    return (
-        config.lr
-        if config.schedule == "constant"
-        else config.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
-    )
+    if config.schedule == "cosine":
+        return config.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+    if config.schedule == "step":
+        return config.lr * (1.0 if 2 * step < steps else 0.1 if 4 * step < 3 * steps else 0.01)
+    return config.lr
 
 
 @torch.no_grad()

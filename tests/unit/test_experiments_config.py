@@ -8,16 +8,19 @@ import pytest
 
 from experiments.commands import resolve
 from experiments.config import EvaluateConfig, TrainConfig
+from experiments.defaults import digital_reference
 from experiments.run_folder import RunFolder
 
 # For each field a value that differs from the resolved default.
 OTHER = {
     "data": "mnist", "data_dir": "elsewhere", "download": True, "train_images": 7, "test_images": 7,
     "model": "cnn_digits", "placement": "blocks(rows=2,cols=2)", "mode": "digital", "device": "reram-cmo",
-    "weight_noise": 0.05, "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
+    "weight_noise": 0.05, "weight_scaling": 0.3,
+    "engine": "exact", "record_every": 5, "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
 }  # fmt: skip
+IN_SITU = {"mode": "in-situ", "device": "reram-sb"}
 # Where it lies, how it is watched, how fast it computes.
 MUST_NOT_COUNT = {"out", "force", "threads", "download", "checkpoint_seconds", "reference"}
 
@@ -77,7 +80,12 @@ def test_a_damaged_configuration_is_refused(damage):
         ({"lr": float("nan")}, r"`lr` must be positive and finite, but is nan\."),
         ({"weight_noise": -0.1}, r"`weight_noise` must be 0 or more and finite, but is -0\.1\."),
         ({"weight_noise": float("nan")}, r"`weight_noise` must be 0 or more and finite, but is nan\."),
-        ({"device": "none"}, r"`device` must name a memory cell in hardware-aware training, but is 'none'\."),
+        (
+            {"weight_scaling": -0.1},
+            r"`weight_scaling` must be 0 or more and finite, but is -0\.1\. Try 0\.6\.",
+        ),
+        ({"record_every": -1}, r"`record_every` must be 0 or more, but is -1\."),
+        ({"device": "none"}, r"`device` must name a memory cell unless --mode is digital, but is 'none'\."),
         ({"times": "soon"}, r"`times` must be positive numbers .* but has 'soon'\."),
     ],
 )
@@ -102,6 +110,60 @@ def test_impossible_values_are_refused(wrong, sentence):
 def test_what_only_models_and_devices_know_is_checked_before_the_training(wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
         resolve(TrainConfig(**wrong), (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"mode": "digital", "weight_noise": 0.2}, r"`weight_noise` must be left out with --mode digital .*0\.2: "),
+        ({"mode": "digital", "reference": True}, r"`reference` must be left out .*its own digital reference"),
+        ({"weight_scaling": 0.5}, r"`weight_scaling` must be left out with --mode hwa .* Use --mode in-situ"),
+        ({"engine": "exact"}, r"`engine` must be left out with --mode hwa"),
+        ({"record_every": 3}, r"`record_every` must be left out with --mode hwa"),
+        ({"device": "reram-sb"}, r"`device` must have a model of how it ages, but is 'reram-sb'"),
+        ({**IN_SITU, "weight_noise": 0.0}, r"`weight_noise` must be left out with --mode in-situ"),
+        ({**IN_SITU, "times": "1d"}, r"`times` must be left out .*1d: reram-sb has no model of drift"),
+        ({**IN_SITU, "compensation": "global"}, r"`compensation` must be left out .*no model of drift"),
+        ({**IN_SITU, "device": "reram-cmo"}, r"`device` must have a model of how pulses move it, but is 'reram-c"),
+        ({**IN_SITU, "backend": "aihwkit", "engine": "auto"}, r"`engine` must be left out .*--backend aihwkit"),
+        ({**IN_SITU, "backend": "aihwkit", "record_every": 1}, r"`record_every` must be left out .*--backend aihwkit"),
+        (
+            {**IN_SITU, "placement": "replicated(tiles=2,sync_every=5)", "model": "cnn_digits"},
+            r"`placement` must be without sync_every, but .* every copy receives every update, .* this version",
+        ),
+    ],
+)  # fmt: skip
+def test_options_without_effect_are_refused(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        resolve(TrainConfig(**wrong), (1, 8, 8))
+
+
+def test_defaults_in_situ():
+    config = resolve(TrainConfig(**IN_SITU), (1, 8, 8))
+    assert (config.weight_scaling, config.engine, config.backend) == (0.6, "auto", "batched")
+    assert (config.weight_noise, config.times, config.compensation) == (None, None, None)
+    ageing = resolve(TrainConfig(mode="in-situ", device="pcm"), (1, 8, 8))
+    assert ageing.times == resolved().times
+    assert ageing.compensation == "global"
+    assert resolve(TrainConfig(**IN_SITU, weight_scaling=0.0), (1, 8, 8)).weight_scaling == 0.0
+    for done in (config, ageing, resolved()):
+        assert resolve(done, (1, 8, 8)) == done
+
+
+def test_a_device_is_one_run_by_whatever_name():
+    named = [
+        resolve(TrainConfig(mode="in-situ", device=name), (1, 8, 8)) for name in ("reram-sb", "ReRamSBPreset")
+    ]
+    assert RunFolder.of(named[0]) == RunFolder.of(named[1])
+
+
+@pytest.mark.parametrize("lr", [None, 0.25])
+def test_the_digital_reference_has_no_devices(lr):
+    """Of pulses it keeps nothing; hardware-aware training and its reference share Adam and its learning rate."""
+    digital = digital_reference(resolve(TrainConfig(**IN_SITU, lr=lr, record_every=2), (1, 8, 8)), (1, 8, 8))
+    assert digital == resolve(TrainConfig(mode="digital", device="none"), (1, 8, 8))
+    digital = digital_reference(resolve(TrainConfig(lr=lr), (1, 8, 8)), (1, 8, 8))
+    assert digital == resolve(TrainConfig(mode="digital", device="none", lr=lr), (1, 8, 8))
 
 
 def test_images_of_an_unknown_size_are_refused():

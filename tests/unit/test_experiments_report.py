@@ -54,7 +54,7 @@ def test_damaged_results_are_refused():
 def drawn(monkeypatch):
     """Keep the figures that are drawn."""
     kept = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: kept.append(figure))
     return kept
 
 

@@ -1,0 +1,51 @@
+"""Networks that learn on their devices, by pulses: their configuration, their tiles, their optimizer."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from crossbar import convert_to_analog, tile_arrays
+from crossbar.aihwkit_adapter import AnalogSGD
+from crossbar.algorithms import why_not_batched
+from devices import DeviceModel, derive_seed, get
+from devices.units import Dimensionless
+
+from .config import TrainConfig
+
+__all__ = ["ages", "analog_sgd", "put_on_learning_tiles", "why_not_batched"]
+
+
+def ages(device: DeviceModel) -> bool:
+    """Say whether a device that learns in situ also has a model of what time does to it afterwards."""
+    return device.kind == "both"
+
+
+def put_on_learning_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
+    """Put a digital network onto tiles of devices that learn in situ.
+
+    Args:
+        network: The digital network with its initial weights.
+        config: The resolved configuration: device, scaling of the weights, engine, backend.
+    """
+    rpu_config: Any = get(config.device).training_config()
+    rpu_config.mapping.weight_scaling_omega = config.weight_scaling
+    # Layers draw the seed of their devices from torch's global stream.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, "fabrication"))
+        analog = convert_to_analog(network, rpu_config, backend=config.backend)
+    for _, array in tile_arrays(analog):
+        assert array.in_situ is not None
+        if config.engine is not None:
+            array.in_situ.engine = config.engine
+        if config.record_every:
+            for devices in array.in_situ.cells.device_arrays().values():
+                devices.count_pulses()
+    return analog
+
+
+def analog_sgd(model: nn.Module, lr: Dimensionless) -> AnalogSGD:
+    """Make aihwkit's optimizer: pulses for the devices, plain SGD for the digital biases."""
+    optimizer = AnalogSGD(model.parameters(), lr=lr)
+    optimizer.regroup_param_groups(model)
+    return optimizer
