@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from aihwkit.simulator.configs import InferenceRPUConfig
+from aihwkit.simulator.configs.compounds import OneSidedUnitCell, TransferCompound
 from aihwkit.simulator.parameters.mapping import MappingParameter
 from aihwkit.simulator.parameters.pre_post import PrePostProcessingParameter
 from aihwkit.simulator.tiles.analog import AnalogTile
@@ -156,24 +157,32 @@ class ReferenceCells(UnitCells):
             tile.post_update_step()
 
     def device_arrays(self) -> dict[str, DeviceArray]:
-        """Return copies of the devices, by their number in a cell, or as "main" where there is one."""
+        """Return copies of the devices by their role, as batched cells do."""
         hidden = [tile.get_hidden_parameters() for tile in self.aihwkit_tiles]
-        device = self.rpu_config.device
+        device = getattr(self.rpu_config.device, "device", self.rpu_config.device)
         parts = getattr(device, "unit_cell_devices", None)
         if parts is None:
-            return {"main": from_hidden(getattr(device, "device", device), hidden, self.weights())}
-        found = [name.removeprefix("max_bound") for name in hidden[0] if name.startswith("max_bound")]
-        parts = list(parts) * len(found) if len(parts) == 1 else parts
-        return {
-            suffix.removeprefix("_"): from_hidden(
-                part, hidden, [values[f"hidden_weights{suffix}"] for values in hidden], suffix=suffix
+            return {"main": from_hidden(device, hidden, self.weights())}
+        number = sum(name.startswith("max_bound") for name in hidden[0])
+        arrays = [
+            from_hidden(
+                parts[k % len(parts)],
+                hidden,
+                [values[f"hidden_weights_{k}"] for values in hidden],
+                suffix=f"_{k}",
             )
-            for suffix, part in zip(found, parts, strict=True)
-        }
+            for k in range(number)
+        ]
+        if isinstance(device, OneSidedUnitCell):
+            return {"plus": arrays[1], "minus": arrays[0]}
+        if isinstance(device, TransferCompound) and number == 2:
+            return {"fast": arrays[0], "slow": arrays[1]}
+        return {str(k): array for k, array in enumerate(arrays)}
 
     def slow(self) -> DeviceArray:
-        """Return a copy of the devices that mostly hold the network's weights: the last ones of a cell."""
-        return list(self.device_arrays().values())[-1]
+        """Return a copy of the devices that mostly hold the network's weights."""
+        arrays = self.device_arrays()
+        return arrays["plus"] if "plus" in arrays else list(arrays.values())[-1]
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -219,7 +228,9 @@ class ReferenceCells(UnitCells):
 def copy_devices(source: UnitCells, target: UnitCells) -> None:
     """Make the devices of some cells those of others, standing where they stand; from aihwkit's tiles or to them.
 
-    Digital buffers, choppers and counters are not copied: call it when they are as after `set_weights`.
+    Digital buffers, choppers and counters are not copied: call it when they are as after `set_weights`. aihwkit draws
+    the write noise of its tiles anew, and in cells of several devices leaves the noise of one write in the weights
+    that pulses act on.
     """
     arrays = source.device_arrays()
     if not isinstance(target, ReferenceCells):
@@ -227,17 +238,19 @@ def copy_devices(source: UnitCells, target: UnitCells) -> None:
             for name, values in theirs.named_buffers():
                 setattr(mine, name, values)
         return
-    is_single = len(arrays) == 1
+    is_single = "main" in arrays
+    # aihwkit numbers the devices of a one-sided pair the other way round.
+    in_order = [arrays["minus"], arrays["plus"]] if "minus" in arrays else list(arrays.values())
     for index, tile in enumerate(target.aihwkit_tiles):
         hidden = tile.get_hidden_parameters()
-        for number, array in enumerate(arrays.values()):
+        for number, array in enumerate(in_order):
             suffix = "" if is_single else f"_{number}"
             hidden.update(to_hidden(array, suffix=suffix)[index])
             if not is_single:
-                hidden[f"hidden_weights{suffix}"] = array.weight[index].clone()
+                hidden[f"hidden_weights{suffix}"] = array.hidden_weight[index].clone()
         tile.set_hidden_parameters(hidden)
         if is_single:  # a cell of several devices would forget their hidden weights
-            tile.tile.set_weights(next(iter(arrays.values())).hidden_weight[index].contiguous())
+            tile.tile.set_weights(arrays["main"].hidden_weight[index].contiguous())
 
 
 def _share_periphery(tile: Any, periphery: Periphery, index: int, *, is_backward: bool = False) -> None:

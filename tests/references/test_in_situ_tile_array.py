@@ -6,6 +6,7 @@ rounded product, so that an input that differs in its last bit may rarely cost a
 
 import copy
 
+import aihwkit.simulator.presets as presets
 import pytest
 import torch
 from aihwkit.nn import AnalogConv2d as TheirConv2d
@@ -269,6 +270,23 @@ def test_copies_with_spread_go_their_own_ways_and_are_averaged():
     assert (layer.get_weights()[0].flatten(1) - copies.mean(dim=0)).abs().max() < EXACT
 
 
+def test_kernels_with_unlike_numbers_of_copies():
+    """Ideal updates: every copy of a kernel moves by what all of its copies saw, and by nothing else."""
+    array = TileArray(
+        3, 4, 5, alike(ConstantStepDevice, pulses=PulseType.NONE), kernel_of_tile=torch.tensor([1, 0, 1])
+    )
+    torch.manual_seed(0)
+    array.set_kernels(torch.randn(2, 4, 5) / 10)
+    before, x, d = array.weight.clone(), torch.randn(6, 3, 5), torch.randn(6, 3, 4)
+    array.set_learning_rate(0.01)
+    array.update(x, d)
+    change = -0.01 * torch.einsum("bto,bti->toi", d, x)
+    shared = change[0] + change[2]
+    expected = before + torch.stack([shared, change[1], shared])
+    assert (array.weight - expected).abs().max() < EXACT
+    assert (array.kernels_weight() - expected[[1, 0]]).abs().max() < EXACT
+
+
 def test_a_local_layer_updates_every_tile_with_its_own_vectors():
     """Ideal updates (no pulses) against the digital layer's SGD step."""
     torch.manual_seed(0)
@@ -322,6 +340,30 @@ def test_the_recorder_s_hook_sees_the_ideal_update():
 def test_the_hook_is_refused_where_nothing_is_updated_in_place():
     with pytest.raises(RuntimeError, match="needs pulsed devices"):
         TileArray(1, 2, 2).update(torch.zeros(1, 1, 2), torch.zeros(1, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "preset", ["Idealized", "EcRamMO", "EcRam4", "TikiTakaIdealized", "TTv2EcRam", "PCM", "MixedPrecisionPCM"]
+)
+def test_devices_go_to_their_tiles_and_back(preset):
+    """Presets without write noise, which aihwkit cannot be given."""
+    torch.manual_seed(0)
+    settings = getattr(presets, f"{preset}Preset")()
+    settings.forward.is_perfect = True
+    array = AnalogLinear(5, 4, rpu_config=settings).tile_array
+    before = {role: copy.deepcopy(devices) for role, devices in array.cells.device_arrays().items()}
+    weight = array.weight.clone()
+    for backend in ("aihwkit", "batched"):
+        array.use_backend(backend)
+        assert torch.equal(array.weight, weight)
+        after = array.cells.device_arrays()
+        assert after.keys() == before.keys()
+        for role, devices in before.items():
+            for name in ("weight", "max_bound", "min_bound", "scale_up", "scale_down"):
+                assert torch.equal(getattr(after[role], name), getattr(devices, name))
+        if backend == "aihwkit":  # what their tiles compute with
+            outputs = array.in_situ.reference.mvm(torch.eye(5)[None], is_test=True)
+            assert (outputs - weight.mT).abs().max() < EXACT
 
 
 def test_cells_of_several_devices_train_alike_on_both_backends():
