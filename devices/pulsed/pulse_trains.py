@@ -76,6 +76,20 @@ class PulseTrains:
         bits = None if self.d_bits is None else self.d_bits * mask[..., None, :]
         return replace(self, d_bits=bits, d_pulses=self.d_pulses * mask)
 
+    def between(self, first: int, last: int) -> "PulseTrains":
+        """Return the trains of some vectors only: from one number to before another."""
+        part = slice(first, last)
+        return PulseTrains(
+            self.x_sign[:, part],
+            self.d_sign[:, part],
+            self.length[:, part],
+            None if self.x_bits is None else self.x_bits[:, part],
+            None if self.d_bits is None else self.d_bits[:, part],
+            self.x_pulses[:, part],
+            self.d_pulses[:, part],
+            self.is_stochastic,
+        )
+
     def mean_pulses(self) -> Dimensionless:
         """Return how many pulses a device of this layer receives from this batch, on average."""
         x, d = self.x_pulses.abs().mean(dim=2), self.d_pulses.abs().mean(dim=2)  # (tiles, batch)
