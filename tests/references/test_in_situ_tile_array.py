@@ -20,7 +20,7 @@ from aihwkit.simulator.configs.devices import (
     LinearStepDevice,
     SoftBoundsDevice,
 )
-from aihwkit.simulator.parameters.enums import NoiseManagementType, PulseType
+from aihwkit.simulator.parameters.enums import BoundManagementType, NoiseManagementType, PulseType
 from aihwkit.simulator.parameters.pre_post import InputRangeParameter
 from torch import nn
 
@@ -170,6 +170,7 @@ def test_a_clipped_input_has_no_gradient_and_stays_what_it_was():
     settings.forward.is_perfect = False
     settings.forward.inp_res, settings.forward.out_res, settings.forward.out_noise = 1 / 14, -1, 0.0
     settings.forward.noise_management = NoiseManagementType.NONE
+    settings.forward.bound_management = BoundManagementType.NONE
     torch.manual_seed(0)
     layer = AnalogLinear(9, 6, rpu_config=settings)
     x, upstream = torch.randn(50, 9), torch.randn(50, 6)
