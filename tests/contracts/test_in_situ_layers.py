@@ -127,9 +127,14 @@ def test_every_placement_learns(placement, optimizer_class):
         assert not net[i].tile_array.analog_ctx.has_gradient()
 
 
-@pytest.mark.parametrize("preset", STATEFUL)
-@pytest.mark.parametrize("placement", ["free", "replicated(tiles=4)", "random(tiles=5,redraw=True)"])
-def test_a_training_goes_on_exactly_from_every_kind_of_copy(tmp_path, preset, placement):
+@pytest.mark.parametrize(
+    ("placement", "preset"),
+    [
+        *((placement, "ReRamSBPreset") for placement in PLACEMENTS),
+        *(("replicated(tiles=4)", preset) for preset in STATEFUL[1:]),
+    ],
+)
+def test_a_training_goes_on_exactly_from_every_kind_of_copy(tmp_path, placement, preset):
     """A state dictionary, a deep copy and a file, each into or as a new object, in the middle of a training."""
     config = getattr(presets, preset)()
     config.pre_post.input_range = InputRangeParameter(enable=True, init_from_data=2)
@@ -291,7 +296,7 @@ def test_the_slow_backend_is_chosen_with_a_warning_where_nothing_else_runs(monke
 
 
 @pytest.mark.parametrize("preset", ["IdealizedPreset", "TikiTakaIdealizedPreset"])
-def test_the_slow_backend_keeps_its_state_as_tensors(preset):
+def test_the_slow_backend_keeps_its_state_as_tensors(tmp_path, preset):
     config = getattr(presets, preset)()
     torch.manual_seed(0)
     layer = AnalogLinear(5, 4, rpu_config=config, backend="aihwkit")
@@ -303,6 +308,9 @@ def test_the_slow_backend_keeps_its_state_as_tensors(preset):
     fresh.load_state_dict(layer.state_dict())
     assert_same_state(layer, fresh)
     assert_same_state(layer, copy.deepcopy(layer))
+    save_model(layer, tmp_path / "model.safetensors")
+    read = AnalogLinear(5, 4, rpu_config=config, backend="aihwkit")
+    assert_same_state(layer, load_model(tmp_path / "model.safetensors", read))
     assert torch.equal(layer.tile_array.weight, fresh.tile_array.weight)
 
 
