@@ -2,19 +2,19 @@
 
 1. Line counts. The pulses a_j on a word line and b_i on a bit line are drawn; devices of a row or column share them.
 2. Coincidences. Given the counts, a device receives a hypergeometric number of pulses from a train of `length` slots:
-   mean a b / length, variance a (length - a) b (length - b) / (length**2 (length - 1)). Both are products of a word-line
-   and a bit-line factor, so sums over the batch are matrix products; pulses up and down are told apart by the sign.
-3. Response. Pulses up and down are mixed at random in time, so the weight flows along the mean of both steps, n_up f_up
-   - n_down f_down, and diffuses with the cycle-to-cycle noise, n_up g_up**2 + n_down g_down**2. Linear laws flow in
-   closed form; others by the midpoint rule, in as many parts as keep the change within `_PART` of the weight over which
-   the step changes.
+   mean a b / length, variance a (length - a) b (length - b) / (length**2 (length - 1)). Both are products of a
+   word-line and a bit-line factor, so sums over the batch are matrix products; the sign tells up from down.
+3. Response. Pulses up and down are mixed at random in time, so the weight flows along the mean of both steps,
+   n_up f_up - n_down f_down, and diffuses with the cycle-to-cycle noise, n_up g_up**2 + n_down g_down**2. Linear laws
+   flow in closed form; others by the midpoint rule, in as many parts as keep the change within `_PART` of the weight
+   over which the step changes.
 4. Bounds. A weight that stops at a bound at every pulse is a random walk reflected there. Its end is that of the free
    walk, less by what the free walk's maximum exceeds the bound; and the maximum of a Brownian bridge is known in
    closed form (Karatzas and Shreve, "Brownian Motion and Stochastic Calculus", section 2.8), less by 0.5826 steps
    because pulses come one at a time (Chernoff, Ann. Math. Stat. 36 (1965); Siegmund, Adv. Appl. Probab. 11 (1979)).
 """
 
-from math import exp, expm1, log, log1p, sqrt
+from math import expm1, log, log1p, sqrt
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from .aggregated_torch import respond
 from .device_array import DeviceArray
 from .exact import as_arrays
 from .laws import Law, step
@@ -62,8 +63,7 @@ def apply_aggregated(
         arrays = (moment.numpy() for moment in moments)
         _respond(*arrays, tile_of_train.numpy(), *as_arrays(devices), np.uint64(seed), polarity)
     else:
-        from .aggregated_torch import respond
-
+        tile_of_train = tile_of_train.to(devices.weight.device)
         respond(devices, [moment[tile_of_train] for moment in moments], seed, polarity)
 
 
@@ -113,13 +113,13 @@ def _flow(law, v, n_u, n_d, su, sd, shape_u, shape_d, mx, mn, constants, up, dow
     f_d, g_d = step(law, v, False, sd, shape_d, mx, mn, constants, down)
     change = n_u * f_u - n_d * f_d
     damping = 1.0
-    if law == _EXP or law == _POW or law == _PIECEWISE:
+    if law in (_EXP, _POW, _PIECEWISE):
         middle = min(max(v + 0.5 * change, mn), mx)
         f_u, g_u = step(law, middle, True, su, shape_u, mx, mn, constants, up)
         f_d, g_d = step(law, middle, False, sd, shape_d, mx, mn, constants, down)
         change = n_u * f_u - n_d * f_d
     elif law != _CONSTANT:
-        if law == _LINEAR or law == _LINEAR_ADD:
+        if law in (_LINEAR, _LINEAR_ADD):
             slope_u, slope_d = shape_u, shape_d
         else:
             slope_u = -su / mx if mx > 0.0 else 0.0

@@ -330,7 +330,7 @@ def _power_symmetry_point(device: PowStepReferenceDevice, hidden: Hidden) -> Per
     return torch.from_numpy(rest).view_as(_tensors(hidden, "max_bound")[0])
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, cache=True, error_model="numpy")
 def _alternate_pulses(
     max_bound: NDArray[np.float32],
     min_bound: NDArray[np.float32],

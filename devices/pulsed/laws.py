@@ -62,10 +62,10 @@ def step(law, w, is_up, scale, shape, max_bound, min_bound, constants, nodes):  
     std = constants[0]
     if law == _CONSTANT:
         return scale, std * scale
-    if law == _LINEAR or law == _LINEAR_ADD:
+    if law in (_LINEAR, _LINEAR_ADD):
         f = scale + shape * w
         return f, std * (f if law == _LINEAR else scale)
-    if law == _SOFT or law == _SOFT_ADD:
+    if law in (_SOFT, _SOFT_ADD):
         f = scale
         if is_up and max_bound > 0.0:
             f = scale * (1.0 - w / max_bound)
@@ -94,7 +94,7 @@ def step(law, w, is_up, scale, shape, max_bound, min_bound, constants, nodes):  
     f = scale * nodes[0]
     if sections > 0 and width > 0.0:
         position = max((w - min_bound) / width * sections, 0.0)
-        index = min(int(floor(position)), sections - 1)
+        index = min(floor(position), sections - 1)
         fraction = min(position - index, 1.0)
         f = scale * ((1.0 - fraction) * nodes[index] + fraction * nodes[index + 1])
     return f, std * f
@@ -184,7 +184,15 @@ def typical_slope(devices: "DeviceArray", sample: int = 2048) -> Dimensionless:
     ):
         above, below = (
             steps(
-                devices.law, w, is_up, scale.flatten()[::stride], some(shape), max_bound, min_bound, devices.constants, nodes
+                devices.law,
+                w,
+                is_up,
+                scale.flatten()[::stride],
+                some(shape),
+                max_bound,
+                min_bound,
+                devices.constants,
+                nodes,
             )[0]
             for w in (hidden + shift, hidden - shift)
         )

@@ -139,13 +139,15 @@ def draw_trains(
         p_d = _resolve(p_d, update.d_res_implicit, update.sto_round, rng).clamp(max=1) * signs[1]
         return PulseTrains(*signs, length, None, None, p_x, p_d * slots, False)
     p_x, p_d = (_resolve(p, update.res, update.sto_round, rng) for p in (p_x, p_d))
-    if x.device.type != "cpu":
-        counts = (
-            torch.binomial(slots.expand_as(p).contiguous(), p.clamp(max=1).contiguous()).mul_(slots > 0)
-            for p in (p_x, p_d)
-        )
-        return PulseTrains(*signs, length, None, None, *counts, True)
     seeds = torch.randint(2**62, (2,), generator=rng)
+    if x.device.type != "cpu":
+        there = torch.Generator(device=x.device).manual_seed(int(seeds[0]))
+        trials = slots.expand_as(p_x).contiguous(), slots.expand_as(p_d).contiguous()
+        x_counts, d_counts = (
+            torch.binomial(n, p.clamp(max=1), generator=there)
+            for n, p in zip(trials, (p_x, p_d), strict=True)
+        )
+        return PulseTrains(*signs, length, None, None, x_counts, d_counts, True)
     words = max(1, ceil(int(length.max()) / SLOTS)) if length.numel() else 1
     x_bits, x_counts = _draw(p_x, length, words, int(seeds[0]))
     d_bits, d_counts = _draw(p_d, length, words, int(seeds[1]))

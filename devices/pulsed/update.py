@@ -24,9 +24,9 @@ _POLARITIES: dict[Any, int] = {"both": 0, "up": 1, "down": -1}
 # good (`xbar bench` prints both). Below, counts are small numbers and the exact engine has little to do.
 MANY_PULSES = 5.0
 
-# The aggregated engine forgets in which order the vectors came. Where steps depend on the weight that shifts the mean,
-# by about 0.03 c**2 of the device's range (rms over devices) after pulses that change the step by a part c; so the
-# batch is cut into 5 c**2 parts, which keeps the shift at 0.006 of the range (tests/statistics measures it).
+# The aggregated engine forgets in which order the vectors came. Where steps depend on the weight that shifts the
+# mean, by about 0.03 c**2 of the device's range (rms over devices) after pulses that change the step by a part c; so
+# the batch is cut into 5 c**2 parts, which keeps the shift at 0.006 of the range (tests/statistics measures it).
 _PARTS = 5.0
 
 
@@ -66,8 +66,8 @@ def apply_trains(
         )
     if engine == "aggregated" and not trains.is_stochastic:
         raise ValueError(
-            "`engine` must be 'exact' or 'auto' for deterministic pulses, but is 'aggregated': their rounding happens "
-            "in every device and vector."
+            "`engine` must be 'exact' or 'auto' for deterministic pulses, but is 'aggregated': they are rounded in "
+            "every device for every vector."
         )
     if tile_of_train is None:
         tile_of_train = torch.arange(len(devices.weight))
@@ -76,7 +76,11 @@ def apply_trains(
         pulses = trains.mean_pulses()
         if engine == "aggregated" or pulses >= MANY_PULSES or not has_bits:
             parts = min(max(1, ceil(_PARTS * (pulses * typical_slope(devices)) ** 2)), batch)
-            engine = "aggregated" if engine == "aggregated" or pulses >= MANY_PULSES * parts or not has_bits else "exact"
+            engine = (
+                "aggregated"
+                if engine == "aggregated" or pulses >= MANY_PULSES * parts or not has_bits
+                else "exact"
+            )
     if engine != "aggregated":
         seed = int(torch.randint(2**62, (), generator=rng))
         apply_exactly(devices, trains, seed, _POLARITIES[polarity], tile_of_train)
