@@ -122,7 +122,7 @@ class MixedPrecision(UnitCells):
         if settings.random_row and number < rows:
             start = torch.randint(rows, (self.tiles, 1), generator=rng).to(device)
         else:
-            start = self.next_row.reshape(1, 1)
+            start = self.next_row.clone().reshape(1, 1)
             self.next_row.copy_((self.next_row + number) % rows)
         chosen = ((start + torch.arange(number, device=device)) % rows).expand(self.tiles, number)
         index = chosen[..., None].expand(-1, -1, self.in_size)

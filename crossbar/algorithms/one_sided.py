@@ -28,7 +28,8 @@ class OneSidedCells(UnitCells):
     A pulse that would raise the weight raises g_plus, one that would lower it raises g_minus. Both fill up. So from
     time to time all are read, and where the larger one (relative to the nominal maximum) exceeds the upper threshold
     and the smaller one the lower threshold, both are reset, and the difference is written anew to the larger,
-    without a check (aihwkit's rpu_onesided_device.cpp).
+    without a check (aihwkit's rpu_onesided_device.cpp). With deterministic pulses aihwkit 1.1.0 sends these writes
+    downwards, because a sign cancels in dense_bit_line_maker.cpp; here they go up, as its stochastic ones do.
 
     Args:
         minus: Devices for what weights lose; aihwkit's number 0.
@@ -144,7 +145,13 @@ class OneSidedCells(UnitCells):
             reset_(array, is_full.transpose(1, 2), rng=rng)
         difference = torch.where(is_full, plus - minus, torch.zeros_like(plus))
         for array, gain in ((self.plus, difference), (self.minus, -difference)):
-            columns.write(array, every_column, -gain.clamp(min=0), 1.0, self.cell.refresh_update, rng=rng)
+            gain = gain.clamp(min=0)
+            # Few columns have a full pair: drawing pulses for the others would take most of the time.
+            is_written = (gain > 0).any(dim=2)
+            most = int(is_written.sum(dim=1).max())
+            written = is_written.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+            gain = gain.gather(1, written[..., None].expand(-1, -1, self.out_size))
+            columns.write(array, written, -gain, 1.0, self.cell.refresh_update, rng=rng)
 
 
 def invert_(array: DeviceArray, other: DeviceArray) -> None:
