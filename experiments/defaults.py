@@ -57,8 +57,8 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
     if config.mode == "in-situ":
         return _resolve_in_situ(config, image_shape)
     for name in ("weight_scaling", "engine", "record_every"):
-        if getattr(config, name):
-            raise _without_effect(name, config, "only pulses have it. Use --mode in-situ")
+        if _is_given(config, name):
+            raise _without_effect(name, config, "only learning by pulses has it. Use --mode in-situ")
     if config.mode == "digital" and config.weight_noise is not None:
         raise _without_effect("weight_noise", config, "digital training has no noise. Use --mode hwa")
     if config.mode == "digital" and config.reference:
@@ -112,11 +112,11 @@ def _resolve_in_situ(config: TrainConfig, image_shape: tuple[int, int, int]) -> 
         backend, reason = "aihwkit", hindrance
     if backend == "aihwkit":
         for name in ("engine", "record_every"):
-            if getattr(config, name):
+            if _is_given(config, name):
                 raise _without_effect(name, config, reason)
     if not ages(device):
         for name in ("times", "compensation"):
-            if getattr(config, name) is not None:
+            if _is_given(config, name):
                 raise _without_effect(
                     name, config, f"{config.device} has no model of drift; the chip is evaluated as trained"
                 )
@@ -162,6 +162,11 @@ def _refuse_synchronisation(config: TrainConfig, placement: str) -> None:
             "part of this version"
         )
     raise ValueError(f"`placement` must be without sync_every, but is {placement!r}: {reason}. Leave it out.")
+
+
+def _is_given(config: TrainConfig, name: str) -> bool:
+    """Say whether an option asks for something; zero is a wish of its own, but not where it is the default."""
+    return getattr(config, name) is not None and not (name == "record_every" and config.record_every == 0)
 
 
 def _without_effect(name: str, config: TrainConfig, reason: str) -> ValueError:

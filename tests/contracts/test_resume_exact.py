@@ -6,6 +6,7 @@ import random
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,7 @@ import experiments.training
 from experiments.commands import run_resume, run_train
 from experiments.config import ResumeConfig, TrainConfig
 from experiments.interruption import RunInterrupted
+from experiments.record import read_columns
 from experiments.run_folder import RunFolder
 
 # Two epochs of four steps, the last one smaller; one chip at two times.
@@ -29,11 +31,19 @@ TINY = TrainConfig(
     threads=1,
     weight_noise=0.02,
 )
+IN_SITU = replace(TINY, mode="in-situ", times=None, weight_noise=None, record_every=3)
 KINDS = {
     "hardware-aware": TINY,
-    "digital": replace(TINY, mode="digital"),
+    "digital": replace(TINY, mode="digital", weight_noise=None),
     "one tile": replace(TINY, model="cnn_digits", compensation="per_column", schedule="constant"),
     "redrawn placement": replace(TINY, placement="random(tiles=5,redraw=True)"),
+    "in situ": replace(IN_SITU, device="reram-sb"),
+    "in situ, copies": replace(
+        IN_SITU, device="ttv2-reram-es", model="cnn_digits", placement="replicated(tiles=3)"
+    ),
+    "in situ, one-sided": replace(IN_SITU, device="pcm", times="1s,1d"),
+    "in situ, fast and slow": replace(IN_SITU, device="tiki-taka-reram-sb", model="cnn_digits"),
+    "in situ, digital gradient": replace(IN_SITU, device="mixed-precision-ecram", schedule="step"),
 }
 
 
@@ -53,7 +63,11 @@ def outcome(folder: RunFolder):
     log = [json.loads(line) for line in folder.log_file.read_text().splitlines()]
     for record in log:
         del record["seconds"]
-    return load_file(folder.model_file), log, json.loads(folder.result_file.read_text())
+    tensors = load_file(folder.model_file)
+    if folder.record_file.exists():
+        record = read_columns(folder.record_file)
+        tensors.update({f"record/{name}": torch.from_numpy(column) for name, column in record.items()})
+    return tensors, log, json.loads(folder.result_file.read_text())
 
 
 def only_run(out) -> RunFolder:
@@ -64,7 +78,8 @@ def only_run(out) -> RunFolder:
 def assert_same(one, other):
     assert one[0].keys() == other[0].keys()
     for name, value in one[0].items():
-        assert torch.equal(value, other[0][name]), name
+        assert value.dtype == other[0][name].dtype
+        np.testing.assert_array_equal(value, other[0][name], err_msg=name)  # NaN equals NaN
     assert one[1:] == other[1:]
 
 
@@ -143,6 +158,24 @@ def test_power_failures_at_the_seams(tmp_path, monkeypatch, uninterrupted, modul
             run_train(config)
     run_train(config)
     assert_same(outcome(only_run(config.out)), uninterrupted("hardware-aware"))
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "call", "after"),
+    [
+        (experiments.checkpoint, "write_tensors", 2, False),  # the record written, the checkpoint not
+        (experiments.training, "_take_step", 5, True),  # an update taken, not yet recorded
+        (experiments.evaluation, "loss_and_accuracy", 2, False),  # trained, readings under way
+    ],
+)
+def test_power_failures_at_the_seams_in_situ(tmp_path, monkeypatch, uninterrupted, module, name, call, after):
+    config = replace(KINDS["in situ"], out=tmp_path / "runs", checkpoint_seconds=0.0)
+    with monkeypatch.context() as patch:
+        fail_at(patch, module, name, call, after=after)
+        with pytest.raises(PowerFailureError):
+            run_train(config)
+    run_train(config)
+    assert_same(outcome(only_run(config.out)), uninterrupted("in situ"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

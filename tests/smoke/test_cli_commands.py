@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from devices import catalogue, get
 from experiments.cli import main
 from experiments.run_folder import RunFolder
 
@@ -141,6 +142,37 @@ def test_devices_are_listed(capsys):
     printed = capsys.readouterr().out
     assert re.search(r"^pcm +\S", printed, re.MULTILINE)
     assert "Default times: 1 second, 1 day.\n" in printed  # reram-wan2022 was measured then only
+    written, _, learning = printed.partition("To learn by pulses")
+    models = [get(name) for name in catalogue()]
+    for model in models:
+        assert bool(re.search(rf"^{model.name}  \S", written, re.MULTILINE)) == (model.kind != "training")
+        line = rf"^  {model.name} +{re.escape(model.technology)} +[\d,]+  batched$"
+        assert bool(re.search(line, learning, re.MULTILINE)) == (model.kind != "inference")
+    for algorithm in {model.algorithm for model in models} - {None}:
+        assert f"\n{algorithm}\n" in learning
+    assert max(map(len, printed.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(("name", "states"), [("reram-sb", "1,000"), ("ttv2-ecram", "1,000"), ("pcm", "200")])
+def test_a_device_is_described(capsys, name, states):
+    """States: the bounds of aihwkit's presets are 2 apart, with steps of 0.002 and, for pcm, of 0.01."""
+    assert main(["devices", name]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{name}: {get(name).technology}\n")
+    assert f"Algorithm: {get(name).algorithm}. aihwkit's name: {get(name).aihwkit_name}." in printed
+    assert f"States: {states} " in printed
+    assert "Backend: batched." in printed
+    assert ("Ages after training." in printed) == (name == "pcm")
+
+
+def test_what_runs_on_aihwkit_only_is_listed_with_the_reason(capsys, monkeypatch):
+    monkeypatch.setattr("experiments.device_list.why_not_batched", lambda config: "`x` is not honoured.")
+    assert main(["devices"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^  ecram +\S.* 1,000  aihwkit$", printed, re.MULTILINE)
+    assert "\necram: `x` is not honoured.\n" in printed
+    assert main(["devices", "ecram"]) == 0
+    assert "Backend: aihwkit, slowly: `x` is not honoured." in capsys.readouterr().out
 
 
 def bad_pixels(folder):
@@ -157,6 +189,7 @@ def wrong_shape(folder):
 
 ERRORS = {
     "no command": (lambda d: ["tain"], r"`command` must be train, .*, but is 'tain'\. See `xbar --help`\."),
+    "unknown device": (lambda d: ["devices", "ecrem"], r"`name` must be in the catalogue .*'ecrem'.*ecram.*"),
     "device": (lambda d: ["train", "--device", "pmc"], r".*'pmc'.*"),
     "model": (lambda d: ["train", "--model", "lenet"], r"`model` must be one of .*, but is 'lenet'\. .*"),
     "placement": (lambda d: ["train", "--placement", "fre"], r".*fre.*"),
@@ -288,7 +321,7 @@ def test_overview(capsys):
     assert main(["--help"]) == 0
     assert main([]) == 2
     printed = capsys.readouterr().out
-    for command in ("train", "resume", "evaluate", "devices", "bench"):
+    for command in ("train", "resume", "evaluate", "report", "devices", "bench"):
         assert re.search(rf"^  {command} +\w", printed, re.MULTILINE)
 
 
