@@ -152,7 +152,7 @@ def _why_not_plain(cell: Any) -> str | None:
     reason = _why_not_devices(cell)
     if reason is not None or not isinstance(cell, OneSidedUnitCell):
         return reason
-    if cell.refresh_every > 0 and cell.unit_cell_devices[0].write_noise_std > 0:
+    if cell.refresh_every > 0 and getattr(cell.unit_cell_devices[0], "write_noise_std", 0.0) > 0:
         return (
             "`refresh_every` resets single devices, which aihwkit refuses for devices with `write_noise_std`."
         )
