@@ -12,7 +12,7 @@ from devices.pulsed import DeviceArray, Engine
 from devices.units import Dimensionless
 
 from ..noise import NoiseStream
-from .one_hot import one_hot
+from .one_hot import choose_line, one_hot
 from .one_sided import OneSidedCells
 from .unit_cells import UnitCells, zero_count
 
@@ -120,7 +120,7 @@ class MixedPrecision(UnitCells):
             return
         device = self.chi.device
         if settings.random_row and number < rows:
-            start = torch.randint(rows, (self.tiles, 1), generator=rng).to(device)
+            start = choose_line(rows, self.tiles, rng=rng).to(device)
         else:
             start = self.next_row.clone().reshape(1, 1)
             self.next_row.copy_((self.next_row + number) % rows)

@@ -106,6 +106,22 @@ class Lines:
         pulsed_update(devices, x.contiguous(), d.contiguous(), learning_rate, update, rng=rng)
 
 
+def choose_line(number: int, tiles: int, *, rng: torch.Generator) -> Int[Tensor, "tiles 1"]:
+    """Choose a line for each tile, the first and the last about twice as often as each of the others.
+
+    aihwkit's C++ means to choose evenly, but keeps the choice within its limits by two macros that draw again
+    whenever they evaluate it. Kept, since its tiles are the reference.
+
+    Args:
+        number: Lines of a tile.
+        tiles: Number of tiles.
+        rng: Draws four numbers for each tile.
+    """
+    drawn = torch.randint(number, (4, tiles, 1), generator=rng)
+    at_most = [torch.where(drawn[k] < number - 1, drawn[k + 1], number - 1) for k in (0, 2)]
+    return torch.where(at_most[0] > 0, at_most[1], 0)
+
+
 def one_hot(lines: Int[Tensor, "#tiles reads"], size: int) -> Float[Tensor, "#tiles reads size"]:
     """Return vectors that are one on one line and zero elsewhere."""
     return torch.zeros(*lines.shape, size, device=lines.device).scatter_(2, lines[..., None], 1.0)

@@ -34,7 +34,7 @@ from ..aihwkit_adapter import (
 from ..noise import NoiseStream
 from ..periphery import Periphery
 from .choppers import Chops, Reads
-from .one_hot import Lines
+from .one_hot import Lines, choose_line
 from .trains_of_tiles import for_every_tile
 from .unit_cells import UnitCells, zero_count
 from .vector_cell import weighted_sum
@@ -228,7 +228,7 @@ class TransferCells(UnitCells):
             vectors = torch.tensor([vector for vector, _ in events[done:last]], device=device)
             reads, transfers = last - done, last - done
             if self.compound.random_selection:
-                start = torch.randint(self.number_of_lines, (self.tiles, 1), generator=rng).to(device)
+                start = choose_line(self.number_of_lines, self.tiles, rng=rng).to(device)
             else:
                 begin = int(self.next_line[source])
                 start = begin + self.reads_per_transfer * torch.arange(transfers, device=device)[None]
