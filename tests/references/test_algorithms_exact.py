@@ -33,7 +33,11 @@ from aihwkit.simulator.configs.devices import (
     PowStepDevice,
     SoftBoundsDevice,
 )
-from aihwkit.simulator.parameters.enums import PulseType, VectorUnitCellUpdatePolicy
+from aihwkit.simulator.parameters.enums import (
+    NoiseManagementType,
+    PulseType,
+    VectorUnitCellUpdatePolicy,
+)
 from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.tiles import AnalogTile
@@ -102,7 +106,15 @@ def mixed(device=None, **settings) -> DigitalRankUpdateRPUConfig:
 
 
 T, B, C, A = TransferCompound, BufferedTransferCompound, ChoppedTransferCompound, DynamicTransferCompound
-ADC = IOParameters(out_noise=0.0, inp_noise=0.0, out_res=1 / 62, out_bound=3.0, out_scale=0.9)
+# Transfers scale neither inputs nor outputs, whatever is asked for; refreshes do.
+ADC = IOParameters(
+    out_noise=0.0,
+    out_res=1 / 62,
+    out_bound=0.3,
+    out_scale=0.9,
+    noise_management=NoiseManagementType.CONSTANT,
+    nm_thres=2.0,
+)
 CASES = {
     "single": SingleRPUConfig(device=soft(), update=pulses()),
     "single, decaying": SingleRPUConfig(device=soft(lifetime=20.0, lifetime_dtod=0.1), update=pulses()),
@@ -139,6 +151,9 @@ CASES = {
     "transfer, visible": chain(T, gamma=0.3, units_in_mbatch=False, fast_lr=0.1),
     "transfer, weighted": chain(T, gamma_vec=[0.2, 0.5], units_in_mbatch=False, fast_lr=0.1),
     "transfer, four devices": chain(T, 4, units_in_mbatch=False, gamma=0.5, fast_lr=0.2, transfer_every=1.0),
+    "transfer, three devices, two lines": chain(
+        T, 3, units_in_mbatch=False, gamma=0.5, fast_lr=0.2, transfer_every=1.0, n_reads_per_transfer=2
+    ),
     "transfer, own schedule": chain(
         T,
         3,
@@ -368,6 +383,7 @@ def test_same_as_aihwkit(name):
         "one-sided, refreshed within batches",
         "transfer, every third vector",
         "transfer, visible",
+        "transfer, weighted",
         "buffered, three devices",
         "chopped across",
         "dynamic, scaled",
