@@ -144,7 +144,11 @@ class _WatchedLayer:
         population = array.tile_population()
         shape = (array.tiles, array.out_size, array.in_size)
         self.present = torch.ones(shape, dtype=torch.bool) if population is None else population
-        self.symmetry = symmetry_points(self.cells.slow())
+        self.is_full = population is None
+        self.devices = self.present.sum(dim=(1, 2))
+        symmetry = symmetry_points(self.cells.slow())
+        self.has_point = (self.present & symmetry.isfinite()).float()
+        self.symmetry = torch.nan_to_num(symmetry)
         self._row = _no_update(array.tiles)
 
     def start(self) -> None:
@@ -153,41 +157,53 @@ class _WatchedLayer:
         self.array.on_update = self._note
 
     def _note(self, x: Tensor, d: Tensor, learning_rate: float, before: Tensor, after: Tensor) -> None:
-        ideal = torch.bmm(d.transpose(1, 2), x).mul_(-learning_rate).mul_(self.present)
-        change = (after - before).mul_(self.present)
-        along = (change * ideal).sum(dim=(1, 2), dtype=torch.float64)
-        wanted = ideal.square().sum(dim=(1, 2), dtype=torch.float64)
-        made = change.square().sum(dim=(1, 2), dtype=torch.float64)
-        error = (change - ideal).square().sum(dim=(1, 2), dtype=torch.float64)
+        ideal = self._of_devices(torch.bmm(d.transpose(1, 2), x) * -learning_rate)
+        change = self._of_devices(after - before)
+        wanted, made = _power(ideal), _power(change)
+        along = torch.einsum("toi,toi->t", change, ideal)
         self._row = {
-            "cosine": _numpy(along / (wanted * made).sqrt()),
+            "cosine": _numpy(along / (wanted.sqrt() * made.sqrt())),
             "gain": _numpy(along / wanted),
-            "signal_to_noise": _numpy(torch.where(made > 0, wanted / error, torch.nan)),
+            "signal_to_noise": _numpy(torch.where(made > 0, wanted / _power(change - ideal), torch.nan)),
         }
 
     def finish(self) -> Row:
         """Return the row: what the update did, and how the devices stand."""
-        devices, present = self.cells.slow(), self.present
+        devices = self.cells.slow()
         hidden = devices.hidden_weight
         position = hidden if devices.reference is None else hidden + devices.reference
         room = torch.minimum(devices.max_bound - position, position - devices.min_bound)
-        has_point = present & self.symmetry.isfinite()
-        weight = self.array.weight
-        mean = _mean(weight, present)
+        is_at_bound = (room < devices.granularity) & self.present
+        weight = self._of_devices(self.array.weight)
+        power, mean = _power(weight), weight.sum(dim=(1, 2)) / self.devices
         row = {
             **self._row,
-            "at_bound": _numpy(_mean((room < devices.granularity).float(), present)),
-            "symmetry_distance": _numpy(_mean((hidden - self.symmetry).square(), has_point).sqrt()),
-            "weight_norm": _numpy((weight * present).square().sum(dim=(1, 2)).sqrt()),
-            "weight_spread": _numpy(_mean((weight - mean[:, None, None]).square(), present).sqrt()),
+            "at_bound": _numpy(is_at_bound.sum(dim=(1, 2)) / self.devices),
+            "symmetry_distance": _numpy(
+                (_power((hidden - self.symmetry) * self.has_point) / self.has_point.sum(dim=(1, 2))).sqrt()
+            ),
+            "weight_norm": _numpy(power.sqrt()),
+            "weight_spread": _numpy(
+                (_power(self._of_devices(weight - mean[:, None, None])) / self.devices).sqrt()
+            ),
         }
         for role, part in self.cells.device_arrays().items():
-            pulses = part.pulses()
-            row[f"{role}/pulses_mean"] = _numpy(_mean(pulses.double(), present))
-            row[f"{role}/pulses_max"] = (pulses * present).amax(dim=(1, 2)).cpu().numpy()
-            counts = pulses[present].cpu().numpy()
-            row[f"{role}/pulses_histogram"] = np.histogram(counts, [*PULSE_BINS, np.inf])[0]
+            pulses = self._of_devices(part.pulses())
+            row[f"{role}/pulses_mean"] = _numpy(pulses.sum(dim=(1, 2)) / self.devices)
+            row[f"{role}/pulses_max"] = pulses.amax(dim=(1, 2)).cpu().numpy()
+            row[f"{role}/pulses_histogram"] = self._histogram(pulses)
         return row
+
+    def _histogram(self, pulses: Tensor) -> "np.ndarray[Any, Any]":
+        # The exponent of a float is the number of its bin: 0 for 0, 1 for 1, 2 for 2 and 3, 3 for 4 to 7.
+        bins = np.frexp(pulses.cpu().numpy())[1]
+        counts = np.bincount(bins.ravel(), minlength=len(PULSE_BINS))
+        counts[0] -= self.present.numel() - int(self.devices.sum())  # places without a device
+        return counts
+
+    def _of_devices(self, values: Tensor) -> Tensor:
+        """Return values with zeros where no device exists."""
+        return values if self.is_full else values * self.present
 
 
 def _no_update(tiles: int) -> Row:
@@ -195,9 +211,9 @@ def _no_update(tiles: int) -> Row:
     return {"cosine": nothing, "gain": nothing, "signal_to_noise": nothing}
 
 
-def _mean(values: Tensor, present: Tensor) -> Tensor:
-    """Return the mean of each tile over the devices that count; NaN if there are none."""
-    return torch.where(present, values, 0).sum(dim=(1, 2)) / present.sum(dim=(1, 2))
+def _power(values: Tensor) -> Tensor:
+    """Return the sum of squares of each tile."""
+    return torch.einsum("toi,toi->t", values, values)
 
 
 def _numpy(values: Tensor) -> "np.ndarray[Any, Any]":

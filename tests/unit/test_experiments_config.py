@@ -142,6 +142,8 @@ def test_options_without_effect_are_refused(wrong, sentence):
 def test_defaults_in_situ():
     config = resolve(TrainConfig(**IN_SITU), (1, 8, 8))
     assert (config.weight_scaling, config.engine, config.backend) == (0.6, "auto", "batched")
+    assert config.lr == 1.0
+    assert resolve(TrainConfig(mode="in-situ", device="tiki-taka-ecram"), (1, 8, 8)).lr == 3.0
     assert (config.weight_noise, config.times, config.compensation) == (None, None, None)
     ageing = resolve(TrainConfig(mode="in-situ", device="pcm"), (1, 8, 8))
     assert ageing.times == resolved().times
