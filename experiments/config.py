@@ -95,7 +95,7 @@ class TrainConfig:
     """Images per step."""
     lr: Annotated[float | None, _OPEN_FLOAT] = None
     """Learning rate: Adam's, or in situ that of plain SGD. (default: 5e-3 for 8 x 8 images, 4e-3 for 28 x 28,
-    1e-3 for 32 x 32; in situ 1 for 8 x 8 images, 0.3 for the others, three times that for Tiki-Taka v1)"""
+    1e-3 for 32 x 32; in situ 1, and 0.3 for 32 x 32, three times that for Tiki-Taka v1)"""
     schedule: Schedule = "cosine"
     """Learning rate over the run: constant, falling to zero along half a cosine, or in steps: a tenth after
     half of the run, a hundredth after three quarters. In situ it should fall: every pulse misses its size at
