@@ -210,6 +210,11 @@ def test_choppers_turn_with_their_probability(compound):
         share(choppers.is_other_turned, 0.2)
     else:
         assert not bool(choppers.is_other_turned.any())
+    # After one over the probability sweeps, the dynamic rule turns all lines that chance did not turn then.
+    cells.update(*vectors(1, tiles, 9 * IN), 0.1, noise=NoiseStream(0, "nine more"))
+    by_chance = 10 if compound is ChoppedTransferCompound else 9
+    odd = (1 - (1 - 2 * probability) ** by_chance) / 2
+    share(choppers.is_turned, odd if compound is ChoppedTransferCompound else 1 - odd)
 
 
 def test_random_rows_and_bins_follow_chance():

@@ -229,7 +229,7 @@ CASES = {
         A, fast_lr=0.5, in_chop_prob=0.3, auto_scale=True, auto_granularity=20, tail_weightening=1.5
     ),
     "dynamic, faithful": chain(
-        A, fast_lr=0.2, in_chop_prob=0.3, forget_buffer=False, buffer_cap=0.7, momentum=0.2
+        A, fast_lr=0.2, in_chop_prob=0.3, forget_buffer=False, buffer_cap=0.06, momentum=0.2
     ),
     "dynamic, corrected": chain(A, fast_lr=0.2, in_chop_prob=0.3, experimental_correct_accumulation=True),
     "dynamic, rows": chain(A, fast_lr=0.2, in_chop_prob=0.3, transfer_columns=False),
