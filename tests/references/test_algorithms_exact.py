@@ -99,10 +99,14 @@ def one_sided(device=None, **settings) -> OneSidedUnitCell:
 
 
 def mixed(device=None, **settings) -> DigitalRankUpdateRPUConfig:
-    """Trains so long that they never saturate: a whole number of steps is a whole number of pulses."""
+    """Trains so long that they never saturate: a whole number of steps is a whole number of pulses.
+
+    The rule manages lengths and probabilities even where that is switched off.
+    """
     settings = {"stoc_round_x": False, "stoc_round_d": False, **settings}
     compound = MixedPrecisionCompound(device=device or soft(), **settings)
-    return DigitalRankUpdateRPUConfig(device=compound, update=pulses(desired_bl=1024))
+    update = pulses(desired_bl=1024, update_management=False, update_bl_management=False)
+    return DigitalRankUpdateRPUConfig(device=compound, update=update)
 
 
 T, B, C, A = TransferCompound, BufferedTransferCompound, ChoppedTransferCompound, DynamicTransferCompound
