@@ -28,10 +28,13 @@ from aihwkit.simulator.configs.compounds import (
     VectorUnitCell,
 )
 from aihwkit.simulator.configs.devices import (
+    ConstantStepDevice,
     ExpStepDevice,
     LinearStepDevice,
     PowStepDevice,
+    PowStepReferenceDevice,
     SoftBoundsDevice,
+    SoftBoundsReferenceDevice,
 )
 from aihwkit.simulator.parameters.enums import (
     NoiseManagementType,
@@ -51,6 +54,7 @@ from crossbar.algorithms import (
     UnitCells,
     make_cells,
 )
+from crossbar.algorithms.one_sided import invert_
 from crossbar.noise import NoiseStream
 from devices.pulsed import DeviceArray, from_hidden
 
@@ -411,6 +415,37 @@ def test_set_weights_as_aihwkit(name):
         cells.set_weights(weight, noise=noise)
         cells.update(x, d, 0.1, noise=noise)
         check_equal(cells, tiles, 16)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        ConstantStepDevice(),
+        LinearStepDevice(gamma_up=0.3, gamma_down=0.2, gamma_up_dtod=0.1),
+        SoftBoundsReferenceDevice(reference_std=0.1, slope_up_dtod=0.1),
+        PowStepDevice(pow_gamma=1.5, pow_gamma_dtod=0.2, pow_up_down=0.1),
+        PowStepReferenceDevice(reference_std=0.1, pow_gamma_dtod=0.2),
+        ExpStepDevice(),
+    ],
+    ids=lambda device: type(device).__name__,
+)
+def test_inverted_as_aihwkit(device):
+    def plus_and_minus(copy_inverted: bool) -> list[DeviceArray]:
+        cell = OneSidedUnitCell(unit_cell_devices=[device], copy_inverted=copy_inverted, construction_seed=7)
+        hidden = AnalogTile(5, 7, UnitCellRPUConfig(device=cell)).get_hidden_parameters()
+        return [
+            from_hidden(device, [hidden], [hidden[f"hidden_weights{suffix}"]], suffix=suffix)
+            for suffix in ("_1", "_0")
+        ]
+
+    plus, minus = plus_and_minus(False)
+    inverted, same_minus = plus_and_minus(True)
+    assert not torch.equal(plus.max_bound, inverted.max_bound)
+    assert torch.equal(minus.max_bound, same_minus.max_bound)
+    invert_(plus, minus)
+    for name, values in inverted.named_buffers():
+        if name not in ("weight", "granularity"):
+            torch.testing.assert_close(getattr(plus, name), values, rtol=0, atol=0, msg=name)
 
 
 def test_nothing_happens_at_rate_zero():
