@@ -143,7 +143,7 @@ def _train(
     if not folder.result_file.exists():
         with contextlib.redirect_stdout(io.StringIO()):
             run_train(wish)
-    result = read_json(folder.result_file)
+    result: Any = read_json(folder.result_file)
     if is_digital:
         return result["digital_accuracy"], None
     record = Record.read(folder.record_file)
