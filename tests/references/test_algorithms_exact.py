@@ -61,7 +61,7 @@ from devices.pulsed import DeviceArray, from_hidden
 TILES = 2
 BATCHES = (1, 3, 64, 1, 5, 64)
 RELATIVE = 1e-5
-PERFECT = IOParameters(is_perfect=True)
+PERFECT = IOParameters(is_perfect=True, out_scale=0.9)
 
 
 def pulses(**settings) -> UpdateParameters:
