@@ -13,7 +13,7 @@ from ..units import Dimensionless
 from .aggregated import apply_aggregated
 from .device_array import DeviceArray
 from .exact import apply_exactly
-from .laws import typical_slope
+from .laws import Law, typical_slope
 from .pulse_trains import PulseTrains, draw_trains
 
 Engine = Literal["auto", "exact", "aggregated"]
@@ -71,24 +71,27 @@ def apply_trains(
         )
     if tile_of_train is None:
         tile_of_train = torch.arange(len(devices.weight))
-    parts, batch = 1, trains.x_pulses.shape[1]
-    if engine != "exact" and trains.is_stochastic:
-        pulses = trains.mean_pulses()
-        if engine == "aggregated" or pulses >= MANY_PULSES or not has_bits:
-            parts = min(max(1, ceil(_PARTS * (pulses * typical_slope(devices)) ** 2)), batch)
-            engine = (
-                "aggregated"
-                if engine == "aggregated" or pulses >= MANY_PULSES * parts or not has_bits
-                else "exact"
-            )
-    if engine != "aggregated":
-        seed = int(torch.randint(2**62, (), generator=rng))
-        apply_exactly(devices, trains, seed, _POLARITIES[polarity], tile_of_train)
-        return
-    starts = [part * batch // parts for part in range(parts + 1)]
+    parts = _parts(devices, trains)
+    if engine == "auto":
+        is_many = trains.is_stochastic and trains.mean_pulses() >= MANY_PULSES * parts
+        engine = "aggregated" if is_many or not has_bits else "exact"
+    apply = apply_exactly if engine == "exact" else apply_aggregated
+    batch = trains.x_pulses.shape[1]
+    starts = [0, batch] if engine == "exact" else [part * batch // parts for part in range(parts + 1)]
     for first, last in pairwise(starts):
         seed = int(torch.randint(2**62, (), generator=rng))
-        apply_aggregated(devices, trains.between(first, last), seed, _POLARITIES[polarity], tile_of_train)
+        apply(devices, trains.between(first, last), seed, _POLARITIES[polarity], tile_of_train)
+
+
+def _parts(devices: DeviceArray, trains: PulseTrains) -> int:
+    """Return into how many parts the aggregated engine cuts the batch, because the order of vectors matters."""
+    if not trains.is_stochastic or devices.law == Law.CONSTANT_STEP:
+        return 1
+    pulses = trains.mean_pulses()
+    if pulses < 1:
+        return 1
+    change = pulses * typical_slope(devices)
+    return min(max(1, ceil(_PARTS * change * change)), trains.x_pulses.shape[1])
 
 
 @torch.no_grad()
