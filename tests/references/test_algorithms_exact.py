@@ -167,7 +167,7 @@ CASES = {
         3,
         units_in_mbatch=False,
         transfer_every_vec=[2.0, 3.0, 0.0],
-        transfer_lr_vec=[0.5, 2.0, 1.0],
+        transfer_lr_vec=[2.0, 4.0, 1.0],
         fast_lr=0.1,
     ),
     "transfer, with resets": chain(
