@@ -179,6 +179,7 @@ def _many_pulses(  # type: ignore[no-untyped-def]
     state, law, v, n_u, n_d, su, sd, shape_u, shape_d, mx, mn, constants, up, down
 ):
     """Move one device by many pulses: the next state, and the weight."""
+    v = min(max(v, mn), mx)  # the first pulse does it
     if law not in (_EXP, _POW, _PIECEWISE):
         slope_u = slope_d = 0.0
         if law in (_LINEAR, _LINEAR_ADD):

@@ -42,7 +42,9 @@ def respond(devices: DeviceArray, moments: list[Tensor], seed: int, polarity: in
     received = ups + downs
     hidden = devices.hidden_weight
     reference = 0.0 if devices.reference is None else devices.reference
-    w = hidden + reference
+    w = torch.minimum(
+        torch.maximum(hidden + reference, devices.min_bound), devices.max_bound
+    )  # the first pulse does it
     parts = _parts(devices, w, ups, downs)
     for _ in range(parts):
         w = _part(devices, w, ups / parts, downs / parts, rng)

@@ -13,7 +13,7 @@ from ..units import Dimensionless
 from .aggregated import apply_aggregated
 from .device_array import DeviceArray
 from .exact import apply_exactly
-from .laws import Law, typical_slope
+from .laws import Law, steep_slope
 from .pulse_trains import PulseTrains, draw_trains
 
 Engine = Literal["auto", "exact", "aggregated"]
@@ -26,8 +26,8 @@ MANY_PULSES = 5.0
 
 # The aggregated engine forgets in which order the vectors came. Where steps depend on the weight that shifts the
 # mean, by about 0.03 c**2 of the device's range (rms over devices) after pulses that change the step by a part c; so
-# the batch is cut into 5 c**2 parts, which keeps the shift at 0.006 of the range (tests/statistics measures it).
-_PARTS = 5.0
+# the batch is cut into 3 c**2 parts, which keeps the shift at 0.01 of the range (tests/statistics measures it).
+_PARTS = 3.0
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ def _parts(devices: DeviceArray, trains: PulseTrains) -> int:
     pulses = trains.mean_pulses()
     if pulses < 1:
         return 1
-    change = pulses * typical_slope(devices)
+    change = pulses * steep_slope(devices)
     return min(max(1, ceil(_PARTS * change * change)), trains.x_pulses.shape[1])
 
 
