@@ -151,7 +151,7 @@ def steps(
 
 @torch.no_grad()
 def steep_slope(devices: "DeviceArray", sample: int = 2048) -> Dimensionless:
-    """Return by which part of a change of weight the next step changes, mean of up and down, upper quartile of devices.
+    """Return by which part of a change of weight the next step changes: upper quartile of devices, mean of both ways.
 
     Measured on evenly spaced devices, where they stand, by central differences. (The mean would be that of the few
     devices with hardly any range, which cannot go far wrong.)
