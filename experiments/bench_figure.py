@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,8 +13,15 @@ from crossbar.storage import write_atomically
 
 from .bench_growth import BATCH_SIZE, IN_SIZE, OUT_SIZE, GrowthPoint
 from .bench_speed import TOGETHER, Comparison
+from .bench_step import STEP_DEVICE, StepComparison
+from .bench_update import UpdateComparison
 
-NAMES: Final = {"aihwkit_loop": "aihwkit loop", "ours": "ours", "digital": "digital"}
+NAMES: Final = {
+    "aihwkit_loop": "aihwkit loop",
+    "ours": "ours",
+    "exact": "ours, exact",
+    "digital": "digital",
+}
 WORK_NAMES: Final = {
     "training_step": "training step",
     "training_forward": "forward, training",
@@ -22,7 +29,13 @@ WORK_NAMES: Final = {
 }
 
 # Colours that stay apart for colour-blind readers (Okabe and Ito, 2008), markers for those who print in grey.
-_STYLES: Final = {"aihwkit_loop": ("#D55E00", "s"), "ours": ("#0072B2", "o"), "digital": ("#555555", "D")}
+_STYLES: Final = {
+    "aihwkit_loop": ("#D55E00", "s"),
+    "ours": ("#0072B2", "o"),
+    "exact": ("#009E73", "^"),
+    "digital": ("#555555", "D"),
+}
+_Timed = TypeVar("_Timed", Comparison, UpdateComparison, StepComparison)
 
 
 def draw_bench(comparisons: Sequence[Comparison], growth: Sequence[GrowthPoint], path: Path) -> None:
@@ -31,39 +44,93 @@ def draw_bench(comparisons: Sequence[Comparison], growth: Sequence[GrowthPoint],
     Dots: medians. Bars: quartiles. Above, the largest batch; the ratio beside a row is loop / ours.
 
     Args:
-        comparisons: Measured speeds.
-        growth: Measured costs of more tiles.
+        comparisons: Measured speeds; may be empty.
+        growth: Measured costs of more tiles; may be empty.
         path: The PNG file.
     """
-    batch_size = max(c.batch_size for c in comparisons)
-    largest = [c for c in comparisons if c.batch_size == batch_size]
-    first = largest[0].configuration
-    figure = Figure(figsize=(12.5, 9), layout="constrained")
-    speeds, costs = figure.subplots(2, 2, height_ratios=(1.15, 1))
-    _draw_times(
-        speeds[0],
-        [c for c in largest if c.configuration == first],
-        lambda c: f"{'all layers' if c.layers == TOGETHER else c.layers}: {WORK_NAMES[c.work]}",
-        f"{first}, batch {batch_size}",
-    )
-    _draw_times(
-        speeds[1],
-        [c for c in largest if c.layers == TOGETHER],
-        lambda c: f"{c.configuration.removesuffix('TrainingPreset')}\n{WORK_NAMES[c.work]}",
-        f"all local layers together, batch {batch_size}",
-    )
-    _draw_pass_times(costs[0], growth)
-    _draw_memory(costs[1], growth)
+    rows = [bool(comparisons), bool(growth)]
+    figure = Figure(figsize=(12.5, 4.5 * sum(rows)), layout="constrained")
+    axes = iter(figure.subplots(sum(rows), 2, squeeze=False).flat)
+    if comparisons:
+        _draw_speeds(next(axes), next(axes), comparisons)
+    if growth:
+        _draw_pass_times(next(axes), growth)
+        _draw_memory(next(axes), growth)
+    _save(figure, path)
+
+
+def draw_learning(
+    updates: Sequence[UpdateComparison], steps: Sequence[StepComparison], network: str, path: Path
+) -> None:
+    """Draw the times of updates and of whole training steps in situ on logarithmic axes.
+
+    Dots: medians. Bars: quartiles. The ratio beside a row is loop / ours.
+
+    Args:
+        updates: Measured updates.
+        steps: Measured training steps.
+        network: Name of the network.
+        path: The PNG file.
+    """
+    panels = [bool(updates), bool(steps)]
+    figure = Figure(figsize=(6.25 * sum(panels), 5.5), layout="constrained")
+    axes = iter(figure.subplots(1, sum(panels), squeeze=False).flat)
+    if updates:
+        _draw_times(
+            next(axes),
+            updates,
+            lambda c: f"{c.rule}, {c.gradients}",
+            f"pulsed update alone, local layers of {network}, batch {updates[0].batch_size}",
+            lambda c: c.gradients == "dense",
+        )
+    if steps:
+        _draw_times(
+            next(axes),
+            steps,
+            lambda c: f"step {c.step}",
+            f"training step in situ, {network} on {STEP_DEVICE}",
+            lambda c: False,
+        )
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     write_atomically(path, buffer.getvalue())
 
 
+def _draw_speeds(left: Axes, right: Axes, comparisons: Sequence[Comparison]) -> None:
+    batch_size = max(c.batch_size for c in comparisons)
+    largest = [c for c in comparisons if c.batch_size == batch_size]
+    first = largest[0].configuration
+    _draw_times(
+        left,
+        [c for c in largest if c.configuration == first],
+        lambda c: f"{'all layers' if c.layers == TOGETHER else c.layers}: {WORK_NAMES[c.work]}",
+        f"{first}, batch {batch_size}",
+        lambda c: c.work == "training_step",
+    )
+    _draw_times(
+        right,
+        [c for c in largest if c.layers == TOGETHER],
+        lambda c: f"{c.configuration.removesuffix('TrainingPreset')}\n{WORK_NAMES[c.work]}",
+        f"all local layers together, batch {batch_size}",
+        lambda c: c.work == "training_step",
+    )
+
+
 def _draw_times(
-    axes: Axes, comparisons: Sequence[Comparison], label: Callable[[Comparison], str], title: str
+    axes: Axes,
+    comparisons: Sequence[_Timed],
+    label: Callable[[_Timed], str],
+    title: str,
+    begins_group: Callable[[_Timed], bool],
 ) -> None:
     rows = range(len(comparisons))
     for contestant, (color, marker) in _STYLES.items():
+        if contestant not in comparisons[0].seconds:
+            continue
         spreads = [c.seconds[contestant] for c in comparisons]
         medians = [1e3 * spread.median for spread in spreads]
         axes.hlines(
@@ -80,7 +147,7 @@ def _draw_times(
         axes.annotate(
             ratio, (1.02, row), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
         )
-        if comparison.work == "training_step" and row > 0:
+        if begins_group(comparison) and row > 0:
             axes.axhline(row - 0.5, color="#AAAAAA", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_ylim(len(comparisons) - 0.5, -0.5)
