@@ -80,7 +80,7 @@ def draw_learning(
             next(axes),
             updates,
             lambda c: f"{c.rule}, {c.gradients}",
-            f"pulsed update alone, local layers of {network}, batch {updates[0].batch_size}",
+            f"update alone, {network}, batch {updates[0].batch_size}",
             lambda c: c.gradients == "dense",
         )
     if steps:
@@ -88,7 +88,7 @@ def draw_learning(
             next(axes),
             steps,
             lambda c: f"step {c.step}",
-            f"training step in situ, {network} on {STEP_DEVICE}",
+            f"training step, {network}, {STEP_DEVICE}",
             lambda c: False,
         )
     _save(figure, path)

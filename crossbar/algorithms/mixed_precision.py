@@ -14,6 +14,7 @@ from devices.units import Dimensionless
 from ..noise import NoiseStream
 from .one_hot import choose_line, one_hot
 from .one_sided import OneSidedCells
+from .single import SingleCells
 from .unit_cells import UnitCells, zero_count
 
 
@@ -129,6 +130,8 @@ class MixedPrecision(UnitCells):
         chi = self.chi.gather(1, index)
         steps = (chi / self.granularity).trunc()
         self.chi.scatter_(1, index, chi - steps * self.granularity)
+        if isinstance(self.cells, SingleCells) and not steps.any():
+            return  # nothing to write, and no schedule that counts rows
         rate = self.granularity * settings.transfer_lr
         d = one_hot(chosen, rows)
         if isinstance(self.cells, OneSidedCells):
