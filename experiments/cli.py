@@ -146,8 +146,10 @@ def _parse(config_class: Any, command: str, words: list[str]) -> Any:
 def _set_threads(threads: int | None) -> None:
     """Set what OpenMP and numba read when they are loaded; torch is told again by the command."""
     count = str(threads or available_threads())
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = count
+    if "numba" not in sys.modules:  # once it is loaded, numba refuses another value
+        os.environ["NUMBA_NUM_THREADS"] = count
 
 
 if __name__ == "__main__":

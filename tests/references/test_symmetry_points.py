@@ -3,7 +3,8 @@
 Without cycle-to-cycle noise a device settles into stepping up and down between two weights. Where steps up shrink
 with the weight and steps down grow, as here, the point at which both are equal lies between these two: had it not,
 both pulses would push to the same side. Devices come there like exp(-2 slope step pairs), the slopes being 0.4 or
-more: exp(-9.6) after 3000 pairs of pulses of 0.004, some 4e-5 of the range, which is the margin: a hundredth of a step.
+more: exp(-9.6) after 3000 pairs of pulses of 0.004, some 4e-5 of the range, which is the margin: a hundredth of a
+step.
 """
 
 import pytest
