@@ -62,7 +62,7 @@ def word(state):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def uniform(state):  # type: ignore[no-untyped-def]
-    """Draw a number uniform in (0, 1): the next state, and the number."""
+    """Draw a number uniform in (0, 1]: the next state, and the number."""
     state, bits = word(state)
     return state, ((bits >> uint64(11)) + 0.5) * _TO_UNIT
 
