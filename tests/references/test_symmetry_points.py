@@ -29,7 +29,7 @@ from devices.pulsed.symmetry import symmetry_points
 
 STEP = 0.004
 MARGIN = 0.01 * STEP
-COMMON = {"dw_min": STEP, "dw_min_std": 0.0, "dw_min_dtod": 0.2, "up_down_dtod": 0.1}
+COMMON = {"dw_min": STEP, "dw_min_std": 0.0, "dw_min_dtod": 0.2, "up_down_dtod": 0.1, "construction_seed": 7}
 DEVICES = [
     LinearStepDevice(
         gamma_up=0.6, gamma_down=0.5, gamma_up_dtod=0.1, gamma_down_dtod=0.1, mult_noise=True, **COMMON
@@ -39,7 +39,8 @@ DEVICES = [
     SoftBoundsReferenceDevice(reference_std=0.05, w_max_dtod=0.1, w_min_dtod=0.1, **COMMON),
     ExpStepDevice(A_up=0.5, A_down=0.4, gamma_up=1.0, gamma_down=1.2, a=1.0, b=0.1, **COMMON),
     PowStepDevice(pow_gamma=1.0, **COMMON),
-    PowStepReferenceDevice(reference_std=0.05, pow_gamma=1.0, **COMMON),
+    # Bounds far from the reference: beyond one, aihwkit takes a root of a negative number.
+    PowStepReferenceDevice(reference_std=0.05, pow_gamma=1.0, w_max_dtod=0.1, w_min_dtod=0.1, **COMMON),
     PiecewiseStepDevice(piecewise_up=[1.6, 1.2, 0.7, 0.3], piecewise_down=[0.2, 0.9, 1.1, 1.9], **COMMON),
 ]
 
