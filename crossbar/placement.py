@@ -67,6 +67,11 @@ class Placement:
         return bool(self.options.get("redraw", False))
 
     @property
+    def sync_every(self) -> int:
+        """Updates in place between two synchronisations of the copies; 0 where every update goes to all copies."""
+        return int(self.options.get("sync_every", 0))
+
+    @property
     def spec(self) -> str:
         """The name with all its options, as `placement` reads it."""
         options = ",".join(f"{key}={value}" for key, value in self.options.items())
@@ -119,7 +124,9 @@ def placement(name: str, output_size: Shape, **options: Option) -> Placement:
 
     - `free`: every location its own kernel on its own tile.
     - `time_multiplexed`: one kernel on one tile, used at every location in turn.
-    - `replicated(tiles=L, sync_every=1)`: one kernel on many tiles; location l goes to tile l % tiles.
+    - `replicated(tiles=L, sync_every=0)`: one kernel on many tiles; location l goes to tile l % tiles. While the
+      copies are trained in place, every update goes to all of them; or, with `sync_every`, each learns from its own
+      locations, and after so many updates all are averaged and written to the mean. Only in-situ training heeds it.
     - `blocks(rows, cols)`: the map is cut into rows x cols near-equal regions, each with its own kernel.
     - `random(tiles, redraw=False, seed=0)`: locations are dealt to tiles at random, equally many to each
       up to one, once or (`redraw=True`) anew at every forward pass.
@@ -142,7 +149,7 @@ def placement(name: str, output_size: Shape, **options: Option) -> Placement:
         tensor([[0, 1, 0, 1],
                 [2, 3, 2, 3]])
         >>> placement("replicated(tiles=4)", (6, 6)).spec
-        'replicated(tiles=4,sync_every=1)'
+        'replicated(tiles=4,sync_every=0)'
     """
     rows, columns = output_size
     if min(rows, columns) < 1:
@@ -212,7 +219,7 @@ _ALL_LOCATIONS: Final = "L"  # a copy for each location
 _SCHEMES: Final[dict[str, tuple[Callable[[Shape, Options], Maps], dict[str, Option | str | None]]]] = {
     "free": (_free, {}),
     "time_multiplexed": (_time_multiplexed, {}),
-    "replicated": (_replicated, {"tiles": _ALL_LOCATIONS, "sync_every": 1}),
+    "replicated": (_replicated, {"tiles": _ALL_LOCATIONS, "sync_every": 0}),
     "blocks": (_blocks, {"rows": _REQUIRED, "cols": _REQUIRED}),
     "random": (_random, {"tiles": _REQUIRED, "redraw": False, "seed": 0}),
     "interleaved": (_interleaved, {"period": _REQUIRED}),
@@ -266,9 +273,10 @@ def _complete(name: str, defaults: dict[str, Option | str | None], given: Option
             rule = "True or False" if expected is bool else "a whole number"
             raise TypeError(f"`{key}` of {name!r} must be {rule}, but is {value!r}. Give {rule}.")
         options[key] = value
-    if options.get("sync_every", 1) < 1:
+    if options.get("sync_every", 0) < 0:
         raise ValueError(
-            f"`sync_every` of {name!r} must be at least 1 update, but is {options['sync_every']}. Use 1."
+            f"`sync_every` of {name!r} must be at least 0 updates, but is {options['sync_every']}. Use 0 to send "
+            "every update to all copies, 1 to synchronise them after every update."
         )
     return options
 

@@ -32,6 +32,12 @@ def test_replicated_goes_round():
     assert chosen.kernel_of_location.tolist() == [0] * 6
     assert (chosen.tiles, chosen.kernels) == (4, 1)
     assert chosen.options == {"tiles": 4, "sync_every": 10}
+    assert chosen.sync_every == 10
+
+
+@pytest.mark.parametrize("spec", ["free", "replicated", "blocks(rows=1,cols=2)"])
+def test_copies_are_not_synchronised_unless_told(spec):
+    assert placement(spec, (2, 3)).sync_every == 0
 
 
 def test_replicated_has_a_copy_for_each_location_unless_told():
@@ -78,7 +84,7 @@ def test_a_spec_reads_as_the_options_do():
     written = placement(" random ( tiles = 4 , redraw=true ) ", (6, 6), seed=2)
     assert written == placement("random", (6, 6), tiles=4, redraw=True, seed=2)
     assert written.spec == "random(tiles=4,redraw=True,seed=2)"
-    assert placement("replicated(tiles=4)", (6, 6)).spec == "replicated(tiles=4,sync_every=1)"
+    assert placement("replicated(tiles=4)", (6, 6)).spec == "replicated(tiles=4,sync_every=0)"
     assert placement("free()", (6, 6)).spec == "free"
 
 
@@ -97,7 +103,7 @@ def test_placements_on_maps_of_another_shape_differ():
             "replicated(tiles=37)",
             "`tiles` of 'replicated' must lie in [1, 36], the number of locations, but is 37.",
         ),
-        ("replicated(sync_every=0)", "`sync_every` of 'replicated' must be at least 1 update, but is 0."),
+        ("replicated(sync_every=-1)", "`sync_every` of 'replicated' must be at least 0 updates, but is -1."),
         ("random(tiles=0)", "`tiles` of 'random' must lie in [1, 36], the number of locations, but is 0."),
         ("random", "`tiles` must be given for 'random', but is missing."),
         ("blocks(rows=2)", "`cols` must be given for 'blocks', but is missing."),
