@@ -12,6 +12,14 @@ from .convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .locally_connected import LocallyConnected2d  # noqa: E402
 from .noise import NoiseStream  # noqa: E402
 from .placement import Placement, placement  # noqa: E402
+from .replacing import replace_placement  # noqa: E402
+from .residual import (  # noqa: E402
+    CopiesResidual,
+    LayerSharing,
+    copies_residual,
+    model_sharing,
+    weight_signal_to_noise,
+)
 from .storage import load_model, save_model  # noqa: E402
 from .tile_array import Backend, TileArray  # noqa: E402
 
@@ -22,17 +30,23 @@ __all__ = [
     "AnalogLocallyConnected2d",
     "Backend",
     "Compensation",
+    "CopiesResidual",
+    "LayerSharing",
     "LocallyConnected2d",
     "NoiseStream",
     "Placement",
     "TileArray",
     "age_chip",
     "convert_to_analog",
+    "copies_residual",
     "erase_chip",
     "load_model",
+    "model_sharing",
     "placement",
     "program_chip",
+    "replace_placement",
     "save_model",
     "seed_noise",
     "tile_arrays",
+    "weight_signal_to_noise",
 ]
