@@ -97,6 +97,7 @@ def model_sharing(model: nn.Module) -> dict[str, LayerSharing]:
     return sharing
 
 
+@torch.no_grad()
 def weight_signal_to_noise(
     weights: Float[Tensor, "locations out in"], counts: Int[Tensor, " locations"] | None = None
 ) -> Dimensionless:
