@@ -7,6 +7,7 @@ from .laws import Law
 from .pulse_trains import PulseTrains, draw_trains
 from .retention import decay_, diffuse_, drift_, reset_
 from .update import Engine, Polarity, apply_trains, pulsed_update
+from .write_verify import WriteCounts, WriteVerify, send_pulses, write_verify
 
 __all__ = [
     "DeviceArray",
@@ -14,6 +15,8 @@ __all__ = [
     "Law",
     "Polarity",
     "PulseTrains",
+    "WriteCounts",
+    "WriteVerify",
     "apply_trains",
     "decay_",
     "diffuse_",
@@ -25,5 +28,7 @@ __all__ = [
     "law_of",
     "pulsed_update",
     "reset_",
+    "send_pulses",
     "to_hidden",
+    "write_verify",
 ]

@@ -175,7 +175,7 @@ def _wander(state, v, change, variance, f_u, f_d, n_u, n_d, mx, mn):  # type: ig
 
 
 @njit(cache=True)
-def _many_pulses(  # type: ignore[no-untyped-def]
+def many_pulses(  # type: ignore[no-untyped-def]
     state, law, v, n_u, n_d, su, sd, shape_u, shape_d, mx, mn, constants, up, down
 ):
     """Move one device by many pulses: the next state, and the weight."""
@@ -266,7 +266,7 @@ def _respond(
                 shape_u, shape_d = shape_up[t, i, j], shape_down[t, i, j]
             if has_reference:
                 ref = reference[t, i, j]
-            state, v = _many_pulses(
+            state, v = many_pulses(
                 state,
                 law,
                 weight[t, i, j] + ref,

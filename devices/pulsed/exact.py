@@ -96,7 +96,7 @@ def _compress(bits: Any, sign: Any) -> Any:
 
 
 @njit(cache=True, inline="always")
-def _move(  # type: ignore[no-untyped-def]
+def move(  # type: ignore[no-untyped-def]
     state, pulses, law, w, ref, is_up, scale, shape, mx, mn, constants, nodes, has_noise
 ):
     """Move one device by pulses of one direction, rounded to float32 where aihwkit does: thousands of them add up."""
@@ -177,7 +177,7 @@ def _sparse(
                     ref = ref_row[j]
                 scale, shape = (up_row[j], shape_up_row[j]) if is_up else (down_row[j], shape_down_row[j])
                 nodes = nodes_up if is_up else nodes_down
-                state, w_row[j] = _move(
+                state, w_row[j] = move(
                     state,
                     pulses,
                     law,
@@ -249,7 +249,7 @@ def _dense(
                 scale = scale_up[t, i, j] if is_up else scale_down[t, i, j]
                 mx, mn = max_bound[t, i, j], min_bound[t, i, j]
                 nodes = nodes_up if is_up else nodes_down
-                state, weight[t, i, j] = _move(
+                state, weight[t, i, j] = move(
                     state,
                     pulses,
                     law,

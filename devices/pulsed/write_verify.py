@@ -1,0 +1,312 @@
+"""Writing devices to targets by pulses and reads: the write-verify loop, with everything it costs.
+
+Pulses do not say where they lead, so a controller reads, compares and pulses again:
+
+    read every word line with a one-hot input;
+    send each device that is off by more than the tolerance a burst of |error| / granularity pulses, at least one;
+    read those word lines again that hold an unfinished device; at most `max_iterations` times.
+
+A device is finished when it first reads within the tolerance; later reads of its word line leave it alone. A tolerance
+below half a step would ask for what no pulse can do: then half a step of the nominal device is taken.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numba import njit, prange
+from torch import Tensor
+
+from ..units import Dimensionless
+from .aggregated import many_pulses
+from .device_array import DeviceArray
+from .exact import as_arrays, move
+from .random_numbers import normal, start
+
+# Longer bursts are computed as a whole: the mean and the noise of many pulses are known in closed form, or by the
+# midpoint rule. assumed: here both ways take about as long.
+_LONG_BURST = 32
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class WriteVerify:
+    """How devices are written to a target; in units of the weights on the array, whose largest is about 1.
+
+    Attributes:
+        tolerance: Largest error of a finished device. Le Gallo et al., Nat. Electron. 6, 680 (2023): 5 counts of an
+            8-bit ADC, whose range is 256 counts.
+        read_noise: Standard deviation of the noise of one read. assumed: a quarter of the tolerance.
+        max_iterations: Bursts that a device gets, at most. Le Gallo et al. (2023): 30.
+
+    Raises:
+        ValueError: If a number is negative or not finite, or no burst is allowed.
+    """
+
+    tolerance: Dimensionless = 0.02
+    read_noise: Dimensionless = 0.005
+    max_iterations: int = 30
+
+    def __post_init__(self) -> None:
+        for name in ("tolerance", "read_noise"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise ValueError(
+                    f"`{name}` must be finite and at least 0, but is {value}. Weights are counted in units of the "
+                    "array's largest."
+                )
+        if self.max_iterations < 1:
+            raise ValueError(
+                f"`max_iterations` must be at least 1, but is {self.max_iterations}. One burst is the least."
+            )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class WriteCounts:
+    """What writing cost, counted as it happened; `+` adds writes that follow each other.
+
+    Attributes:
+        pulses: Pulses sent to devices.
+        verify_rows: Word lines read, over all tiles and iterations.
+        serial_rows: Word lines read on the busiest tile: tiles work in parallel, the lines of one do not.
+        adc: Bit lines converted: all those of every word line that is read.
+        devices: Devices that received a pulse.
+        unfinished: Devices that last read beyond the tolerance.
+        iterations: Bursts that the slowest device needed.
+    """
+
+    pulses: int = 0
+    verify_rows: int = 0
+    serial_rows: int = 0
+    adc: int = 0
+    devices: int = 0
+    unfinished: int = 0
+    iterations: int = 0
+
+    def __add__(self, other: "WriteCounts") -> "WriteCounts":
+        """Add what a later write cost; of the iterations the larger number is kept."""
+        return WriteCounts(
+            pulses=self.pulses + other.pulses,
+            verify_rows=self.verify_rows + other.verify_rows,
+            serial_rows=self.serial_rows + other.serial_rows,
+            adc=self.adc + other.adc,
+            devices=self.devices + other.devices,
+            unfinished=self.unfinished + other.unfinished,
+            iterations=max(self.iterations, other.iterations),
+        )
+
+
+@torch.no_grad()
+def write_verify(
+    devices: DeviceArray,
+    target: Float[Tensor, "tiles out in"],
+    settings: WriteVerify,
+    *,
+    rng: torch.Generator,
+    where: Bool[Tensor, "tiles out in"] | None = None,
+) -> WriteCounts:
+    """Write devices to their targets.
+
+    Args:
+        devices: The devices; changed in place.
+        target: The weight that each should show.
+        settings: Tolerance, noise of the reads, most bursts.
+        rng: Draws the noise of reads and pulses.
+        where: Which devices to write; if None, those that respond to pulses at all (absent and broken ones do not,
+            and a controller knows them).
+
+    Returns:
+        What it cost. A word line without any device to write is not read.
+
+    Raises:
+        ValueError: If a target has another shape or is not finite, or no pulse moves the devices.
+    """
+    if where is None:
+        where = responds(devices)
+    return run_loop(
+        target,
+        where,
+        settings,
+        float(devices.granularity),
+        read=lambda at: devices.weight.reshape(-1)[at],
+        send=lambda at, counts: _send(devices, at, counts, rng),
+        rng=rng,
+    )
+
+
+def run_loop(
+    target: Float[Tensor, "tiles out in"],
+    where: Bool[Tensor, "tiles out in"],
+    settings: WriteVerify,
+    granularity: Dimensionless,
+    *,
+    read: Callable[[Tensor], Tensor],
+    send: Callable[[Tensor, Tensor], None],
+    rng: torch.Generator,
+) -> WriteCounts:
+    """Go through the loop, whatever stands at the crosspoints.
+
+    Args:
+        target: The weight that each crosspoint should show.
+        where: Which crosspoints to write.
+        settings: Tolerance, noise of the reads, most bursts.
+        granularity: Size of a nominal step.
+        read: Returns the weights at some crosspoints, given as places in the flattened array; without noise.
+        send: Sends pulses to some crosspoints, as many as given; those below zero lower the weight.
+        rng: Draws the noise of the reads.
+
+    Raises:
+        ValueError: If a target has another shape or is not finite, or no pulse moves the devices.
+    """
+    if target.shape != where.shape:
+        raise ValueError(
+            f"`target` must have the shape {tuple(where.shape)} (tiles, out, in), but has {tuple(target.shape)}."
+        )
+    if not granularity > 0:
+        raise ValueError(
+            f"`granularity` must be above 0, but is {granularity}. Choose a device whose `dw_min` is."
+        )
+    tiles, out_size, in_size = where.shape
+    at = where.reshape(-1).nonzero()[:, 0]
+    goal = target.reshape(-1)[at]
+    if not torch.isfinite(goal).all():
+        raise ValueError("`target` must be finite, but contains NaN or infinity.")
+    tolerance = max(settings.tolerance, granularity / 2)
+    reads = torch.zeros(tiles * in_size, dtype=torch.int64, device=at.device)
+    pulses = devices = iteration = 0
+    while True:
+        reads += _rows_of(at, (tiles, out_size, in_size))
+        noise = torch.empty(len(at), device=rng.device).normal_(generator=rng).to(goal)
+        error = goal - read(at) - settings.read_noise * noise
+        is_unfinished = error.abs() > tolerance
+        at, goal, error = at[is_unfinished], goal[is_unfinished], error[is_unfinished]
+        if iteration == 0:
+            devices = len(at)
+        if len(at) == 0 or iteration == settings.max_iterations:
+            break
+        counts = error.sign() * (error.abs() / granularity).round().clamp(min=1)
+        send(at, counts.to(torch.int64))
+        pulses += int(counts.abs().sum(dtype=torch.float64))
+        iteration += 1
+    reads = reads.reshape(tiles, in_size)
+    return WriteCounts(
+        pulses=pulses,
+        verify_rows=int(reads.sum()),
+        serial_rows=int(reads.sum(dim=1).max()),
+        adc=int(reads.sum()) * out_size,
+        devices=devices,
+        unfinished=len(at),
+        iterations=iteration,
+    )
+
+
+@torch.no_grad()
+def send_pulses(devices: DeviceArray, counts: Int[Tensor, "tiles out in"], *, rng: torch.Generator) -> None:
+    """Send every device pulses of its own, through its step law, with its noise and within its bounds.
+
+    The write noise of those devices is drawn anew that receive any.
+
+    Args:
+        devices: The devices; changed in place.
+        counts: How many pulses each receives; those below zero go down.
+        rng: Draws the cycle-to-cycle noise and the write noise.
+    """
+    at = counts.reshape(-1).nonzero()[:, 0]
+    _send(devices, at, counts.reshape(-1)[at].to(torch.int64), rng)
+
+
+def responds(devices: DeviceArray) -> Bool[Tensor, "tiles out in"]:
+    """Return which devices pulses can move: those that are neither absent nor broken."""
+    return (devices.scale_up != 0) | (devices.scale_down != 0)
+
+
+def _rows_of(at: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Return which word lines of all tiles hold one of the devices: (tiles * in,)."""
+    tiles, out_size, in_size = shape
+    rows = torch.zeros(tiles * in_size, dtype=torch.bool, device=at.device)
+    rows[at // (out_size * in_size) * in_size + at % in_size] = True
+    return rows
+
+
+def _send(devices: DeviceArray, at: Tensor, counts: Tensor, rng: torch.Generator) -> None:
+    """Send pulses to the devices at some places of the flattened array."""
+    if len(at) == 0:
+        return
+    seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
+    # The loops run on the CPU: devices on a GPU are moved there and back.
+    here = devices if devices.weight.device.type == "cpu" else deepcopy(devices).cpu()
+    _pulse(at.cpu().numpy(), counts.cpu().numpy(), *as_arrays(here), np.uint64(seed))
+    if here is not devices:
+        devices.load_state_dict(here.state_dict())
+
+
+@njit(cache=True, parallel=True)
+def _pulse(
+    at: Any,
+    counts: Any,
+    law: Any,
+    weight: Any,
+    visible: Any,
+    max_bound: Any,
+    min_bound: Any,
+    scale_up: Any,
+    scale_down: Any,
+    shape_up: Any,
+    shape_down: Any,
+    reference: Any,
+    constants: Any,
+    nodes_up: Any,
+    nodes_down: Any,
+    write_noise: Any,
+    pulse_count: Any,
+    seed: Any,
+) -> None:
+    _, outs, ins = weight.shape
+    for k in prange(len(at)):
+        t, rest = at[k] // (outs * ins), at[k] % (outs * ins)
+        i, j = rest // ins, rest % ins
+        pulses, is_up = abs(counts[k]), counts[k] > 0
+        up, down, mx, mn = scale_up[t, i, j], scale_down[t, i, j], max_bound[t, i, j], min_bound[t, i, j]
+        shape_u, shape_d, ref = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        if shape_up.size > 0:
+            shape_u, shape_d = shape_up[t, i, j], shape_down[t, i, j]
+        if reference.size > 0:
+            ref = reference[t, i, j]
+        w = weight[t, i, j]
+        state = start(seed, k)
+        if pulses < _LONG_BURST:
+            scale, shape, nodes = (up, shape_u, nodes_up) if is_up else (down, shape_d, nodes_down)
+            has_noise = constants[0] > 0.0
+            state, w = move(
+                state, pulses, law, w, ref, is_up, scale, shape, mx, mn, constants, nodes, has_noise
+            )
+        else:
+            n_u, n_d = (float(pulses), 0.0) if is_up else (0.0, float(pulses))
+            state, v = many_pulses(
+                state,
+                law,
+                w + ref,
+                n_u,
+                n_d,
+                up,
+                down,
+                shape_u,
+                shape_d,
+                mx,
+                mn,
+                constants,
+                nodes_up,
+                nodes_down,
+            )
+            w = np.float32(v - ref)
+        weight[t, i, j] = w
+        if pulse_count.size > 0:
+            pulse_count[t, i, j] += pulses
+        if visible.size > 0:
+            state, xi = normal(state)
+            visible[t, i, j] = w + write_noise * xi
