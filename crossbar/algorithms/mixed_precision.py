@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine
+from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
 from devices.units import Dimensionless
 
 from ..noise import NoiseStream
@@ -98,6 +98,17 @@ class MixedPrecision(UnitCells):
         if done < batch:
             self._accumulate(x[:, done:], d[:, done:], learning_rate, tile_of_train)
         self.updates.add_(batch)
+
+    @override
+    def write(
+        self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
+    ) -> WriteCounts:
+        """Write the devices; the gradient that is not yet written stays where it is."""
+        return self.cells.write(target, settings, noise=noise)
+
+    @override
+    def read_back(self, settings: WriteVerify, *, noise: NoiseStream) -> Float[Tensor, "tiles out in"]:
+        return self.cells.read_back(settings, noise=noise)
 
     @override
     def device_arrays(self) -> dict[str, DeviceArray]:

@@ -8,7 +8,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine, Law, PulseTrains, apply_trains, draw_trains, reset_
+from devices.pulsed import (
+    DeviceArray,
+    Engine,
+    Law,
+    PulseTrains,
+    WriteCounts,
+    WriteVerify,
+    apply_trains,
+    draw_trains,
+    reset_,
+)
 from devices.streams import generator
 from devices.units import Dimensionless
 
@@ -16,6 +26,7 @@ from ..aihwkit_adapter import UpdateParameters
 from ..noise import NoiseStream
 from ..periphery import Periphery
 from .one_hot import Lines
+from .pair_writing import PairWriting
 from .unit_cells import UnitCells, zero_count
 
 
@@ -103,6 +114,20 @@ class OneSidedCells(UnitCells):
         if done < batch:
             self._pulse(trains.between(done, batch), rng, engine, tile_of_train)
         self.updates.add_(batch)
+
+    @override
+    @torch.no_grad()
+    def write(
+        self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
+    ) -> WriteCounts:
+        """Write the pairs; see `PairWriting`. Where refreshes are switched off (`refresh_every` 0), none is made."""
+        thresholds = None
+        if self.cell.refresh_every > 0:
+            thresholds = self.cell.refresh_upper_thres, self.cell.refresh_lower_thres
+        writing = PairWriting(self.plus, self.minus, settings, thresholds, rng=noise.generator("cpu"))
+        counts = writing.run(target)
+        self.refreshes.add_(writing.refreshes)
+        return counts
 
     @override
     def device_arrays(self) -> dict[str, DeviceArray]:

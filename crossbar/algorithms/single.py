@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine, pulsed_update
+from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify, pulsed_update, write_verify
 from devices.units import Dimensionless
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
@@ -19,7 +19,8 @@ from .unit_cells import UnitCells
 class SingleCells(UnitCells):
     """One device at every crosspoint.
 
-    With the pulse type NONE the weights are numbers in a memory rather than devices: nothing bounds them.
+    With the pulse type NONE the weights are numbers in a memory rather than devices: nothing bounds them. They are
+    written and read back exactly, without pulses, and so are those of NONE_WITH_DEVICE, within the bounds.
 
     Args:
         array: The devices.
@@ -77,9 +78,25 @@ class SingleCells(UnitCells):
         )
 
     @override
+    def write(
+        self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
+    ) -> WriteCounts:
+        if self._is_digital():
+            self.set_weights(target, noise=noise)
+            return WriteCounts()
+        return write_verify(self.array, target, settings, rng=noise.generator("cpu"))
+
+    @override
+    def read_back(self, settings: WriteVerify, *, noise: NoiseStream) -> Float[Tensor, "tiles out in"]:
+        return self.weights().clone() if self._is_digital() else super().read_back(settings, noise=noise)
+
+    @override
     def device_arrays(self) -> dict[str, DeviceArray]:
         return {"main": self.array}
 
     @override
     def slow(self) -> DeviceArray:
         return self.array
+
+    def _is_digital(self) -> bool:
+        return self.update_parameters.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE)

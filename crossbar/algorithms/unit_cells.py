@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from devices.pulsed import DeviceArray, Engine, decay_, diffuse_
+from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify, decay_, diffuse_
 from devices.units import Dimensionless
 
 from ..noise import NoiseStream
@@ -83,6 +83,38 @@ class UnitCells(nn.Module, ABC):
     @abstractmethod
     def slow(self) -> DeviceArray:
         """Return the devices whose weights are, mostly, those of the network."""
+
+    def write(
+        self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
+    ) -> WriteCounts:
+        """Write the cells to a target by pulses and reads; see `devices.pulsed.write_verify`.
+
+        Args:
+            target: What an MVM should read.
+            settings: Tolerance, noise of the reads, most bursts.
+            noise: Draws the noise of reads and pulses.
+
+        Returns:
+            What it cost.
+
+        Raises:
+            ValueError: If several devices add up to the weight: a target does not say where each should stand.
+        """
+        raise ValueError(
+            f"`cells` must be of one device, or one pair, to be written to a target, but are {type(self).__name__}. "
+            "Write their `device_arrays()` one by one."
+        )
+
+    @torch.no_grad()
+    def read_back(self, settings: WriteVerify, *, noise: NoiseStream) -> Float[Tensor, "tiles out in"]:
+        """Read every cell once, word line by word line, with the noise of a read.
+
+        Args:
+            settings: Whose noise of a read.
+            noise: Draws it.
+        """
+        weight = self.weights()
+        return weight + settings.read_noise * noise.normal_like(weight)
 
     def end_batch(self, *, noise: NoiseStream) -> None:
         """Let the devices diffuse and decay once, as after every mini-batch.

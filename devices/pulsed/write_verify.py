@@ -6,8 +6,8 @@ Pulses do not say where they lead, so a controller reads, compares and pulses ag
     send each device that is off by more than the tolerance a burst of |error| / granularity pulses, at least one;
     read those word lines again that hold an unfinished device; at most `max_iterations` times.
 
-A device is finished when it first reads within the tolerance; later reads of its word line leave it alone. A tolerance
-below half a step would ask for what no pulse can do: then half a step of the nominal device is taken.
+A device is finished when it first reads within the tolerance; later reads of its word line leave it alone. A
+tolerance below half a step would ask for what no pulse can do: then half a step of the nominal device is taken.
 """
 
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class WriteCounts:
         verify_rows: Word lines read, over all tiles and iterations.
         serial_rows: Word lines read on the busiest tile: tiles work in parallel, the lines of one do not.
         adc: Bit lines converted: all those of every word line that is read.
-        devices: Devices that received a pulse.
+        devices: Devices that received a pulse; a pair counts as one.
         unfinished: Devices that last read beyond the tolerance.
         iterations: Bursts that the slowest device needed.
     """
@@ -128,15 +128,30 @@ def write_verify(
     """
     if where is None:
         where = responds(devices)
+    granularity = float(devices.granularity)
+
+    def send(at: Tensor, error: Tensor, iteration: int) -> Sent:
+        counts = burst(error, granularity)
+        send_at(devices, at, counts, rng=rng)
+        return Sent(int(counts.abs().sum()))
+
     return run_loop(
-        target,
-        where,
-        settings,
-        float(devices.granularity),
-        read=lambda at: devices.weight.reshape(-1)[at],
-        send=lambda at, counts: _send(devices, at, counts, rng),
-        rng=rng,
+        target, where, settings, granularity, lambda at: devices.weight.reshape(-1)[at], send, rng=rng
     )
+
+
+@final
+@dataclass(frozen=True)
+class Sent:
+    """What one round of the loop sent.
+
+    Attributes:
+        pulses: Pulses, over all devices.
+        extra_reads: How often every word line of the round was read besides verifying.
+    """
+
+    pulses: int
+    extra_reads: int = 0
 
 
 def run_loop(
@@ -144,9 +159,9 @@ def run_loop(
     where: Bool[Tensor, "tiles out in"],
     settings: WriteVerify,
     granularity: Dimensionless,
-    *,
     read: Callable[[Tensor], Tensor],
-    send: Callable[[Tensor, Tensor], None],
+    send: Callable[[Tensor, Tensor, int], Sent],
+    *,
     rng: torch.Generator,
 ) -> WriteCounts:
     """Go through the loop, whatever stands at the crosspoints.
@@ -157,7 +172,7 @@ def run_loop(
         settings: Tolerance, noise of the reads, most bursts.
         granularity: Size of a nominal step.
         read: Returns the weights at some crosspoints, given as places in the flattened array; without noise.
-        send: Sends pulses to some crosspoints, as many as given; those below zero lower the weight.
+        send: Moves the crosspoints at some places by about their errors; told how many rounds there were before.
         rng: Draws the noise of the reads.
 
     Raises:
@@ -178,9 +193,9 @@ def run_loop(
         raise ValueError("`target` must be finite, but contains NaN or infinity.")
     tolerance = max(settings.tolerance, granularity / 2)
     reads = torch.zeros(tiles * in_size, dtype=torch.int64, device=at.device)
+    reads += _rows_of(at, where.shape)
     pulses = devices = iteration = 0
     while True:
-        reads += _rows_of(at, (tiles, out_size, in_size))
         noise = torch.empty(len(at), device=rng.device).normal_(generator=rng).to(goal)
         error = goal - read(at) - settings.read_noise * noise
         is_unfinished = error.abs() > tolerance
@@ -189,9 +204,9 @@ def run_loop(
             devices = len(at)
         if len(at) == 0 or iteration == settings.max_iterations:
             break
-        counts = error.sign() * (error.abs() / granularity).round().clamp(min=1)
-        send(at, counts.to(torch.int64))
-        pulses += int(counts.abs().sum(dtype=torch.float64))
+        sent = send(at, error, iteration)
+        pulses += sent.pulses
+        reads += (1 + sent.extra_reads) * _rows_of(at, where.shape)
         iteration += 1
     reads = reads.reshape(tiles, in_size)
     return WriteCounts(
@@ -217,7 +232,7 @@ def send_pulses(devices: DeviceArray, counts: Int[Tensor, "tiles out in"], *, rn
         rng: Draws the cycle-to-cycle noise and the write noise.
     """
     at = counts.reshape(-1).nonzero()[:, 0]
-    _send(devices, at, counts.reshape(-1)[at].to(torch.int64), rng)
+    send_at(devices, at, counts.reshape(-1)[at].to(torch.int64), rng=rng)
 
 
 def responds(devices: DeviceArray) -> Bool[Tensor, "tiles out in"]:
@@ -225,16 +240,27 @@ def responds(devices: DeviceArray) -> Bool[Tensor, "tiles out in"]:
     return (devices.scale_up != 0) | (devices.scale_down != 0)
 
 
-def _rows_of(at: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Return which word lines of all tiles hold one of the devices: (tiles * in,)."""
-    tiles, out_size, in_size = shape
-    rows = torch.zeros(tiles * in_size, dtype=torch.bool, device=at.device)
-    rows[at // (out_size * in_size) * in_size + at % in_size] = True
-    return rows
+def burst(error: Float[Tensor, " places"], step: Dimensionless) -> Int[Tensor, " places"]:
+    """Return how many pulses of a nominal step an error asks for, at least one; below zero if they go down.
+
+    Args:
+        error: What is missing.
+        step: Size of the nominal step.
+    """
+    return (error.sign() * (error.abs() / step).round().clamp(min=1)).to(torch.int64)
 
 
-def _send(devices: DeviceArray, at: Tensor, counts: Tensor, rng: torch.Generator) -> None:
-    """Send pulses to the devices at some places of the flattened array."""
+def send_at(
+    devices: DeviceArray, at: Int[Tensor, " places"], counts: Int[Tensor, " places"], *, rng: torch.Generator
+) -> None:
+    """Do what `send_pulses` does, for the devices at some places of the flattened array, each named once.
+
+    Args:
+        devices: The devices; changed in place.
+        at: Their places.
+        counts: How many pulses each receives; those below zero go down.
+        rng: Draws the cycle-to-cycle noise and the write noise.
+    """
     if len(at) == 0:
         return
     seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
@@ -243,6 +269,14 @@ def _send(devices: DeviceArray, at: Tensor, counts: Tensor, rng: torch.Generator
     _pulse(at.cpu().numpy(), counts.cpu().numpy(), *as_arrays(here), np.uint64(seed))
     if here is not devices:
         devices.load_state_dict(here.state_dict())
+
+
+def _rows_of(at: Tensor, shape: torch.Size) -> Tensor:
+    """Return which word lines of all tiles hold one of the devices at some places: (tiles * in,)."""
+    tiles, out_size, in_size = shape
+    rows = torch.zeros(tiles * in_size, dtype=torch.bool, device=at.device)
+    rows[at // (out_size * in_size) * in_size + at % in_size] = True
+    return rows
 
 
 @njit(cache=True, parallel=True)
