@@ -22,6 +22,7 @@ from .residual import (  # noqa: E402
 )
 from .storage import load_model, save_model  # noqa: E402
 from .tile_array import Backend, TileArray  # noqa: E402
+from .write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 
 __all__ = [
     "CONVERSION_MAP",
@@ -36,6 +37,7 @@ __all__ = [
     "NoiseStream",
     "Placement",
     "TileArray",
+    "WriteVerifyRPUConfig",
     "age_chip",
     "convert_to_analog",
     "copies_residual",
@@ -49,4 +51,5 @@ __all__ = [
     "seed_noise",
     "tile_arrays",
     "weight_signal_to_noise",
+    "write_verify_config",
 ]

@@ -20,6 +20,7 @@ from .algorithms.unit_cells import UnitCells
 from .mvm import Gains, outer_sum
 from .noise import NoiseStream
 from .periphery import Periphery
+from .write_verify_config import WriteVerifyRPUConfig
 
 
 class ReferenceTiles:
@@ -77,9 +78,18 @@ class ReferenceCells(UnitCells):
         out_size: Bit lines of each tile.
         in_size: Word lines of each tile.
         seed: Seed of the fabrication; each tile has its own.
+
+    Raises:
+        ValueError: If devices are to be written to digital targets, which aihwkit's training tiles do not know.
     """
 
     def __init__(self, rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed: int) -> None:
+        if isinstance(rpu_config, WriteVerifyRPUConfig):
+            raise ValueError(
+                "`rpu_config` must train by pulses to run on aihwkit's own tiles, but is a WriteVerifyRPUConfig of a "
+                f"{type(rpu_config.device).__name__}, pulse type {rpu_config.update.pulse_type.name}. Use backend "
+                "'batched', and pulses for pairs."
+            )
         super().__init__(tiles, out_size, in_size)
         self.rpu_config, self.seed = rpu_config, seed
         config = deepcopy(rpu_config)

@@ -10,6 +10,7 @@ from .single import SingleCells
 from .transfer import Transfer
 from .unit_cells import UnitCells
 from .vector_cell import VectorCells
+from .write_verify_cells import WriteVerifyCells
 
 __all__ = [
     "BufferedTransfer",
@@ -21,6 +22,7 @@ __all__ = [
     "Transfer",
     "UnitCells",
     "VectorCells",
+    "WriteVerifyCells",
     "make_cells",
     "why_not_batched",
 ]

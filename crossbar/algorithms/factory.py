@@ -26,6 +26,7 @@ from ..aihwkit_adapter import (
 )
 from ..noise import NoiseStream
 from ..periphery import check_io_support
+from ..write_verify_config import WriteVerifyRPUConfig
 from .buffered_transfer import BufferedTransfer
 from .chopped_transfer import ChoppedTransfer
 from .dynamic_transfer import DynamicTransfer
@@ -36,6 +37,7 @@ from .transfer import Transfer
 from .transfer_cells import transfer_settings
 from .unit_cells import UnitCells
 from .vector_cell import VectorCells
+from .write_verify_cells import WriteVerifyCells
 
 # The most specific first: the dynamic compound is a chopped one.
 _TRANSFERS: tuple[tuple[type, type[UnitCells]], ...] = (
@@ -51,7 +53,8 @@ def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed
     """Fabricate the unit cells of T tiles, with the learning rule that a configuration names. All weights are zero.
 
     Args:
-        rpu_config: aihwkit's configuration: one device, a unit cell or compound, or a digital rank update.
+        rpu_config: aihwkit's configuration: one device, a unit cell or compound, or a digital rank update; or
+            `WriteVerifyRPUConfig`.
         tiles: Number of tiles T.
         out_size: Bit lines of a tile.
         in_size: Word lines of a tile.
@@ -71,7 +74,11 @@ def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed
     device, update = rpu_config.device, deepcopy(rpu_config.update)
     sizes = tiles, out_size, in_size
     cells: UnitCells
-    if isinstance(device, MixedPrecisionCompound):
+    if isinstance(rpu_config, WriteVerifyRPUConfig):
+        plain = _plain_cells(device, update, sizes, seed)
+        assert not isinstance(plain, VectorCells)
+        cells = WriteVerifyCells(plain, rpu_config.write_verify, rpu_config.write_every)
+    elif isinstance(device, MixedPrecisionCompound):
         update.update_management = update.update_bl_management = True
         cells = MixedPrecision(_plain_cells(device.device, update, sizes, seed), device)
     elif isinstance(device, TransferCompound):
@@ -95,6 +102,11 @@ def why_not_batched(rpu_config: Any) -> str | None:
     if not isinstance(rpu_config, SingleRPUConfig | UnitCellRPUConfig | DigitalRankUpdateRPUConfig):
         return f"`rpu_config` is a {type(rpu_config).__name__}, which trains no pulsed devices."
     device, pulse_type = rpu_config.device, rpu_config.update.pulse_type
+    if isinstance(rpu_config, WriteVerifyRPUConfig) and not isinstance(device, (*DEVICES, OneSidedUnitCell)):
+        raise ValueError(
+            f"`device` must be a plain device or a one-sided pair to be written, but is a {type(device).__name__}. "
+            "Make the configuration by `write_verify_config`."
+        )
     if isinstance(device, DEVICES):
         return None
     if pulse_type == PulseType.NONE or (

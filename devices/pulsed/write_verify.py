@@ -66,7 +66,7 @@ class WriteVerify:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class WriteCounts:
     """What writing cost, counted as it happened; `+` adds writes that follow each other.
 
