@@ -20,7 +20,9 @@ from .residual import (  # noqa: E402
     model_sharing,
     weight_signal_to_noise,
 )
+from .soft_sharing import neighbour_penalty, sleep  # noqa: E402
 from .storage import load_model, save_model  # noqa: E402
+from .synchronisation import SyncCounts, synchronise  # noqa: E402
 from .tile_array import Backend, TileArray  # noqa: E402
 from .write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 
@@ -36,6 +38,7 @@ __all__ = [
     "LocallyConnected2d",
     "NoiseStream",
     "Placement",
+    "SyncCounts",
     "TileArray",
     "WriteVerifyRPUConfig",
     "age_chip",
@@ -44,11 +47,14 @@ __all__ = [
     "erase_chip",
     "load_model",
     "model_sharing",
+    "neighbour_penalty",
     "placement",
     "program_chip",
     "replace_placement",
     "save_model",
     "seed_noise",
+    "sleep",
+    "synchronise",
     "tile_arrays",
     "weight_signal_to_noise",
     "write_verify_config",

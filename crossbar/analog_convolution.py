@@ -54,6 +54,7 @@ class PlacedLayer(AnalogLayer):
             bias,
             rpu_config,
             backend,
+            chosen.sync_every,
         )
         self.geometry = geometry
         self._place(chosen)

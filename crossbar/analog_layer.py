@@ -23,6 +23,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         bias: Whether to add a bias, digitally, one for each output of each kernel.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
+        sync_every: Updates in place between two synchronisations of copies; 0 sends every update to all.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         bias: bool,
         rpu_config: Any,
         backend: Backend,
+        sync_every: int = 0,
     ) -> None:
         nn.Module.__init__(self)
         mapping = getattr(rpu_config, "mapping", None)
@@ -54,6 +56,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             rpu_config,
             kernel_of_tile=index,
             populated=self.blocks.populated(kernels),
+            sync_every=sync_every,
             backend=backend,
         )
         self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(kernels, out_size)) if bias else None

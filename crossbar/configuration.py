@@ -26,11 +26,12 @@ def is_in_situ(rpu_config: Any) -> bool:
     return isinstance(rpu_config, IN_SITU)
 
 
-def check_config(rpu_config: Any) -> None:
+def check_config(rpu_config: Any, sync_every: int = 0) -> None:
     """Refuse configurations, or settings in them, that would not have their effect.
 
     Args:
         rpu_config: aihwkit's configuration of a tile.
+        sync_every: Updates in place between two synchronisations of copies.
 
     Raises:
         TypeError: If it is neither an inference nor a training configuration.
@@ -56,6 +57,11 @@ def check_config(rpu_config: Any) -> None:
                 "mapping scales, which makes the same step. Leave it at False."
             )
         return
+    if sync_every:
+        raise ValueError(
+            f"`sync_every` must be 0 unless devices are trained in place, but is {sync_every} with "
+            f"{type(rpu_config).__name__}: its copies are one kernel while it is trained. Leave it out."
+        )
     check_modifier_support(rpu_config.modifier)
     check_constraint_support(rpu_config.clip, rpu_config.remap)
     compensation_of(rpu_config.drift_compensation)

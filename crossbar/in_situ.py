@@ -4,21 +4,24 @@ import warnings
 from copy import deepcopy
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from devices import derive_seed, generator
-from devices.pulsed import Engine
+from devices.pulsed import Engine, WriteVerify
 from devices.units import Dimensionless
 
 from .aihwkit_adapter import BoundManagementType, IOParameters, NoiseManagementType
 from .aihwkit_backend import ReferenceCells, copy_devices
 from .algorithms import UnitCells, make_cells, why_not_batched
+from .algorithms.unit_cells import zero_count
 from .configuration import Backend
 from .grouping import Grouping
 from .mvm import analog_mvm
 from .noise import NoiseStream
 from .periphery import Periphery
+from .synchronisation import SyncCounts, synchronise
 
 
 class InSitu(nn.Module):
@@ -26,7 +29,14 @@ class InSitu(nn.Module):
 
     Each tile learns by itself. Where several tiles hold copies of one kernel, an update is broadcast: every copy
     receives the pulses of all vectors of its kernel, the same trains, to which its own devices respond in their own
-    way.
+    way. The copies are never made equal again.
+
+    Or, with `sync_every`, updates are local: a copy receives only the vectors of its own locations. The mean over C
+    copies is to move as one shared tile would, by -learning_rate * (sum over all vectors of d x^T), so each copy
+    moves C times as far for the vectors that it has, however many those are. For that x and d are both multiplied by
+    sqrt(C), and trains may be C times as long (`desired_bl`): the probability of a pulse on a line stays what it
+    would be on the shared tile. After `sync_every` updates the copies are read, averaged and written to the mean; see
+    `synchronise`. Schedules of compounds count the vectors that a copy sees, which are fewer.
 
     Args:
         rpu_config: aihwkit training configuration.
@@ -39,9 +49,13 @@ class InSitu(nn.Module):
         backend: "batched" or "aihwkit"; the latter also where the configuration can run on nothing else, after a
             warning.
         seed: Seed of the fabrication.
+        sync_every: Updates between two synchronisations of copies; 0 to broadcast every update.
 
     Attributes:
         cells: The devices and the rule by which they learn.
+        sync_every: Likewise; 0 also where no kernel has copies.
+        updates_since_sync: Updates since the last synchronisation, or None where updates are broadcast.
+        write_verify: How copies are written to their mean.
         periphery: What is frozen in DAC and ADC of the backward direction. Where noise management averages over
             vectors, it has an average of its own (aihwkit's is shared by both directions).
         engine: How pulses are computed: "auto", "exact" or "aggregated".
@@ -51,6 +65,8 @@ class InSitu(nn.Module):
     kernel_of_tile: Tensor | None
     copies: Tensor | None
     copy_exists: Tensor | None
+    copies_of_tile: Tensor | None
+    updates_since_sync: Tensor | None
 
     def __init__(
         self,
@@ -62,26 +78,40 @@ class InSitu(nn.Module):
         population: Bool[Tensor, "tiles out in"] | None,
         backend: Backend,
         seed: int,
+        sync_every: int = 0,
     ) -> None:
         super().__init__()
+        copies: Grouping | None = None
+        copies_of_tile: Tensor | None = None
+        self.sync_every = 0
+        if kernel_of_tile is not None:
+            number = torch.bincount(kernel_of_tile)
+            if sync_every and int(number.max()) > 1:
+                self.sync_every, copies_of_tile = sync_every, number[kernel_of_tile]
+                rpu_config = deepcopy(rpu_config)
+                rpu_config.update.desired_bl *= int(number.max())
+            else:
+                copies = Grouping.of(kernel_of_tile, len(number))
         self.rpu_config = rpu_config
         self.sizes = tiles, out_size, in_size
         self.seed = derive_seed(seed, "devices")
         self.engine: Engine = "auto"
+        self.write_verify = WriteVerify()
         self.register_buffer("population", population, persistent=False)
         self.register_buffer("kernel_of_tile", kernel_of_tile, persistent=False)
-        copies = (
-            None if kernel_of_tile is None else Grouping.of(kernel_of_tile, int(kernel_of_tile.max()) + 1)
-        )
         self.register_buffer(
             "copies", None if copies is None else copies.order.clamp(min=0), persistent=False
         )
         self.register_buffer("copy_exists", None if copies is None else copies.valid, persistent=False)
+        self.register_buffer("copies_of_tile", copies_of_tile, persistent=False)
+        self.register_buffer("updates_since_sync", zero_count() if self.sync_every else None)
         self.backward_io = backward_settings(rpu_config)
         self.periphery = Periphery(
             self.backward_io, tiles, in_size, out_size, rng=generator(seed, "fabrication", "backward")
         )
         reason = why_not_batched(rpu_config)
+        if self.sync_every and (reason is not None or backend == "aihwkit"):
+            raise _no_synchronisation(self.sync_every, reason)
         if reason is not None and backend == "batched":
             warnings.warn(f"aihwkit's own tiles, which are slow, train this layer: {reason}", stacklevel=2)
         self.cells: UnitCells = self._fabricate("batched" if reason is None else "aihwkit")
@@ -96,7 +126,12 @@ class InSitu(nn.Module):
 
         Returns:
             What computes: "aihwkit" also where only that can run the configuration.
+
+        Raises:
+            ValueError: If real aihwkit tiles are asked for whose copies would have to be synchronised.
         """
+        if self.sync_every and backend == "aihwkit":
+            raise _no_synchronisation(self.sync_every)
         backend = "aihwkit" if why_not_batched(self.rpu_config) is not None else backend
         if (backend == "aihwkit") != (self.reference is not None):
             before, self.cells = self.cells, self._fabricate(backend)
@@ -118,6 +153,8 @@ class InSitu(nn.Module):
     def set_weights(self, weight: Float[Tensor, "tiles out in"], *, noise: NoiseStream) -> None:
         """Put the devices where their bounds allow, without pulses; hidden states start anew, as in aihwkit."""
         self.cells.set_weights(weight, noise=noise)
+        if self.updates_since_sync is not None:
+            self.updates_since_sync.zero_()
 
     def update(
         self,
@@ -136,17 +173,28 @@ class InSitu(nn.Module):
             noise: Draws trains and cycle-to-cycle noise.
         """
         self.cells.update(
-            self._of_kernels(x),
-            self._of_kernels(d),
+            self._of_trains(x),
+            self._of_trains(d),
             learning_rate,
             noise=noise,
             engine=self.engine,
-            tile_of_train=self.kernel_of_tile,
+            tile_of_train=None if self.copies is None else self.kernel_of_tile,
         )
+        if self.updates_since_sync is not None:
+            self.updates_since_sync.add_(1)
 
-    def end_batch(self, *, noise: NoiseStream) -> None:
-        """Let devices decay and diffuse once, as after every mini-batch."""
+    def end_batch(self, *, noise: NoiseStream) -> SyncCounts | None:
+        """Let devices decay and diffuse once, as after every mini-batch; then make copies equal if it is time.
+
+        Returns:
+            What the synchronisation took, or None if there was none.
+        """
         self.cells.end_batch(noise=noise)
+        if self.updates_since_sync is None or int(self.updates_since_sync) < self.sync_every:
+            return None
+        assert self.kernel_of_tile is not None
+        self.updates_since_sync.zero_()
+        return synchronise(self.cells, self.kernel_of_tile, self.write_verify, noise=noise)
 
     def backward_mvm(
         self, d: Float[Tensor, "tiles batch out"], weight: Float[Tensor, "tiles out in"], noise: NoiseStream
@@ -160,14 +208,17 @@ class InSitu(nn.Module):
         return result
 
     def per_tile(self, values: Float[Tensor, "vectors tiles n"]) -> Float[Tensor, "tiles vectors n"]:
-        """Return what every tile receives in an update: all vectors of its kernel."""
-        values = self._of_kernels(values)
-        return values if self.kernel_of_tile is None else values[self.kernel_of_tile]
+        """Return what every tile receives in an update: all vectors of its kernel, or its own where it is local."""
+        values = self._of_trains(values)
+        return values if self.copies is None else values[self.kernel_of_tile]
 
-    def _of_kernels(self, values: Tensor) -> Tensor:
-        """(vectors, tiles, n) -> (kernels, vectors * copies, n), vector by vector and copy by copy."""
+    def _of_trains(self, values: Tensor) -> Tensor:
+        """(vectors, tiles, n) -> (kernels, vectors * copies, n), vector by vector and copy by copy; or by tile."""
         if self.copies is None:
-            return values.transpose(0, 1).contiguous()
+            values = values.transpose(0, 1)
+            if self.copies_of_tile is not None:
+                values = values * self.copies_of_tile.to(values).sqrt()[:, None, None]
+            return values.contiguous()
         gathered = values[:, self.copies]  # (vectors, kernels, copies, n)
         if self.copy_exists is not None:
             gathered = gathered * self.copy_exists[..., None]
@@ -190,3 +241,16 @@ def backward_settings(rpu_config: Any) -> IOParameters:
     io: IOParameters = deepcopy(rpu_config.backward)
     io.bound_management = BoundManagementType.NONE
     return io
+
+
+def _no_synchronisation(sync_every: int, reason: str | None = None) -> ValueError:
+    """Return the refusal of local updates on real aihwkit tiles, which no write-verify loop can reach."""
+    wish = (
+        "`backend` is 'aihwkit'"
+        if reason is None
+        else f"only aihwkit's own tiles can train this layer: {reason}"
+    )
+    return ValueError(
+        f"`sync_every` must be 0 on aihwkit's own tiles, but is {sync_every}, and {wish.rstrip('.')}. Use the "
+        "batched backend, or broadcast updates."
+    )

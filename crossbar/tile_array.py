@@ -24,6 +24,7 @@ from .input_range import ScaledInput, keep_positive_, range_from_data
 from .mvm import NO_GAINS, Gains, analog_mvm
 from .noise import NoiseStream
 from .periphery import Periphery
+from .synchronisation import count_synchronisation
 from .weight_constraints import clip_weights_, remap_weights_
 from .weight_mapping import WeightForReading, map_weights, mean_of_copies
 from .weight_modifiers import has_effect
@@ -63,6 +64,7 @@ class TileArray(AihwkitTile):
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         kernel_of_tile: (tiles,) index of the kernel each tile is meant to hold; tile t holds kernel t if None.
         populated: (kernels, out, in) which devices exist; all if None. An absent device has weight zero always.
+        sync_every: Updates in place between two synchronisations of copies; 0 broadcasts each (see `InSitu`).
         backend: "batched" (this emulator) or "aihwkit" (T real aihwkit tiles, slow, the reference).
         seed: Seed of fabrication and noise; drawn from torch's global generator if None.
 
@@ -94,6 +96,7 @@ class TileArray(AihwkitTile):
         *,
         kernel_of_tile: Tensor | None = None,
         populated: Bool[Tensor, "kernels out in"] | None = None,
+        sync_every: int = 0,
         backend: Backend = "batched",
         seed: int | None = None,
     ) -> None:
@@ -103,16 +106,14 @@ class TileArray(AihwkitTile):
                 f"`tiles`, `out_size` and `in_size` must be at least 1, but are {tiles}, {out_size}, {in_size}."
             )
         rpu_config = InferenceRPUConfig() if rpu_config is None else deepcopy(rpu_config)
-        check_config(rpu_config)
+        check_config(rpu_config, sync_every)
         self.tiles, self.out_size, self.in_size = tiles, out_size, in_size
         self.rpu_config = rpu_config
-        kernels = tiles if kernel_of_tile is None else int(kernel_of_tile.max()) + 1
-        self.kernels = kernels
+        self.kernels = kernels = tiles if kernel_of_tile is None else int(kernel_of_tile.max()) + 1
         self.register_buffer("kernel_of_tile", kernel_of_tile, persistent=False)
         self.register_buffer("populated", populated, persistent=False)
 
-        if seed is None:
-            seed = int(torch.randint(2**62, ()))
+        seed = int(torch.randint(2**62, ())) if seed is None else seed
         self.noise = NoiseStream(seed, "noise")
         self.periphery = Periphery(
             rpu_config.forward, tiles, out_size, in_size, rng=generator(seed, "fabrication")
@@ -122,7 +123,7 @@ class TileArray(AihwkitTile):
         if is_in_situ(rpu_config):
             population = self.tile_population()
             self.in_situ = InSitu(
-                rpu_config, tiles, out_size, in_size, kernel_of_tile, population, backend, seed
+                rpu_config, tiles, out_size, in_size, kernel_of_tile, population, backend, seed, sync_every
             )
             self.register_buffer("weight", self.in_situ.weights(), persistent=False)
             self.open_context()
@@ -160,7 +161,7 @@ class TileArray(AihwkitTile):
         if self.in_situ is not None:
             self.backend = self.in_situ.use_backend(backend)
             self.in_situ.share_periphery(self.periphery)
-            self._show_devices()
+            self.show_devices()
         elif backend == "aihwkit":
             self._reference = ReferenceTiles(
                 self.tiles, self.out_size, self.in_size, self.rpu_config, self.periphery
@@ -207,7 +208,7 @@ class TileArray(AihwkitTile):
             self.weight.copy_(mapped)
         else:
             self.in_situ.set_weights(self._of_tiles(mapped), noise=self.noise)
-            self._show_devices()
+            self.show_devices()
         if self.out_scaling_alpha is not None:
             self.out_scaling_alpha.fill_(1.0)
         self.erase()
@@ -347,7 +348,7 @@ class TileArray(AihwkitTile):
             x = x.clamp(-limit, limit) / limit
         before = None if self.on_update is None else self.weight.clone()
         self.in_situ.update(x, d, self.learning_rate, noise=self.noise)
-        self._show_devices()
+        self.show_devices()
         if self.on_update is not None and before is not None:
             per_tile = self.in_situ.per_tile
             self.on_update(per_tile(x), per_tile(d), self.learning_rate, before, self.weight)
@@ -358,15 +359,15 @@ class TileArray(AihwkitTile):
         if self.in_situ is None:
             self.settle()
         else:
-            self.in_situ.end_batch(noise=self.noise)
-            self._show_devices()
+            count_synchronisation(getattr(self, "events", None), self.in_situ.end_batch(noise=self.noise))
+            self.show_devices()
 
     @property
     def cells(self) -> UnitCells | None:
         """The devices that are trained in place, or None."""
         return None if self.in_situ is None else self.in_situ.cells
 
-    def _show_devices(self) -> None:
+    def show_devices(self) -> None:
         """Make what can be seen of the devices the array's weights."""
         assert self.in_situ is not None
         self.weight = self.in_situ.weights()
@@ -494,6 +495,6 @@ def _settle_before_saving(array: TileArray, prefix: str, keep_vars: bool) -> Non
 
 def _settled_after_loading(array: TileArray, incompatible_keys: Any) -> None:
     if array.in_situ is not None:
-        array._show_devices()
+        array.show_devices()
     array.erase()
     array._settled_version = array.weight._version
