@@ -1,0 +1,246 @@
+"""What a network makes happen in hardware: integers, counted where they happen, priced later.
+
+Counts say what was done, a `HardwareProfile` what that costs: a new profile is applied to a kept ledger without
+running anything again.
+"""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, final
+
+PHASES: Final = ("forward", "backward", "update", "gradient", "programming", "synchronisation")
+"""forward, backward: matrix-vector products. update: pulses of in-situ training. gradient: digital gradients and the
+write-verify loops that follow them. programming: writing a trained network. synchronisation: making copies equal."""
+
+EVENTS: Final = {
+    "mvms": "activations of a physical tile",
+    "dac_conversions": "inputs converted for a word line (backward: for a bit line)",
+    "adc_conversions": "outputs converted",
+    "cell_reads": "weight cells that a product passed through",
+    "serial_mvms": "products of the busiest tile, one after the other",
+    "partial_sums": "digital additions that join split kernels",
+    "scalings": "outputs scaled and shifted digitally",
+    "input_bytes": "bytes read from local buffers, one for each input",
+    "output_bytes": "bytes written to local buffers, one for each output",
+    "network_bytes": "bytes that cross the network on the chip; hops are the profile's",
+    "updates": "rank-1 updates: vectors that a tile learned from",
+    "update_pulses": "pulses that devices received, where word and bit line coincided",
+    "line_pulses": "pulses on word and bit lines",
+    "serial_slots": "pulse slots of the busiest tile, one after the other",
+    "digital_macs": "multiplications and additions outside the tiles",
+    "accumulator_bytes": "bytes moved to and from digital accumulators",
+    "written_cells": "weight cells written by a model that states only what comes out, not how many pulses it took",
+    "programming_pulses": "pulses sent by write-verify loops",
+    "verify_rows": "word lines read by write-verify loops",
+    "serial_rows": "word lines read by the busiest tile of write-verify loops, one after the other",
+    "readback_rows": "word lines read to learn what devices hold",
+    "allreduce_bytes": "bytes exchanged between copies",
+    "allreduce_adds": "additions in averaging copies",
+    "synchronisations": "times that copies were made equal",
+}
+"""All events, and what one of each is."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """What does not change about a layer: its sizes, and how it lies on tiles.
+
+    Attributes:
+        locations: Places of the output map, L; 1 for a dense layer.
+        kernels: Independent kernels, K.
+        tiles: Copies or kernels on tiles of their own, T; each may take several physical tiles (`grid`).
+        in_size: Inputs of a kernel.
+        out_size: Outputs of a kernel.
+        grid: Physical tiles that a kernel is split into: blocks of outputs, blocks of inputs.
+        tile_shape: Bit lines and word lines in use on each.
+        kernel_size: Height and width of the kernel; (1, 1) for a dense layer.
+        in_channels: Channels of its input.
+        stride: Vertical and horizontal step between locations.
+        map_size: Rows and columns of the output map.
+        width: Locations of the busiest tile.
+        devices_per_weight: Devices at every crosspoint, as emulated; 0 without devices.
+        is_analog: Whether the layer lies on tiles.
+        placement: The placement, in words.
+    """
+
+    locations: int = 1
+    kernels: int = 1
+    tiles: int = 1
+    in_size: int
+    out_size: int
+    grid: tuple[int, int] = (1, 1)
+    tile_shape: tuple[int, int]
+    kernel_size: tuple[int, int] = (1, 1)
+    in_channels: int
+    stride: tuple[int, int] = (1, 1)
+    map_size: tuple[int, int] = (1, 1)
+    width: int = 1
+    devices_per_weight: int = 1
+    is_analog: bool = True
+    placement: str = "dense"
+
+    @property
+    def physical_tiles(self) -> int:
+        """Tiles with devices, over all kernels and blocks."""
+        return self.tiles * self.grid[0] * self.grid[1]
+
+    @property
+    def cells(self) -> int:
+        """Weight cells of one kernel."""
+        return self.in_size * self.out_size
+
+    @classmethod
+    def from_json(cls, values: Any) -> "LayerShape":
+        """Make a shape from what `dataclasses.asdict` and JSON have left of one.
+
+        Raises:
+            ValueError: If a field is missing, unknown, or of another type.
+        """
+        types = {item.name: item.type for item in fields(cls)}
+        if not isinstance(values, dict) or set(values) != set(types):
+            raise ValueError("`shape` of a ledger must have the fields of a layer's shape, but has others.")
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        for name, value in values.items():
+            expected = types[name]
+            is_pair = isinstance(value, tuple) and len(value) == 2 and all(type(v) is int for v in value)
+            if not (is_pair if expected == tuple[int, int] else type(value) is expected):
+                raise ValueError(f"`{name}` of a ledger's layer must be {expected}, but is {value!r}.")
+        return cls(**values)
+
+
+@final
+@dataclass(kw_only=True)
+class LayerEvents:
+    """What happened in one layer.
+
+    Attributes:
+        shape: The layer's sizes.
+        counts: For each phase, how often each event happened; what is missing did not happen.
+        most_pulses: Pulses of the device that has received most since its pulses are counted, updates and writes
+            together: the wear.
+    """
+
+    shape: LayerShape
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: {phase: Counter() for phase in PHASES})
+    most_pulses: int = 0
+
+    def add(self, phase: str, **events: int) -> None:
+        """Count events; a row that is read is a product with a one-hot input, and counted as one too.
+
+        Raises:
+            ValueError: If there is no such phase or event.
+        """
+        if phase not in self.counts:
+            raise ValueError(f"`phase` must be one of {', '.join(PHASES)}, but is {phase!r}.")
+        unknown = events.keys() - EVENTS.keys()
+        if unknown:
+            raise ValueError(f"`events` must be known, but {unknown.pop()!r} is not. See `crossbar.events.EVENTS`.")
+        counts = self.counts[phase]
+        for name, number in events.items():
+            counts[name] += int(number)
+        rows = int(events.get("verify_rows", 0)) + int(events.get("readback_rows", 0))
+        if rows and "mvms" not in events:
+            read = rows * self.shape.tile_shape[0]
+            counts.update(mvms=rows, dac_conversions=rows, adc_conversions=read, cell_reads=read)
+
+    def total(self, event: str, phase: str | None = None) -> int:
+        """Return how often an event happened, in one phase or in all."""
+        return sum(self.counts[one][event] for one in (PHASES if phase is None else (phase,)))
+
+    def __add__(self, other: "LayerEvents") -> "LayerEvents":
+    
+        if self.shape != other.shape:
+            raise ValueError("ledgers must be of the same network to be added, but a layer's shape differs.")
+        counts = {phase: self.counts[phase] + other.counts[phase] for phase in PHASES}
+        return LayerEvents(shape=self.shape, counts=counts, most_pulses=max(self.most_pulses, other.most_pulses))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything in the types of JSON."""
+        counts = {phase: dict(sorted(self.counts[phase].items())) for phase in PHASES if self.counts[phase]}
+        return {"shape": asdict(self.shape), "counts": counts, "most_pulses": self.most_pulses}
+
+    @classmethod
+    def from_json(cls, values: Any) -> "LayerEvents":
+        """Make events from what `to_json` returned.
+
+        Raises:
+            ValueError: If they are damaged.
+        """
+        if not isinstance(values, dict) or set(values) != {"shape", "counts", "most_pulses"}:
+            raise ValueError("a layer of a ledger must have `shape`, `counts` and `most_pulses`, but has others.")
+        layer = cls(shape=LayerShape.from_json(values["shape"]), most_pulses=_whole(values["most_pulses"]))
+        if not isinstance(values["counts"], dict):
+            raise ValueError("`counts` of a ledger must be a table, but is something else.")
+        for phase, counts in values["counts"].items():
+            if phase not in PHASES or not isinstance(counts, dict) or counts.keys() - EVENTS.keys():
+                raise ValueError(f"`counts` of a ledger must have known phases and events, but has others in {phase!r}.")
+            layer.counts[phase].update({name: _whole(number) for name, number in counts.items()})
+        return layer
+
+
+@final
+@dataclass(kw_only=True)
+class EventLedger:
+    """What happened in all layers of a network; `+` adds what happened one after the other.
+
+    Attributes:
+        layers: By name, from the image inwards.
+        images: Images that were evaluated.
+        training_images: Images that were trained on.
+        steps: Training steps.
+    """
+
+    layers: dict[str, LayerEvents] = field(default_factory=dict)
+    images: int = 0
+    training_images: int = 0
+    steps: int = 0
+
+    def total(self, event: str, phase: str | None = None) -> int:
+        """Return how often an event happened in all layers, in one phase or in all."""
+        return sum(layer.total(event, phase) for layer in self.layers.values())
+
+    @property
+    def most_pulses(self) -> int:
+        """Pulses of the device that received most."""
+        return max((layer.most_pulses for layer in self.layers.values()), default=0)
+
+    def __add__(self, other: "EventLedger") -> "EventLedger":
+        """Count both.
+
+        Raises:
+            ValueError: If they are of different networks.
+        """
+        if self.layers.keys() != other.layers.keys():
+            raise ValueError("ledgers must be of the same network to be added, but the layers' names differ.")
+        return EventLedger(
+            layers={name: layer + other.layers[name] for name, layer in self.layers.items()},
+            images=self.images + other.images,
+            training_images=self.training_images + other.training_images,
+            steps=self.steps + other.steps,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything in the types of JSON."""
+        layers = {name: layer.to_json() for name, layer in self.layers.items()}
+        numbers = {"images": self.images, "training_images": self.training_images, "steps": self.steps}
+        return {**numbers, "layers": layers}
+
+    @classmethod
+    def from_json(cls, values: Any) -> "EventLedger":
+        """Make a ledger from what `to_json` returned.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
+        names = {item.name for item in fields(cls)}
+        if not isinstance(values, dict) or set(values) != names or not isinstance(values["layers"], dict):
+            raise ValueError(f"a ledger must have the fields {', '.join(sorted(names))}, but has others.")
+        layers = {str(name): LayerEvents.from_json(layer) for name, layer in values["layers"].items()}
+        return cls(layers=layers, **{name: _whole(values[name]) for name in names - {"layers"}})
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"events must be whole numbers from 0 on, but one is {value!r}.")
+    return value
