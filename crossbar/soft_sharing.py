@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from devices.units import Dimensionless
 
+from .algorithms.write_verify_cells import WriteVerifyCells
 from .analog_convolution import PlacedLayer
 from .locally_connected import LocallyConnected2d
 from .noise import NoiseStream
@@ -35,10 +36,11 @@ def neighbour_penalty(model: nn.Module, strength: Dimensionless) -> Float[Tensor
 
     In hardware-aware training the kernels are compared in the network's weights, and the gradient is scaled as that
     of the layer's own product: a step of plain SGD moves the network's weights as it would in a digital layer.
-    Learned output scales are taken as they are.
+    Learned output scales are taken as they are. Where devices are written to targets, the targets are compared and
+    pulled.
 
     Args:
-        model: Digital, or an analog model in hardware-aware training.
+        model: Digital, or an analog model in hardware-aware training or trained by write-verify.
         strength: How strongly; 0 for no penalty.
 
     Raises:
@@ -48,7 +50,8 @@ def neighbour_penalty(model: nn.Module, strength: Dimensionless) -> Float[Tensor
         raise ValueError(f"`strength` must be at least 0, but is {strength}. Use 0 for no soft sharing.")
     penalty = torch.zeros(())
     for name, layer in _layers(model):
-        if isinstance(layer, PlacedLayer) and layer.tile_array.in_situ is not None:
+        cells = layer.tile_array.cells if isinstance(layer, PlacedLayer) else None
+        if cells is not None and not isinstance(cells, WriteVerifyCells):
             raise ValueError(
                 f"`model` must be trained in software for a penalty on its weights, but layer {name!r} learns in "
                 "place. Use `sleep` there."
@@ -157,11 +160,33 @@ def _kernels(layer: Local) -> Float[Tensor, "kernels weights"]:
         array = layer.tile_array
         array.settle()
         scales = array.scales().detach()[..., None]
+        if isinstance(array.cells, WriteVerifyCells):
+            return _with_bias(layer.blocks.join(_targets(array, array.cells, scales)), layer.bias)
         # The value w * scale, with the derivative 1 / scale: what the product gives a step of plain SGD.
         steps = (array.weight - array.weight.detach()) / scales
         weight = layer.blocks.join(array.weight.detach() * scales + steps)
+    return _with_bias(weight, layer.bias)
+
+
+def _with_bias(weight: Tensor, bias: Tensor | None) -> Float[Tensor, "kernels weights"]:
     flat = weight.flatten(1)
-    return torch.cat([flat, layer.bias], dim=1) if isinstance(layer.bias, Tensor) else flat
+    return flat if bias is None else torch.cat([flat, bias], dim=1)
+
+
+def _targets(
+    array: TileArray, cells: WriteVerifyCells, scales: Float[Tensor, "kernels out 1"]
+) -> Float[Tensor, "kernels out in"]:
+    """Return the targets of a write-verify loop as the network's weights; their gradient awaits the next update."""
+    index = array.kernel_of_tile
+    target = cells.target if index is None else mean_of_copies(cells.target, index, array.kernels)
+    weight = (target * scales).requires_grad_()
+
+    def keep(gradient: Tensor) -> None:
+        pull = gradient / scales
+        cells.pull = pull if index is None else pull[index]
+
+    weight.register_hook(keep)
+    return weight
 
 
 def _neighbours(placement: Placement) -> tuple[Int[Tensor, "pairs 2"], Int[Tensor, " pairs"], int]:

@@ -40,6 +40,7 @@ class WriteVerifyCells(UnitCells):
         batches: Mini-batches since the weights were set.
         totals: What all writes have cost since the cells were made, in the order of the fields of `WriteCounts`.
         last_write: What the last write cost; None before the first, and in cells that were loaded.
+        pull: (tiles, out, in) gradient of a penalty on the targets, which the next update adds to its own; or None.
     """
 
     target: Tensor
@@ -53,6 +54,7 @@ class WriteVerifyCells(UnitCells):
         self.decays, self.diffuses = cells.decays, cells.diffuses
         self.lowest, self.highest = _nominal_range(cells)
         self.last_write: WriteCounts | None = None
+        self.pull: Tensor | None = None
         self.register_buffer("target", torch.zeros(self.tiles, self.out_size, self.in_size))
         self.register_buffer("batches", zero_count())
         self.register_buffer("totals", torch.tensor(astuple(WriteCounts())))
@@ -94,6 +96,8 @@ class WriteVerifyCells(UnitCells):
             return
         gradient = torch.bmm(d.transpose(1, 2), x)
         change = gradient if tile_of_train is None else gradient[tile_of_train]
+        if self.pull is not None:
+            change, self.pull = change + self.pull, None
         self.target.sub_(change, alpha=learning_rate).clamp_(self.lowest, self.highest)
         self.batches.add_(1)
         if int(self.batches) % self.write_every == 0:
