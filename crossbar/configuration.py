@@ -14,6 +14,7 @@ from .input_range import check_input_range_support
 from .periphery import check_io_support
 from .weight_constraints import check_constraint_support
 from .weight_modifiers import check_modifier_support
+from .write_verify_config import WriteVerifyRPUConfig
 
 Backend = Literal["batched", "aihwkit"]
 
@@ -49,6 +50,11 @@ def check_config(rpu_config: Any, sync_every: int = 0) -> None:
             "`mapping.digital_bias` must be True, but is False: the emulator adds biases digitally. "
             "Leave it at True."
         )
+    if sync_every and (not is_in_situ(rpu_config) or isinstance(rpu_config, WriteVerifyRPUConfig)):
+        raise ValueError(
+            f"`sync_every` must be 0 unless devices are trained in place by pulses, but is {sync_every} with "
+            f"{type(rpu_config).__name__}: all copies follow one set of trained weights. Leave it out."
+        )
     if is_in_situ(rpu_config):
         check_io_support(rpu_config.backward)
         if rpu_config.mapping.weight_scaling_lr_compensation:
@@ -57,11 +63,6 @@ def check_config(rpu_config: Any, sync_every: int = 0) -> None:
                 "mapping scales, which makes the same step. Leave it at False."
             )
         return
-    if sync_every:
-        raise ValueError(
-            f"`sync_every` must be 0 unless devices are trained in place, but is {sync_every} with "
-            f"{type(rpu_config).__name__}: its copies are one kernel while it is trained. Leave it out."
-        )
     check_modifier_support(rpu_config.modifier)
     check_constraint_support(rpu_config.clip, rpu_config.remap)
     compensation_of(rpu_config.drift_compensation)

@@ -130,7 +130,7 @@ def _sleep_layer(layer: Local, move: Float[Tensor, "kernels kernels"], noise: No
         return
     counts = rewrite(array.in_situ.cells, moved_tiles, array.in_situ.write_verify, noise=noise)
     array.show_devices()
-    count_synchronisation(getattr(array, "events", None), counts + _exchange(array, move))
+    count_synchronisation(array.events, counts + _exchange(array, move))
 
 
 def _exchange(array: TileArray, move: Float[Tensor, "kernels kernels"]) -> SyncCounts:

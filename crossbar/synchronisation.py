@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -20,8 +20,12 @@ from .algorithms.mixed_precision import MixedPrecision
 from .algorithms.one_sided import OneSidedCells
 from .algorithms.single import SingleCells
 from .algorithms.transfer_cells import TransferCells
+from .algorithms.write_verify_cells import WriteVerifyCells
 from .noise import NoiseStream
 from .weight_mapping import mean_of_copies
+
+if TYPE_CHECKING:
+    from .events import LayerEvents
 
 # Of a weight on its way between tiles: 16 bits hold what an ADC reads, with room for the sums (notes on costs, 3c).
 BYTES = 2
@@ -30,13 +34,6 @@ _WITHOUT_PULSES = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
 
 Change = Callable[[Tensor], Tensor]
 """From the weights (tiles, out, in) that were read to those that are to be written."""
-
-
-class Events(Protocol):
-    """Where events are counted; see `LayerEvents`."""
-
-    def add(self, phase: str, **counts: int) -> None:
-        """Add to the counts of a phase."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +126,8 @@ def rewrite(
     Returns:
         What reading and writing took.
     """
+    if isinstance(cells, WriteVerifyCells):  # what they are meant to hold is in digital already
+        return SyncCounts(cells.write(changed(cells.target), settings, noise=noise))
     if isinstance(cells, TransferCells) and cells.is_hidden:
         return _rewrite_array(cells.slow(), changed, settings, noise)
     written = cells.write(changed(cells.read_back(settings, noise=noise)), settings, noise=noise)
@@ -146,8 +145,10 @@ def _rewrite_array(
     return SyncCounts(written, readback_rows=tiles * in_size, serial_readback_rows=in_size)
 
 
-def count_synchronisation(events: Events | None, counts: SyncCounts | None) -> None:
+def count_synchronisation(events: "LayerEvents | None", counts: SyncCounts | None) -> None:
     """Hand what a synchronisation took to the ledger, if there were both.
+
+    Every word line that is read, to learn what devices hold or to verify, is a product with one input.
 
     Args:
         events: Where the layer's events are counted, or None.
@@ -155,13 +156,19 @@ def count_synchronisation(events: Events | None, counts: SyncCounts | None) -> N
     """
     if events is None or counts is None:
         return
+    write, bit_lines = counts.write, events.shape.tile_shape[0]
     events.add(
         "synchronisation",
         synchronisations=1,
+        mvms=counts.readback_rows + write.verify_rows,
+        serial_mvms=counts.serial_readback_rows + write.serial_rows,
+        dac_conversions=counts.readback_rows + write.verify_rows,
+        adc_conversions=counts.readback_rows * bit_lines + write.adc,
+        cell_reads=counts.readback_rows * bit_lines + write.adc,
         readback_rows=counts.readback_rows,
-        verify_rows=counts.write.verify_rows,
-        serial_rows=counts.write.serial_rows + counts.serial_readback_rows,
-        programming_pulses=counts.write.pulses,
+        verify_rows=write.verify_rows,
+        serial_rows=write.serial_rows,
+        programming_pulses=write.pulses,
         allreduce_bytes=counts.allreduce_bytes,
         allreduce_adds=counts.allreduce_adds,
     )

@@ -14,7 +14,7 @@ from aihwkit.simulator.parameters.enums import PulseType
 from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import nn
 
-from crossbar import AnalogConv2d, AnalogLinear, TileArray, copies_residual, seed_noise
+from crossbar import AnalogConv2d, AnalogLinear, TileArray, copies_residual, seed_noise, write_verify_config
 from crossbar.synchronisation import synchronise
 from devices.pulsed import WriteVerify
 
@@ -206,18 +206,17 @@ def test_the_order_of_the_copies_does_not_matter(order):
 
 
 def test_copies_that_are_told_to_stay_equal_are_refused_where_they_cannot_be():
-    hwa = InferenceRPUConfig()
-    with pytest.raises(
-        ValueError, match="`sync_every` must be 0 unless devices are trained in place, but is 3"
-    ):
-        AnalogConv2d(1, 2, 3, 8, placement="replicated(tiles=2,sync_every=3)", rpu_config=hwa)
+    for config in (InferenceRPUConfig(), write_verify_config(pulsed())):
+        with pytest.raises(
+            ValueError, match="must be 0 unless devices are trained in place by pulses, but is 3"
+        ):
+            AnalogConv2d(1, 2, 3, 8, placement="replicated(tiles=2,sync_every=3)", rpu_config=config)
+    placement = "replicated(tiles=2,sync_every=3)"
     with pytest.raises(
         ValueError, match="`sync_every` must be 0 on aihwkit's own tiles, but is 3, and `backend`"
     ):
-        AnalogConv2d(
-            1, 2, 3, 8, placement="replicated(tiles=2,sync_every=3)", rpu_config=pulsed(), backend="aihwkit"
-        )
-    layer = AnalogConv2d(1, 2, 3, 8, placement="replicated(tiles=2,sync_every=3)", rpu_config=pulsed())
+        AnalogConv2d(1, 2, 3, 8, placement=placement, rpu_config=pulsed(), backend="aihwkit")
+    layer = AnalogConv2d(1, 2, 3, 8, placement=placement, rpu_config=pulsed())
     with pytest.raises(ValueError, match="`sync_every` must be 0 on aihwkit's own tiles, but is 3"):
         layer.tile_array.use_backend("aihwkit")
     single = AnalogConv2d(
