@@ -9,6 +9,8 @@ from .analog_linear import AnalogLinear  # noqa: E402
 from .chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
 from .compensation import Compensation  # noqa: E402
 from .convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
+from .event_recording import record_events  # noqa: E402
+from .events import EventLedger  # noqa: E402
 from .locally_connected import LocallyConnected2d  # noqa: E402
 from .noise import NoiseStream  # noqa: E402
 from .placement import Placement, placement  # noqa: E402
@@ -34,6 +36,7 @@ __all__ = [
     "Backend",
     "Compensation",
     "CopiesResidual",
+    "EventLedger",
     "LayerSharing",
     "LocallyConnected2d",
     "NoiseStream",
@@ -50,6 +53,7 @@ __all__ = [
     "neighbour_penalty",
     "placement",
     "program_chip",
+    "record_events",
     "replace_placement",
     "save_model",
     "seed_noise",

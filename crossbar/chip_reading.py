@@ -63,6 +63,8 @@ class ChipReading:
     def outputs(self, array: "TileArray", noise: NoiseStream) -> Tensor:
         """Read every word line in turn, (tiles, in, out), with noise of its own stream."""
         kept, array.noise = array.noise, noise
+        if array.events is not None:
+            array.events.add("programming", readback_rows=array.tiles * array.in_size)
         try:
             return array.read(self.weight, identity_inputs(array.tiles, array.in_size, self.weight))
         finally:
@@ -87,9 +89,13 @@ def write_chip(array: "TileArray", noise_model: BaseNoiseModel | None, *, seed: 
         devices = trained_devices(array.in_situ, noise_model, seed=seed)
     else:
         noise_model = array.rpu_config.noise_model if noise_model is None else noise_model
-        devices = program_devices(
-            noise_model, array.target_weights(), seed=seed, populated=array.tile_population()
-        )
+        population = array.tile_population()
+        devices = program_devices(noise_model, array.target_weights(), seed=seed, populated=population)
+        if array.events is not None:
+            cells = array.tiles * array.out_size * array.in_size
+            array.events.add(
+                "programming", written_cells=cells if population is None else int(population.sum())
+            )
     reading = ChipReading(devices, array)
     reading.take_baseline(array, seed=seed)
     return reading

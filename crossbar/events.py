@@ -135,7 +135,9 @@ class LayerEvents:
             raise ValueError(f"`phase` must be one of {', '.join(PHASES)}, but is {phase!r}.")
         unknown = events.keys() - EVENTS.keys()
         if unknown:
-            raise ValueError(f"`events` must be known, but {unknown.pop()!r} is not. See `crossbar.events.EVENTS`.")
+            raise ValueError(
+                f"`events` must be known, but {unknown.pop()!r} is not. See `crossbar.events.EVENTS`."
+            )
         counts = self.counts[phase]
         for name, number in events.items():
             counts[name] += int(number)
@@ -149,11 +151,13 @@ class LayerEvents:
         return sum(self.counts[one][event] for one in (PHASES if phase is None else (phase,)))
 
     def __add__(self, other: "LayerEvents") -> "LayerEvents":
-    
+
         if self.shape != other.shape:
             raise ValueError("ledgers must be of the same network to be added, but a layer's shape differs.")
         counts = {phase: self.counts[phase] + other.counts[phase] for phase in PHASES}
-        return LayerEvents(shape=self.shape, counts=counts, most_pulses=max(self.most_pulses, other.most_pulses))
+        return LayerEvents(
+            shape=self.shape, counts=counts, most_pulses=max(self.most_pulses, other.most_pulses)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return everything in the types of JSON."""
@@ -168,13 +172,17 @@ class LayerEvents:
             ValueError: If they are damaged.
         """
         if not isinstance(values, dict) or set(values) != {"shape", "counts", "most_pulses"}:
-            raise ValueError("a layer of a ledger must have `shape`, `counts` and `most_pulses`, but has others.")
+            raise ValueError(
+                "a layer of a ledger must have `shape`, `counts` and `most_pulses`, but has others."
+            )
         layer = cls(shape=LayerShape.from_json(values["shape"]), most_pulses=_whole(values["most_pulses"]))
         if not isinstance(values["counts"], dict):
             raise ValueError("`counts` of a ledger must be a table, but is something else.")
         for phase, counts in values["counts"].items():
             if phase not in PHASES or not isinstance(counts, dict) or counts.keys() - EVENTS.keys():
-                raise ValueError(f"`counts` of a ledger must have known phases and events, but has others in {phase!r}.")
+                raise ValueError(
+                    f"`counts` of a ledger must have known phases and events, but has others in {phase!r}."
+                )
             layer.counts[phase].update({name: _whole(number) for name, number in counts.items()})
         return layer
 

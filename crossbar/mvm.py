@@ -241,6 +241,8 @@ def _repeat_clipped(
         width = int(clipped.sum(dim=1).max())
         index = clipped.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :width]
         chosen = clipped.gather(1, index)
+        if periphery.repeats is not None:
+            periphery.repeats += clipped.sum(dim=1).to(periphery.repeats)
         scale = torch.ones_like(x[..., :1]) if alpha is None else _inverse(alpha)
         scale = _take(scale.expand(*x.shape[:2], 1), index) / reduction  # type: ignore[union-attr]
         again = _read(weight, _take(x, index), scale, io, periphery, noise)

@@ -18,6 +18,7 @@ from .algorithms import UnitCells
 from .chip_reading import ChipReading, Devices, write_chip
 from .compensation import Compensation, check_compensation, compensation_of
 from .configuration import Backend, check_config, is_in_situ
+from .events import LayerEvents
 from .in_situ import InSitu
 from .in_situ_product import InSituProduct
 from .input_range import ScaledInput, keep_positive_, range_from_data
@@ -77,6 +78,7 @@ class TileArray(AihwkitTile):
         noise: Stream of the noise of training and reading.
         in_situ: The devices that are trained in place, or None.
         on_update: Called after every in-situ update, if set; see `OnUpdate`.
+        events: Where `record_events` counts, or None.
         reading: What evaluation reads instead of the trained weights, or None.
     """
 
@@ -120,6 +122,7 @@ class TileArray(AihwkitTile):
         )
         self.in_situ: InSitu | None = None
         self.on_update: OnUpdate | None = None
+        self.events: LayerEvents | None = None
         if is_in_situ(rpu_config):
             population = self.tile_population()
             self.in_situ = InSitu(
@@ -359,7 +362,7 @@ class TileArray(AihwkitTile):
         if self.in_situ is None:
             self.settle()
         else:
-            count_synchronisation(getattr(self, "events", None), self.in_situ.end_batch(noise=self.noise))
+            count_synchronisation(self.events, self.in_situ.end_batch(noise=self.noise))
             self.show_devices()
 
     @property

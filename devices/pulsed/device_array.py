@@ -45,6 +45,9 @@ class DeviceArray(nn.Module):
         persistent_weight: (tiles, out, in) what pulses act on, or None where that is `weight`.
         granularity: Size of a step near zero, 0-dim.
         pulse_count: (tiles, out, in) pulses that every device has received since `count_pulses`, or None.
+        line_pulses: Pulses on word and bit lines of all tiles since then, 0-dim, or None. Stochastic trains only: in
+            deterministic ones pulses are rounded in every device.
+        slots: (tiles,) slots of all trains that a tile has received since then, or None.
         drift_time: Time that drift has counted so far, in units of `drift.t_0`, 0-dim; where devices drift.
         drift_start_time: (tiles, out, in) when the drift of a device began; likewise.
         drift_start_weight: (tiles, out, in) the weight it began from; NaN before the first drift.
@@ -68,6 +71,8 @@ class DeviceArray(nn.Module):
     drift_nu: Tensor | None
     granularity: Tensor
     pulse_count: Tensor | None
+    line_pulses: Tensor | None
+    slots: Tensor | None
     drift_time: Tensor
     drift_start_time: Tensor
     drift_start_weight: Tensor
@@ -90,7 +95,8 @@ class DeviceArray(nn.Module):
         self.register_buffer("granularity", torch.tensor(granularity, dtype=torch.float32))
         self.register_buffer("weight", torch.zeros_like(self.max_bound))
         self.register_buffer("persistent_weight", torch.zeros_like(self.weight) if self.write_noise else None)
-        self.register_buffer("pulse_count", None)
+        for name in ("pulse_count", "line_pulses", "slots"):
+            self.register_buffer(name, None)
         if self.drift_nu is not None:
             self.register_buffer("drift_time", torch.zeros(()))
             self.register_buffer("drift_start_time", torch.zeros_like(self.weight))
@@ -121,8 +127,11 @@ class DeviceArray(nn.Module):
         return self.weight if self.persistent_weight is None else self.persistent_weight
 
     def count_pulses(self) -> None:
-        """Start to count the pulses that each device receives: its wear."""
-        self.pulse_count = torch.zeros(self.shape, dtype=torch.int32, device=self.weight.device)
+        """Start to count the pulses that each device receives, its wear, and those on the lines of the tiles."""
+        torch_device = self.weight.device
+        self.pulse_count = torch.zeros(self.shape, dtype=torch.int32, device=torch_device)
+        self.line_pulses = torch.zeros((), dtype=torch.int64, device=torch_device)
+        self.slots = torch.zeros(len(self.weight), dtype=torch.int64, device=torch_device)
 
     @torch.no_grad()
     def set_weights(self, weight: Float[Tensor, "tiles out in"], *, rng: torch.Generator) -> None:

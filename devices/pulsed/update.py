@@ -71,6 +71,8 @@ def apply_trains(
         )
     if tile_of_train is None:
         tile_of_train = torch.arange(len(devices.weight))
+    if polarity != "down":  # the pulses of a pair are sent once
+        _count_lines(devices, trains, tile_of_train)
     parts = _parts(devices, trains)
     if engine == "auto":
         is_many = trains.is_stochastic and trains.mean_pulses() >= MANY_PULSES * parts
@@ -81,6 +83,18 @@ def apply_trains(
     for first, last in pairwise(starts):
         seed = int(torch.randint(2**62, (), generator=rng))
         apply(devices, trains.between(first, last), seed, _POLARITIES[polarity], tile_of_train)
+
+
+def _count_lines(devices: DeviceArray, trains: PulseTrains, tile_of_train: Tensor) -> None:
+    """Add the pulses on word and bit lines, and the slots they take, if they are counted."""
+    if devices.line_pulses is None or devices.slots is None:
+        return
+    if trains.is_stochastic:
+        # In float64, in which counts are exact.
+        pulses = trains.x_pulses.sum(dim=(1, 2), dtype=torch.float64)
+        pulses += trains.d_pulses.sum(dim=(1, 2), dtype=torch.float64)
+        devices.line_pulses += pulses[tile_of_train].sum().to(torch.int64)
+    devices.slots += trains.length.sum(dim=1, dtype=torch.float64)[tile_of_train].to(torch.int64)
 
 
 def _parts(devices: DeviceArray, trains: PulseTrains) -> int:

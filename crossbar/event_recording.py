@@ -1,0 +1,352 @@
+"""Watching a network, and counting what it makes happen on its tiles."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from devices.pulsed import WriteCounts
+
+from .algorithms import MixedPrecision, WriteVerifyCells
+from .analog_convolution import PlacedLayer
+from .analog_layer import AnalogLayer
+from .events import EventLedger, LayerEvents, LayerShape
+from .locally_connected import LocallyConnected2d
+from .periphery import Periphery
+from .tile_array import TileArray
+
+_BYTES_PER_ACCUMULATION = 8  # a number of 4 bytes is read and written
+
+
+@contextmanager
+def record_events(model: nn.Module) -> Iterator[EventLedger]:
+    """Count what a model makes happen inside the block.
+
+    Products and pulses in evaluation and in training in place happen on tiles. What hardware-aware or digital
+    training computes happens in software: it counts as digital multiplications only. The numbers of a run do not
+    change by recording.
+
+    Args:
+        model: Analog, digital, or both.
+
+    Yields:
+        The ledger; pulses and wear are entered at the end of the block.
+
+    Raises:
+        RuntimeError: If the model is being recorded already.
+
+    Example:
+        >>> from crossbar import AnalogLinear
+        >>> layer = AnalogLinear(4, 2).eval()
+        >>> with record_events(layer) as ledger:
+        ...     _ = layer(torch.zeros(3, 4))
+        >>> ledger.total("mvms"), ledger.total("adc_conversions")
+        (3, 6)
+    """
+    ledger = EventLedger()
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if isinstance(module, AnalogLayer | LocallyConnected2d | nn.Linear | nn.Conv2d):
+                watch = _AnalogWatch(module) if isinstance(module, AnalogLayer) else _DigitalWatch(module)
+                ledger.layers[name] = watch.events
+                stack.callback(watch.stop)
+        stack.callback(_watch_images(model, ledger).remove)
+        yield ledger
+
+
+def shape_of(layer: nn.Module) -> LayerShape:
+    """Return the sizes of an analog or digital layer.
+
+    Raises:
+        TypeError: If it is no layer with weights that we know.
+    """
+    if isinstance(layer, AnalogLayer):
+        blocks, array = layer.blocks, layer.tile_array
+        tiles = array.tiles // blocks.per_kernel
+        devices = 1 if array.in_situ is None else len(array.in_situ.cells.device_arrays())
+        sizes: dict[str, Any] = {
+            "kernels": array.kernels // blocks.per_kernel,
+            "tiles": tiles,
+            "in_size": blocks.in_size,
+            "out_size": blocks.out_size,
+            "grid": blocks.grid,
+            "tile_shape": blocks.tile_shape,
+            "devices_per_weight": devices,
+        }
+        if not isinstance(layer, PlacedLayer):
+            return LayerShape(in_channels=blocks.in_size, **sizes)
+        return LayerShape(**_on_a_map(layer), **sizes, width=layer.grouping.width)
+    if isinstance(layer, LocallyConnected2d):
+        kernels, out_size = layer.weight.shape[:2]
+        sizes = {
+            "kernels": kernels,
+            "tiles": kernels,
+            "in_size": layer.geometry.patch_size,
+            "out_size": out_size,
+        }
+        width = layer.grouping.width
+        return LayerShape(**_on_a_map(layer), **sizes, **_digital(sizes), width=width)
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        sizes = {"in_size": layer.weight[0].numel(), "out_size": len(layer.weight)}
+        return LayerShape(in_channels=layer.weight.shape[1], placement="digital", **sizes, **_digital(sizes))
+    raise TypeError(
+        f"`layer` must be an analog or digital layer with weights, but is {type(layer).__name__}."
+    )
+
+
+def _digital(sizes: dict[str, Any]) -> dict[str, Any]:
+    shape = sizes["out_size"], sizes["in_size"]
+    return {"is_analog": False, "devices_per_weight": 0, "tile_shape": shape}
+
+
+def _on_a_map(layer: "PlacedLayer | LocallyConnected2d") -> dict[str, Any]:
+    g = layer.geometry
+    return {
+        "locations": g.locations,
+        "kernel_size": g.kernel_size,
+        "in_channels": g.in_channels,
+        "stride": g.stride,
+        "map_size": g.output_size,
+        "placement": layer.placement.spec,
+    }
+
+
+class _DigitalWatch:
+    """Counts the multiplications of a digital layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.events = LayerEvents(shape=shape_of(layer))
+        self._handle = layer.register_forward_hook(self._after_forward)
+
+    def stop(self) -> None:
+        """Stop counting."""
+        self._handle.remove()
+
+    def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
+        _count_software(self.events, y.numel() // self.events.shape.out_size, inputs[0], layer.training)
+
+
+class _AnalogWatch:
+    """Counts what an analog layer makes happen on its tiles.
+
+    The forward hook sees every product, a hook on the outputs every gradient that comes back; what happens in
+    between (pulses, repeated products, rows read by learning rules) is counted by the parts that do it, and entered
+    at the end.
+    """
+
+    def __init__(self, layer: AnalogLayer) -> None:
+        self.array = array = layer.tile_array
+        if array.events is not None:
+            raise RuntimeError("the model is being recorded already: leave the other `record_events` first")
+        self.events = array.events = LayerEvents(shape=shape_of(layer))
+        self._tile_sizes = _tile_sizes(layer)
+        array.periphery.repeats = torch.zeros(array.tiles, dtype=torch.int64, device=array.weight.device)
+        self._handles = [
+            layer.register_forward_pre_hook(self._before_forward),
+            layer.register_forward_hook(self._after_forward),
+        ]
+        self._before = _Tally.of(array)
+
+    def stop(self) -> None:
+        """Stop counting, and enter what parts of the array have counted meanwhile."""
+        for handle in self._handles:
+            handle.remove()
+        array, events = self.array, self.events
+        array.periphery.repeats = None
+        array.events = None
+        after = _Tally.of(array)
+        self._enter(after.less(self._before))
+        events.most_pulses = after.most_pulses
+
+    def _before_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert self.array.periphery.repeats is not None
+        self.array.periphery.repeats.zero_()
+
+    def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
+        shape, x = self.events.shape, inputs[0]
+        vectors = serial = y.numel() // shape.out_size
+        if isinstance(layer, PlacedLayer):
+            places = y.shape[-2] * y.shape[-1]  # a convolution on one tile takes images of any size
+            serial = vectors // places * (shape.width if places == shape.locations else places)
+        if layer.training and self.array.in_situ is None:
+            _count_software(self.events, vectors, x, True)
+            return
+        self._count_products("forward", vectors, serial, shape.in_size, shape.out_size, shape.grid)
+        self._count_repeats()
+        if layer.training and y.requires_grad:
+            y.register_hook(partial(self._on_gradient, vectors, serial, x.requires_grad))
+
+    def _on_gradient(self, vectors: int, serial: int, passes_on: bool, gradient: Tensor) -> None:
+        shape = self.events.shape
+        if passes_on:
+            blocks = shape.grid[1], shape.grid[0]
+            self._count_products("backward", vectors, serial, shape.out_size, shape.in_size, blocks)
+        cells, in_situ = self.array.cells, self.array.in_situ
+        if isinstance(cells, WriteVerifyCells | MixedPrecision):
+            macs = vectors * shape.cells
+            self.events.add("gradient", digital_macs=macs, accumulator_bytes=macs * _BYTES_PER_ACCUMULATION)
+        elif in_situ is not None:
+            copies = shape.tiles // shape.kernels if in_situ.copies is not None else 1
+            lines = shape.in_size + shape.out_size
+            self.events.add("update", updates=vectors * copies, network_bytes=vectors * lines * (copies - 1))
+
+    def _count_products(
+        self, phase: str, vectors: int, serial: int, inputs: int, outputs: int, grid: tuple[int, int]
+    ) -> None:
+        """Count products of whole kernels; `grid` has the blocks of outputs and those of inputs."""
+        out_blocks, in_blocks = grid
+        dac = vectors * inputs * out_blocks
+        # A tile of its own for each location, or copies, lie apart from the buffer; one tile lies at it.
+        crosses = self.events.shape.tiles > 1 or phase == "backward"
+        self.events.add(
+            phase,
+            mvms=vectors * out_blocks * in_blocks,
+            dac_conversions=dac,
+            adc_conversions=vectors * outputs * in_blocks,
+            cell_reads=vectors * inputs * outputs,
+            serial_mvms=serial,
+            partial_sums=vectors * outputs * (in_blocks - 1),
+            scalings=vectors * outputs,
+            input_bytes=dac,
+            output_bytes=vectors * outputs,
+            network_bytes=vectors * outputs + (dac if crosses else 0),
+        )
+
+    def _count_repeats(self) -> None:
+        """Count the products that bound management asked for once more."""
+        repeats = self.array.periphery.repeats
+        assert repeats is not None
+        if not repeats.any():
+            return
+        outputs, inputs = self._tile_sizes
+        repeats = repeats.cpu()
+        self.events.add(
+            "forward",
+            mvms=int(repeats.sum()),
+            dac_conversions=int((repeats * inputs).sum()),
+            adc_conversions=int((repeats * outputs).sum()),
+            cell_reads=int((repeats * inputs * outputs).sum()),
+            serial_mvms=int(repeats.max()),
+            input_bytes=int((repeats * inputs).sum()),
+        )
+
+    def _enter(self, counted: "_Tally") -> None:
+        shape, events = self.events.shape, self.events
+        written = counted.written
+        if written.verify_rows:
+            copies = shape.tiles // shape.kernels
+            exchanged = 2 * (copies - 1) * shape.cells * shape.kernels * counted.writes
+            events.add(
+                "gradient",
+                programming_pulses=written.pulses,
+                verify_rows=written.verify_rows,
+                serial_rows=written.serial_rows,
+                allreduce_bytes=4 * exchanged,  # gradients have 4 bytes
+                allreduce_adds=exchanged,
+            )
+        sent = events.total("programming_pulses")
+        events.add(
+            "update",
+            update_pulses=counted.pulses - sent,
+            line_pulses=counted.line_pulses,
+            serial_slots=counted.slots,
+        )
+        if counted.rows_read:
+            rows = counted.rows_read
+            events.add("update", readback_rows=rows, serial_rows=-(-rows // self.array.tiles))
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What the parts of an array count by themselves, since they were made."""
+
+    pulses: int = 0
+    line_pulses: int = 0
+    slots: int = 0  # of the busiest tile
+    most_pulses: int = 0
+    rows_read: int = 0
+    written: WriteCounts = field(default_factory=WriteCounts)
+    writes: int = 0
+
+    @classmethod
+    def of(cls, array: TileArray) -> "_Tally":
+        """Read all counters; start those of pulses if they stand still."""
+        in_situ, cells = array.in_situ, array.cells
+        if in_situ is None or cells is None or in_situ.reference is not None:
+            return cls()
+        arrays = list(cells.device_arrays().values())
+        pulses = []
+        for devices in arrays:
+            if devices.pulse_count is None:
+                devices.count_pulses()
+            # Lines also pass where no device is.
+            count = devices.pulses()
+            pulses.append(count if in_situ.population is None else count * in_situ.population)
+        written, writes = WriteCounts(), 0
+        if isinstance(cells, WriteVerifyCells):
+            written, writes = cells.writes_total, int(cells.batches) // cells.write_every
+        peripheries = [part for part in cells.modules() if isinstance(part, Periphery)]
+        return cls(
+            pulses=sum(int(count.sum(dtype=torch.int64)) for count in pulses),
+            line_pulses=sum(
+                int(devices.line_pulses) for devices in arrays if devices.line_pulses is not None
+            ),
+            slots=sum(int(devices.slots.max()) for devices in arrays if devices.slots is not None),
+            most_pulses=max((int(count.max()) for count in pulses), default=0),
+            rows_read=sum(part.rows_read for part in peripheries),
+            written=written,
+            writes=writes,
+        )
+
+    def less(self, before: "_Tally") -> "_Tally":
+        """Return what was counted since."""
+        now, then = self.written, before.written
+        return _Tally(
+            pulses=self.pulses - before.pulses,
+            line_pulses=self.line_pulses - before.line_pulses,
+            slots=self.slots - before.slots,
+            rows_read=self.rows_read - before.rows_read,
+            written=WriteCounts(
+                pulses=now.pulses - then.pulses,
+                verify_rows=now.verify_rows - then.verify_rows,
+                serial_rows=now.serial_rows - then.serial_rows,
+            ),
+            writes=self.writes - before.writes,
+        )
+
+
+def _tile_sizes(layer: AnalogLayer) -> tuple[Tensor, Tensor]:
+    """Return outputs and inputs of every physical tile, (tiles,) each."""
+    outs, ins = (torch.tensor(starts).diff() for starts in (layer.blocks.out_starts, layer.blocks.in_starts))
+    tiles = layer.tile_array.tiles // layer.blocks.per_kernel
+    return outs.repeat_interleave(len(ins)).repeat(tiles), ins.repeat(len(outs)).repeat(tiles)
+
+
+def _count_software(events: LayerEvents, vectors: int, x: Tensor, is_training: bool) -> None:
+    """Count what a layer computes digitally, forward and, if gradients are wanted, backward."""
+    macs = vectors * events.shape.cells
+    events.add("forward", digital_macs=macs)
+    if is_training and torch.is_grad_enabled():
+        events.add("gradient", digital_macs=macs)
+        if x.requires_grad:
+            events.add("backward", digital_macs=macs)
+
+
+def _watch_images(model: nn.Module, ledger: EventLedger) -> RemovableHandle:
+    """Count the images that pass through a model; a pass in training, with gradients, is a step."""
+
+    def before(model: nn.Module, inputs: tuple[Any, ...]) -> None:
+        x = inputs[0]
+        images = len(x) if x.dim() in (2, 4) else 1
+        if model.training and torch.is_grad_enabled():
+            ledger.training_images += images
+            ledger.steps += 1
+        else:
+            ledger.images += images
+
+    return model.register_forward_pre_hook(before)
