@@ -103,6 +103,21 @@ class TestWords:
         assert np.abs(signs[1:].T @ signs[:-1] / n).max() < 6 / math.sqrt(n)
 
 
+def unmixed(bits: int) -> int:
+    """Undo splitmix64's mixing, step by step: shifts by 31, 27, 30, products with the inverse factors."""
+    for shift, factor in ((31, 0x94D049BB133111EB), (27, 0xBF58476D1CE4E5B9), (30, 1)):
+        z = bits
+        for _ in range(64 // shift):
+            z = bits ^ (z >> shift)
+        bits = z * pow(factor, -1, 2**64) % 2**64
+    return bits
+
+
+@njit  # type: ignore[untyped-decorator]
+def one_uniform(state: Any) -> Any:
+    return uniform(state)
+
+
 class TestUniform:
     @pytest.mark.parametrize("seed", SEEDS)
     def test_it_is_uniform_between_zero_and_one(self, seed: int) -> None:
@@ -114,11 +129,14 @@ class TestUniform:
         for tail in ((drawn < 1e-4).sum(), (drawn > 1 - 1e-4).sum()):
             assert abs(tail - 100) < Z * 10
 
-    def test_the_smallest_and_largest_numbers_stay_inside(self) -> None:
-        smallest, largest = 0.5 * 2.0**-53, (2.0**53 - 1 + 0.5) * 2.0**-53
-        assert smallest > 0.0
-        assert math.isfinite(math.log(smallest))
-        assert largest <= 1.0
+    @pytest.mark.parametrize(("bits", "nearly"), [(0, 0.0), (2**64 - 1, 1.0)], ids=["smallest", "largest"])
+    def test_the_smallest_and_largest_numbers_have_a_logarithm(self, bits: int, nearly: float) -> None:
+        """The counter whose mixing gives no bit at all, or every bit."""
+        state = np.uint64((unmixed(bits) - 0x9E3779B97F4A7C15) % 2**64)
+        _, drawn = one_uniform(state)
+        assert 0.0 < drawn <= 1.0
+        assert abs(drawn - nearly) <= 2.0**-53
+        assert math.isfinite(math.log(drawn))
 
 
 class TestNormal:
@@ -223,6 +241,15 @@ class TestCounts:
             drawn = [counts(np.uint64(seed), mean, variance, n) for seed, mean in means]
             mean_variance = np.mean([values.var() for values in drawn])
             assert abs(mean_variance - variance) < Z * variance * math.sqrt(3 / (n * len(fractions)))
+
+    @pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5])
+    def test_many_have_their_variance_with_the_rounding_to_the_nearest(self, fraction: float) -> None:
+        """Rounding adds 1/12, three times the error that is allowed here."""
+        n, variance = 4_000_000, 8.01
+        drawn = counts(np.uint64(6), 30.0 + fraction, variance, n)
+        error = Z * variance * math.sqrt(2 / n)
+        assert error < 1 / 12 / 2
+        assert abs(drawn.var() - variance) < error
 
     def test_without_a_variance_only_the_rounding_is_random(self) -> None:
         drawn = counts(np.uint64(1), 2.3, 0.0, 10_000)
