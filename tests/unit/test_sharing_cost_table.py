@@ -1,0 +1,153 @@
+"""What the study writes: rows there and back, means over seeds, Markdown and CSV."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from experiments.sharing_cost_rows import (
+    FRESH,
+    Costs,
+    Row,
+    Space,
+    accuracy_at,
+    cells_of,
+    energy_per_step,
+    scheme_label,
+)
+from experiments.sharing_cost_sensitivity import Flip
+from experiments.sharing_cost_table import csv_text, markdown, number
+
+
+def make_row(scheme="free", seed=0, mechanism="in-situ", device="pcm", **changes):
+    """A row with numbers that are easily told apart; every third one depends on the seed."""
+    step = Costs(
+        energy_uJ={"adc": 10.0, "update": 5.0 + seed}, analog_uJ=14.0, sequential_s=2e-3, pipelined_s=None
+    )
+    image = Costs(energy_uJ={"adc": 1.5, "movement": 0.5}, analog_uJ=1.5, sequential_s=3e-6, pipelined_s=1e-6)
+    values = {
+        "device": device,
+        "mechanism": mechanism,
+        "scheme": scheme,
+        "seed": seed,
+        "run": f"runs/{scheme}-{seed}",
+        "command": f"xbar train --seed {seed}",
+        "profile": "hermes-pcm",
+        "lr": 1.0,
+        "epochs": 4,
+        "validation_accuracy": 0.9,
+        "accuracy": {FRESH: 0.90 + 0.02 * seed, "86400.0": 0.8},
+        "residual": {FRESH: 0.0123} if scheme.startswith("replicated") else {},
+        "largest_residual": {FRESH: 0.1} if scheme.startswith("replicated") else {},
+        "dynamics": {"step": [0.0, 10.0], "weight_snr": [1.0, None]},
+        "inference": image,
+        "training": None if mechanism == "hwa" else step,
+        "programming": None,
+        "unpacked": Space(packing="none", arrays=52, area_mm2=33.0, utilisation=0.0044),
+        "packed": Space(packing="union", arrays=8, area_mm2=5.0, utilisation=0.25),
+        "pulses_per_step": 99.0,
+        "steps_to_end_of_life": 1e5,
+    }
+    return Row(**(values | changes))
+
+
+def test_a_row_survives_json():
+    for row in (make_row("replicated"), make_row(mechanism="hwa")):
+        assert Row.from_json(json.loads(json.dumps(row.to_json()))) == row
+    with pytest.raises(ValueError, match="does not hold the fields of a row"):
+        Row.from_json({"device": "pcm"})
+
+
+def test_means_over_seeds():
+    (cell,) = cells_of([make_row(seed=seed) for seed in (0, 1, 2)])
+    assert cell.mean(accuracy_at(FRESH)) == pytest.approx(92.0)
+    assert cell.spread(accuracy_at(FRESH)) == pytest.approx(2.0)
+    assert cell.mean(energy_per_step) == pytest.approx(16.0)
+    (single,) = cells_of([make_row()])
+    assert single.spread(accuracy_at(FRESH)) is None
+    assert single.mean(accuracy_at("1.0")) is None
+
+
+def test_cells_are_grouped_by_device_mechanism_and_scheme():
+    rows = [
+        make_row(),
+        make_row(seed=1),
+        make_row("replicated"),
+        make_row(device="ecram"),
+        make_row(mechanism="hwa"),
+    ]
+    assert [len(cell.rows) for cell in cells_of(rows)] == [2, 1, 1, 1]
+    assert [cell.scheme for cell in cells_of(rows, ("replicated",))] == ["replicated"]
+
+
+def test_the_table_says_every_number():
+    rows = [make_row(scheme, seed) for scheme in ("replicated", "free") for seed in (0, 2)]
+    flip = Flip("pcm", "in-situ", "training step", "ADC energy", 2.5, "free", "replicated", True)
+    hidden = Flip("pcm", "in-situ", "training step", "ADC energy", 3.5, "free", "replicated", False)
+    left_out = {"ecram, hwa, free": "ecram has no model", "ecram, hwa, replicated": "ecram has no model"}
+    ranges = {"ADC energy": (0.1, 20.0), "static power": (0.0, 10.0)}
+    text = markdown(rows, left_out, {"pcm, hwa, free, seed 3": "the loss became nan"}, [flip, hidden], ranges)
+    assert "## pcm, in situ, by pulses (profile hermes-pcm)" in text
+    assert (
+        "| scheme | fresh | 1 day | copies, % | µJ / inference | latency, µs | µJ / step | ms / step | area, mm² | "
+        "used, % | pulses / step | steps to wear-out |\n" in text
+    )
+    assert (
+        "| `replicated` | 92.0 ± 2.8 | 80.0 ± 0.0 | 1.2 | 2.00 | 3.00 / 1.00 | 16.0 | 2.00 | 33.0 / 5.00 | "
+        "0.44 / 25 | 99.0 | 1.0e5 |\n" in text
+    )
+    assert "| `free` | 92.0 ± 2.8 | 80.0 ± 0.0 | - | 2.00 |" in text
+    assert "- ecram has no model: ecram, hwa, free; ecram, hwa, replicated.\n" in text
+    assert "- the loss became nan: pcm, hwa, free, seed 3.\n" in text
+    assert "| pcm, in-situ | training step | ADC energy | `free` | 2.50 | `replicated` |\n" in text
+    assert "3.50" not in text
+    assert "No pair changes places with: static power." in text
+    assert "Mean ± standard deviation over 2 seeds (0, 2)." in text
+
+
+def test_networks_trained_in_software_have_no_costs_of_training():
+    text = markdown([make_row(mechanism="hwa")], {}, {}, [], {})
+    assert "## pcm, trained in software, programmed" in text
+    assert "/ step" not in text
+    assert "flips" not in text
+
+
+def test_a_ranking_that_holds_is_said_to_hold():
+    text = markdown([make_row()], {}, {}, [], {"ADC energy": (0.1, 20.0)})
+    assert "No pair changes places: the ranking of the schemes holds over all ranges." in text
+
+
+def test_the_csv_has_a_line_for_each_run_and_a_column_for_each_number():
+    rows = [make_row("replicated"), make_row(mechanism="hwa")]
+    records = list(csv.DictReader(io.StringIO(csv_text(rows))))
+    assert [r["scheme"] for r in records] == ["replicated", "free"]
+    assert float(records[0]["training_update_uJ"]) == 5.0
+    assert records[1]["training_update_uJ"] == ""
+    assert float(records[0]["accuracy_86400s"]) == 0.8
+    assert float(records[0]["inference_uJ"]) == 2.0
+    assert records[0]["command"] == "xbar train --seed 0"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0, "0"), (0.01234, "0.0123"), (12345.6, "12346"), (123456.0, "1.2e5"), (3e-7, "3.0e-7")],
+)
+def test_numbers_are_readable(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("scheme", "label"),
+    [
+        ("time_multiplexed", "one tile"),
+        ("replicated", "copies, broadcast"),
+        ("replicated(tiles=4, sync_every=10)", "4 copies, sync 10"),
+        ("random(tiles=4,redraw=True)", "random 4, redrawn"),
+        ("blocks(rows=2,cols=3)", "blocks 2x3"),
+        ("interleaved(period=2)", "interleaved 2"),
+        ("free", "free"),
+    ],
+)
+def test_labels_of_schemes(scheme, label):
+    assert scheme_label(scheme) == label
