@@ -11,6 +11,7 @@ from .compensation import Compensation  # noqa: E402
 from .convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .event_recording import record_events  # noqa: E402
 from .events import EventLedger  # noqa: E402
+from .hardware_profile import HardwareProfile, load_profile, profile_names  # noqa: E402
 from .locally_connected import LocallyConnected2d  # noqa: E402
 from .noise import NoiseStream  # noqa: E402
 from .placement import Placement, placement  # noqa: E402
@@ -37,6 +38,7 @@ __all__ = [
     "Compensation",
     "CopiesResidual",
     "EventLedger",
+    "HardwareProfile",
     "LayerSharing",
     "LocallyConnected2d",
     "NoiseStream",
@@ -49,9 +51,11 @@ __all__ = [
     "copies_residual",
     "erase_chip",
     "load_model",
+    "load_profile",
     "model_sharing",
     "neighbour_penalty",
     "placement",
+    "profile_names",
     "program_chip",
     "record_events",
     "replace_placement",
