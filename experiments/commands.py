@@ -10,18 +10,21 @@ import torch
 
 from crossbar import load_model, save_model
 
-from .config import EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig
+from .config import LEARNS_ON_DEVICES, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig
 from .data import DataSplit, load_data
 from .defaults import digital_reference, resolve
 from .dynamics_figures import draw_dynamics, draw_pulse_maps
 from .environment import describe_environment
-from .evaluation import Result, evaluate
+from .evaluation import evaluate
 from .figures import draw_accuracy_over_time, draw_learning_curve
 from .interruption import Interruption
 from .json_files import read_json, write_json
+from .ledger_file import RunEvents
 from .record import Record
 from .report import dynamics_table, table
+from .result import Result
 from .run_folder import RunFolder
+from .sharing_options import resolve_sharing
 from .training import make_model, train
 
 
@@ -61,7 +64,7 @@ def _run_with_reference(config: TrainConfig, folder: RunFolder, data: DataSplit)
         reference_accuracy = _run(digital, RunFolder.of(digital), data).digital_accuracy
     result = _run(config, folder, data)
     print(f"\n{table(result, reference_accuracy)}\n")
-    _print_paths(folder.result_file, folder.accuracy_figure, folder.learning_figure)
+    _print_paths(folder.result_file, folder.ledger_file, folder.accuracy_figure, folder.learning_figure)
 
 
 def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
@@ -85,7 +88,9 @@ def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
             model = train(config, data, folder, interruption, fingerprint=fingerprint)
             save_model(model, folder.model_file)
             folder.checkpoint_file.unlink(missing_ok=True)
-        result = evaluate(config, model, data, interruption)
+        trained = RunEvents.read(folder.ledger_file)
+        result, events = evaluate(config, model, data, interruption)
+        RunEvents(trained.training, events).write(folder.ledger_file)
         draw_learning_curve(folder.read_log(), folder.path.name, folder.learning_figure)
         if result.times:
             draw_accuracy_over_time(result, folder.accuracy_figure)
@@ -95,7 +100,7 @@ def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
 
 
 def run_evaluate(config: EvaluateConfig) -> None:
-    """Program a finished run's network onto other chips, and write that result beside the run's own.
+    """Program a finished run's network onto other chips or other tiles, and write that result beside the run's own.
 
     Raises:
         ValueError: If the run is not trained yet or damaged, or the wishes do not fit.
@@ -109,11 +114,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
             f"`run` must be trained, but {folder.path} has no model.safetensors yet. "
             f"Finish it with `xbar resume {folder.path}`."
         )
-    if trained.mode == "in-situ" and config.device not in (None, trained.device):
-        raise ValueError(
-            f"`device` must be left out, but is {config.device!r}: this network has learned on the devices of one "
-            f"{trained.device} chip, and they cannot be exchanged. Train on the other device with `xbar train`."
-        )
+    _refuse_to_rebuild(config, trained)
     wishes = {
         name: getattr(config, name)
         for name in ("device", "chips", "compensation", "test_images", "data_dir", "threads", "times")
@@ -125,19 +126,58 @@ def run_evaluate(config: EvaluateConfig) -> None:
     data = _load(asked)
     asked = resolve(asked, data.image_shape)
     assert asked.threads is not None
+    placement = None if config.placement == trained.placement else config.placement
+    placed = asked if placement is None else _placed_anew(asked, placement)
     _use_threads(asked.threads)
     with folder.lock(), Interruption("the same command") as interruption:
         model = load_model(folder.model_file, make_model(asked)).eval()
-        result = evaluate(asked, model, data, interruption)
+        result, events = evaluate(asked, model, data, interruption, placement=placement)
         digest = hashlib.blake2b(
-            json.dumps(asked.identity(), sort_keys=True).encode(), digest_size=4
+            json.dumps(placed.identity(), sort_keys=True).encode(), digest_size=4
         ).hexdigest()
-        name = f"evaluation-{asked.device}-{digest}"
-        write_json(folder.path / f"{name}.json", result.to_json())
+        name = f"{asked.device}-{digest}"
+        numbers, figure = (folder.path / f"evaluation-{name}.{ending}" for ending in ("json", "png"))
+        ledger = folder.path / f"ledger-{name}.json"
+        RunEvents(None, events).write(ledger)
         if result.times:
-            draw_accuracy_over_time(result, folder.path / f"{name}.png")
+            draw_accuracy_over_time(result, figure)
+        write_json(numbers, result.to_json())
     print(f"\n{table(result)}\n")
-    _print_paths(folder.path / f"{name}.json", folder.path / f"{name}.png")
+    _print_paths(numbers, ledger, figure)
+
+
+def _refuse_to_rebuild(config: EvaluateConfig, trained: TrainConfig) -> None:
+    """Refuse to give a network other devices or tiles than those that it has learned on."""
+    if trained.mode not in LEARNS_ON_DEVICES:
+        return
+    for name, have, what in (
+        ("device", trained.device, "on the other device"),
+        ("placement", trained.placement, "with the other placement"),
+    ):
+        wish = getattr(config, name)
+        if wish not in (None, have):
+            raise ValueError(
+                f"`{name}` must be left out, but is {wish!r}: this network has learned on the devices of one "
+                f"{trained.device} chip, and they cannot be exchanged. Train {what} with `xbar train`."
+            )
+
+
+def _placed_anew(asked: TrainConfig, placement: str) -> TrainConfig:
+    """Return the configuration of a trained network on other tiles.
+
+    Raises:
+        ValueError: If there is no such placement, or nothing is put on tiles.
+    """
+    assert asked.model is not None
+    if asked.times is None:
+        raise ValueError(
+            f"`placement` must be left out with --device {asked.device}, but is {placement!r}: nothing is put on "
+            "tiles. Name a --device."
+        )
+    # Penalties belong to the training, which is over.
+    over = replace(asked, soft_sharing=0.0, sleep_every=0, sleep_factor=None, write_tolerance=None)
+    resolve_sharing(over, asked.model, placement)
+    return replace(asked, placement=placement)
 
 
 def run_report(config: ReportConfig) -> None:
@@ -168,9 +208,12 @@ def run_report(config: ReportConfig) -> None:
     if record is not None:
         print(f"{dynamics_table(record)}\n")
     else:
-        print("Nothing was recorded of the devices: train in situ with --record-every 10 for more figures.\n")
+        print(
+            "Nothing was recorded of the devices: let them learn with --record-every 10 for more figures.\n"
+        )
     _print_paths(
         folder.result_file,
+        folder.ledger_file,
         folder.learning_figure,
         folder.accuracy_figure,
         folder.dynamics_figure,
@@ -194,8 +237,9 @@ def _use_threads(threads: int) -> None:
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
-def _print_paths(result: Path, *figures: Path) -> None:
+def _print_paths(result: Path, ledger: Path, *figures: Path) -> None:
     print(f"numbers: {result}")
+    print(f"events:  {ledger}")
     for figure in figures:
         if figure.exists():
             print(f"figure:  {figure}")

@@ -10,7 +10,7 @@ import tyro
 
 from .durations import Seconds, parse_times
 
-Mode = Literal["digital", "hwa", "in-situ"]
+Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
 Compensation = Literal["none", "global", "per_tile", "per_column"]
 Backend = Literal["batched", "aihwkit"]
 Schedule = Literal["constant", "cosine", "step"]
@@ -26,6 +26,8 @@ _OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 _OPEN_ENGINE: Final = tyro.conf.arg(metavar="{auto,exact,aggregated}", help_behavior_hint="")
 
 NO_DEVICE: Final = "none"
+# What such a mode trains is one chip, not weights for any.
+LEARNS_ON_DEVICES: Final = ("in-situ", "write-verify")
 # Where a run lies, how it is watched and how fast it computes: no part of what it computes.
 NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
 
@@ -40,12 +42,17 @@ class TrainConfig:
 
     With --mode in-situ the devices learn by themselves: pulses move them, with all their imperfections. What
     comes out is one chip, evaluated as its devices stand, and over time where they have a model of drift.
+    --mode write-verify is its control: the gradient is computed digitally, and the devices are written to the
+    weights by pulses, each of them read and corrected until it is close enough.
 
     Examples:
       xbar train
       xbar train --model cnn_digits --mode digital
       xbar train --mode in-situ --device reram-sb --record-every 10
       xbar train --mode in-situ --device ttv2-reram-es --placement 'replicated(tiles=4)'
+      xbar train --mode in-situ --device ecram --model cnn_digits --placement 'replicated(sync_every=10)'
+      xbar train --mode write-verify --device pcm --write-every 10
+      xbar train --placement free --soft-sharing 0.1
       xbar train --data mnist --data-dir data --download --epochs 5
       xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
     """
@@ -68,23 +75,38 @@ class TrainConfig:
     placement: Annotated[str | None, _OPEN_NAME] = None
     """Where the kernels of the local layers live: free, time_multiplexed,
     'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
-    'interleaved(period=3)'. (default: the model's own)"""
+    'interleaved(period=3)'. In situ also 'replicated(tiles=4,sync_every=10)': each copy learns from its own
+    locations, and every 10 steps all are written to their mean. (default: the model's own)"""
     mode: Mode = "hwa"
     """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point.
     in-situ: on the devices, by pulses. Each tile learns for itself; of replicated kernels every copy receives
-    every update."""
+    every update, or with sync_every those of its own locations. write-verify: through the devices forward and
+    backward, by a digital gradient; the devices are written to the weights by a write-verify loop."""
     device: str = "pcm"
-    """Memory cell that the trained network is programmed onto, or that learns in situ; `xbar devices` lists
-    both kinds. With --mode digital also none: then nothing is programmed."""
+    """Memory cell that the trained network is programmed onto, or that pulses move, for --mode in-situ and
+    write-verify; `xbar devices` lists both kinds. With --mode digital also none: then nothing is programmed."""
     weight_noise: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
     weight. (default: 0.1)"""
     weight_scaling: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
-    """In situ: what the largest initial weight of a kernel is mapped to on the devices, whose bounds lie near
-    1; a digital factor after the tile restores the weights. 0: no such factor. (default: 0.6)"""
+    """In situ and write-verify: what the largest initial weight of a kernel is mapped to on the devices, whose
+    bounds lie near 1; a digital factor after the tile restores the weights. 0: no such factor. (default: 0.6)"""
     engine: Annotated[Engine | None, _OPEN_ENGINE] = None
     """In situ: how pulses are computed. exact: one by one. aggregated: all pulses of a mini-batch at once, by
     their statistics. auto: whichever is faster, within its error bound. (default: auto)"""
+    write_every: Annotated[int | None, _OPEN_INT] = None
+    """Write-verify: steps after which the devices are written; the digital weights learn in between, but
+    forward and backward go through the devices as they are. (default: 1)"""
+    write_tolerance: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    """Write-verify, and synchronising copies: error of a weight on the devices, whose largest is about 1, that
+    the loop leaves alone. (default: 0.02)"""
+    soft_sharing: Dimensionless = 0.0
+    """Strength of a penalty on the squared difference between kernels of neighbouring locations; 0: none. Not
+    in situ, where no digital gradient exists."""
+    sleep_every: int = 0
+    """Steps after which a sleep phase draws the kernels of all locations towards their mean; 0: never."""
+    sleep_factor: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    """How far a sleep phase moves a kernel: 0 not at all, 1 to the mean of all. (default: 1)"""
     backend: Backend = "batched"
     """batched: all tiles of a layer in one call. aihwkit: one tile after another, the slow reference, whose
     noise cannot be seeded: such runs do not repeat to the last bit."""
@@ -94,8 +116,9 @@ class TrainConfig:
     batch_size: int = 64
     """Images per step."""
     lr: Annotated[float | None, _OPEN_FLOAT] = None
-    """Learning rate: Adam's, or in situ that of plain SGD. (default: 5e-3 for 8 x 8 images, 4e-3 for 28 x 28,
-    1e-3 for 32 x 32; in situ 1, and 0.3 for 32 x 32, three times that for Tiki-Taka v1)"""
+    """Learning rate: Adam's, or in situ and write-verify that of plain SGD. (default: 5e-3 for 8 x 8 images,
+    4e-3 for 28 x 28, 1e-3 for 32 x 32; in situ and write-verify 1, and 0.3 for 32 x 32, in situ three times
+    that for Tiki-Taka v1)"""
     schedule: Schedule = "cosine"
     """Learning rate over the run: constant, falling to zero along half a cosine, or in steps: a tenth after
     half of the run, a hundredth after three quarters. In situ it should fall: every pulse misses its size at
@@ -105,7 +128,8 @@ class TrainConfig:
     """Every random stream of the run is derived from it: split, weights, order, noise, chips."""
 
     chips: int = 5
-    """Chips to program; their spread is reported. In situ: readings of the one chip that was trained."""
+    """Chips to program; their spread is reported. In situ and write-verify: readings of the one chip that was
+    trained."""
     times: Annotated[str | None, _OPEN_NAME] = None
     """Times since programming, or since the end of a training in situ, in s, min, h, d, w, month (30 days) or
     y (365 days). (default: those of 1s,1h,1d,1month,1y for which the device was measured)"""
@@ -113,7 +137,8 @@ class TrainConfig:
     """Drift compensation to compare with none: one scale per layer, per tile, or per column. (default:
     global)"""
     record_every: int = 0
-    """In situ: record what every n-th update does to the devices, for `xbar report`; 0 records nothing."""
+    """In situ and write-verify: record what every n-th update does to the devices, for `xbar report`; 0 records
+    nothing."""
 
     reference: bool = False
     """Also train the same network digitally, with the same data order, and report it."""
@@ -133,20 +158,35 @@ class TrainConfig:
         Raises:
             ValueError: If a number lies outside its range.
         """
-        for name in ("epochs", "batch_size", "chips", "train_images", "test_images", "threads"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "chips",
+            "train_images",
+            "test_images",
+            "threads",
+            "write_every",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
-        for name, typical in (("weight_noise", 0.1), ("weight_scaling", 0.6)):
+        for name, typical in (("weight_noise", 0.1), ("weight_scaling", 0.6), ("soft_sharing", 0.1)):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise ValueError(f"`{name}` must be 0 or more and finite, but is {value}. Try {typical}.")
-        if self.record_every < 0:
+        if self.write_tolerance is not None and not 0 < self.write_tolerance < float("inf"):
             raise ValueError(
-                f"`record_every` must be 0 or more, but is {self.record_every}. Give 0 to record nothing."
+                f"`write_tolerance` must be positive and finite, but is {self.write_tolerance}. Try 0.02."
             )
+        if self.sleep_factor is not None and not 0 < self.sleep_factor <= 1:
+            raise ValueError(f"`sleep_factor` must lie in (0, 1], but is {self.sleep_factor}. Try 1.")
+        for name, nothing in (("record_every", "to record nothing"), ("sleep_every", "never to sleep")):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must be 0 or more, but is {getattr(self, name)}. Give 0 {nothing}."
+                )
         if not self.checkpoint_seconds >= 0:
             raise ValueError(
                 f"`checkpoint_seconds` must be 0 s or more, but is {self.checkpoint_seconds} s. Try 20."
@@ -175,8 +215,11 @@ class TrainConfig:
             ValueError: If a field is missing, unknown or of the wrong type.
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
+        if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError("it does not hold the fields of a configuration")
+        missing = sorted(names - set(values))
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")
         for name, hint in get_type_hints(cls).items():
             value = values[name]
             if not _fits(value, hint) and not (name == "out" and isinstance(value, str)):
@@ -214,16 +257,21 @@ class EvaluateConfig:
     Examples:
       xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --device reram-cmo
       xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --times 1s,1min,1h,1d,1w,1month,1y --chips 20
+      xbar evaluate runs/cnn_digits-hwa-pcm-0123456789ab --placement 'replicated(tiles=16)'
     """
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder, or its name in the folder `runs`."""
     device: Annotated[str | None, _OPEN_NAME] = None
-    """Memory cell to program; `xbar devices` lists them. Not for runs in situ: their devices are trained."""
+    """Memory cell to program; `xbar devices` lists them. Not for runs in situ or by write-verify: their devices
+    are trained."""
+    placement: Annotated[str | None, _OPEN_NAME] = None
+    """Program the trained kernels onto tiles placed otherwise, where each tile's locations learned one kernel:
+    those of a CNN onto any, blocks onto free. Not for runs in situ or by write-verify."""
     times: Annotated[str | None, _OPEN_NAME] = None
     """Times since programming, for example 1s,1h,1d,1month,1y."""
     chips: Annotated[int | None, _OPEN_INT] = None
-    """Chips to program; of a run in situ, readings of its chip."""
+    """Chips to program; of a run in situ or by write-verify, readings of its chip."""
     compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
     """Drift compensation to compare with none."""
     test_images: Annotated[int | None, _OPEN_INT] = None

@@ -8,7 +8,7 @@ from typing import Any
 from devices import DeviceModel, catalogue, get
 
 from .config import DevicesConfig
-from .defaults import DEFAULT_TIMES
+from .device_times import DEFAULT_TIMES
 from .durations import format_time, parse_times
 from .in_situ import why_not_batched
 

@@ -1,6 +1,7 @@
 """Figures of what was recorded while a network learned in situ: over the training, and over the image plane."""
 
 import math
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +42,14 @@ def draw_dynamics(record: Record, title: str, path: Path) -> None:
         title: Which run it is.
         path: The PNG file.
     """
-    figure = Figure(figsize=(12.5, 8.6), layout="constrained")
-    grid = figure.subplots(3, 3)
+    extra = [
+        draw
+        for quantity, draw in (("copies_rms", _draw_copies), ("weight_snr", _draw_weight_snr))
+        if record.layers_with(quantity)
+    ]
+    rows = 3 if not extra else 4
+    figure = Figure(figsize=(12.5, 8.6 * rows / 3), layout="constrained")
+    grid = figure.subplots(rows, 3)
     colors = dict(zip(record.layers, _COLORS * math.ceil(len(record.layers) / len(_COLORS)), strict=False))
     for axes, (quantity, name, unit) in zip(grid.flat, _PANELS, strict=False):
         thick = []
@@ -67,6 +74,11 @@ def draw_dynamics(record: Record, title: str, path: Path) -> None:
         grid.flat[2].set_yscale("log")
     _draw_pulses(grid.flat[7], record, colors)
     _draw_histogram(grid.flat[8], record, colors)
+    for axes, draw in zip_longest(grid.flat[9:], extra):
+        if draw is None:
+            axes.remove()
+        else:
+            draw(axes, record, colors)
     handles, names = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper right", ncols=len(names), frameon=False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
@@ -129,6 +141,39 @@ def _draw_pulses(axes: Axes, record: Record, colors: dict[str, str]) -> None:
     axes.set_ylim(bottom=0)
     _finish(axes, "Pulses since the start", "pulses (thin: most of all)", record)
     _name_roles(axes, record)
+
+
+def _draw_copies(axes: Axes, record: Record, colors: dict[str, str]) -> None:
+    """Draw how far the copies of a kernel are from their mean, and the one weight that is farthest."""
+    for layer in record.layers_with("copies_rms"):
+        axes.plot(record.steps, record.of_layer(layer, "copies_rms"), color=colors[layer], linewidth=1.8)
+        most = record.of_layer(layer, "copies_largest")
+        axes.plot(record.steps, most, color=colors[layer], linewidth=0.8, alpha=0.6)
+    _scale_positive(axes)
+    _finish(axes, "Difference of copies", "rms / rms weight (thin: largest)", record)
+
+
+def _draw_weight_snr(axes: Axes, record: Record, colors: dict[str, str]) -> None:
+    """Draw how equal the kernels of all locations are."""
+    infinite = []
+    for layer in record.layers_with("weight_snr"):
+        values = record.of_layer(layer, "weight_snr")
+        axes.plot(record.steps, values, color=colors[layer], linewidth=1.8)
+        if np.isnan(values).all():
+            infinite.append(layer)
+    if infinite:
+        # One weight that is the same everywhere is enough, for example behind a pixel that is always dark.
+        text = f"{', '.join(infinite)}: infinite, as some weights are equal everywhere"
+        axes.text(0.5, 0.02, text, transform=axes.transAxes, color=GREY, ha="center", fontsize=8)
+    _scale_positive(axes)
+    _finish(axes, "Weight signal-to-noise over locations", "mean² / variance", record)
+
+
+def _scale_positive(axes: Axes) -> None:
+    """Use a logarithmic scale if there is anything to show on it."""
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    if (values > 0).any():
+        axes.set_yscale("log")
 
 
 def _draw_histogram(axes: Axes, record: Record, colors: dict[str, str]) -> None:

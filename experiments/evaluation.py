@@ -3,108 +3,42 @@
 All chips hold the same weights; they differ in what programming, drift and reading add. A chip is the same
 devices with and without drift compensation, so the two curves differ by the compensation alone.
 
-A network that has learned in situ is one chip, and nothing is programmed: its devices are where training left them.
-It is read several times as it is, and over time where its devices have a model of drift.
+A network that has learned on devices, in situ or by write-verify, is one chip, and nothing is programmed: its
+devices are where training left them. It is read several times as it is, and over time where its devices have a model
+of drift.
 """
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, final
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from crossbar import LocallyConnected2d, age_chip, erase_chip, program_chip, seed_noise
+from crossbar import LocallyConnected2d, age_chip, erase_chip, program_chip, replace_placement, seed_noise
 from devices import get
 from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
 from models import build
 
-from .config import TrainConfig
+from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from .copies import CopiesLog
 from .data import DataSplit, Images
 from .durations import parse_times
 from .interruption import Interruption
+from .ledger_file import EvaluationEvents
+from .result import Result
 from .training import loss_and_accuracy, put_on_tiles
 
 # assumed: enough to average the spread of the inputs; a hardware-aware training takes its first 100 batches.
 _CALIBRATION_BATCHES = 30
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """Accuracies of one network.
+class Evaluation(NamedTuple):
+    """What an evaluation has found, and what happened in the hardware for it."""
 
-    Attributes:
-        model: Name of the network.
-        placement: Where the kernels of its local layers live.
-        data: Name of the data set.
-        mode: How it was trained: "hwa", "digital" or "in-situ".
-        device: Memory cell that it was programmed onto or has learned on, or "none".
-        compensation: Drift compensation that is compared with none; None where nothing ages.
-        seed: The run's seed.
-        test_images: Number of images behind each accuracy.
-        digital_accuracy: Of the trained weights, computed in floating point without any device.
-        times: Times since programming, or since the end of a training in situ.
-        accuracy: For each compensation, for each chip, the accuracy at each time. In situ there is one chip, and
-            these are its readings.
-        as_trained: In situ: accuracy of the devices as training left them, for each reading.
-    """
-
-    model: str
-    placement: str
-    data: str
-    mode: str
-    device: str
-    compensation: str | None
-    seed: int
-    test_images: int
-    digital_accuracy: Dimensionless
-    times: tuple[Seconds, ...] = ()
-    accuracy: dict[str, list[list[Dimensionless]]]
-    as_trained: tuple[Dimensionless, ...] = ()
-
-    def mean_and_std(self, compensation: str) -> list[tuple[Dimensionless, Dimensionless | None]]:
-        """Return mean and standard deviation over the chips at each time; one chip has no deviation."""
-        return [mean_and_std(column) for column in zip(*self.accuracy[compensation], strict=True)]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result in the types of JSON, mean and spread beside the single chips."""
-        summary = {
-            compensation: [
-                {"time": t, "mean": mean, "std": std} for t, (mean, std) in zip(self.times, rows, strict=True)
-            ]
-            for compensation in self.accuracy
-            for rows in [self.mean_and_std(compensation)]
-        }
-        return {
-            **asdict(self),
-            "times": list(self.times),
-            "as_trained": list(self.as_trained),
-            "summary": summary,
-        }
-
-    @classmethod
-    def from_json(cls, values: Any) -> "Result":
-        """Make a result from what `to_json` returned.
-
-        Raises:
-            ValueError: If it is damaged.
-        """
-        names = {item.name for item in fields(cls)}
-        if not isinstance(values, dict) or not names <= set(values):
-            raise ValueError(
-                "`run` must hold an undamaged result.json, but fields are missing in it. Use --force."
-            )
-        kept: dict[str, Any] = {name: values[name] for name in names}
-        return cls(**{**kept, "times": tuple(kept["times"]), "as_trained": tuple(kept["as_trained"])})
-
-
-def mean_and_std(values: Sequence[Dimensionless]) -> tuple[Dimensionless, Dimensionless | None]:
-    """Return mean and standard deviation; a single value has no deviation."""
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+    result: Result
+    events: EvaluationEvents
 
 
 def evaluate(
@@ -112,7 +46,9 @@ def evaluate(
     model: nn.Module,
     data: DataSplit,
     interruption: Interruption,
-) -> Result:
+    *,
+    placement: str | None = None,
+) -> Evaluation:
     """Measure a trained model on its device over time.
 
     Args:
@@ -120,27 +56,40 @@ def evaluate(
         model: The trained model; programmed devices are erased at the end.
         data: The images: the test images count, training images set input ranges where none were learned.
         interruption: Asked after each accuracy.
+        placement: Program the kernels onto tiles placed otherwise than in the training; None for the same.
+
+    Returns:
+        The result, and the events of one programming and of one pass through the test images.
 
     Raises:
         RunInterrupted: If the evaluation was asked to stop.
+        ValueError: If the placement does not fit what was trained.
     """
     assert config.model is not None
     assert config.placement is not None
+    events, copies = EvaluationEvents(), CopiesLog()
     network = model if config.mode == "digital" else take_off_tiles(model, config)
     seed_noise(network, config.seed, "digital")
-    _, digital_accuracy = loss_and_accuracy(network, data.test)
+    with events.first("inference", network) if config.device == NO_DEVICE else nullcontext():
+        _, digital_accuracy = loss_and_accuracy(network, data.test)
+    analog = model
+    if config.mode == "digital" and config.times is not None:
+        analog = _calibrated(network, config, data.train)
+    if placement is not None:
+        analog = replace_placement(analog, placement, data.image_shape)
     times: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]] = {}
     as_trained: list[Dimensionless] = []
-    if config.mode == "in-situ":
-        as_trained = _read_as_trained(config, model, data.test, interruption)
+    if config.mode in LEARNS_ON_DEVICES:
+        as_trained = _read_as_trained(config, analog, data.test, events, interruption)
+        copies.look(analog, None)
     if config.times is not None:
         times = parse_times(config.times)
-        analog = _calibrated(network, config, data.train) if config.mode == "digital" else model
-        accuracy = _age_chips(config, analog, data.test, times, interruption)
-    return Result(
+        accuracy = _age_chips(config, analog, data.test, times, events, copies, interruption)
+    events.close(analog)
+    result = Result(
         model=config.model,
-        placement=config.placement,
+        placement=placement or config.placement,
         data=config.data,
         mode=config.mode,
         device=config.device,
@@ -151,7 +100,9 @@ def evaluate(
         times=times,
         accuracy=accuracy,
         as_trained=tuple(as_trained),
+        copies=copies.summary(),
     )
+    return Evaluation(result, events)
 
 
 @torch.no_grad()
@@ -181,13 +132,14 @@ def _calibrated(network: nn.Module, config: TrainConfig, images: Images) -> nn.M
 
 
 def _read_as_trained(
-    config: TrainConfig, analog: nn.Module, test: Images, interruption: Interruption
+    config: TrainConfig, analog: nn.Module, test: Images, events: EvaluationEvents, interruption: Interruption
 ) -> list[Dimensionless]:
     """Return the accuracy of the devices as training left them, read several times."""
     readings = []
     for reading in range(config.chips):
         seed_noise(analog, config.seed, "test", "as trained", reading)
-        readings.append(loss_and_accuracy(analog, test)[1])
+        with events.first("inference", analog):
+            readings.append(loss_and_accuracy(analog, test)[1])
         interruption.stop_if_requested()
     return readings
 
@@ -197,6 +149,8 @@ def _age_chips(
     analog: nn.Module,
     test: Images,
     times: tuple[Seconds, ...],
+    events: EvaluationEvents,
+    copies: CopiesLog,
     interruption: Interruption,
 ) -> dict[str, list[list[Dimensionless]]]:
     compensations = list(dict.fromkeys(("none", config.compensation or "none")))
@@ -206,14 +160,19 @@ def _age_chips(
     with tqdm(total=total, desc="chips", unit="test", disable=None, dynamic_ncols=True) as bar:
         for chip in range(config.chips):
             for name, chips in accuracy.items():
-                # What has learned in situ is one chip: its devices age alike in all readings.
-                chip_seed = derive_seed(config.seed, "chip", 0 if config.mode == "in-situ" else chip)
-                program_chip(analog, noise_model, seed=chip_seed, compensation=name)  # type: ignore[arg-type]
+                # What has learned on devices is one chip: they age alike in all readings.
+                chip_seed = derive_seed(config.seed, "chip", 0 if config.mode in LEARNS_ON_DEVICES else chip)
+                is_last = name == compensations[-1]  # compensating reads the devices too
+                with events.first("programming", analog) if is_last else nullcontext():
+                    program_chip(analog, noise_model, seed=chip_seed, compensation=name)  # type: ignore[arg-type]
                 chips.append([])
                 for time in times:
                     age_chip(analog, time, seed=derive_seed(config.seed, "chip", chip))
+                    if name == compensations[0]:
+                        copies.look(analog, time)
                     seed_noise(analog, config.seed, "test", chip, repr(time))
-                    _, value = loss_and_accuracy(analog, test)
+                    with events.first("inference", analog):
+                        _, value = loss_and_accuracy(analog, test)
                     chips[-1].append(value)
                     bar.update()
                     bar.set_postfix(accuracy=f"{value:.1%}")

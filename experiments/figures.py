@@ -12,8 +12,8 @@ from crossbar.storage import write_atomically
 from devices.units import Seconds
 
 from .durations import format_time
-from .evaluation import Result
 from .report import COMPENSATION_NAMES, TRAINED
+from .result import Result
 
 # Two colours that stay apart for colour-blind readers and in grey (Okabe and Ito, 2008).
 _BLUE: Final = "#0072B2"

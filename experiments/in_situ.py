@@ -1,14 +1,15 @@
-"""Networks that learn on their devices, by pulses: their configuration, their tiles, their optimizer."""
+"""Networks that learn on their devices, in situ or by write-verify: their tiles, their optimizer."""
 
 from typing import Any
 
 import torch
 from torch import nn
 
-from crossbar import convert_to_analog, tile_arrays
+from crossbar import convert_to_analog, tile_arrays, write_verify_config
 from crossbar.aihwkit_adapter import AnalogSGD
 from crossbar.algorithms import why_not_batched
 from devices import DeviceModel, derive_seed, get
+from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
 from .config import TrainConfig
@@ -22,13 +23,18 @@ def ages(device: DeviceModel) -> bool:
 
 
 def put_on_learning_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
-    """Put a digital network onto tiles of devices that learn in situ.
+    """Put a digital network onto tiles of devices that learn in situ, or are written while it learns.
 
     Args:
         network: The digital network with its initial weights.
-        config: The resolved configuration: device, scaling of the weights, engine, backend.
+        config: The resolved configuration: device, scaling of the weights, engine, backend, writing.
     """
     rpu_config: Any = get(config.device).training_config()
+    writing = None if config.write_tolerance is None else WriteVerify(tolerance=config.write_tolerance)
+    if config.mode == "write-verify":
+        assert writing is not None
+        assert config.write_every is not None
+        rpu_config = write_verify_config(rpu_config, writing, write_every=config.write_every)
     rpu_config.mapping.weight_scaling_omega = config.weight_scaling
     # Layers draw the seed of their devices from torch's global stream.
     with torch.random.fork_rng(devices=[]):
@@ -38,14 +44,16 @@ def put_on_learning_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
         assert array.in_situ is not None
         if config.engine is not None:
             array.in_situ.engine = config.engine
-        if config.record_every:
-            for devices in array.in_situ.cells.device_arrays().values():
-                devices.count_pulses()
+        if writing is not None:
+            array.in_situ.write_verify = writing
+        # The ledger and the record want to know, and counts belong to the state that a checkpoint saves.
+        for devices in array.in_situ.cells.device_arrays().values():
+            devices.count_pulses()
     return analog
 
 
 def analog_sgd(model: nn.Module, lr: Dimensionless) -> AnalogSGD:
-    """Make aihwkit's optimizer: pulses for the devices, plain SGD for the digital biases."""
+    """Make aihwkit's optimizer: the devices' rule for the devices, plain SGD for the digital biases."""
     optimizer = AnalogSGD(model.parameters(), lr=lr)
     optimizer.regroup_param_groups(model)
     return optimizer

@@ -13,6 +13,8 @@ Column = np.ndarray[Any, Any]
 PULSE_BINS: Final = np.array([0, *(1 << np.arange(31))])
 # What an update did, against what it should have done; all else says how the devices stand.
 OF_THE_UPDATE: Final = ("cosine", "gain", "signal_to_noise")
+# How equal the tiles of a layer are; only for layers of several tiles that are meant or could be meant to be equal.
+OF_THE_LAYER: Final = ("copies_rms", "copies_largest", "weight_snr")
 
 
 def read_columns(path: Path) -> dict[str, Column]:
@@ -72,10 +74,12 @@ class Record:
         """Return (rows,): a quantity of a whole layer; NaN where no tile has it.
 
         Of what an update did, the median over the tiles, as the ratio for a tile without much to learn can be
-        anything; of the devices, the mean over all of them.
+        anything; of the devices, the mean over all of them. How equal tiles are has one value for the layer.
         """
         values = self.columns[f"{layer}/{quantity}"].astype(float)
         is_known = np.isfinite(values)
+        if quantity in OF_THE_LAYER:
+            return np.where(is_known, values, np.nan)
         if quantity in OF_THE_UPDATE:
             medians = [
                 np.median(row[known]) if known.any() else np.nan
@@ -86,6 +90,10 @@ class Record:
         with np.errstate(invalid="ignore"):
             mean: Column = np.where(is_known, values * weights, 0.0).sum(axis=1) / weights.sum(axis=1)
         return mean
+
+    def layers_with(self, quantity: str) -> list[str]:
+        """Return the layers of which a quantity was recorded; older records lack some."""
+        return [layer for layer in self.layers if f"{layer}/{quantity}" in self.columns]
 
     def on_map(self, layer: str, quantity: str) -> Column | None:
         """Return (height, width): the last row of a quantity, averaged over the tiles that serve each location.

@@ -11,15 +11,22 @@ summed over the mini-batch, the change that ideal devices would have made:
     weight_norm        root of the sum of squares, in units of the devices
     weight_spread      standard deviation over the devices of the tile
 
+and for layers of several tiles
+
+    copies_rms         rms difference between a copy and the mean of its kernel's copies, relative to the rms of the
+                       kernels' weights; only where kernels have copies
+    copies_largest     the largest such difference, relative to the same
+    weight_snr         signal-to-noise ratio of the weights over all locations (`crossbar.residual`)
+
 and, for each role that devices have in the algorithm ("main"; "fast" and "slow"; ...), mean and maximum of the
 pulses that they have received since the start, and their histogram over the whole layer. A quantity without a value
 (the angle to a gradient of zero, the error where nothing moves, the symmetry point of a device without one) is NaN.
 
 One column is one array of the .npz file: `step` (rows,), `learning_rate` (rows,), `<layer>/cosine` (rows, tiles)
-and so on, `<layer>/<role>/pulses_mean` (rows, tiles), `<layer>/<role>/pulses_histogram` (rows, bins); `pulse_bins`
-holds the lower edges of the bins. `<layer>/devices` (tiles,) counts the devices of each tile,
-`<layer>/tile_of_location` tells where the tiles stand on the map of `<layer>/map_size`, and kernels larger than a
-tile take `<layer>/tiles_per_kernel` of them.
+and so on, `<layer>/copies_rms` (rows,), `<layer>/<role>/pulses_mean` (rows, tiles),
+`<layer>/<role>/pulses_histogram` (rows, bins); `pulse_bins` holds the lower edges of the bins. `<layer>/devices`
+(tiles,) counts the devices of each tile, `<layer>/tile_of_location` tells where the tiles stand on the map of
+`<layer>/map_size`, and kernels larger than a tile take `<layer>/tiles_per_kernel` of them.
 """
 
 import io
@@ -32,7 +39,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossbar import TileArray, tile_arrays
+from crossbar import TileArray, model_sharing, tile_arrays
 from crossbar.analog_convolution import PlacedLayer
 from crossbar.storage import write_atomically
 from devices.pulsed.symmetry import symmetry_points
@@ -61,8 +68,9 @@ class Recorder:
         self._fixed: Row = {}
         for name, array in tile_arrays(model) if every else ():
             layer = name.rpartition(".")[0]
-            self._watched[layer] = _WatchedLayer(array)
-            places = place_columns(model.get_submodule(layer), array)
+            module = model.get_submodule(layer)
+            self._watched[layer] = _WatchedLayer(module, array)
+            places = place_columns(module, array)
             self._fixed.update({f"{layer}/{key}": value for key, value in places.items()})
 
     @contextmanager
@@ -137,9 +145,9 @@ def place_columns(layer: nn.Module, array: TileArray) -> Row:
 class _WatchedLayer:
     """One layer's array: listens to its updates, and looks at its devices."""
 
-    def __init__(self, array: TileArray) -> None:
+    def __init__(self, layer: nn.Module, array: TileArray) -> None:
         assert array.in_situ is not None
-        self.array = array
+        self.layer, self.array = layer, array
         self.cells = array.in_situ.cells
         population = array.tile_population()
         shape = (array.tiles, array.out_size, array.in_size)
@@ -187,6 +195,7 @@ class _WatchedLayer:
                 (_power(self._of_devices(weight - mean[:, None, None])) / self.devices).sqrt()
             ),
         }
+        row.update(_sharing_columns(self.layer))
         for role, part in self.cells.device_arrays().items():
             pulses = self._of_devices(part.pulses())
             row[f"{role}/pulses_mean"] = _numpy(pulses.sum(dim=(1, 2)) / self.devices)
@@ -204,6 +213,18 @@ class _WatchedLayer:
     def _of_devices(self, values: Tensor) -> Tensor:
         """Return values with zeros where no device exists."""
         return values if self.is_full else values * self.present
+
+
+def _sharing_columns(layer: nn.Module) -> Row:
+    """Return how equal the tiles of a layer are; nothing for a layer of one tile."""
+    if not isinstance(layer, PlacedLayer) or layer.placement.tiles == 1:
+        return {}
+    sharing = model_sharing(layer)[""]
+    row: Row = {"weight_snr": np.float32(sharing.signal_to_noise)}
+    if sharing.copies is not None:
+        row["copies_rms"] = np.float32(sharing.copies.rms)
+        row["copies_largest"] = np.float32(sharing.copies.largest)
+    return row
 
 
 def _no_update(tiles: int) -> Row:

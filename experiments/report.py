@@ -7,8 +7,8 @@ import numpy as np
 from devices.units import Dimensionless
 
 from .durations import format_time
-from .evaluation import Result, mean_and_std
 from .record import Record
+from .result import Result, mean_and_std
 
 COMPENSATION_NAMES = {
     "none": "no compensation",
@@ -16,14 +16,19 @@ COMPENSATION_NAMES = {
     "per_tile": "compensation per tile",
     "per_column": "compensation per column",
 }
-TRAINED = {"hwa": "trained hardware-aware", "digital": "trained digitally", "in-situ": "trained in situ"}
+TRAINED = {
+    "hwa": "trained hardware-aware",
+    "digital": "trained digitally",
+    "in-situ": "trained in situ",
+    "write-verify": "trained by write-verify",
+}
 
 
 def table(result: Result, reference_accuracy: Dimensionless | None = None) -> str:
     """Write the accuracies as aligned plain text.
 
-    Mean ± standard deviation over the chips, or over the readings of the one chip that has learned in situ; a
-    single one has no deviation.
+    Mean ± standard deviation over the chips, or over the readings of the one chip that was trained; a single one has
+    no deviation.
 
     Args:
         result: The accuracies.
@@ -37,14 +42,13 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
     rows = [("digital, the same weights", [_percent(result.digital_accuracy, None)])]
     if reference_accuracy is not None:
         rows.append(("digital, trained digitally", [_percent(reference_accuracy, None)]))
-    in_situ = result.mode == "in-situ"
-    if in_situ:
+    if result.has_learned_on_devices:
         rows.append((f"{result.device}, as trained", [_percent(*mean_and_std(result.as_trained))]))
     columns = {name: result.mean_and_std(name) for name in result.accuracy}
     if columns:
         chips = len(next(iter(result.accuracy.values())))
         header = f"{chips} {result.device} {'chip' if chips == 1 else 'chips'} after"
-        if in_situ:
+        if result.has_learned_on_devices:
             header = "without any pulse for"
         rows += [("", []), (header, [COMPENSATION_NAMES[name] for name in columns])]
         for i, time in enumerate(result.times):
@@ -54,12 +58,28 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
     lines += [
         f"{name:<{name_width}}" + "".join(f"  {cell:>{width}}" for cell in cells) for name, cells in rows
     ]
-    if in_situ:
+    if result.has_learned_on_devices:
         readings = len(result.as_trained)
         lines += ["", f"One trained chip, {'read once' if readings == 1 else f'{readings} readings of it'}."]
         if not columns:
             lines[-1] += f" No accuracy over time: {result.device} has no model of drift."
+    if result.copies:
+        lines += ["", f"Copies of one kernel differ, rms (most): {_copies(result)}."]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _copies(result: Result) -> str:
+    """Write how far copies differ in each layer, at the first and the last of the times."""
+    layers = []
+    for layer, looks in result.copies.items():
+        ends = [looks[0], looks[-1]] if len(looks) > 1 else looks
+        told = [
+            f"{100 * look['rms']:.2g} % ({100 * look['largest']:.2g} %) "
+            + ("as trained" if look["time"] is None else f"after {format_time(look['time'])}")
+            for look in ends
+        ]
+        layers.append(f"{layer} {', '.join(told)}")
+    return "; ".join(layers)
 
 
 def dynamics_table(record: Record) -> str:

@@ -90,6 +90,11 @@ class RunFolder:
         return self.path / "record.npz"
 
     @property
+    def ledger_file(self) -> Path:
+        """What happened in the hardware: while training, when programming, for the test images."""
+        return self.path / "ledger.json"
+
+    @property
     def model_file(self) -> Path:
         """The trained weights."""
         return self.path / "model.safetensors"
@@ -143,11 +148,11 @@ class RunFolder:
         # The mark of a finished run goes first: half a run must not look like a whole one.
         for file in (self.result_file, self.model_file, self.checkpoint_file, self.config_file):
             file.unlink(missing_ok=True)
-        for file in (self.environment_file, self.log_file, self.record_file):
+        for file in (self.environment_file, self.log_file, self.record_file, self.ledger_file):
             file.unlink(missing_ok=True)
         for file in (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure):
             file.unlink(missing_ok=True)
-        for pattern in ("evaluation-*.json", "evaluation-*.png", ".*.tmp"):
+        for pattern in ("evaluation-*.json", "evaluation-*.png", "ledger-*.json", ".*.tmp"):
             for file in self.path.glob(pattern):
                 file.unlink()
 

@@ -1,4 +1,4 @@
-"""Train a network, digitally, hardware-aware or in situ, so that a resumed training repeats an uninterrupted one.
+"""Train a network in any mode, so that a resumed training repeats an uninterrupted one.
 
 What a step needs is saved or derived from its number: the order of the images from (seed, "order", epoch),
 the noise from (seed, "train", step), the learning rate from the step. So no generator's state has to be kept.
@@ -7,74 +7,31 @@ the noise from (seed, "train", step), the learning rate from the step. So no gen
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, final
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from crossbar import convert_to_analog, seed_noise
-from devices import get
+from crossbar import convert_to_analog, neighbour_penalty, seed_noise, sleep
+from devices import derive_seed, get
 from devices.streams import generator
-from devices.units import Dimensionless, Seconds
+from devices.units import Dimensionless
 from models import build, initialise
 
 from .checkpoint import load_checkpoint, save_checkpoint
-from .config import TrainConfig
+from .config import LEARNS_ON_DEVICES, TrainConfig
 from .data import DataSplit, Images
 from .in_situ import analog_sgd, put_on_learning_tiles
 from .interruption import Interruption
+from .ledger_file import RunEvents, TrainingEvents
+from .progress import Progress
 from .recorder import Recorder
 from .run_folder import RunFolder
 
 Optimizer = torch.optim.Adam | torch.optim.SGD
-
-
-@final
-@dataclass
-class Progress:
-    """How far a training has come.
-
-    Attributes:
-        data: Fingerprint of the images.
-        epoch: Number of finished epochs.
-        step: Number of finished steps in the present epoch.
-        loss_sum: Sum of the loss over the images of the present epoch.
-        correct: Number of them that were classified correctly.
-        seconds: Time spent in the present epoch.
-        history: One record for each finished epoch.
-    """
-
-    data: str
-    epoch: int = 0
-    step: int = 0
-    loss_sum: Dimensionless = 0.0
-    correct: int = 0
-    seconds: Seconds = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    @classmethod
-    def from_json(cls, values: Any, path: Path, epochs: int, steps: int) -> "Progress":
-        """Check what a checkpoint says.
-
-        Raises:
-            ValueError: If that cannot be a training of so many epochs and steps.
-        """
-        types = {item.name: type(getattr(cls(data=""), item.name)) for item in fields(cls)}
-        if (
-            not isinstance(values, dict)
-            or {name: type(value) for name, value in values.items()} != types
-            or not 0 <= values["epoch"] <= epochs
-            or not 0 <= values["step"] < steps
-            or len(values["history"]) != values["epoch"]
-        ):
-            raise ValueError(
-                f"`path` must hold the counters of this training, but those in {path} are damaged."
-            )
-        return cls(**values)
 
 
 def make_model(config: TrainConfig) -> nn.Module:
@@ -82,7 +39,7 @@ def make_model(config: TrainConfig) -> nn.Module:
     assert config.model is not None
     network = build(config.model, config.placement)
     initialise(network, config.seed)
-    if config.mode == "in-situ":
+    if config.mode in LEARNS_ON_DEVICES:
         return put_on_learning_tiles(network, config)
     return put_on_tiles(network, config, config.weight_noise or 0.0) if config.mode == "hwa" else network
 
@@ -94,9 +51,9 @@ def put_on_tiles(network: nn.Module, config: TrainConfig, weight_noise: Dimensio
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """Make what takes the steps: plain SGD by pulses in situ, Adam otherwise."""
+    """Make what takes the steps: plain SGD where devices learn, Adam otherwise."""
     assert config.lr is not None
-    if config.mode == "in-situ":
+    if config.mode in LEARNS_ON_DEVICES:
         sgd: torch.optim.SGD = analog_sgd(model, config.lr)
         return sgd
     return torch.optim.Adam(model.parameters(), lr=config.lr)
@@ -110,7 +67,7 @@ def train(
     Args:
         config: The resolved configuration.
         data: The images.
-        folder: Where checkpoints and log are kept.
+        folder: Where checkpoints, log, record and, at the end, the ledger of the training are kept.
         interruption: Asked after each step.
         fingerprint: That of the data, to notice when they have changed under an interrupted run.
 
@@ -135,6 +92,7 @@ def train(
                 f"`data` must be the images that the run in {folder.path} was started with, but they have "
                 "changed. Bring them back, or start over with --force."
             )
+    events = TrainingEvents(model, progress.events)
     recorder.restore(folder.record_file, progress.epoch * steps + progress.step)
     # A kill between checkpoint and log leaves the log one line behind.
     folder.write_log(progress.history)
@@ -142,17 +100,22 @@ def train(
     def save() -> None:
         # The record goes first: it may run ahead of the checkpoint, never fall behind.
         recorder.save(folder.record_file)
+        progress.events = events.to_json()
         save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
 
     with tqdm(total=config.epochs * steps, initial=progress.epoch * steps + progress.step, **_bar()) as bar:
         while progress.epoch < config.epochs:
-            _train_epoch(config, data.train, model, optimizer, progress, recorder, interruption, save, bar)
+            with events.recording():
+                _train_epoch(
+                    config, data.train, model, optimizer, progress, recorder, interruption, save, bar
+                )
             _finish_epoch(config, data, model, progress)
             save()
             folder.write_log(progress.history)
             if bar.disable:
                 _say_epoch(progress.history[-1], config.epochs)
             interruption.stop_if_requested()
+    RunEvents(events.total()).write(folder.ledger_file)
     return model.eval()
 
 
@@ -182,7 +145,10 @@ def _train_epoch(
             group["lr"] = rate
         seed_noise(model, config.seed, "train", step)
         with recorder.watching(step, rate):
-            loss, correct = _take_step(model, optimizer, images.pixels[index], images.labels[index])
+            loss, correct = _take_step(config, model, optimizer, images.pixels[index], images.labels[index])
+            if config.sleep_every and (step + 1) % config.sleep_every == 0:
+                assert config.sleep_factor is not None
+                sleep(model, config.sleep_factor, seed=derive_seed(config.seed, "sleep", step))
         if not math.isfinite(loss):
             raise ValueError(
                 f"`lr` must be small enough to train, but with {config.lr} the loss became {loss} in step "
@@ -202,11 +168,17 @@ def _train_epoch(
             interruption.stop_if_requested()
 
 
-def _take_step(model: nn.Module, optimizer: Optimizer, pixels: Tensor, labels: Tensor) -> tuple[float, int]:
+def _take_step(
+    config: TrainConfig, model: nn.Module, optimizer: Optimizer, pixels: Tensor, labels: Tensor
+) -> tuple[float, int]:
+    """Take a step; return the loss without penalties, and the number of images classified correctly."""
     optimizer.zero_grad()
+    # Before the forward pass, whose graph must find weights and input ranges as they are now.
+    penalty = neighbour_penalty(model, config.soft_sharing) if config.soft_sharing else 0.0
     scores = model(pixels)
     loss = cross_entropy(scores, labels)
-    loss.backward()  # type: ignore[no-untyped-call]
+    penalized = loss + penalty
+    penalized.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.item(), int((scores.argmax(dim=1) == labels).sum())
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import experiments.checkpoint
+import experiments.commands
 import experiments.evaluation
 import experiments.training
 from experiments.commands import run_resume, run_train
@@ -43,6 +44,20 @@ KINDS = {
     ),
     "in situ, one-sided": replace(IN_SITU, device="pcm", times="1s,1d"),
     "in situ, fast and slow": replace(IN_SITU, device="tiki-taka-reram-sb", model="cnn_digits"),
+    "in situ, synchronised": replace(
+        IN_SITU, device="ecram", model="cnn_digits", placement="replicated(tiles=3,sync_every=3)"
+    ),
+    "in situ, asleep": replace(IN_SITU, device="pcm", times="1s", sleep_every=3, sleep_factor=0.5),
+    "write-verify": replace(IN_SITU, mode="write-verify", device="ecram", write_every=3, soft_sharing=0.1),
+    "write-verify, copies": replace(
+        IN_SITU,
+        mode="write-verify",
+        device="pcm",
+        model="cnn_digits",
+        placement="replicated(tiles=3)",
+        times="1s",
+    ),
+    "hardware-aware, asleep": replace(TINY, sleep_every=3, soft_sharing=0.1),
     "in situ, digital gradient": replace(IN_SITU, device="mixed-precision-ecram", schedule="step"),
 }
 
@@ -59,7 +74,7 @@ def _keep_threads():
 
 
 def outcome(folder: RunFolder):
-    """Return all numbers of a finished run, times of computation left out."""
+    """Return all numbers of a finished run, events included, times of computation left out."""
     log = [json.loads(line) for line in folder.log_file.read_text().splitlines()]
     for record in log:
         del record["seconds"]
@@ -67,7 +82,12 @@ def outcome(folder: RunFolder):
     if folder.record_file.exists():
         record = read_columns(folder.record_file)
         tensors.update({f"record/{name}": torch.from_numpy(column) for name, column in record.items()})
-    return tensors, log, json.loads(folder.result_file.read_text())
+    return (
+        tensors,
+        log,
+        json.loads(folder.result_file.read_text()),
+        json.loads(folder.ledger_file.read_text()),
+    )
 
 
 def only_run(out) -> RunFolder:
@@ -147,7 +167,9 @@ def test_power_failures_at_random_steps(tmp_path, monkeypatch, uninterrupted, ki
         (experiments.checkpoint, "write_tensors", 1, False),
         (experiments.training, "save_checkpoint", 1, True),  # saved, not in the log
         (experiments.training, "save_checkpoint", 2, True),  # trained to the end, model not written
+        (experiments.commands, "save_model", 1, False),  # the events of the training written, the model not
         (experiments.evaluation, "age_chip", 2, False),  # trained, evaluation under way
+        (experiments.commands, "draw_learning_curve", 1, False),  # all events written, the result not
     ],
 )
 def test_power_failures_at_the_seams(tmp_path, monkeypatch, uninterrupted, module, name, call, after):

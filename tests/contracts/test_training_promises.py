@@ -66,7 +66,7 @@ def test_the_log_holds_means_over_images(tmp_path):
 def test_every_image_is_seen_once_in_each_epoch_in_another_order(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "experiments.training._take_step", lambda m, o, pixels, labels: (seen.append(pixels), (1.0, 0))[1]
+        "experiments.training._take_step", lambda c, m, o, pixels, labels: (seen.append(pixels), (1.0, 0))[1]
     )
     trained(config_of(mode="digital", epochs=2), tmp_path)
     orders = [torch.cat(seen[:4]), torch.cat(seen[4:])]
@@ -79,7 +79,7 @@ def test_every_image_is_seen_once_in_each_epoch_in_another_order(tmp_path, monke
 
 def test_training_learns_the_digits(tmp_path):
     """A guess is right once in ten: 60 images with 39 or more right by guessing happen once in 10^20."""
-    result = evaluate(
+    result, _ = evaluate(
         config_of(mode="digital", device="none"),
         trained(config_of(mode="digital", epochs=25), tmp_path),
         DATA,
@@ -128,7 +128,7 @@ def model():
 
 
 def chips_of(model, **wishes):
-    return evaluate(config_of(mode="digital", **wishes), model, DATA, Interruption("")).accuracy
+    return evaluate(config_of(mode="digital", **wishes), model, DATA, Interruption("")).result.accuracy
 
 
 def test_a_chip_is_named_by_its_number_and_a_reading_by_its_time(model):

@@ -53,7 +53,7 @@ def test_train_leaves_a_whole_run_folder_and_prints_a_table(tmp_path, capsys):
     files = {path.name for path in folder.iterdir()}
     assert files == {
         "config.json", "environment.json", "log.jsonl", "model.safetensors", "result.json", "lock",
-        "accuracy_over_time.png", "learning_curve.png",
+        "ledger.json", "accuracy_over_time.png", "learning_curve.png",
     }  # fmt: skip
     assert folder.name.startswith("fcn_digits-hwa-pcm-")
     result = json.loads((folder / "result.json").read_text())
@@ -106,6 +106,7 @@ def test_evaluate_writes_beside_the_run_and_trains_nothing(tmp_path, capsys):
     assert [re.sub(r"[0-9a-f]{8}", "*", name) for name in new] == [
         "evaluation-pcm-*.json", "evaluation-pcm-*.png",
         "evaluation-reram-cmo-*.json", "evaluation-reram-cmo-*.png",
+        "ledger-pcm-*.json", "ledger-reram-cmo-*.json",
     ]  # fmt: skip
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name in kept} == kept
     other = json.loads((folder / new[0]).read_text())
@@ -117,7 +118,7 @@ def test_evaluating_as_in_the_run_gives_the_runs_numbers(finished, tmp_path):
     assert main(["evaluate", str(finished), "--threads", "1"]) == 0
     (file,) = finished.glob("evaluation-pcm-*.json")
     assert json.loads(file.read_text()) == json.loads((finished / "result.json").read_text())
-    for path in finished.glob("evaluation-*"):
+    for path in (*finished.glob("evaluation-*"), *finished.glob("ledger-*")):
         path.unlink()
 
 

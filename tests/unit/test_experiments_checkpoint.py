@@ -11,7 +11,7 @@ from torch import nn
 
 from crossbar.storage import write_tensors
 from experiments.checkpoint import load_checkpoint, save_checkpoint
-from experiments.training import Progress
+from experiments.progress import Progress
 
 PROGRESS = {"epoch": 2, "loss_sum": 0.1 + 0.2}
 
@@ -104,7 +104,7 @@ def test_damaged_and_hostile_files_are_refused_and_change_nothing(tmp_path, how)
 @pytest.mark.parametrize(
     "damage",
     [{"epoch": 9}, {"epoch": -1}, {"epoch": "1"}, {"step": 5}, {"step": True}, {"history": []}, {"extra": 1},
-     {"loss_sum": 1}],
+     {"events": []}, {"loss_sum": 1}],
 )  # fmt: skip
 def test_impossible_counters_are_refused(tmp_path, damage):
     good = {
@@ -115,6 +115,7 @@ def test_impossible_counters_are_refused(tmp_path, damage):
         "correct": 3,
         "seconds": 1.0,
         "history": [{}],
+        "events": {},
     }
     assert Progress.from_json(good, tmp_path, epochs=4, steps=5).step == 2
     with pytest.raises(ValueError, match=r"`path` must hold the counters of this training, .* damaged"):

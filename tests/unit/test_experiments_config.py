@@ -15,14 +15,24 @@ from experiments.run_folder import RunFolder
 OTHER = {
     "data": "mnist", "data_dir": "elsewhere", "download": True, "train_images": 7, "test_images": 7,
     "model": "cnn_digits", "placement": "blocks(rows=2,cols=2)", "mode": "digital", "device": "reram-cmo",
-    "weight_noise": 0.05, "weight_scaling": 0.3,
+    "weight_noise": 0.05, "weight_scaling": 0.3, "write_every": 4, "write_tolerance": 0.1,
+    "soft_sharing": 0.1, "sleep_every": 10, "sleep_factor": 0.5,
     "engine": "exact", "record_every": 5, "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
 }  # fmt: skip
 IN_SITU = {"mode": "in-situ", "device": "reram-sb"}
+WRITTEN = {"mode": "write-verify", "device": "reram-sb"}
+SYNCED = {**IN_SITU, "model": "cnn_digits", "placement": "replicated(tiles=2,sync_every=5)"}
 # Where it lies, how it is watched, how fast it computes.
 MUST_NOT_COUNT = {"out", "force", "threads", "download", "checkpoint_seconds", "reference"}
+
+
+def test_a_configuration_of_an_older_version_is_refused():
+    older = resolved().to_json()
+    del older["write_every"]
+    with pytest.raises(ValueError, match="it lacks write_every, as an older version may have written it"):
+        TrainConfig.from_json(older)
 
 
 def resolved() -> TrainConfig:
@@ -84,7 +94,17 @@ def test_a_damaged_configuration_is_refused(damage):
             {"weight_scaling": -0.1},
             r"`weight_scaling` must be 0 or more and finite, but is -0\.1\. Try 0\.6\.",
         ),
-        ({"record_every": -1}, r"`record_every` must be 0 or more, but is -1\."),
+        ({"record_every": -1}, r"`record_every` must be 0 or more, but is -1\. Give 0 to record nothing\."),
+        ({"sleep_every": -1}, r"`sleep_every` must be 0 or more, but is -1\. Give 0 never to sleep\."),
+        ({"soft_sharing": -0.1}, r"`soft_sharing` must be 0 or more and finite, but is -0\.1\."),
+        ({"soft_sharing": float("nan")}, r"`soft_sharing` must be 0 or more and finite, but is nan\."),
+        ({"sleep_factor": 0.0}, r"`sleep_factor` must lie in \(0, 1\], but is 0\.0\. Try 1\."),
+        ({"sleep_factor": 1.5}, r"`sleep_factor` must lie in \(0, 1\], but is 1\.5\."),
+        ({"write_every": 0}, r"`write_every` must be 1 or more, but is 0\."),
+        (
+            {"write_tolerance": 0.0},
+            r"`write_tolerance` must be positive and finite, but is 0\.0\. Try 0\.02\.",
+        ),
         ({"device": "none"}, r"`device` must name a memory cell unless --mode is digital, but is 'none'\."),
         ({"times": "soon"}, r"`times` must be positive numbers .* but has 'soon'\."),
     ],
@@ -128,9 +148,32 @@ def test_what_only_models_and_devices_know_is_checked_before_the_training(wrong,
         ({**IN_SITU, "device": "reram-cmo"}, r"`device` must have a model of how pulses move it, but is 'reram-c"),
         ({**IN_SITU, "backend": "aihwkit", "engine": "auto"}, r"`engine` must be left out .*--backend aihwkit"),
         ({**IN_SITU, "backend": "aihwkit", "record_every": 1}, r"`record_every` must be left out .*--backend aih"),
+        ({"write_every": 2}, r"`write_every` must be left out with --mode hwa .*Use --mode write-verify"),
+        ({"write_tolerance": 0.1}, r"`write_tolerance` must be left out with --mode hwa .*Use --mode write-verify"),
+        ({**IN_SITU, "write_every": 2}, r"`write_every` must be left out with --mode in-situ"),
+        ({**IN_SITU, "write_tolerance": 0.1}, r"`write_tolerance` must be left out .*unless copies are synchronised"),
+        ({**IN_SITU, "soft_sharing": 0.1}, r"`soft_sharing` must be left out with --mode in-situ .*outer product"),
+        ({**IN_SITU, "backend": "aihwkit", "sleep_every": 1}, r"`sleep_every` must be left out .*--backend aihwkit"),
+        ({**WRITTEN, "engine": "exact"}, r"`engine` must be left out with --mode write-verify .*no pulse trains"),
+        ({**WRITTEN, "backend": "aihwkit"}, r"`backend` must be left out with --mode write-verify .*Use batched"),
+        ({**WRITTEN, "weight_noise": 0.1}, r"`weight_noise` must be left out with --mode write-verify"),
+        ({**WRITTEN, "times": "1d"}, r"`times` must be left out .*1d: reram-sb has no model of drift"),
+        ({**WRITTEN, "device": "reram-cmo"}, r"`device` must have a model of how pulses move it, but is 'reram-c"),
+        ({"sleep_factor": 0.5}, r"`sleep_factor` must be left out .*Give --sleep-every too"),
+        ({**SYNCED, "mode": "hwa"}, r"`placement` must be without sync_every with --mode hwa, .*one kernel"),
+        ({**SYNCED, "mode": "digital"}, r"`placement` must be without sync_every with --mode digital, .*one kernel"),
         (
-            {**IN_SITU, "placement": "replicated(tiles=2,sync_every=5)", "model": "cnn_digits"},
-            r"`placement` must be without sync_every, but .* every copy receives every update, .* this version",
+            {**SYNCED, "mode": "write-verify"},
+            r"`placement` must be without sync_every with --mode write-verify, .*writes all copies to one target",
+        ),
+        (
+            {**SYNCED, "backend": "aihwkit"},
+            r"`placement` must be without sync_every, .*aihwkit's own tiles cannot be written by a write-verify loop",
+        ),
+        ({"placement": "replicated", "sleep_every": 2}, r"`sleep_every` must be left out with --placement repl"),
+        (
+            {"model": "cnn_digits", "soft_sharing": 0.5},
+            r"`soft_sharing` must be left out with --placement time_multiplexed, but is 0\.5: one kernel for all",
         ),
     ],
 )  # fmt: skip
@@ -153,6 +196,29 @@ def test_defaults_in_situ():
         assert resolve(done, (1, 8, 8)) == done
 
 
+def test_defaults_of_write_verify():
+    config = resolve(TrainConfig(**WRITTEN), (1, 8, 8))
+    assert (config.write_every, config.write_tolerance, config.weight_scaling) == (1, 0.02, 0.6)
+    assert (config.lr, config.engine, config.times, config.compensation) == (1.0, None, None, None)
+    ageing = resolve(TrainConfig(mode="write-verify", device="pcm"), (1, 8, 8))
+    assert (ageing.times, ageing.compensation) == (resolved().times, "global")
+    for done in (config, ageing):
+        assert resolve(done, (1, 8, 8)) == done
+
+
+def test_defaults_of_sharing():
+    synced = resolve(TrainConfig(**SYNCED), (1, 8, 8))
+    assert (synced.write_tolerance, synced.sleep_factor) == (0.02, None)
+    asleep = resolve(TrainConfig(**IN_SITU, sleep_every=3), (1, 8, 8))
+    assert (asleep.write_tolerance, asleep.sleep_factor) == (0.02, 1.0)
+    assert resolve(TrainConfig(sleep_every=3, sleep_factor=0.5), (1, 8, 8)).sleep_factor == 0.5
+    assert resolve(TrainConfig(**{**SYNCED, "write_tolerance": 0.1}), (1, 8, 8)).write_tolerance == 0.1
+    never = {**SYNCED, "placement": "replicated(tiles=2,sync_every=0)", "mode": "hwa", "device": "pcm"}
+    assert resolve(TrainConfig(**never), (1, 8, 8)).placement == never["placement"]
+    for done in (synced, asleep):
+        assert resolve(done, (1, 8, 8)) == done
+
+
 def test_a_device_is_one_run_by_whatever_name():
     named = [
         resolve(TrainConfig(mode="in-situ", device=name), (1, 8, 8)) for name in ("reram-sb", "ReRamSBPreset")
@@ -165,8 +231,16 @@ def test_the_digital_reference_has_no_devices(lr):
     """Of pulses it keeps nothing; hardware-aware training and its reference share Adam and its learning rate."""
     digital = digital_reference(resolve(TrainConfig(**IN_SITU, lr=lr, record_every=2), (1, 8, 8)), (1, 8, 8))
     assert digital == resolve(TrainConfig(mode="digital", device="none"), (1, 8, 8))
+    digital = digital_reference(resolve(TrainConfig(**WRITTEN, lr=lr), (1, 8, 8)), (1, 8, 8))
+    assert digital == resolve(TrainConfig(mode="digital", device="none"), (1, 8, 8))
     digital = digital_reference(resolve(TrainConfig(lr=lr), (1, 8, 8)), (1, 8, 8))
     assert digital == resolve(TrainConfig(mode="digital", device="none", lr=lr), (1, 8, 8))
+
+
+def test_the_digital_reference_of_synchronised_copies_has_one_kernel():
+    digital = digital_reference(resolve(TrainConfig(**SYNCED), (1, 8, 8)), (1, 8, 8))
+    assert digital.placement == "replicated(tiles=2,sync_every=0)"
+    assert digital == resolve(digital, (1, 8, 8))
 
 
 def test_images_of_an_unknown_size_are_refused():

@@ -14,6 +14,7 @@ from crossbar import (
     tile_arrays,
 )
 from devices import get
+from experiments import dynamics_figures
 from experiments.record import PULSE_BINS, Record, read_columns
 from experiments.recorder import Recorder
 
@@ -98,6 +99,70 @@ def test_the_state_of_the_devices_by_hand(model, tmp_path):
     assert record.roles("0") == ["main"]
     np.testing.assert_allclose(record.on_map("0", "main/pulses_mean"), [[2.5, 512.5]])
     np.testing.assert_allclose(record.of_layer("0", "main/pulses_mean"), [257.5])
+
+
+@pytest.mark.parametrize("spec", ["replicated(tiles=2)", "free", "time_multiplexed"])
+def test_how_equal_tiles_are_by_hand(tmp_path, spec):
+    """Two tiles of 1 x 2 devices. Copies (1, 2) and (3, 2): mean (2, 2), off by (1, 0); rms weight 2."""
+    layer = AnalogLocallyConnected2d(
+        2, 1, (1, 1), (1, 2), bias=False, placement=spec, rpu_config=get("reram-sb").training_config()
+    )
+    model = torch.nn.Sequential(layer)
+    array, devices = devices_of(model)
+    devices.count_pulses()
+    array.mapping_scales.fill_(0.5)
+    array.weight = torch.tensor([[[2.0, 4.0]], [[6.0, 4.0]]])[: array.tiles]
+    recorder = Recorder(model, every=1, steps=2)
+    for step in range(2):
+        with recorder.watching(step, 1.0):
+            pass
+    recorder.save(tmp_path / "r.npz")
+    record = Record.read(tmp_path / "r.npz")
+    assert record.layers_with("copies_rms") == (["0"] if spec.startswith("replicated") else [])
+    assert record.layers_with("weight_snr") == ([] if spec == "time_multiplexed" else ["0"])
+    if spec.startswith("replicated"):
+        np.testing.assert_allclose(record.of_layer("0", "copies_rms"), [math.sqrt(0.5) / 2] * 2, rtol=1e-6)
+        np.testing.assert_allclose(record.of_layer("0", "copies_largest"), [1 / 2] * 2, rtol=1e-6)
+    if spec != "time_multiplexed":
+        # The second weight is the same in both: its ratio has no bound, and neither has the mean.
+        assert np.isinf(record.columns["0/weight_snr"]).all()
+        assert np.isnan(record.of_layer("0", "weight_snr")).all()
+    other = Recorder(model, every=1, steps=3)
+    other.restore(tmp_path / "r.npz", 2)
+    with other.watching(2, 1.0):
+        pass
+    other.save(tmp_path / "more.npz")
+    assert Record.read(tmp_path / "more.npz").steps.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("spec", "panels"), [("replicated(tiles=2)", 11), ("free", 10), ("time_multiplexed", 9)]
+)
+def test_sharing_is_drawn_where_there_is_any(tmp_path, monkeypatch, spec, panels):
+    layer = AnalogLocallyConnected2d(1, 2, 2, 4, placement=spec, rpu_config=get("reram-sb").training_config())
+    model = torch.nn.Sequential(layer)
+    array, devices = devices_of(model)
+    devices.count_pulses()
+    recorder = Recorder(model, every=1, steps=1)
+    with recorder.watching(0, 1.0):
+        array.on_update(
+            torch.ones(array.tiles, 1, 4),
+            torch.ones(array.tiles, 1, 2),
+            0.1,
+            array.weight,
+            array.weight - 0.1,
+        )
+    recorder.save(tmp_path / "r.npz")
+    record = Record.read(tmp_path / "r.npz")
+    kept = []
+    monkeypatch.setattr(dynamics_figures, "save_figure", lambda figure, path: kept.append(figure))
+    dynamics_figures.draw_dynamics(record, "title", tmp_path / "r.png")
+    assert len(kept[0].axes) == panels
+    older = {
+        key: value for key, value in record.columns.items() if not key.endswith(("_rms", "_largest", "_snr"))
+    }
+    dynamics_figures.draw_dynamics(Record(older), "title", tmp_path / "r.png")
+    assert len(kept[1].axes) == 9
 
 
 def test_devices_that_do_not_exist_do_not_count(tmp_path):

@@ -1,13 +1,14 @@
 """The table and the figures say what the result says."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from matplotlib.colors import same_color
 
 from experiments import figures
-from experiments.evaluation import Result
 from experiments.report import table
+from experiments.result import Result
 
 RESULT = Result(
     model="fcn_digits", placement="free", data="digits", mode="hwa", device="pcm", compensation="global",
@@ -29,6 +30,34 @@ def test_table():
             "  1 hour                          92.0 ± 2.8 %         96.0 ± 1.4 %",
             "  1 month                         55.0 ± 7.1 %         95.0 ± 1.4 %",
         ]
+    )
+
+
+def test_copies_in_one_line():
+    copies = {
+        "local1": [
+            {"time": None, "rms": 0.0123, "largest": 0.08},
+            {"time": 1.0, "rms": 0.5, "largest": 0.7},
+            {"time": 3600.0, "rms": 0.034, "largest": 0.2},
+        ],
+        "local2": [{"time": 1.0, "rms": 0.02, "largest": 0.1}],
+    }
+    lines = table(replace(RESULT, copies=copies)).splitlines()
+    assert lines[-2:] == [
+        "",
+        "Copies of one kernel differ, rms (most): local1 1.2 % (8 %) as trained, 3.4 % (20 %) after 1 hour; "
+        "local2 2 % (10 %) after 1 second.",
+    ]
+    assert Result.from_json(replace(RESULT, copies=copies).to_json()).copies == copies
+
+
+def test_a_chip_that_was_written_while_it_learned():
+    written = replace(RESULT, mode="write-verify", as_trained=(0.5, 0.7), accuracy={}, times=())
+    text = table(written)
+    assert ", trained by write-verify, seed 3" in text
+    assert "pcm, as trained" in text
+    assert text.endswith(
+        "One trained chip, 2 readings of it. No accuracy over time: pcm has no model of drift."
     )
 
 

@@ -1,0 +1,87 @@
+"""Options that make kernels more equal: synchronised copies, soft sharing, sleep; refused where without effect."""
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from crossbar import LocallyConnected2d
+from devices.pulsed import WriteVerify
+from devices.units import Dimensionless
+from models import build
+
+from .config import TrainConfig
+from .refusals import is_given, speaking_of, without_effect
+
+# All the way: after a sleep phase the kernels of all locations are as equal as they can be written.
+_SLEEP_FACTOR: Final[Dimensionless] = 1.0
+
+
+def resolve_sharing(config: TrainConfig, model: str, placement: str) -> TrainConfig:
+    """Check the placement and whatever else shares weights, and fill in what was left open.
+
+    Args:
+        config: What the user asked for.
+        model: Name of the network.
+        placement: Where the kernels of its local layers live.
+
+    Raises:
+        ValueError: If the placement does not exist or does not fit the network, or an option has no effect.
+    """
+    with speaking_of("placement"):
+        network = build(model, placement)
+    layers = [layer for layer in network.modules() if isinstance(layer, LocallyConnected2d)]
+    _check_synchronisation(config, placement, layers)
+    shares_all = all(layer.placement.kernels == 1 for layer in layers)
+    for name in ("soft_sharing", "sleep_every"):
+        if is_given(config, name) and shares_all:
+            raise ValueError(
+                f"`{name}` must be left out with --placement {placement}, but is {getattr(config, name)}: one kernel "
+                "for all locations cannot become more equal. Choose a placement with several, such as free."
+            )
+    if is_given(config, "soft_sharing") and config.mode == "in-situ":
+        raise without_effect(
+            "soft_sharing",
+            config,
+            "pulses come from the outer product alone. Use --sleep-every, or another mode",
+        )
+    if is_given(config, "sleep_factor") and not config.sleep_every:
+        raise without_effect("sleep_factor", config, "nothing sleeps. Give --sleep-every too")
+    if config.sleep_every and config.sleep_factor is None:
+        config = replace(config, sleep_factor=_SLEEP_FACTOR)
+    return _resolve_rewriting(config, layers) if config.mode == "in-situ" else config
+
+
+def without_synchronisation(placement: str) -> str:
+    """Return the same placement without synchronised copies.
+
+    Example:
+        >>> without_synchronisation("replicated(tiles=4,sync_every=10)")
+        'replicated(tiles=4,sync_every=0)'
+    """
+    return re.sub(r"(\bsync_every\s*=\s*)\d+", r"\g<1>0", placement)
+
+
+def _resolve_rewriting(config: TrainConfig, layers: list[LocallyConnected2d]) -> TrainConfig:
+    """Fill in the tolerance of the writes that a training in situ makes beside its updates, if it makes any."""
+    if config.sleep_every or any(layer.placement.sync_every for layer in layers):
+        return replace(config, write_tolerance=config.write_tolerance or WriteVerify().tolerance)
+    if is_given(config, "write_tolerance"):
+        reason = (
+            "nothing is written in situ unless copies are synchronised or sleep: 'replicated(sync_every=10)'"
+        )
+        raise without_effect("write_tolerance", config, reason)
+    return config
+
+
+def _check_synchronisation(config: TrainConfig, placement: str, layers: list[LocallyConnected2d]) -> None:
+    if config.mode == "in-situ" or not any(layer.placement.sync_every for layer in layers):
+        return
+    reason = "while a network is trained in software, its copies are one kernel and need no synchronisation"
+    if config.mode == "write-verify":
+        reason = (
+            "write-verify writes all copies to one target at every write, which keeps them equal by itself"
+        )
+    raise ValueError(
+        f"`placement` must be without sync_every with --mode {config.mode}, but is {placement!r}: {reason}. "
+        "Leave it out, or use --mode in-situ."
+    )
