@@ -140,7 +140,8 @@ class LayerEvents:
             )
         counts = self.counts[phase]
         for name, number in events.items():
-            counts[name] += int(number)
+            if number:  # as in a sum of counters: what did not happen is not in them
+                counts[name] += int(number)
         rows = int(events.get("verify_rows", 0)) + int(events.get("readback_rows", 0))
         if rows and "mvms" not in events:
             read = rows * self.shape.tile_shape[0]

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, final
 
 from torch import nn
 
-from crossbar import EventLedger, record_events, tile_arrays
+from crossbar import EventLedger, record_events
 
 from .json_files import read_json, write_json
 
@@ -91,14 +91,6 @@ class TrainingEvents:
             self._stop()
             self._start()
         assert self._sum is not None
-        for name, array in tile_arrays(self._model):
-            if array.cells is not None:
-                # No sum over steps: the device that receives most is not the same in every step.
-                exists = array.tile_population()
-                counts = [devices.pulses() for devices in array.cells.device_arrays().values()]
-                self._sum.layers[name.rpartition(".")[0]].most_pulses = max(
-                    (int((count if exists is None else count * exists).max()) for count in counts), default=0
-                )
         return self._sum
 
     def to_json(self) -> dict[str, Any]:
