@@ -15,6 +15,7 @@ from .hardware_profile import HardwareProfile, load_profile, profile_names  # no
 from .locally_connected import LocallyConnected2d  # noqa: E402
 from .noise import NoiseStream  # noqa: E402
 from .placement import Placement, placement  # noqa: E402
+from .pricing import price  # noqa: E402
 from .replacing import replace_placement  # noqa: E402
 from .residual import (  # noqa: E402
     CopiesResidual,
@@ -55,6 +56,7 @@ __all__ = [
     "model_sharing",
     "neighbour_penalty",
     "placement",
+    "price",
     "profile_names",
     "program_chip",
     "record_events",

@@ -53,7 +53,7 @@ CONSTANTS: Final[Mapping[str, Mapping[str, Quantity]]] = {
         "conversion_time": "time",  # one output of a shared converter
     },
     "update": {
-        "pulse_energy": "energy",  # one device, one coincidence of word and bit line
+        "update_pulse_energy": "energy",  # one device, one coincidence of word and bit line
         "line_pulse_energy": "energy",  # one pulse on one line
         "devices_per_pulse": "number",  # physical devices that a pulse of an emulated device stands for
         "slot_time": "time",  # one slot of a pulse train

@@ -1,0 +1,140 @@
+"""How the kernels of a layer lie in physical arrays, which may be larger or smaller than they are.
+
+An array that is larger than a kernel is mostly empty unless it holds several. How they lie there decides how many of
+them work at once, which word lines they share, and which cells between them carry current although they hold nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, final, get_args
+
+from devices.units import Dimensionless
+
+from .events import LayerShape
+from .hardware_profile import HardwareProfile
+
+PackingMode = Literal["none", "block", "union", "dense"]
+"""none: one kernel in each array. block: kernels along the diagonal, with word and bit lines of their own; all work
+at once, and the cells beside the diagonal carry current. union: kernels of neighbouring locations side by side, with
+the word lines of the inputs that they share; all work at once. dense: as many as fit; one works at a time."""
+
+PACKINGS: Final[tuple[PackingMode, ...]] = get_args(PackingMode)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """How one layer lies in arrays. Every array is taken to be as full as the first.
+
+    Attributes:
+        mode: Which kind of packing came out; "none" where nothing can be packed.
+        per_array: Kernels in an array.
+        parallel: Those of them that work at once.
+        word_lines: Word lines driven in one product of an array.
+        bit_lines: Bit lines that give an output in it.
+        occupied_word_lines: Word lines of an array that hold weights.
+        split: Arrays that an emulated tile is cut into: along its outputs, along its inputs.
+        groups: Sets of `per_array` kernels.
+        arrays: Physical arrays.
+        utilisation: Cells that hold a weight, of all.
+        inputs_shared: Inputs converted, relative to those of single kernels; below 1 where word lines are shared.
+        powered_cells: Cells that carry current in a product, relative to those that hold a weight of it.
+        activations: Products of arrays, relative to those of single kernels; below 1 where several work at once.
+    """
+
+    mode: PackingMode
+    per_array: int
+    parallel: int
+    word_lines: int
+    bit_lines: int
+    occupied_word_lines: int
+    split: tuple[int, int]
+    groups: int
+    arrays: int
+    utilisation: Dimensionless
+    inputs_shared: Dimensionless
+    powered_cells: Dimensionless
+    activations: Dimensionless
+
+    @property
+    def serial(self) -> int:
+        """Kernels of an array that work one after the other."""
+        return -(-self.per_array // self.parallel)
+
+
+def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode) -> Packing:
+    """Lay a layer into physical arrays.
+
+    Nothing is packed if there is one kernel only, or if a kernel takes more than one array. Word lines are shared
+    (`union`) only where every location has a kernel of its own, so that neighbours always work together; otherwise
+    kernels lie along the diagonal.
+
+    Args:
+        shape: The layer.
+        profile: The size of arrays.
+        mode: How kernels lie.
+
+    Raises:
+        ValueError: If there is no such packing.
+    """
+    if mode not in PACKINGS:
+        raise ValueError(
+            f"`packing` must be one of {', '.join(PACKINGS)}, but is {mode!r}. Choose one of those."
+        )
+    rows, columns = profile.count("word_lines"), profile.count("bit_lines")
+    tile_outputs, tile_inputs = shape.tile_shape
+    split = -(-tile_outputs // columns), -(-tile_inputs // rows)
+    n, m = shape.in_size, shape.out_size
+    own_kernels = shape.tiles == shape.locations
+    if shape.tiles == 1 or shape.grid != (1, 1) or split != (1, 1):
+        mode, n, m = "none", min(tile_inputs, rows), min(tile_outputs, columns)
+    elif mode == "union" and not own_kernels:
+        mode = "block"
+    per_array, word_lines = _arrangement(shape, mode, n, m, rows, columns)
+    parallel = 1 if mode in ("none", "dense") else per_array
+    if mode == "union":  # kernels of one array are neighbours on one row of the map
+        map_rows, map_columns = shape.map_size
+        groups = map_rows * -(-map_columns // per_array)
+    else:
+        groups = -(-shape.tiles // per_array)
+    arrays = groups * shape.grid[0] * shape.grid[1] * split[0] * split[1]
+    stacked = -(-per_array // (columns // m)) if mode == "dense" else 1
+    return Packing(
+        mode=mode,
+        per_array=per_array,
+        parallel=parallel,
+        word_lines=word_lines,
+        bit_lines=parallel * m,
+        occupied_word_lines=stacked * n if mode == "dense" else word_lines,
+        split=split,
+        groups=groups,
+        arrays=arrays,
+        utilisation=shape.tiles * shape.cells / (arrays * rows * columns),
+        inputs_shared=groups * word_lines / (shape.tiles * n) if mode == "union" else 1.0,
+        powered_cells=groups * word_lines * parallel * m / (shape.tiles * n * m) if parallel > 1 else 1.0,
+        activations=groups / shape.tiles if parallel > 1 else 1.0,
+    )
+
+
+def _arrangement(
+    shape: LayerShape, mode: PackingMode, n: int, m: int, rows: int, columns: int
+) -> tuple[int, int]:
+    """Return how many kernels an array holds, and how many word lines are driven at once."""
+    if mode == "none":
+        return 1, n
+    if mode == "dense":
+        return min(shape.tiles, (rows // n) * (columns // m)), n
+    if mode == "block":
+        kernels = min(shape.tiles, rows // n, columns // m)
+        return kernels, kernels * n
+    kernels = min(columns // m, shape.map_size[1])
+    while kernels > 1 and _shared_word_lines(shape, kernels) > rows:
+        kernels -= 1
+    return kernels, _shared_word_lines(shape, kernels)
+
+
+def _shared_word_lines(shape: LayerShape, kernels: int) -> int:
+    """Return the inputs that neighbours on one row of the map see together; a bias is one input of all."""
+    height, width = shape.kernel_size
+    window = height * width * shape.in_channels
+    columns = width + (kernels - 1) * min(shape.stride[1], width)
+    return height * columns * shape.in_channels + shape.in_size - window
