@@ -270,26 +270,25 @@ def _converted(
     counts: Counter[str], phase: str, shape: LayerShape, profile: HardwareProfile, packing: Packing | None
 ) -> tuple[Dimensionless, Dimensionless, Dimensionless]:
     """Return inputs converted, outputs converted, and cells that carried current, each times its cycles."""
-    dac, adc, cells = counts["dac_conversions"], counts["adc_conversions"], counts["cell_reads"]
     if packing is None:
         return 0, 0, 0
     if phase not in _PRODUCTS:  # every product is a word line that is read; those to verify are priced apart
         reads = counts["mvms"] - counts["verify_rows"]
-        inputs, outputs, powered = _word_line(shape, profile, packing)
-        return reads * inputs, reads * outputs, reads * powered
+        inputs, outputs, cells = _word_line(shape, profile, packing)
+        return reads * inputs, reads * outputs, reads * cells
     cycles = profile["input_cycles"]
     out_parts, in_parts = packing.split if phase == "forward" else packing.split[::-1]
     if not profile.gated_periphery:
-        lines = profile["word_lines"], profile["bit_lines"]
+        lines = profile.count("word_lines"), profile.count("bit_lines")
         inputs, outputs = lines if phase == "forward" else lines[::-1]
         products = counts["mvms"] * out_parts * in_parts * packing.activations * cycles
         return products * inputs, products * outputs, products * inputs * outputs
     # Shared word lines carry inputs on the way forward, and outputs on the way back.
     shared_in, shared_out = (packing.inputs_shared, 1) if phase == "forward" else (1, packing.inputs_shared)
     return (
-        cycles * dac * out_parts * shared_in,
-        cycles * adc * in_parts * shared_out,
-        cycles * cells * packing.powered_cells,
+        cycles * counts["dac_conversions"] * out_parts * shared_in,
+        cycles * counts["adc_conversions"] * in_parts * shared_out,
+        cycles * counts["cell_reads"] * packing.powered_cells,
     )
 
 
