@@ -70,7 +70,9 @@ def test_every_scheme_in_every_mode(tmp_path, capsys, mode, scheme):
     assert f"events:  {folder.ledger_file}" in printed
     events = RunEvents.read(folder.ledger_file)
     training, inference = events.training, events.evaluation.inference
-    assert (training.steps, inference.images) == (STEPS, TEST_IMAGES)
+    # Validation is no part of the training.
+    assert (training.steps, training.training_images, training.images) == (STEPS, 2 * 60, 0)
+    assert (inference.images, inference.training_images) == (TEST_IMAGES, 0)
     assert list(training.layers) == ["local1", "local2", "dense1", "dense2"]
     # Software trains by digital products, devices by analog ones.
     assert (training.total("mvms") > 0) == on_devices
