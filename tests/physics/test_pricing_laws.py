@@ -1,0 +1,279 @@
+"""Laws of prices: they add, they are linear in every constant, and nothing costs nothing."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossbar import EventLedger, load_profile, price, profile_names
+from crossbar.events import EVENTS, PHASES, LayerEvents, LayerShape
+from crossbar.hardware_profile import CONSTANTS
+from crossbar.packing import PACKINGS, pack
+from crossbar.pricing import COMPONENTS
+
+PROFILES = {name: load_profile(name) for name in profile_names()}
+PROFILES["ungated"] = replace(PROFILES["hermes-pcm"], gated_periphery=False)
+ROUNDING = 1e-12  # some hundred sums of float64, relative to the largest
+
+SHAPES = {
+    "free": LayerShape(
+        locations=36, kernels=36, tiles=36, in_size=9, out_size=32, tile_shape=(32, 9), in_channels=1,
+        kernel_size=(3, 3), map_size=(6, 6), width=1,
+    ),
+    "shared": LayerShape(
+        locations=36, in_size=9, out_size=32, tile_shape=(32, 9), in_channels=1, kernel_size=(3, 3),
+        map_size=(6, 6), width=36,
+    ),
+    "some": LayerShape(
+        locations=36, kernels=4, tiles=4, in_size=9, out_size=32, tile_shape=(32, 9), in_channels=1,
+        kernel_size=(3, 3), map_size=(6, 6), width=9,
+    ),
+    "large": LayerShape(in_size=600, out_size=300, tile_shape=(300, 600), in_channels=600),
+    "split": LayerShape(in_size=300, out_size=20, tile_shape=(20, 150), grid=(1, 2), in_channels=300),
+    "digital": LayerShape(in_size=10, out_size=4, tile_shape=(4, 10), in_channels=10, is_analog=False),
+}  # fmt: skip
+
+# What a constant decides about, beside the sizes of arrays.
+ENERGIES = {
+    "static_power": {"static"},
+    "dac_energy": {"dac", "verify"},
+    "adc_energy": {"adc", "verify"},
+    "cell_energy": {"cells", "verify"},
+    "input_cycles": {"dac", "adc", "cells", "static"},
+    "cycle_time": {"static"},
+    "conversion_time": {"static"},
+    "bit_lines_per_adc": {"static"},
+    "update_pulse_energy": {"update"},
+    "line_pulse_energy": {"update"},
+    "devices_per_pulse": {"update", "programming"},
+    "slot_time": {"static"},
+    "endurance": set(),
+    "programming_energy": {"programming"},
+    "programming_time": {"static"},
+    "devices_per_weight": {"programming"},
+    "iterations": {"programming", "verify", "static"},
+    "buffer_energy": {"movement"},
+    "network_energy": {"movement"},
+    "hops": {"movement"},
+    "mac_energy": {"digital"},
+    "add_energy": {"digital"},
+    "area": set(),
+}
+
+
+@st.composite
+def ledgers(draw):
+    """Draw counts as they happen: products in forward and backward, rows and pulses elsewhere."""
+    ledger = EventLedger(images=draw(st.integers(0, 9)), steps=draw(st.integers(0, 9)))
+    rows = {"verify_rows", "readback_rows"}
+    converted = {"mvms", "dac_conversions", "adc_conversions", "cell_reads"}
+    for name, shape in SHAPES.items():
+        layer = LayerEvents(shape=shape, most_pulses=draw(st.integers(0, 1000)))
+        for phase in PHASES:
+            events = set(EVENTS) - (rows if phase in ("forward", "backward") else converted)
+            events = {"digital_macs"} if not shape.is_analog else events
+            layer.add(phase, **draw(st.dictionaries(st.sampled_from(sorted(events)), st.integers(0, 10**6))))
+        ledger.layers[name] = layer
+    return ledger
+
+
+profiles = st.sampled_from(sorted(PROFILES)).map(PROFILES.get)
+few = settings(max_examples=40, deadline=None)
+
+
+def parts(bill):
+    """Return all energies and times in a flat table."""
+    table = {}
+    for name, layer in bill.layers.items():
+        for phase in PHASES:
+            table[name, phase, "seconds"] = layer.seconds[phase]
+            for component in COMPONENTS:
+                table[name, phase, component] = layer.energy[phase][component]
+    return table
+
+
+@few
+@given(
+    ledgers(),
+    ledgers(),
+    profiles,
+    st.sampled_from(PACKINGS),
+    st.sampled_from(["gated", "serialised", "disturbed"]),
+)
+def test_prices_of_two_ledgers_add(first, second, profile, packing, off_block):
+    one, two, both = (
+        parts(price(ledger, profile, packing=packing, off_block=off_block))
+        for ledger in (first, second, first + second)
+    )
+    expected = {key: one[key] + two[key] for key in one}
+    assert both == pytest.approx(expected, rel=ROUNDING, abs=1e-15)
+    assert all(value >= 0 for value in both.values())
+
+
+@few
+@given(ledgers(), profiles, st.sampled_from(sorted(ENERGIES)))
+def test_a_constant_moves_its_own_components_and_all_of_them_linearly(ledger, profile, constant):
+    """Three factors lie on one line. Times may bend where a converter is shared, so cycles are left out there."""
+    bills = [price(ledger, profile.scaled(constant, factor)) for factor in (1, 2, 3)]
+    one, two, three = (parts(bill) for bill in bills)
+    moved = {key[2] for key in one if one[key] != two[key]} - {"seconds"}
+    assert moved <= ENERGIES[constant]
+    if constant not in ("cycle_time", "conversion_time", "bit_lines_per_adc"):
+        straight = {key: 2 * two[key] - one[key] for key in one}
+        assert three == pytest.approx(straight, rel=10 * ROUNDING, abs=1e-12)
+
+
+def test_every_constant_but_the_sizes_of_arrays_is_in_the_table():
+    names = {name for table in CONSTANTS.values() for name in table}
+    assert names - {"word_lines", "bit_lines"} == set(ENERGIES)
+
+
+@pytest.mark.parametrize("constant", sorted(ENERGIES))
+def test_every_constant_moves_something(constant):
+    """With every event in every phase, twice the constant is another bill; so none is read and forgotten."""
+    ledger = EventLedger(steps=1)
+    for name, shape in SHAPES.items():
+        ledger.layers[name] = LayerEvents(shape=shape, most_pulses=7)
+        for phase in PHASES:
+            ledger.layers[name].add(phase, **dict.fromkeys(EVENTS, 1000))
+    profile = PROFILES["rpu-ecram"].scaled("conversion_time", 2)  # slower than the array, so that it decides
+    if constant == "cycle_time":
+        profile = PROFILES["rpu-ecram"]
+    before, after = (price(ledger, profile.scaled(constant, factor)) for factor in (1, 2))
+    moved = {
+        key
+        for key, value in before.energy_by_component().items()
+        if after.energy_by_component()[key] != value
+    }
+    assert moved == ENERGIES[constant]
+    assert (before.area != after.area) == (constant == "area")
+    assert (before.steps_to_end_of_life != after.steps_to_end_of_life) == (
+        constant in ("endurance", "iterations")
+    )
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_nothing_costs_nothing_but_area(profile):
+    ledger = EventLedger(layers={name: LayerEvents(shape=shape) for name, shape in SHAPES.items()})
+    bill = price(ledger, profile)
+    assert set(parts(bill).values()) == {0}
+    assert (bill.analog_only, bill.with_digital, bill.sequential, bill.pipelined, bill.pulses) == (0,) * 5
+    assert bill.pulses_per_step is bill.steps_to_end_of_life is None
+    size = profile.count("word_lines"), profile.count("bit_lines")
+    splits = {(256, 256): 6, (128, 128): 15}[size]
+    halves = {(256, 256): 2, (128, 128): 4}[size]
+    assert bill.arrays == 36 + 1 + 4 + splits + halves
+    assert bill.area == pytest.approx(bill.arrays * profile["area"])
+    weights = 41 * 9 * 32 + 600 * 300 + 300 * 20
+    assert bill.utilisation == pytest.approx(weights / (bill.arrays * size[0] * size[1]))
+
+
+def test_an_empty_ledger_has_an_empty_bill():
+    bill = price(EventLedger(), PROFILES["hermes-pcm"])
+    assert (bill.with_digital, bill.sequential, bill.pipelined, bill.area, bill.utilisation) == (0,) * 5
+
+
+def one_layer(name, **phases):
+    layer = LayerEvents(shape=SHAPES[name])
+    for phase, counts in phases.items():
+        layer.add(phase, **counts)
+    return EventLedger(layers={name: layer})
+
+
+@pytest.mark.parametrize(("phase", "inputs", "outputs"), [("forward", 600, 300), ("backward", 300, 600)])
+def test_a_tile_that_is_larger_than_an_array_is_converted_in_parts(phase, inputs, outputs):
+    """600 x 300 in 256 x 256 takes 3 x 2 arrays: each input goes to 2 (3) of them, each output is a sum of 3 (2)."""
+    counts = {
+        "mvms": 1,
+        "dac_conversions": inputs,
+        "adc_conversions": outputs,
+        "cell_reads": 180000,
+        "serial_mvms": 1,
+    }
+    profile = PROFILES["hermes-pcm"]
+    bill = price(one_layer("large", **{phase: counts}), profile)
+    copies, terms = (2, 3) if phase == "forward" else (3, 2)
+    assert bill.arrays == 6
+    assert bill.energy("dac") == pytest.approx(copies * inputs * profile["dac_energy"])
+    assert bill.energy("adc") == pytest.approx(terms * outputs * profile["adc_energy"])
+    assert bill.energy("cells") == pytest.approx(180000 * profile["cell_energy"])
+    assert bill.energy("digital") == pytest.approx((terms - 1) * outputs * profile["add_energy"])
+    assert bill.energy("static") == pytest.approx(6 * profile["static_power"] * bill.sequential)
+
+
+def test_updates_of_packed_arrays_say_what_happens_beside_the_kernels():
+    """Eight kernels of 9 x 32 lie on the diagonal of one array: 8 x 8 blocks, of which 8 hold weights."""
+    ledger = one_layer("free", update={"update_pulses": 1000, "serial_slots": 50})
+    profile = PROFILES["hermes-pcm"]
+    gated, serialised, disturbed = (
+        price(ledger, profile, packing="block", off_block=what)
+        for what in ("gated", "serialised", "disturbed")
+    )
+    assert gated.layers["free"].packing.per_array == 8
+    assert serialised.seconds("update") == pytest.approx(8 * gated.seconds("update"))
+    assert serialised.energy("update") == gated.energy("update")
+    # 36 kernels fill four arrays and half of a fifth, which counts as a full one.
+    blocks = 5 * 64 / 36
+    assert disturbed.energy("update") == pytest.approx(blocks * gated.energy("update"))
+    assert disturbed.layers["free"].disturbing_pulses == pytest.approx(1000 * (blocks - 1))
+    assert gated.layers["free"].disturbing_pulses == serialised.layers["free"].disturbing_pulses == 0
+
+
+def test_kernels_that_do_not_have_a_location_of_their_own_share_no_word_lines():
+    assert pack(SHAPES["some"], PROFILES["hermes-pcm"], "union").mode == "block"
+    assert pack(SHAPES["shared"], PROFILES["hermes-pcm"], "union").mode == "none"
+    assert pack(SHAPES["large"], PROFILES["hermes-pcm"], "dense").mode == "none"
+
+
+def test_dense_arrays_work_on_one_kernel_after_another():
+    ledger = one_layer("free", forward={"serial_mvms": 10}, update={"serial_slots": 10})
+    plain, dense = (price(ledger, PROFILES["hermes-pcm"], packing=mode) for mode in ("none", "dense"))
+    assert dense.arrays == 1
+    for phase in ("forward", "update"):
+        assert dense.seconds(phase) == pytest.approx(36 * plain.seconds(phase))
+
+
+def test_writing_that_is_counted_costs_what_the_same_writing_does_that_is_not():
+    """A loop of 10 iterations over all 9 word lines, counted, and a noise model with 10 iterations in the profile."""
+    profile = PROFILES["hermes-pcm"].scaled("static_power", 0)
+    kernels, rows = 4, 9
+    assumed = one_layer("some", programming={"written_cells": kernels * rows * 32})
+    counted = one_layer(
+        "some",
+        programming={
+            "verify_rows": 10 * kernels * rows,
+            "serial_rows": 10 * rows,
+            "programming_pulses": 10 * kernels * rows * 32 * 2,  # each of them moves two of four devices
+        },
+    )
+    one, two = price(assumed, profile), price(counted, profile)
+    assert one.energy_by_component() == pytest.approx(two.energy_by_component(), rel=ROUNDING)
+    assert (
+        one.sequential
+        == pytest.approx(two.sequential, rel=ROUNDING)
+        == pytest.approx(90 * (300 + 132.94) * 1e-9)
+    )
+    assert one.pulses == 10
+
+
+def test_a_layer_draws_static_power_while_others_work():
+    layers = {name: LayerEvents(shape=SHAPES[name]) for name in ("free", "shared")}
+    layers["shared"].add("forward", serial_mvms=36)
+    profile = PROFILES["hermes-pcm"]
+    bill = price(EventLedger(layers=layers), profile)
+    assert bill.sequential == bill.pipelined == pytest.approx(36 * 132.94e-9)
+    idle = bill.layers["free"].energy["forward"]["static"]
+    assert idle == pytest.approx(36 * profile["static_power"] * bill.sequential)
+
+
+def test_unknown_packings_and_treatments_are_refused():
+    ledger = one_layer("free")
+    with pytest.raises(
+        ValueError, match="`packing` must be one of none, block, union, dense, but is 'tight'"
+    ):
+        price(ledger, PROFILES["hermes-pcm"], packing="tight")
+    with pytest.raises(
+        ValueError, match="`off_block` must be one of gated, serialised, disturbed, but is 'lost'"
+    ):
+        price(ledger, PROFILES["hermes-pcm"], off_block="lost")
