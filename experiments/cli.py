@@ -15,6 +15,7 @@ from typing import Any, Final
 import tyro
 
 from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig, available_threads
+from .sharing_cost_config import SharingCostConfig
 
 _OVERVIEW: Final = """\
 usage: xbar COMMAND [OPTIONS]
@@ -22,12 +23,13 @@ usage: xbar COMMAND [OPTIONS]
 Train networks on analog in-memory hardware, with or without weight sharing, and watch their chips learn and age.
 
 commands:
-  train      train a network, program it onto chips, follow its accuracy over time
-  resume     continue an interrupted run
-  evaluate   program a trained network onto other devices, for other times
-  report     draw the figures of a run, also what its updates did to the devices
-  devices    list the memory cells, or describe one
-  bench      measure the speed of the tile arrays
+  train         train a network, program it onto chips, follow its accuracy over time
+  resume        continue an interrupted run
+  evaluate      program a trained network onto other devices, for other times
+  report        draw the figures of a run, also what its updates did to the devices
+  sharing-cost  what sharing weights costs in energy, time, area and wear, and what it buys in accuracy
+  devices       list the memory cells, or describe one
+  bench         measure the speed of the tile arrays
 
 examples:
   xbar train                                        8 x 8 digits on phase-change memory, a minute or two
@@ -35,6 +37,7 @@ examples:
   xbar evaluate RUN --device reram-cmo --times 1h,1d
   xbar train --mode in-situ --device reram-sb --record-every 10
   xbar report RUN
+  xbar sharing-cost --quick
 
 `xbar COMMAND --help` explains every option. `--debug` shows where an error came from.
 """
@@ -108,6 +111,12 @@ def _dispatch(command: str, words: list[str]) -> None:
         from .commands import run_report
 
         run_report(report_config)
+    elif command == "sharing-cost":
+        study_config = _parse(SharingCostConfig, command, words).resolved()  # counts cores for the jobs
+        _set_threads(study_config.threads)
+        from .sharing_cost import run_sharing_cost
+
+        run_sharing_cost(study_config)
     elif command == "bench":
         _set_threads(None)
         from . import bench
@@ -115,8 +124,8 @@ def _dispatch(command: str, words: list[str]) -> None:
         bench.run(_parse(bench.BenchConfig, command, words))
     else:
         raise ValueError(
-            f"`command` must be train, resume, evaluate, report, devices or bench, but is {command!r}. "
-            "See `xbar --help`."
+            "`command` must be train, resume, evaluate, report, sharing-cost, devices or bench, but is "
+            f"{command!r}. See `xbar --help`."
         )
 
 

@@ -82,7 +82,7 @@ class Row:
         programming: Costs of programming the chip once; None where nothing is programmed.
         unpacked: Arrays, area and utilisation with one kernel in each array.
         packed: The same, packed.
-        pulses_per_step: Pulses of the most stressed device in one training step.
+        pulses_per_step: Pulses of the most stressed device in one training step; None in software.
         steps_to_end_of_life: Training steps until that device is worn out; None without wear.
     """
 
@@ -105,7 +105,7 @@ class Row:
     programming: Costs | None
     unpacked: Space
     packed: Space
-    pulses_per_step: float
+    pulses_per_step: float | None
     steps_to_end_of_life: float | None
 
     def to_json(self) -> dict[str, Any]:

@@ -17,24 +17,25 @@ Lines = Mapping[tuple[str, str, str], Mapping[str, Mapping[str, Line]]]
 
 
 def draw_sensitivity(
-    lines: Lines, flips: Sequence[Flip], ranges: Mapping[str, tuple[float, float]], path: Path
+    lines: Lines, flips: Sequence[Flip], ranges: Mapping[str, Mapping[str, tuple[float, float]]], path: Path
 ) -> None:
     """Draw a panel for each constant, a line of panels for each device and mechanism; dots mark clear flips.
 
     Args:
         lines: The energies: of a training step where the chip trains, of an inference elsewhere.
         flips: Where lines cross.
-        ranges: Smallest and largest factor of each constant.
+        ranges: By device and constant, the smallest and largest factor.
         path: The PNG file.
     """
     groups = list(lines)
     if not groups:
         return
-    figure = Figure(figsize=(3.1 * len(ranges) + 1.6, 0.8 + 2.9 * len(groups)), layout="constrained")
-    panels = figure.subplots(len(groups), len(ranges), squeeze=False, sharey="row")
+    number = len(lines[groups[0]])
+    figure = Figure(figsize=(3.1 * number + 1.6, 0.8 + 2.9 * len(groups)), layout="constrained")
+    panels = figure.subplots(len(groups), number, squeeze=False, sharey="row")
     for group, row in zip(groups, panels, strict=True):
         device, mechanism, work = group
-        for axes, (constant, (low, high)) in zip(row, ranges.items(), strict=True):
+        for axes, (constant, (low, high)) in zip(row, ranges[device].items(), strict=True):
             factors = np.geomspace(max(low, 1e-3 * high), high, 120)
             schemes = lines[group][constant]
             reference = schemes.get("free") or next(iter(schemes.values()))

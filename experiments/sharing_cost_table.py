@@ -29,7 +29,7 @@ def markdown(
     left_out: Mapping[str, str],
     failed: Mapping[str, str],
     flips: Sequence[Flip],
-    ranges: Mapping[str, tuple[float, float]],
+    ranges: Mapping[str, Mapping[str, tuple[float, float]]],
 ) -> str:
     """Write all tables of a study.
 
@@ -38,7 +38,7 @@ def markdown(
         left_out: Cells of the grid that cannot be run, and why.
         failed: Runs that broke off, and why.
         flips: Where the ranking of schemes changes.
-        ranges: The factors that each constant was scaled by: smallest and largest.
+        ranges: By device, the factors that each constant was scaled by: smallest and largest.
     """
     lines = ["# What sharing weights costs", ""]
     lines += _legend(rows)
@@ -111,34 +111,59 @@ def _table(group: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def _sensitivity(flips: Sequence[Flip], ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+def _sensitivity(flips: Sequence[Flip], ranges: Mapping[str, Mapping[str, tuple[float, float]]]) -> list[str]:
     if not ranges:
         return []
     lines = [
         "## Where the ranking flips",
         "",
         "Each constant is scaled alone, all others held; energy is linear in it, so the factor is exact. Pairs that "
-        f"differ by less than {TIE:.0%} at an end of the range are not ranked. Ranges: "
-        + "; ".join(f"{name} x {number(low)} to {number(high)}" for name, (low, high) in ranges.items())
-        + ".",
+        f"differ by less than {TIE:.0%} at an end of the range are not ranked. Ranges:",
         "",
     ]
+    for device, of_device in ranges.items():
+        parts = (f"{name} x {number(low)} to {number(high)}" for name, (low, high) in of_device.items())
+        lines.append(f"- {device}: {', '.join(parts)}")
+    lines.append("")
     clear = [flip for flip in flips if flip.is_clear]
     if not clear:
         return [*lines, "No pair changes places: the ranking of the schemes holds over all ranges.", ""]
     lines += [
-        "| device, mechanism | energy per | constant | cheaper below | at factor | cheaper above |",
-        "|---|---|---|---|--:|---|",
+        "| device | mechanism | energy per | constant | cheaper below | at factor | cheaper above |",
+        "|---|---|---|---|---|--:|---|",
     ]
-    for flip in sorted(clear, key=lambda f: (f.device, f.mechanism, f.work, f.constant, f.factor)):
-        lines.append(
-            f"| {flip.device}, {flip.mechanism} | {flip.work} | {flip.constant} | `{flip.cheaper_below}` | "
-            f"{number(flip.factor)} | `{flip.cheaper_above}` |"
-        )
-    unmoved = [name for name in ranges if name not in {flip.constant for flip in clear}]
+    lines += [f"| {' | '.join(words)} |" for words in _merged(clear)]
+    names = dict.fromkeys(name for of_device in ranges.values() for name in of_device)
+    unmoved = [name for name in names if name not in {flip.constant for flip in clear}]
     if unmoved:
         lines += ["", f"No pair changes places with: {', '.join(unmoved)}."]
     return [*lines, ""]
+
+
+def _merged(clear: Sequence[Flip]) -> list[list[str]]:
+    """Return the cells of the table of flips; flips that differ in one respect only share a line."""
+    lines = [
+        [
+            f.device,
+            f.mechanism,
+            f.work,
+            f.constant,
+            f"`{f.cheaper_below}`",
+            number(f.factor),
+            f"`{f.cheaper_above}`",
+        ]
+        for f in sorted(clear, key=lambda f: (f.device, f.work, f.constant, f.factor))
+    ]
+    for respect in (1, 6, 4):  # mechanism, cheaper above, cheaper below
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for words in lines:
+            key = (*words[:respect], "", *words[respect + 1 :])
+            groups.setdefault(key, []).append(words[respect])
+        lines = [
+            [*key[:respect], ", ".join(dict.fromkeys(values)), *key[respect + 1 :]]
+            for key, values in groups.items()
+        ]
+    return lines
 
 
 def number(value: float | None) -> str:

@@ -86,7 +86,7 @@ def test_the_table_says_every_number():
     flip = Flip("pcm", "in-situ", "training step", "ADC energy", 2.5, "free", "replicated", True)
     hidden = Flip("pcm", "in-situ", "training step", "ADC energy", 3.5, "free", "replicated", False)
     left_out = {"ecram, hwa, free": "ecram has no model", "ecram, hwa, replicated": "ecram has no model"}
-    ranges = {"ADC energy": (0.1, 20.0), "static power": (0.0, 10.0)}
+    ranges = {"pcm": {"ADC energy": (0.1, 20.0), "static power": (0.0, 10.0)}}
     text = markdown(rows, left_out, {"pcm, hwa, free, seed 3": "the loss became nan"}, [flip, hidden], ranges)
     assert "## pcm, in situ, by pulses (profile hermes-pcm)" in text
     assert (
@@ -100,9 +100,10 @@ def test_the_table_says_every_number():
     assert "| `free` | 92.0 ± 2.8 | 80.0 ± 0.0 | - | 2.00 |" in text
     assert "- ecram has no model: ecram, hwa, free; ecram, hwa, replicated.\n" in text
     assert "- the loss became nan: pcm, hwa, free, seed 3.\n" in text
-    assert "| pcm, in-situ | training step | ADC energy | `free` | 2.50 | `replicated` |\n" in text
+    assert "| pcm | in-situ | training step | ADC energy | `free` | 2.50 | `replicated` |\n" in text
     assert "3.50" not in text
     assert "No pair changes places with: static power." in text
+    assert "- pcm: ADC energy x 0.100 to 20.0, static power x 0 to 10.0\n" in text
     assert "Mean ± standard deviation over 2 seeds (0, 2)." in text
 
 
@@ -114,7 +115,7 @@ def test_networks_trained_in_software_have_no_costs_of_training():
 
 
 def test_a_ranking_that_holds_is_said_to_hold():
-    text = markdown([make_row()], {}, {}, [], {"ADC energy": (0.1, 20.0)})
+    text = markdown([make_row()], {}, {}, [], {"pcm": {"ADC energy": (0.1, 20.0)}})
     assert "No pair changes places: the ranking of the schemes holds over all ranges." in text
 
 
@@ -151,3 +152,19 @@ def test_numbers_are_readable(value, text):
 )
 def test_labels_of_schemes(scheme, label):
     assert scheme_label(scheme) == label
+
+
+def test_flips_that_differ_in_one_respect_share_a_line():
+    flips = [
+        Flip("pcm", mechanism, "inference", "static power", 0.5, "time_multiplexed", above, True)
+        for mechanism in ("in-situ", "hwa")
+        for above in ("free", "replicated")
+    ]
+    flips.append(Flip("pcm", "hwa", "inference", "static power", 0.7, "random(tiles=4)", "free", True))
+    text = markdown([make_row()], {}, {}, flips, {"pcm": {"static power": (0.0, 10.0)}})
+    assert (
+        "| pcm | in-situ, hwa | inference | static power | `time_multiplexed` | 0.500 | `free`, `replicated` |"
+        in text
+    )
+    assert "| pcm | hwa | inference | static power | `random(tiles=4)` | 0.700 | `free` |" in text
+    assert text.count("| inference |") == 2

@@ -1,0 +1,194 @@
+"""The grid of `xbar sharing-cost`: which runs it consists of, and the `xbar train` line of each."""
+
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, final
+
+from crossbar import placement
+from devices import get
+from devices.units import Dimensionless
+from models import NETWORKS, build
+
+from .config import TrainConfig
+from .refusals import speaking_of
+from .sharing_cost_config import SharingCostConfig
+
+PROFILE_OF_TECHNOLOGY: Final = {
+    "phase-change memory": "hermes-pcm",
+    "resistive memory": "isaac-reram",
+    "electrochemical memory": "rpu-ecram",
+}
+# Rows of a record: enough for a curve over the training, and no noticeable time.
+_RECORDED_ROWS: Final = 40
+_NETWORK_OF_SHAPE: Final = {
+    shape.image_shape: name.removeprefix("cnn_")
+    for name, shape in NETWORKS.items()
+    if name.startswith("cnn_")
+}
+
+
+@final
+@dataclass(frozen=True, order=True)
+class Point:
+    """One run of the study.
+
+    Attributes:
+        device: Name of the memory cell.
+        mechanism: "in-situ", "write-verify" or "hwa".
+        scheme: The placement, as the user wrote it.
+        seed: The run's seed.
+    """
+
+    device: str
+    mechanism: str
+    scheme: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """How a progress bar calls it."""
+        return f"{self.device}, {self.mechanism}, {self.scheme}, seed {self.seed}"
+
+
+def points_of(config: SharingCostConfig) -> tuple[list[Point], dict[str, str]]:
+    """List the runs of a study, and say which cells of its grid cannot be run.
+
+    Args:
+        config: A resolved configuration.
+
+    Returns:
+        The points, each once, seed by seed, so that an interrupted study holds whole grids; and for each cell that is
+        left out its name and the reason.
+
+    Raises:
+        ValueError: If a device does not exist, or no cell can be run.
+    """
+    cells = [
+        (device, mechanism, scheme)
+        for device in config.devices
+        for mechanism in config.mechanisms
+        for scheme in config.schemes
+    ]
+    sweep = [f"{name}(tiles={count})" for name in ("replicated", "random") for count in config.tile_counts]
+    if "in-situ" in config.mechanisms:
+        cells += [(device, "in-situ", scheme) for device in config.devices for scheme in sweep]
+    cells = list(dict.fromkeys(cells))
+    left_out: dict[str, str] = {}
+    for device, mechanism, scheme in cells:
+        with speaking_of("devices"):
+            reason = why_not(device, mechanism, scheme)
+        if reason is not None:
+            left_out[f"{device}, {mechanism}, {scheme}"] = reason
+    points = [
+        Point(*cell, seed) for seed in config.seeds for cell in cells if ", ".join(cell) not in left_out
+    ]
+    if not points:
+        raise ValueError(
+            f"`mechanisms` must fit the devices and schemes, but of {', '.join(config.mechanisms)} none does: "
+            f"{next(iter(left_out.values()))}. Choose others."
+        )
+    return points, left_out
+
+
+def why_not(device: str, mechanism: str, scheme: str) -> str | None:
+    """Return why a cell of the grid cannot be run, or None if it can."""
+    kind = get(device).kind
+    if mechanism == "hwa" and kind == "training":
+        return f"{device} has no model of programming and ageing, so nothing can be programmed onto it"
+    if mechanism != "hwa" and kind == "inference":
+        return f"{device} has no model of pulses, so it cannot learn or be written by them"
+    if mechanism != "in-situ" and "sync_every" in scheme:
+        return "copies drift apart, and are synchronised, only while each learns for itself in situ"
+    return None
+
+
+def profile_of(device: str) -> str:
+    """Return the name of the hardware profile that fits a device's technology.
+
+    Raises:
+        ValueError: If none does.
+    """
+    technology = get(device).technology
+    for start, profile in PROFILE_OF_TECHNOLOGY.items():
+        if technology.startswith(start):
+            return profile
+    raise ValueError(
+        f"`profile` must be given for {device}, but is left out: there is none for its technology, {technology}. "
+        "Give --profile NAME, or a TOML file."
+    )
+
+
+def wish_of(
+    point: Point, config: SharingCostConfig, image_shape: tuple[int, int, int], steps: int
+) -> TrainConfig:
+    """Return what `xbar train` is asked for, for one point.
+
+    Every scheme trains the same architecture from the same distribution of initial weights; `free` is the FCN.
+
+    Args:
+        point: The point.
+        config: The study's resolved configuration.
+        image_shape: Channels, height and width of the images.
+        steps: Steps of the whole training, from which the interval of recording follows.
+
+    Raises:
+        ValueError: If no network fits the images, or a scheme does not fit the network.
+    """
+    family = _NETWORK_OF_SHAPE.get(image_shape)
+    if family is None:
+        raise ValueError(
+            f"`data` must have images of {', '.join(map(str, _NETWORK_OF_SHAPE))} (channels, height, width), but "
+            f"{config.data!r} has {image_shape}. Resize the images."
+        )
+    model = f"fcn_{family}" if point.scheme == "free" else f"cnn_{family}"
+    try:
+        build(model, point.scheme)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`schemes` and `tile_counts` must fit {model}, but {point.scheme!r} does not. {error}"
+        ) from None
+    learns = point.mechanism != "hwa"
+    return TrainConfig(
+        data=config.data,
+        data_dir=config.data_dir,
+        download=config.download,
+        train_images=config.train_images,
+        test_images=config.test_images,
+        model=model,
+        placement=point.scheme,
+        mode=point.mechanism,  # type: ignore[arg-type]
+        device=point.device,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        lr=config.lr or learning_rate(point),
+        seed=point.seed,
+        chips=config.chips,
+        times=config.times if get(point.device).kind != "training" else None,
+        record_every=max(1, steps // _RECORDED_ROWS) if learns else 0,
+        threads=config.threads,
+        out=config.runs,
+    )
+
+
+_LEARNING_RATES: Final[dict[tuple[str, str, str], Dimensionless]] = {}
+
+
+def learning_rate(point: Point) -> Dimensionless | None:
+    """Return the learning rate found for a scheme; None where that of `xbar train` is used."""
+    name = placement(point.scheme, (16, 16)).name
+    return _LEARNING_RATES.get((point.device, point.mechanism, name))
+
+
+def command_of(wish: TrainConfig) -> str:
+    """Return the `xbar train` line that repeats a run alone."""
+    plain = TrainConfig()
+    words = ["xbar", "train"]
+    for field in fields(wish):
+        value: Any = getattr(wish, field.name)
+        if value == getattr(plain, field.name):
+            continue
+        words.append(f"--{field.name.replace('_', '-')}")
+        if value is not True:
+            words.append(str(value) if not isinstance(value, Path) else value.as_posix())
+    return shlex.join(words)

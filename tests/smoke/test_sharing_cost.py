@@ -1,0 +1,262 @@
+"""The whole study, tiny: what it writes, that it can be stopped, and that prices can be changed afterwards."""
+
+import json
+import math
+import os
+import signal
+
+import pytest
+import torch
+
+import experiments.training as training
+from crossbar import load_profile, price
+from experiments.cli import main
+from experiments.ledger_file import RunEvents
+
+SCHEMES = ("time_multiplexed", "replicated(sync_every=2)")
+TINY = [
+    *("sharing-cost", "--schemes", *SCHEMES, "--tile-counts", "2", "--devices", "ecram", "--seeds", "0"),
+    *(
+        "--mechanisms",
+        "in-situ",
+        "hwa",
+        "write-verify",
+        "--epochs",
+        "2",
+        "--train-images",
+        "40",
+        "--test-images",
+        "20",
+    ),
+    *("--batch-size", "10", "--chips", "1", "--jobs", "1"),
+]
+FIGURES = ("pareto", "sync", "tiles", "breakdown", "residual", "sensitivity")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _keep_threads():
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    before, threads = {name: os.environ.get(name) for name in names}, torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    for name, value in before.items():
+        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def study(folder, *more):
+    """Run the tiny study; return what its JSON holds."""
+    assert main([*TINY, "--runs", str(folder / "runs"), "--out", str(folder / "study"), *more]) == 0
+    return read(folder / "study")
+
+
+def read(out):
+    return json.loads((out / "sharing_cost.json").read_text())
+
+
+def without_places(content):
+    """Rows without folders and command lines, which name them."""
+    return [{k: v for k, v in row.items() if k not in ("run", "command")} for row in content["rows"]]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A study; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, study(folder)
+
+
+def test_what_a_study_writes(finished):
+    folder, content = finished
+    cells = [(row["mechanism"], row["scheme"]) for row in content["rows"]]
+    sweep = [("in-situ", "replicated(tiles=2)"), ("in-situ", "random(tiles=2)")]
+    assert cells == [*(("in-situ", s) for s in SCHEMES), ("write-verify", "time_multiplexed"), *sweep]
+    assert content["left_out"]["ecram, hwa, time_multiplexed"].startswith("ecram has no model of programming")
+    assert content["failed"] == {}
+    out = folder / "study"
+    for figure in FIGURES:
+        assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "sharing_cost.md").read_text().count("| `time_multiplexed` |") == 2
+    assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
+
+
+def test_rows_hold_what_the_ledgers_cost(finished):
+    """Each number against a price made here, from the run's own ledger."""
+    folder, content = finished
+    profile = load_profile("rpu-ecram")
+    for row in content["rows"]:
+        run = folder / "study" / row["run"]
+        events = RunEvents.read(run / "ledger.json")
+        step, image = price(events.training, profile), price(events.evaluation.inference, profile)
+        assert events.training.steps == 8
+        assert events.evaluation.inference.images == 20
+        assert sum(row["training"]["energy_uJ"].values()) == pytest.approx(step.with_digital / 8)
+        assert row["training"]["sequential_s"] == pytest.approx(step.sequential / 8)
+        assert sum(row["inference"]["energy_uJ"].values()) == pytest.approx(image.with_digital / 20)
+        assert row["inference"]["pipelined_s"] == pytest.approx(image.pipelined / 20)
+        assert row["unpacked"]["area_mm2"] == pytest.approx(image.area / 1e6)
+        assert row["steps_to_end_of_life"] == pytest.approx(step.steps_to_end_of_life)
+        result = json.loads((run / "result.json").read_text())
+        assert row["accuracy"] == {"fresh": result["as_trained"][0]}
+        assert bool(row["residual"]) == row["scheme"].startswith("replicated")
+
+
+def test_a_flip_is_where_two_prices_are_equal(finished):
+    """Price both schemes with the constant scaled to the reported factor: they cost the same."""
+    folder, content = finished
+    profile = load_profile("rpu-ecram")
+    constants = {
+        "ADC energy": "adc_energy",
+        "static power": "static_power",
+        "update pulse energy": "update_pulse_energy",
+    }
+    ledgers = {
+        (row["mechanism"], row["scheme"]): RunEvents.read(folder / "study" / row["run"] / "ledger.json")
+        for row in content["rows"]
+    }
+    checked = 0
+    for flip in content["flips"]:
+        if flip["constant"] not in constants:
+            continue
+        scaled = profile.scaled(constants[flip["constant"]], flip["factor"])
+        costs = []
+        for side in ("cheaper_below", "cheaper_above"):
+            events = ledgers[flip["mechanism"], flip[side]]
+            ledger = events.training if flip["work"] == "training step" else events.evaluation.inference
+            costs.append(price(ledger, scaled).with_digital)
+        assert costs[0] == pytest.approx(costs[1], rel=1e-9)
+        checked += 1
+    assert checked
+
+
+def test_pricing_again_is_pricing(finished, tmp_path):
+    folder, content = finished
+    assert main(["sharing-cost", "--from", str(folder / "study"), "--out", str(tmp_path / "same")]) == 0
+    again = read(tmp_path / "same")
+    assert without_places(again) == without_places(content)
+    assert again["flips"] == content["flips"]
+
+
+def test_another_profile_changes_prices_and_nothing_else(finished, tmp_path):
+    folder, content = finished
+    mine = tmp_path / "mine.toml"
+    profile = load_profile("rpu-ecram").scaled("adc_energy", 2.0)
+    mine.write_text(profile.to_toml().replace('name = "rpu-ecram"', 'name = "mine"'))
+    out = tmp_path / "mine"
+    assert (
+        main(["sharing-cost", "--profile", str(mine), "--from", str(folder / "study"), "--out", str(out)])
+        == 0
+    )
+    for before, after in zip(content["rows"], read(out)["rows"], strict=True):
+        assert (before["profile"], after["profile"]) == ("rpu-ecram", "mine")
+        assert after["accuracy"] == before["accuracy"]
+        for work in ("inference", "training"):
+            one, two = before[work]["energy_uJ"], after[work]["energy_uJ"]
+            assert two["adc"] == pytest.approx(2 * one["adc"], rel=1e-12)
+            others = [name for name in one if name not in ("adc", "verify")]
+            assert [two[name] for name in others] == [one[name] for name in others]
+
+
+def test_a_single_run_is_priced(finished, capsys):
+    folder, content = finished
+    row = content["rows"][0]
+    run = folder / "study" / row["run"]
+    assert main(["sharing-cost", "--profile", "isaac-reram", "--from", str(run)]) == 0
+    assert "| `time_multiplexed` |" in capsys.readouterr().out
+    priced = json.loads((run / "cost-isaac-reram.json").read_text())
+    expected = price(RunEvents.read(run / "ledger.json").training, load_profile("isaac-reram"))
+    assert sum(priced["training"]["energy_uJ"].values()) == pytest.approx(expected.with_digital / 8)
+
+
+def test_a_finished_study_is_not_repeated(finished, monkeypatch):
+    folder, content = finished
+    monkeypatch.setattr("experiments.sharing_cost_runs.run_train", lambda wish: pytest.fail("trained again"))
+    assert study(folder)["rows"] == content["rows"]
+
+
+def test_stopped_in_mid_run_and_continued_it_comes_to_the_same(finished, tmp_path, monkeypatch, capsys):
+    """Ctrl-C in the third step of the second run; then the same command again."""
+    steps = []
+    take_step = training._take_step
+
+    def counting(*arguments):
+        steps.append(None)
+        if len(steps) == 11:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take_step(*arguments)
+
+    monkeypatch.setattr(training, "_take_step", counting)
+    command = [*TINY, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "study")]
+    assert main(command) == 130
+    assert "Continue with: the same command" in capsys.readouterr().err
+    assert not (tmp_path / "study" / "sharing_cost.json").exists()
+    assert len(list(tmp_path.glob("runs/*/result.json"))) == 1
+    assert len(list(tmp_path.glob("runs/*/checkpoint.safetensors"))) == 1
+    assert without_places(study(tmp_path)) == without_places(finished[1])
+    assert len(steps) == 5 * 8  # no step was done twice
+
+
+def test_a_run_that_breaks_off_does_not_stop_the_others(tmp_path, monkeypatch):
+    from experiments.commands import run_train
+
+    def train_or_fail(wish):
+        if wish.placement == SCHEMES[1]:
+            raise ValueError("the loss became\n nan")
+        run_train(wish)
+
+    monkeypatch.setattr("experiments.sharing_cost_runs.run_train", train_or_fail)
+    content = study(tmp_path, "--mechanisms", "in-situ")
+    assert content["failed"] == {f"ecram, in-situ, {SCHEMES[1]}, seed 0": "the loss became nan"}
+    assert len(content["rows"]) == 3
+    assert "- the loss became nan: ecram, in-situ" in (tmp_path / "study" / "sharing_cost.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--from", "nowhere"], "xbar: `from` must be a folder, but there is none at nowhere."),
+        (["--from", "."], "xbar: `run` must be a run folder, but . holds no config.json."),
+        (
+            ["--profile", "nothing.toml", "--quick"],
+            "xbar: `profile` must be one of hermes-pcm, isaac-reram, rpu-ecram",
+        ),
+        (["--devices", "capacitor"], "xbar: `profile` must be given for capacitor"),
+        (["--schemes", "blocks(rows=9,cols=1)"], "xbar: `schemes` and `tile_counts` must fit cnn_digits"),
+        (
+            ["--mechanisms", "hwa", "--devices", "ecram"],
+            "xbar: `mechanisms` must fit the devices and schemes",
+        ),
+    ],
+)
+def test_refusals_come_before_any_training(words, message, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sharing-cost", *words]) == 2
+    assert capfd.readouterr().err.startswith(message)
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_an_unfinished_run_is_refused(finished, tmp_path, capfd):
+    folder, content = finished
+    run = folder / "study" / content["rows"][0]["run"]
+    (tmp_path / "config.json").write_text((run / "config.json").read_text())
+    assert main(["sharing-cost", "--from", str(tmp_path)]) == 2
+    assert "`run` must be finished, but" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_side_by_side_is_one_by_one(finished, tmp_path):
+    """Two processes, one thread each, give the same numbers as one after the other."""
+    assert without_places(study(tmp_path, "--jobs", "2")) == without_places(finished[1])
+
+
+def test_help_explains(capsys):
+    with pytest.raises(SystemExit):
+        main(["sharing-cost", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "What does sharing weights cost",
+        "--sync_every"[2:],
+        "--from PATH",
+        "xbar sharing-cost --quick",
+    ):
+        assert part in words
+    assert math.isfinite(len(words))
