@@ -1,7 +1,6 @@
 """The whole study, tiny: what it writes, that it can be stopped, and that prices can be changed afterwards."""
 
 import json
-import math
 import os
 import signal
 
@@ -75,7 +74,7 @@ def test_what_a_study_writes(finished):
     out = folder / "study"
     for figure in FIGURES:
         assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "sharing_cost.md").read_text().count("| `time_multiplexed` |") == 2
+    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2
     assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
 
 
@@ -104,11 +103,7 @@ def test_a_flip_is_where_two_prices_are_equal(finished):
     """Price both schemes with the constant scaled to the reported factor: they cost the same."""
     folder, content = finished
     profile = load_profile("rpu-ecram")
-    constants = {
-        "ADC energy": "adc_energy",
-        "static power": "static_power",
-        "update pulse energy": "update_pulse_energy",
-    }
+    constants = {"ADC energy": "adc_energy", "static power": "static_power"}
     ledgers = {
         (row["mechanism"], row["scheme"]): RunEvents.read(folder / "study" / row["run"] / "ledger.json")
         for row in content["rows"]
@@ -217,7 +212,7 @@ def test_a_run_that_breaks_off_does_not_stop_the_others(tmp_path, monkeypatch):
         (["--from", "."], "xbar: `run` must be a run folder, but . holds no config.json."),
         (
             ["--profile", "nothing.toml", "--quick"],
-            "xbar: `profile` must be one of hermes-pcm, isaac-reram, rpu-ecram",
+            "xbar: `profile` must be one of hermes-pcm, isaac-reram",
         ),
         (["--devices", "capacitor"], "xbar: `profile` must be given for capacitor"),
         (["--schemes", "blocks(rows=9,cols=1)"], "xbar: `schemes` and `tile_counts` must fit cnn_digits"),
@@ -254,9 +249,8 @@ def test_help_explains(capsys):
     words = " ".join(capsys.readouterr().out.split())
     for part in (
         "What does sharing weights cost",
-        "--sync_every"[2:],
+        "sync_every=k",
         "--from PATH",
         "xbar sharing-cost --quick",
     ):
         assert part in words
-    assert math.isfinite(len(words))
