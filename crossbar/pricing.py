@@ -1,8 +1,13 @@
 """What a ledger of events costs on a piece of hardware: energy, time, area, wear.
 
-Every energy is a count times a constant of the profile, so the energies of two ledgers add, and each is linear in
-every constant. What is not modelled: the time of digital work (hidden behind the tiles), contention on the network,
-limits on the current of many arrays that are written at once, the current of half-selected cells, error correction.
+Every energy and time is a count times constants of the profile, so those of two ledgers add, and energies are linear
+in every constant. Layers work one after the other, even while they are written, where they need not; and all arrays
+draw static power meanwhile. Pulses that a write-verify loop sends are small steps of the device, and are priced like
+programming pulses: an upper bound.
+
+What is not modelled: the time of digital work (hidden behind that of tiles), several pulses on a word line between
+two reads (one programming time for each read), contention on the network, limits on the current of many arrays that
+are written at once, half-selected cells, error correction.
 """
 
 from collections import Counter
@@ -330,10 +335,11 @@ def _seconds(
             seconds[phase] = counts["serial_mvms"] * packing.serial * product
             continue
         slots = counts["serial_slots"] * packing.serial * in_turn * profile["slot_time"]
-        rows = counts["serial_mvms" if phase == "synchronisation" else "serial_rows"]
-        written = 0 if phase == "update" else counts["serial_rows"]  # rows read for an update are not written
-        rewritten = profile["iterations"] * layer.shape.tile_shape[1] * _writes(layer, phase)
-        times = (rows + rewritten) * read + (written + rewritten) * profile["programming_time"]
+        # All tiles are read at once, and written at once. Rows that are read for an update are not written.
+        read_back = counts["readback_rows"] / layer.shape.physical_tiles
+        written: Dimensionless = 0 if phase == "update" else counts["serial_rows"]
+        written += profile["iterations"] * layer.shape.tile_shape[1] * _writes(layer, phase)
+        times = (read_back + written) * read + written * profile["programming_time"]
         seconds[phase] = slots + stacked * times
     return seconds
 

@@ -257,6 +257,19 @@ def test_writing_that_is_counted_costs_what_the_same_writing_does_that_is_not():
     assert one.pulses == 10
 
 
+@pytest.mark.parametrize("phase", ["update", "programming", "synchronisation"])
+def test_all_tiles_are_read_back_at_once(phase):
+    """Four tiles of nine word lines: nine reads, one after the other, and no pulse."""
+    profile = PROFILES["hermes-pcm"]
+    bill = price(
+        one_layer("some", **{phase: {"readback_rows": 36, "serial_rows": 9 * (phase == "update")}}), profile
+    )
+    assert bill.sequential == pytest.approx(9 * 132.94e-9)
+    expected = 36 * (profile["dac_energy"] + 32 * (profile["adc_energy"] + profile["cell_energy"]))
+    assert bill.energy("dac") + bill.energy("adc") + bill.energy("cells") == pytest.approx(expected)
+    assert bill.energy("verify") == bill.energy("programming") == 0
+
+
 def test_a_layer_draws_static_power_while_others_work():
     layers = {name: LayerEvents(shape=SHAPES[name]) for name in ("free", "shared")}
     layers["shared"].add("forward", serial_mvms=36)

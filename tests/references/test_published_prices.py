@@ -8,8 +8,9 @@ from dataclasses import replace
 from math import ceil
 
 import pytest
+import torch
 
-from crossbar import EventLedger, load_profile, price
+from crossbar import AnalogConv2d, AnalogLocallyConnected2d, EventLedger, load_profile, price, record_events
 from crossbar.events import LayerEvents, LayerShape
 from crossbar.hardware_profile import Constant
 from crossbar.packing import pack
@@ -169,6 +170,21 @@ def test_shared_converters_of_the_resistive_processing_unit():
     assert price(one_product(64, 64), ECRAM).sequential == pytest.approx(80e-9)
 
 
+@pytest.mark.parametrize(
+    ("layout", "tiles"), [("time_multiplexed", 1), ("replicated(tiles=16)", 16), ("free", 64)]
+)
+def test_a_recorded_layer_costs_what_the_formulas_say(layout, tiles):
+    """Layer C on an image of 10 x 10, counted as it runs, against table 3b; two images."""
+    kind = AnalogLocallyConnected2d if layout == "free" else AnalogConv2d
+    layer = kind(16, 32, 3, input_size=10, placement=layout, bias=False).eval()
+    with record_events(layer) as ledger:
+        layer(torch.zeros(2, 16, 10, 10))
+    recorded = price(ledger, HERMES)
+    expected = price(ledger_of(shape_of("C", tiles), forward=product_events(shape_of("C", tiles), 2)), HERMES)
+    assert recorded.energy_by_component() == pytest.approx(expected.energy_by_component())
+    assert (recorded.sequential, recorded.area) == pytest.approx((expected.sequential, expected.area))
+
+
 # Packing ------------------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +288,6 @@ def step_ledger(device, scheme, tiles, every=1):
         phases["synchronisation"] = {
             "synchronisations": 1,
             "readback_rows": copies * n,
-            "serial_mvms": n,
             "allreduce_bytes": 2 * exchanged,
             "allreduce_adds": exchanged,
             "written_cells": copies * cells,
