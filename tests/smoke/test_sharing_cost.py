@@ -11,6 +11,10 @@ import experiments.training as training
 from crossbar import load_profile, price
 from experiments.cli import main
 from experiments.ledger_file import RunEvents
+from experiments.run_folder import RunFolder
+from experiments.sharing_cost_config import SharingCostConfig
+from experiments.sharing_cost_flips import find_flips
+from experiments.sharing_cost_rows import Row
 
 SCHEMES = ("time_multiplexed", "replicated(sync_every=2)")
 TINY = [
@@ -121,6 +125,26 @@ def test_a_flip_is_where_two_prices_are_equal(finished):
         assert costs[0] == pytest.approx(costs[1], rel=1e-9)
         checked += 1
     assert checked
+
+
+def test_lines_of_iterations_scale_what_loops_send_and_read(finished):
+    """Programming and verifying in proportion, all else held; the other constants as their component does."""
+    folder, content = finished
+    rows = [Row.from_json(values) for values in content["rows"]]
+    folders = {row.run: RunFolder(folder / "study" / row.run) for row in rows}
+    config, profiles = SharingCostConfig().resolved(), {"ecram": load_profile("rpu-ecram")}
+    ranges, lines, _ = find_flips(rows, folders, SCHEMES, profiles, config)
+    assert ranges["ecram"]["write-verify iterations"] == pytest.approx((1 / 8.5, 30 / 8.5))
+    assert set(lines) == {("ecram", "in-situ", "training step"), ("ecram", "write-verify", "training step")}
+    parts = {"write-verify iterations": ("programming", "verify"), "static power": ("static",)}
+    for row in rows[:3]:
+        assert row.training is not None
+        energy = row.training.energy_uJ
+        for name, components in parts.items():
+            line = lines["ecram", row.mechanism, "training step"][name][row.scheme]
+            scaled = sum(energy[component] for component in components)
+            assert line.at(1.0) == pytest.approx(row.training.total, rel=1e-9)
+            assert line.scaled == pytest.approx(scaled, rel=1e-6, abs=1e-9 * row.training.total)
 
 
 def test_pricing_again_is_pricing(finished, tmp_path):
