@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from crossbar import EventLedger
+from crossbar import EventLedger, load_model, model_sharing
 from experiments.cli import main
 from experiments.ledger_file import EvaluationEvents, RunEvents
 from experiments.record import Record
 from experiments.run_folder import RunFolder
+from experiments.training import make_model
 
 SCHEMES = {
     "free": "free",
@@ -208,6 +209,17 @@ def test_kernels_become_more_equal_by_sleep_and_penalty(tmp_path, mode):
 
 def _penalty(mode):
     return () if mode == "in-situ" else ("--soft-sharing", "1")
+
+
+@pytest.mark.parametrize(("mode", "lr"), [("digital", "0.05"), ("hwa", "0.05"), ("write-verify", "1")])
+def test_a_penalty_pulls_kernels_together(tmp_path, mode, lr):
+    """Much further than four steps without it could, which hardly move them."""
+    ratios = []
+    for strength in ("0", "1000"):
+        folder = train(tmp_path / strength, mode, "blocks", "--soft-sharing", strength, "--lr", lr)
+        model = load_model(folder.model_file, make_model(folder.read_config()))
+        ratios.append(model_sharing(model)["local1"].signal_to_noise)
+    assert ratios[1] > 1.5 * ratios[0]
 
 
 def test_write_verify_records_its_updates(tmp_path):
