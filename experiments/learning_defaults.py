@@ -18,7 +18,8 @@ from .refusals import find_device, is_given, without_effect
 # tiki-taka-reram-sb: 3 64 %, 10 58 %; 20 epochs: 0.3 43 %, 1 54 %. ttv2-reram-es: 3 86 %; 20 epochs: 1 77 %.
 # MNIST, ecram, 2 epochs of 3,000 images: 0.1 30 %, 0.3 44 %, 1 78 %. assumed for 32 x 32: less.
 # Write-verify learns best with the same: 20 epochs of the digits, seed 100: ecram 0.3 94 %, 1 97 %, 3 5 %; pcm 0.3
-# 94 %, 1 96 %, 3 5 %; reram-sb 1 96 %, 3 48 %; the CNN on ecram 0.3 96 %, 1 96 %. MNIST, ecram, as above: 0.3 56 %, 1 83 %.
+# 94 %, 1 96 %, 3 5 %; reram-sb 1 96 %, 3 48 %; the CNN on ecram 0.3 96 %, 1 96 %. MNIST, ecram, as above: 0.3 56 %,
+# 1 83 %.
 _LR_OF_SHAPE: Final = {(1, 8, 8): 1.0, (1, 28, 28): 1.0, (3, 32, 32): 0.3}
 _LR_FACTOR: Final[dict[str, Dimensionless]] = {"Tiki-Taka v1": 3.0}
 # assumed: it leaves the devices room on both sides, as their bounds lie near 1 and scatter.
