@@ -85,14 +85,9 @@ def _runs_of(
         train_images=config.train_images,
         test_images=config.test_images,
     )
-    steps_per_epoch = math.ceil(len(data.train) / config.batch_size)
-    wishes, folders = {}, {}
-    for point in points:
-        wish = wish_of(point, config, data.image_shape, steps=1)
-        epochs = resolve(wish, data.image_shape).epochs
-        assert epochs is not None
-        wishes[point] = wish_of(point, config, data.image_shape, epochs * steps_per_epoch)
-        folders[point] = RunFolder.of(resolve(wishes[point], data.image_shape))
+    steps = math.ceil(len(data.train) / config.batch_size)
+    wishes = {point: wish_of(point, config, data.image_shape, steps) for point in points}
+    folders = {point: RunFolder.of(resolve(wish, data.image_shape)) for point, wish in wishes.items()}
     return wishes, folders
 
 

@@ -82,8 +82,8 @@ def test_schemes_that_do_not_fit_the_network_are_refused_before_anything_runs():
 
 
 def test_one_architecture_for_all_schemes():
-    config = SharingCostConfig().resolved()
-    wishes = [wish_of(Point("pcm", "in-situ", scheme, 3), config, DIGITS, 400) for scheme in SCHEMES]
+    config = SharingCostConfig(epochs=4).resolved()
+    wishes = [wish_of(Point("pcm", "in-situ", scheme, 3), config, DIGITS, 100) for scheme in SCHEMES]
     assert [w.model for w in wishes] == ["cnn_digits"] * 9 + ["fcn_digits"]
     assert {w.seed for w in wishes} == {3}
     assert {w.record_every for w in wishes} == {10}
@@ -95,12 +95,25 @@ def test_what_ages_is_evaluated_over_time():
     assert wish_of(Point("ecram", "in-situ", "free", 0), config, DIGITS, 1).times is None
 
 
+def test_learning_rates_are_relative_to_those_of_a_single_run():
+    def rate(*point, **wishes):
+        return wish_of(Point(*point, 0), SharingCostConfig(**wishes).resolved(), DIGITS, 20).lr
+
+    assert rate("ecram", "in-situ", "free") == 1.0
+    assert rate("ecram", "in-situ", "time_multiplexed") == 0.3
+    assert rate("pcm", "in-situ", "replicated(sync_every=1)") == 0.1
+    assert rate("ecram-2", "in-situ", "replicated(tiles=4)") == 0.3
+    assert rate("tiki-taka-reram-sb", "in-situ", "time_multiplexed") == pytest.approx(0.9)
+    assert rate("pcm", "hwa", "time_multiplexed") == 5e-3
+    assert rate("pcm", "in-situ", "time_multiplexed", lr=0.02) == 0.02
+
+
 @pytest.mark.parametrize("mechanism", ["in-situ", "write-verify", "hwa"])
-@pytest.mark.parametrize("scheme", ["replicated(sync_every=10)", "free"])
+@pytest.mark.parametrize("scheme", ["blocks(rows=2,cols=2)", "free"])
 def test_the_line_repeats_the_run(mechanism, scheme):
     """What the command line reads from it is what was asked for."""
     config = SharingCostConfig(epochs=3, lr=0.5, train_images=60, download=True).resolved()
-    wish = wish_of(Point("pcm", mechanism, scheme, 1), config, DIGITS, 4000)
+    wish = wish_of(Point("pcm", mechanism, scheme, 1), config, DIGITS, 40)
     words = shlex.split(command_of(wish))
     assert words[:2] == ["xbar", "train"]
     assert _parse(TrainConfig, "train", words[2:]) == wish

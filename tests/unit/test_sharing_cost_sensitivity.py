@@ -58,6 +58,9 @@ def test_a_flip_within_a_tie_is_not_clear():
     (flip,) = flips({"a": Line(10.0 + 0.1 * TIE, 0.0), "b": near}, **WHERE, low=0.1, high=20.0)
     assert flip.factor == pytest.approx(1.0, rel=1e-9)
     assert not flip.is_clear
+    # Told apart at one end only: 10.1 and 10.11 at the lower one, 30 and 10.11 at the upper one.
+    (flip,) = flips({"a": Line(10.0, 1.0), "b": Line(10.11, 0.0)}, **WHERE, low=0.1, high=20.0)
+    assert not flip.is_clear
 
 
 @given(energies, energies, energies, energies)
