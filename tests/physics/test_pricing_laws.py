@@ -290,3 +290,46 @@ def test_unknown_packings_and_treatments_are_refused():
         ValueError, match="`off_block` must be one of gated, serialised, disturbed, but is 'lost'"
     ):
         price(ledger, PROFILES["hermes-pcm"], off_block="lost")
+
+
+# What one event costs with the profile hermes-pcm, in pJ and s, in a phase where it happens; None: nothing.
+PRICES = {
+    "mvms": ("forward", None, None),  # its conversions and cells are priced
+    "dac_conversions": ("forward", 9.186, None),
+    "adc_conversions": ("forward", 34.12, None),
+    "cell_reads": ("forward", 0.03588, None),
+    "serial_mvms": ("forward", None, 132.94e-9),
+    "partial_sums": ("forward", 0.1, None),
+    "scalings": ("forward", 0.23, None),
+    "input_bytes": ("forward", 0.2, None),
+    "output_bytes": ("forward", 0.2, None),
+    "network_bytes": ("update", 2 * 0.65, None),
+    "updates": ("update", None, None),  # its pulses are priced
+    "update_pulses": ("update", 2 * 1, None),
+    "line_pulses": ("update", 0.1, None),
+    "serial_slots": ("update", None, 50e-9),
+    "digital_macs": ("gradient", 0.23, None),
+    "accumulator_bytes": ("gradient", 0.2, None),
+    "written_cells": (
+        "programming",
+        10 * (4 * 45 + 34.12 + 0.03588 + 9.186 / 32),
+        10 / 32 / 4 * (300 + 132.94) * 1e-9,
+    ),
+    "programming_pulses": ("gradient", 2 * 45, None),
+    "verify_rows": ("gradient", 9.186 + 32 * (34.12 + 0.03588), None),
+    "serial_rows": ("gradient", None, (300 + 132.94) * 1e-9),
+    "readback_rows": ("synchronisation", 9.186 + 32 * (34.12 + 0.03588), 132.94e-9 / 4),
+    "allreduce_bytes": ("synchronisation", 2 * 0.2 + 2 * 0.65, None),
+    "allreduce_adds": ("synchronisation", 0.1, None),
+    "synchronisations": ("synchronisation", None, None),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_price_of_every_event(event):
+    """Four tiles of 9 x 32, by hand from the constants of the profile."""
+    phase, picojoules, seconds = PRICES[event]
+    profile = PROFILES["hermes-pcm"].scaled("static_power", 0)
+    bill = price(one_layer("some", **{phase: {event: 1000}}), profile)
+    assert 1e6 * bill.with_digital == pytest.approx(1000 * (picojoules or 0))
+    assert bill.sequential == pytest.approx(1000 * (seconds or 0))
