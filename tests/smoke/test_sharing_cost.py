@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -153,6 +154,15 @@ def test_pricing_again_is_pricing(finished, tmp_path):
     again = read(tmp_path / "same")
     assert without_places(again) == without_places(content)
     assert again["flips"] == content["flips"]
+
+
+def test_study_and_runs_can_be_moved_together(finished, tmp_path):
+    folder, content = finished
+    assert not any(os.path.isabs(row["run"]) for row in content["rows"])
+    shutil.copytree(folder, tmp_path / "moved")
+    assert main(["sharing-cost", "--from", str(tmp_path / "moved" / "study"), "--packing", "union"]) == 0
+    (out,) = (tmp_path / "moved" / "study").glob("priced-rpu-ecram-union")
+    assert {(out / row["run"]).resolve().parent for row in read(out)["rows"]} == {tmp_path / "moved" / "runs"}
 
 
 def test_another_profile_changes_prices_and_nothing_else(finished, tmp_path):
