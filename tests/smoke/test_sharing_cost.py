@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -158,7 +159,7 @@ def test_pricing_again_is_pricing(finished, tmp_path):
 
 def test_study_and_runs_can_be_moved_together(finished, tmp_path):
     folder, content = finished
-    assert not any(os.path.isabs(row["run"]) for row in content["rows"])
+    assert not any(Path(row["run"]).is_absolute() for row in content["rows"])
     shutil.copytree(folder, tmp_path / "moved")
     assert main(["sharing-cost", "--from", str(tmp_path / "moved" / "study"), "--packing", "union"]) == 0
     (out,) = (tmp_path / "moved" / "study").glob("priced-rpu-ecram-union")
