@@ -101,7 +101,8 @@ def test_learning_rates_are_relative_to_those_of_a_single_run():
 
     assert rate("ecram", "in-situ", "free") == 1.0
     assert rate("ecram", "in-situ", "time_multiplexed") == 0.3
-    assert rate("pcm", "in-situ", "replicated(sync_every=1)") == 0.1
+    assert rate("pcm", "in-situ", "replicated(sync_every=1)") == 0.3
+    assert rate("pcm", "in-situ", "replicated(sync_every=10)") == 0.1
     assert rate("ecram-2", "in-situ", "replicated(tiles=4)") == 0.3
     assert rate("tiki-taka-reram-sb", "in-situ", "time_multiplexed") == pytest.approx(0.9)
     assert rate("pcm", "hwa", "time_multiplexed") == 5e-3
