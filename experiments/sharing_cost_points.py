@@ -210,6 +210,8 @@ def relative_rate(point: Point, image_shape: tuple[int, int, int] = (1, 8, 8)) -
     """
     rates = _RATE_OF_28 if image_shape == (1, 28, 28) else _RATE
     scheme = point.scheme.partition("(")[0].strip()
+    if "(tiles=1)" in point.scheme:
+        scheme = "time_multiplexed"  # one end of the sweep over tiles: one kernel serves all locations
     if "sync_every" in point.scheme and "sync_every=1)" not in point.scheme.replace(" ", ""):
         scheme = "synchronised"
     of_any = rates.get((point.mechanism, "", scheme), 1.0)

@@ -104,6 +104,8 @@ def test_learning_rates_are_relative_to_those_of_a_single_run():
     assert rate("pcm", "in-situ", "replicated(sync_every=1)") == 0.3
     assert rate("pcm", "in-situ", "replicated(sync_every=10)") == 0.1
     assert rate("ecram-2", "in-situ", "replicated(tiles=4)") == 0.3
+    assert rate("ecram", "in-situ", "random(tiles=1)") == 0.3
+    assert rate("ecram", "in-situ", "random(tiles=16)") == 1.0
     assert rate("tiki-taka-reram-sb", "in-situ", "time_multiplexed") == pytest.approx(0.9)
     assert rate("pcm", "hwa", "time_multiplexed") == 5e-3
     assert rate("pcm", "in-situ", "time_multiplexed", lr=0.02) == 0.02
