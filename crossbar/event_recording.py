@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from devices.pulsed import WriteCounts
+from devices.pulsed import DeviceArray, WriteCounts
 
 from .algorithms import MixedPrecision, WriteVerifyCells
 from .analog_convolution import PlacedLayer
@@ -21,6 +21,8 @@ from .periphery import Periphery
 from .tile_array import TileArray
 
 _BYTES_PER_ACCUMULATION = 8  # a number of 4 bytes is read and written
+_BYTES_PER_GRADIENT = 4
+_ALREADY = "the model is being recorded already: leave the other `record_events` first"
 
 
 @contextmanager
@@ -33,6 +35,9 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
 
     Args:
         model: Analog, digital, or both.
+
+    Devices whose pulses were not counted before forget them at the end: call `count_pulses` of the device arrays
+    first if wear is to add up over several blocks.
 
     Yields:
         The ledger; pulses and wear are entered at the end of the block.
@@ -120,6 +125,11 @@ class _DigitalWatch:
     """Counts the multiplications of a digital layer."""
 
     def __init__(self, layer: nn.Module) -> None:
+        if any(
+            isinstance(getattr(hook, "__self__", None), _DigitalWatch)
+            for hook in layer._forward_hooks.values()
+        ):
+            raise RuntimeError(_ALREADY)
         self.events = LayerEvents(shape=shape_of(layer))
         self._handle = layer.register_forward_hook(self._after_forward)
 
@@ -142,14 +152,14 @@ class _AnalogWatch:
     def __init__(self, layer: AnalogLayer) -> None:
         self.array = array = layer.tile_array
         if array.events is not None:
-            raise RuntimeError("the model is being recorded already: leave the other `record_events` first")
+            raise RuntimeError(_ALREADY)
         self.events = array.events = LayerEvents(shape=shape_of(layer))
         self._tile_sizes = _tile_sizes(layer)
-        array.periphery.repeats = torch.zeros(array.tiles, dtype=torch.int64, device=array.weight.device)
         self._handles = [
             layer.register_forward_pre_hook(self._before_forward),
             layer.register_forward_hook(self._after_forward),
         ]
+        self._counting = _start_counting(array)
         self._before = _Tally.of(array)
 
     def stop(self) -> None:
@@ -157,31 +167,36 @@ class _AnalogWatch:
         for handle in self._handles:
             handle.remove()
         array, events = self.array, self.events
-        array.periphery.repeats = None
-        array.events = None
+        array.periphery.repeats = array.events = None
         after = _Tally.of(array)
         self._enter(after.less(self._before))
         events.most_pulses = after.most_pulses
+        for devices in self._counting:
+            devices.stop_counting()
 
     def _before_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert self.array.periphery.repeats is not None
-        self.array.periphery.repeats.zero_()
+        array = self.array
+        array.periphery.repeats = torch.zeros(array.tiles, dtype=torch.int64, device=array.weight.device)
 
     def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         shape, x = self.events.shape, inputs[0]
+        repeats, self.array.periphery.repeats = self.array.periphery.repeats, None
         vectors = serial = y.numel() // shape.out_size
         if isinstance(layer, PlacedLayer):
             places = y.shape[-2] * y.shape[-1]  # a convolution on one tile takes images of any size
-            serial = vectors // places * (shape.width if places == shape.locations else places)
+            serial = vectors // places * (layer.grouping.width if places == shape.locations else places)
         if layer.training and self.array.in_situ is None:
             _count_software(self.events, vectors, x, True)
             return
         self._count_products("forward", vectors, serial, shape.in_size, shape.out_size, shape.grid)
-        self._count_repeats()
+        assert repeats is not None
+        self._count_repeats(repeats)
         if layer.training and y.requires_grad:
             y.register_hook(partial(self._on_gradient, vectors, serial, x.requires_grad))
 
     def _on_gradient(self, vectors: int, serial: int, passes_on: bool, gradient: Tensor) -> None:
+        if self.array.events is not self.events:  # recorded forward, but not backward
+            return
         shape = self.events.shape
         if passes_on:
             blocks = shape.grid[1], shape.grid[0]
@@ -217,10 +232,8 @@ class _AnalogWatch:
             network_bytes=vectors * outputs + (dac if crosses else 0),
         )
 
-    def _count_repeats(self) -> None:
+    def _count_repeats(self, repeats: Tensor) -> None:
         """Count the products that bound management asked for once more."""
-        repeats = self.array.periphery.repeats
-        assert repeats is not None
         if not repeats.any():
             return
         outputs, inputs = self._tile_sizes
@@ -238,16 +251,16 @@ class _AnalogWatch:
     def _enter(self, counted: "_Tally") -> None:
         shape, events = self.events.shape, self.events
         written = counted.written
-        if written.verify_rows:
-            copies = shape.tiles // shape.kernels
-            exchanged = 2 * (copies - 1) * shape.cells * shape.kernels * counted.writes
+        if counted.writes:
+            sums = (shape.tiles - shape.kernels) * shape.cells * counted.writes
+            others = events.counts["synchronisation"]  # writes that were no gradient's
             events.add(
                 "gradient",
-                programming_pulses=written.pulses,
-                verify_rows=written.verify_rows,
-                serial_rows=written.serial_rows,
-                allreduce_bytes=4 * exchanged,  # gradients have 4 bytes
-                allreduce_adds=exchanged,
+                programming_pulses=written.pulses - others["programming_pulses"],
+                verify_rows=written.verify_rows - others["verify_rows"],
+                serial_rows=written.serial_rows - others["serial_rows"],
+                allreduce_bytes=2 * sums * _BYTES_PER_GRADIENT,
+                allreduce_adds=sums,
             )
         sent = events.total("programming_pulses")
         events.add(
@@ -257,8 +270,16 @@ class _AnalogWatch:
             serial_slots=counted.slots,
         )
         if counted.rows_read:
-            rows = counted.rows_read
-            events.add("update", readback_rows=rows, serial_rows=-(-rows // self.array.tiles))
+            rows, values = counted.rows_read, counted.values_read
+            events.add(
+                "update",
+                mvms=rows,
+                dac_conversions=rows,
+                adc_conversions=values,
+                cell_reads=values,
+                readback_rows=rows,
+                serial_rows=-(-rows // self.array.tiles),
+            )
 
 
 @dataclass(frozen=True)
@@ -267,38 +288,38 @@ class _Tally:
 
     pulses: int = 0
     line_pulses: int = 0
-    slots: int = 0  # of the busiest tile
+    slots: int = 0
     most_pulses: int = 0
     rows_read: int = 0
+    values_read: int = 0
     written: WriteCounts = field(default_factory=WriteCounts)
     writes: int = 0
 
     @classmethod
     def of(cls, array: TileArray) -> "_Tally":
-        """Read all counters; start those of pulses if they stand still."""
+        """Read all counters."""
         in_situ, cells = array.in_situ, array.cells
         if in_situ is None or cells is None or in_situ.reference is not None:
             return cls()
         arrays = list(cells.device_arrays().values())
         pulses = []
         for devices in arrays:
-            if devices.pulse_count is None:
-                devices.count_pulses()
             # Lines also pass where no device is.
             count = devices.pulses()
             pulses.append(count if in_situ.population is None else count * in_situ.population)
         written, writes = WriteCounts(), 0
         if isinstance(cells, WriteVerifyCells):
-            written, writes = cells.writes_total, int(cells.batches) // cells.write_every
+            written, writes = cells.writes_total, cells.gradient_writes
         peripheries = [part for part in cells.modules() if isinstance(part, Periphery)]
         return cls(
             pulses=sum(int(count.sum(dtype=torch.int64)) for count in pulses),
             line_pulses=sum(
                 int(devices.line_pulses) for devices in arrays if devices.line_pulses is not None
             ),
-            slots=sum(int(devices.slots.max()) for devices in arrays if devices.slots is not None),
+            slots=sum(int(devices.slots) for devices in arrays if devices.slots is not None),
             most_pulses=max((int(count.max()) for count in pulses), default=0),
             rows_read=sum(part.rows_read for part in peripheries),
+            values_read=sum(part.values_read for part in peripheries),
             written=written,
             writes=writes,
         )
@@ -311,6 +332,7 @@ class _Tally:
             line_pulses=self.line_pulses - before.line_pulses,
             slots=self.slots - before.slots,
             rows_read=self.rows_read - before.rows_read,
+            values_read=self.values_read - before.values_read,
             written=WriteCounts(
                 pulses=now.pulses - then.pulses,
                 verify_rows=now.verify_rows - then.verify_rows,
@@ -318,6 +340,16 @@ class _Tally:
             ),
             writes=self.writes - before.writes,
         )
+
+
+def _start_counting(array: TileArray) -> list[DeviceArray]:
+    """Let all devices count their pulses; return those which did not before."""
+    if array.cells is None or array.in_situ is None or array.in_situ.reference is not None:
+        return []
+    started = [devices for devices in array.cells.device_arrays().values() if devices.pulse_count is None]
+    for devices in started:
+        devices.count_pulses()
+    return started
 
 
 def _tile_sizes(layer: AnalogLayer) -> tuple[Tensor, Tensor]:

@@ -94,7 +94,8 @@ class Periphery(nn.Module):
         average_abs_max: (tiles,) running mean of the largest input, negative before the first; a state.
         repeats: (tiles,) products that were computed once more because the ADC clipped, while they are counted; else
             None.
-        rows_read: Word lines read one by one in learning rules, over all tiles.
+        rows_read: Lines read one by one in learning rules, over all tiles.
+        values_read: Outputs of those reads.
     """
 
     out_noise_values: Tensor | None
@@ -116,7 +117,7 @@ class Periphery(nn.Module):
         super().__init__()
         check_io_support(io)
         self.repeats: Tensor | None = None
-        self.rows_read = 0
+        self.rows_read = self.values_read = 0
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(shape, generator=rng)

@@ -27,7 +27,7 @@ from .noise import NoiseStream
 from .periphery import Periphery
 from .synchronisation import count_synchronisation
 from .weight_constraints import clip_weights_, remap_weights_
-from .weight_mapping import WeightForReading, map_weights, mean_of_copies
+from .weight_mapping import WeightForReading, check_kernels, map_weights, mean_of_copies
 from .weight_modifiers import has_effect
 
 __all__ = ["Backend", "OnUpdate", "TileArray", "check_config"]
@@ -193,13 +193,7 @@ class TileArray(AihwkitTile):
         Raises:
             ValueError: If the shape is another one, or a value is not finite.
         """
-        shape = (self.kernels, self.out_size, self.in_size)
-        if tuple(weight.shape) != shape:
-            raise ValueError(
-                f"`weight` must have the shape {shape} (kernels, out, in), but has {tuple(weight.shape)}."
-            )
-        if not torch.isfinite(weight).all():
-            raise ValueError("`weight` must be finite, but contains NaN or infinity.")
+        check_kernels(weight, (self.kernels, self.out_size, self.in_size))
         mapping = self.rpu_config.mapping
         omega = mapping.weight_scaling_omega if omega is None else omega
         weight = weight.detach().to(self.weight)

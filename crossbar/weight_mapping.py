@@ -70,3 +70,17 @@ class WeightForReading(torch.autograd.Function):
         if ctx.index is not None:
             grad = grad.new_zeros(ctx.kernels, *grad.shape[1:]).index_add_(0, ctx.index, grad)
         return grad if ctx.populated is None else grad * ctx.populated, None, None, None, None
+
+
+def check_kernels(weight: Tensor, shape: tuple[int, int, int]) -> None:
+    """Refuse weights that are not finite, or not (kernels, out, in) as expected.
+
+    Raises:
+        ValueError: If so.
+    """
+    if tuple(weight.shape) != shape:
+        raise ValueError(
+            f"`weight` must have the shape {shape} (kernels, out, in), but has {tuple(weight.shape)}."
+        )
+    if not torch.isfinite(weight).all():
+        raise ValueError("`weight` must be finite, but contains NaN or infinity.")

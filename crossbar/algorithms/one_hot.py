@@ -73,6 +73,7 @@ class Lines:
             noise: Draws the noise of the reads.
         """
         periphery.rows_read += len(weight) * lines.shape[1]
+        periphery.values_read += lines.shape[1] * weight.numel() // weight.shape[2 if self.are_columns else 1]
         if io.is_perfect or io.mv_type == AnalogMVType.IDEAL:
             return self.take(weight, lines) * io.out_scale
         inputs = weight.shape[2] if self.are_columns else weight.shape[1]

@@ -168,6 +168,8 @@ class OneSidedCells(UnitCells):
         rng = noise.generator("cpu")
         for array in (self.plus, self.minus):
             reset_(array, is_full.transpose(1, 2), rng=rng)
+            if array.pulse_count is not None:  # a reset counts as one pulse
+                array.pulse_count.add_(is_full.transpose(1, 2))
         difference = torch.where(is_full, plus - minus, torch.zeros_like(plus))
         for array, gain in ((self.plus, difference), (self.minus, -difference)):
             gain = gain.clamp(min=0)

@@ -40,6 +40,7 @@ class WriteVerifyCells(UnitCells):
         batches: Mini-batches since the weights were set.
         totals: What all writes have cost since the cells were made, in the order of the fields of `WriteCounts`.
         last_write: What the last write cost; None before the first, and in cells that were loaded.
+        gradient_writes: Writes after mini-batches since the cells were made or loaded.
         pull: (tiles, out, in) gradient of a penalty on the targets, which the next update adds to its own; or None.
     """
 
@@ -54,6 +55,7 @@ class WriteVerifyCells(UnitCells):
         self.decays, self.diffuses = cells.decays, cells.diffuses
         self.lowest, self.highest = _nominal_range(cells)
         self.last_write: WriteCounts | None = None
+        self.gradient_writes = 0
         self.pull: Tensor | None = None
         self.register_buffer("target", torch.zeros(self.tiles, self.out_size, self.in_size))
         self.register_buffer("batches", zero_count())
@@ -101,6 +103,7 @@ class WriteVerifyCells(UnitCells):
         self.target.sub_(change, alpha=learning_rate).clamp_(self.lowest, self.highest)
         self.batches.add_(1)
         if int(self.batches) % self.write_every == 0:
+            self.gradient_writes += 1
             self.write(self.target, self.settings, noise=noise)
 
     @override

@@ -47,7 +47,8 @@ class DeviceArray(nn.Module):
         pulse_count: (tiles, out, in) pulses that every device has received since `count_pulses`, or None.
         line_pulses: Pulses on word and bit lines of all tiles since then, 0-dim, or None. Stochastic trains only: in
             deterministic ones pulses are rounded in every device.
-        slots: (tiles,) slots of all trains that a tile has received since then, or None.
+        slots: Slots since then, 0-dim, or None: the vectors of a tile come one after the other, all tiles at once, so
+            that every batch lasts as long as that of the busiest tile.
         drift_time: Time that drift has counted so far, in units of `drift.t_0`, 0-dim; where devices drift.
         drift_start_time: (tiles, out, in) when the drift of a device began; likewise.
         drift_start_weight: (tiles, out, in) the weight it began from; NaN before the first drift.
@@ -131,7 +132,11 @@ class DeviceArray(nn.Module):
         torch_device = self.weight.device
         self.pulse_count = torch.zeros(self.shape, dtype=torch.int32, device=torch_device)
         self.line_pulses = torch.zeros((), dtype=torch.int64, device=torch_device)
-        self.slots = torch.zeros(len(self.weight), dtype=torch.int64, device=torch_device)
+        self.slots = torch.zeros((), dtype=torch.int64, device=torch_device)
+
+    def stop_counting(self) -> None:
+        """Forget all counts."""
+        self.pulse_count = self.line_pulses = self.slots = None
 
     @torch.no_grad()
     def set_weights(self, weight: Float[Tensor, "tiles out in"], *, rng: torch.Generator) -> None:

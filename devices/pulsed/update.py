@@ -94,7 +94,7 @@ def _count_lines(devices: DeviceArray, trains: PulseTrains, tile_of_train: Tenso
         pulses = trains.x_pulses.sum(dim=(1, 2), dtype=torch.float64)
         pulses += trains.d_pulses.sum(dim=(1, 2), dtype=torch.float64)
         devices.line_pulses += pulses[tile_of_train].sum().to(torch.int64)
-    devices.slots += trains.length.sum(dim=1, dtype=torch.float64)[tile_of_train].to(torch.int64)
+    devices.slots += trains.length.sum(dim=1, dtype=torch.float64).max().to(torch.int64)
 
 
 def _parts(devices: DeviceArray, trains: PulseTrains) -> int:
