@@ -16,6 +16,7 @@ from devices.pulsed import (
     WriteCounts,
     WriteVerify,
     apply_trains,
+    count_lines,
     draw_trains,
     reset_,
 )
@@ -106,6 +107,7 @@ class OneSidedCells(UnitCells):
         rng = noise.generator("cpu")
         trains = draw_trains(x, d, learning_rate, self.granularity, self.update_parameters, rng=rng)
         done, seen = 0, int(self.updates)
+        count_lines(self.plus, trains, tile_of_train)  # sent once, to both devices of a pair
         every = self.cell.refresh_every * (batch if self.cell.units_in_mbatch else 1)
         for last in range(every - seen % every, batch + 1, every) if every > 0 else ():
             self._pulse(trains.between(done, last), rng, engine, tile_of_train)

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine, PulseTrains, apply_trains, draw_trains
+from devices.pulsed import DeviceArray, Engine, PulseTrains, apply_trains, count_lines, draw_trains
 from devices.streams import generator
 from devices.units import Dimensionless
 
@@ -142,6 +142,7 @@ class TransferCells(UnitCells):
         rates = self._gradient_rates(x, d, learning_rate, tile_of_train)
         trains = draw_trains(x, d, rates, self.granularity, self.update_parameters, rng=rng)
         trains = for_every_tile(trains, tile_of_train)
+        count_lines(self.chain[0], trains)
         chops = self._chop(schedule, rates, batch, tile_of_train, rng)
         if chops is not None:
             trains = chops.turn(trains, self.lines.are_columns)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine, apply_trains, draw_trains
+from devices.pulsed import DeviceArray, Engine, apply_trains, count_lines, draw_trains
 from devices.units import Dimensionless
 
 from ..aihwkit_adapter import UpdateParameters, VectorUnitCellUpdatePolicy
@@ -115,6 +115,7 @@ class VectorCells(UnitCells):
             return
         rng = noise.generator("cpu")
         trains = draw_trains(x, d, learning_rate, self.granularity, self.update_parameters, rng=rng)
+        count_lines(self._arrays()[0], trains, tile_of_train)  # sent once, to all devices of a cell
         if self.policy == VectorUnitCellUpdatePolicy.ALL:
             for array in self._arrays():
                 apply_trains(array, trains, rng=rng, engine=engine, tile_of_train=tile_of_train)

@@ -6,7 +6,7 @@ from .fabrication import fabricate, granularity_of
 from .laws import Law
 from .pulse_trains import PulseTrains, draw_trains
 from .retention import decay_, diffuse_, drift_, reset_
-from .update import Engine, Polarity, apply_trains, pulsed_update
+from .update import Engine, Polarity, apply_trains, count_lines, pulsed_update
 from .write_verify import WriteCounts, WriteVerify, send_pulses, write_verify
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "WriteCounts",
     "WriteVerify",
     "apply_trains",
+    "count_lines",
     "decay_",
     "diffuse_",
     "draw_trains",

@@ -34,7 +34,7 @@ class PulseTrains:
     Attributes:
         x_sign: (tiles, batch, in) sign of the inputs, +1 for zero.
         d_sign: (tiles, batch, out) sign of the gradients.
-        length: (tiles, batch) number of slots.
+        length: (tiles, batch) number of slots; 0 for a vector of zeros.
         x_bits: (tiles, batch, words, in) slots with a pulse, 64 to a word; None unless drawn on the CPU.
         d_bits: (tiles, batch, words, out).
         x_pulses: (tiles, batch, in) number of pulses; for deterministic trains, the signed value that a device
@@ -167,16 +167,16 @@ def _management(
         is_long = granularities * longest < rate
         length = torch.where(is_long, (rate / granularities).ceil().clamp(min=1), length)
         gain = torch.where(is_long, torch.ones_like(gain), gain)
-    if not update.update_management and not lengths_managed:
-        return length, gain, gain
     x_max, d_max = x.abs().amax(dim=2), d.abs().amax(dim=2)
+    is_empty = (x_max == 0) | (d_max == 0)
+    if not update.update_management and not lengths_managed:
+        return torch.where(is_empty, torch.zeros_like(length), length), gain, gain
     scaled = update.um_grad_scale * d_max
     expected = rate * x_max * scaled / granularities
     if lengths_managed:
         length = expected.ceil().clamp(max=longest)
         gain = (rate / (granularities * length.clamp(min=1))).sqrt()
     scaled = torch.where(expected > longest, scaled * longest / expected, scaled)
-    is_empty = (x_max == 0) | (d_max == 0)
     one = torch.ones_like(gain)
     for_d = gain * (x_max / torch.where(is_empty, one, scaled)).sqrt()
     for_x = gain * (scaled / torch.where(is_empty, one, x_max)).sqrt()

@@ -40,7 +40,7 @@ def apply_trains(
     polarity: Polarity = "both",
     tile_of_train: Int[Tensor, " tiles"] | None = None,
 ) -> None:
-    """Send pulse trains over the lines of every tile, and let the devices respond.
+    """Let the devices of every tile respond to pulse trains on its lines; `count_lines` counts the trains.
 
     Args:
         devices: The devices; changed in place.
@@ -71,8 +71,6 @@ def apply_trains(
         )
     if tile_of_train is None:
         tile_of_train = torch.arange(len(devices.weight))
-    if polarity != "down":  # the pulses of a pair are sent once
-        _count_lines(devices, trains, tile_of_train)
     parts = _parts(devices, trains)
     if engine == "auto":
         is_many = trains.is_stochastic and trains.mean_pulses() >= MANY_PULSES * parts
@@ -85,15 +83,27 @@ def apply_trains(
         apply(devices, trains.between(first, last), seed, _POLARITIES[polarity], tile_of_train)
 
 
-def _count_lines(devices: DeviceArray, trains: PulseTrains, tile_of_train: Tensor) -> None:
-    """Add the pulses on word and bit lines, and the slots they take, if they are counted."""
+def count_lines(
+    devices: DeviceArray, trains: PulseTrains, tile_of_train: Int[Tensor, " tiles"] | None = None
+) -> None:
+    """Add the pulses on word and bit lines, and the slots they take, if they are counted.
+
+    Apart from `apply_trains`, since trains that are sent once may meet several devices of a cell, or be applied line
+    by line.
+
+    Args:
+        devices: Whose counters they are added to.
+        trains: Pulses on the lines, one set for each tile, or for each kernel.
+        tile_of_train: For each tile, which trains it receives; its own if None.
+    """
     if devices.line_pulses is None or devices.slots is None:
         return
     if trains.is_stochastic:
         # In float64, in which counts are exact.
         pulses = trains.x_pulses.sum(dim=(1, 2), dtype=torch.float64)
         pulses += trains.d_pulses.sum(dim=(1, 2), dtype=torch.float64)
-        devices.line_pulses += pulses[tile_of_train].sum().to(torch.int64)
+        of_tiles = pulses if tile_of_train is None else pulses[tile_of_train]
+        devices.line_pulses += of_tiles.sum().to(torch.int64)
     devices.slots += trains.length.sum(dim=1, dtype=torch.float64).max().to(torch.int64)
 
 
@@ -142,4 +152,5 @@ def pulsed_update(
         devices.redraw_write_noise(rng=rng)
         return
     trains = draw_trains(x, d, learning_rate, float(devices.granularity), update, rng=rng)
+    count_lines(devices, trains, tile_of_train)
     apply_trains(devices, trains, rng=rng, engine=engine, tile_of_train=tile_of_train)
