@@ -154,7 +154,7 @@ class _AnalogWatch:
         if array.events is not None:
             raise RuntimeError(_ALREADY)
         self.events = array.events = LayerEvents(shape=shape_of(layer))
-        self._tile_sizes = _tile_sizes(layer)
+        self._layer = layer
         self._handles = [
             layer.register_forward_pre_hook(self._before_forward),
             layer.register_forward_hook(self._after_forward),
@@ -170,7 +170,7 @@ class _AnalogWatch:
         array.periphery.repeats = array.events = None
         after = _Tally.of(array)
         self._enter(after.less(self._before))
-        events.most_pulses = after.most_pulses
+        events.most_pulses = _most_pulses(array)
         for devices in self._counting:
             devices.stop_counting()
 
@@ -236,7 +236,7 @@ class _AnalogWatch:
         """Count the products that bound management asked for once more."""
         if not repeats.any():
             return
-        outputs, inputs = self._tile_sizes
+        outputs, inputs = _tile_sizes(self._layer)
         repeats = repeats.cpu()
         self.events.add(
             "forward",
@@ -289,7 +289,6 @@ class _Tally:
     pulses: int = 0
     line_pulses: int = 0
     slots: int = 0
-    most_pulses: int = 0
     rows_read: int = 0
     values_read: int = 0
     written: WriteCounts = field(default_factory=WriteCounts)
@@ -302,22 +301,16 @@ class _Tally:
         if in_situ is None or cells is None or in_situ.reference is not None:
             return cls()
         arrays = list(cells.device_arrays().values())
-        pulses = []
-        for devices in arrays:
-            # Lines also pass where no device is.
-            count = devices.pulses()
-            pulses.append(count if in_situ.population is None else count * in_situ.population)
         written, writes = WriteCounts(), 0
         if isinstance(cells, WriteVerifyCells):
             written, writes = cells.writes_total, cells.gradient_writes
         peripheries = [part for part in cells.modules() if isinstance(part, Periphery)]
         return cls(
-            pulses=sum(int(count.sum(dtype=torch.int64)) for count in pulses),
+            pulses=sum(int(count.sum(dtype=torch.int64)) for count in _pulses(array)),
             line_pulses=sum(
                 int(devices.line_pulses) for devices in arrays if devices.line_pulses is not None
             ),
             slots=sum(int(devices.slots) for devices in arrays if devices.slots is not None),
-            most_pulses=max((int(count.max()) for count in pulses), default=0),
             rows_read=sum(part.rows_read for part in peripheries),
             values_read=sum(part.values_read for part in peripheries),
             written=written,
@@ -350,6 +343,21 @@ def _start_counting(array: TileArray) -> list[DeviceArray]:
     for devices in started:
         devices.count_pulses()
     return started
+
+
+def _pulses(array: TileArray) -> list[Tensor]:
+    """Return the pulses of all devices in place, (tiles, out, in) for each of a cell."""
+    in_situ = array.in_situ
+    if in_situ is None or in_situ.reference is not None:
+        return []
+    counts = [devices.pulses() for devices in in_situ.cells.device_arrays().values()]
+    # Lines also pass where no device is.
+    return counts if in_situ.population is None else [count * in_situ.population for count in counts]
+
+
+def _most_pulses(array: TileArray) -> int:
+    """Return the pulses of the device that has received most."""
+    return max((int(count.max()) for count in _pulses(array)), default=0)
 
 
 def _tile_sizes(layer: AnalogLayer) -> tuple[Tensor, Tensor]:

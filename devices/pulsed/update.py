@@ -99,9 +99,8 @@ def count_lines(
     if devices.line_pulses is None or devices.slots is None:
         return
     if trains.is_stochastic:
-        # In float64, in which counts are exact.
-        pulses = trains.x_pulses.sum(dim=(1, 2), dtype=torch.float64)
-        pulses += trains.d_pulses.sum(dim=(1, 2), dtype=torch.float64)
+        # Sums of whole numbers: those of one vector are exact in float32, and those of a batch in float64.
+        pulses = (trains.x_pulses.sum(dim=2) + trains.d_pulses.sum(dim=2)).sum(dim=1, dtype=torch.float64)
         of_tiles = pulses if tile_of_train is None else pulses[tile_of_train]
         devices.line_pulses += of_tiles.sum().to(torch.int64)
     devices.slots += trains.length.sum(dim=1, dtype=torch.float64).max().to(torch.int64)
