@@ -292,7 +292,11 @@ def test_training_in_software_is_multiplications_only(side: int, placement: str,
         if is_digital
         else local_layer(side, placement, InferenceRPUConfig())
     )
-    ledger = train(layer, images(3, side))
+    x = images(3, side)
+    first = train(layer, x.detach())
+    assert not of(first, "backward")
+    assert of(first, "gradient") == of(first, "forward")
+    ledger = train(layer, x)
     macs = {"digital_macs": s.B * s.L * s.n * s.m}
     for phase in PHASES:
         assert of(ledger, phase) == (macs if phase in ("forward", "backward", "gradient") else {})
@@ -529,6 +533,20 @@ def test_fixed_trains_take_their_length_for_every_vector_of_the_busiest_tile() -
             4 if tiles > kernels else width
         )  # a broadcast sends the vectors of all locations to all copies
         assert ledger.total("serial_slots") == 2 * 3 * longest * 7, name
+
+
+@pytest.mark.parametrize("placement", ["free", "time_multiplexed", "replicated(tiles=3)"])
+def test_certain_pulses_reach_every_line_and_device(placement: str) -> None:
+    """Where every line pulses in all 7 slots, pulses have a closed formula."""
+    layer = local_layer(2, placement, fixed_lengths(exact_config(exact_device())))
+    optimizer = AnalogSGD(layer.parameters(), lr=1.01 * 7 * DW_MIN)
+    with record_events(layer.train()) as ledger:
+        layer(torch.ones(3, 2, 3, 3)).sum().backward()
+        optimizer.step()
+    tiles, kernels, _ = ON_2_BY_2[placement]
+    trains = 3 * 4 * tiles // kernels  # vectors, on every copy
+    assert ledger.total("update_pulses") == trains * 7 * 8 * 5
+    assert ledger.total("line_pulses") == trains * 7 * (8 + 5)
 
 
 def test_slots_do_not_depend_on_how_often_recording_starts_anew() -> None:
