@@ -10,14 +10,11 @@ from typing import Any
 import pytest
 import torch
 from aihwkit.optim import AnalogSGD
-from aihwkit.simulator.configs import InferenceRPUConfig, SingleRPUConfig, UnitCellRPUConfig
-from aihwkit.simulator.configs.compounds import OneSidedUnitCell, TransferCompound, VectorUnitCell
-from aihwkit.simulator.configs.devices import ConstantStepDevice, SoftBoundsDevice
+from aihwkit.simulator.configs import InferenceRPUConfig, SingleRPUConfig
+from aihwkit.simulator.configs.devices import SoftBoundsDevice
 from aihwkit.simulator.configs.utils import (
     BoundManagementType,
     NoiseManagementType,
-    PulseType,
-    VectorUnitCellUpdatePolicy,
 )
 from torch import Tensor, nn
 
@@ -33,13 +30,10 @@ from crossbar import (
     write_verify_config,
 )
 from crossbar.algorithms import MixedPrecision, WriteVerifyCells
-from crossbar.analog_layer import AnalogLayer
 from crossbar.events import PHASES
 from crossbar.soft_sharing import sleep
 from crossbar.synchronisation import SyncCounts
 from devices import get
-
-DW_MIN = 2.0**-10
 
 
 @dataclass(frozen=True)
@@ -410,252 +404,6 @@ def test_repeats_of_bound_management_by_hand() -> None:
     assert counts["adc_conversions"] == 4 * 5 * 3 + 5 * (repeats + 2)
     assert counts["cell_reads"] == 4 * 40 + 5 * (repeats * 3 + 2 * 2)
     assert counts["serial_mvms"] == 4 + repeats
-
-
-# Pulses ------------------------------------------------------------------------------------------------------------
-
-
-def exact_device() -> ConstantStepDevice:
-    """Every pulse moves by one step of DW_MIN, far from any bound: changes of weights count pulses exactly."""
-    return ConstantStepDevice(
-        dw_min=DW_MIN,
-        dw_min_dtod=0.0,
-        dw_min_std=0.0,
-        up_down=0.0,
-        up_down_dtod=0.0,
-        w_max=1000.0,
-        w_min=-1000.0,
-        w_max_dtod=0.0,
-        w_min_dtod=0.0,
-    )
-
-
-def exact_config(device: Any, kind: Any = PulseType.STOCHASTIC_COMPRESSED) -> Any:
-    maker = SingleRPUConfig if isinstance(device, ConstantStepDevice) else UnitCellRPUConfig
-    config = maker(device=device)
-    config.forward.is_perfect = config.backward.is_perfect = True
-    config.mapping.weight_scaling_omega = 0.0
-    config.update.pulse_type = kind
-    return config
-
-
-def fixed_lengths(config: Any) -> Any:
-    """Trains of 7 slots for every vector."""
-    config.update.desired_bl, config.update.fixed_bl = 7, True
-    config.update.update_management = config.update.update_bl_management = False
-    return config
-
-
-def one_way_step(layer: AnalogLayer, x: Tensor, steps: int = 1, rate: float = 0.05) -> EventLedger:
-    """Train with inputs above zero and gradients of a fixed sign: all pulses of a device go one way."""
-    optimizer = AnalogSGD(layer.parameters(), lr=rate)
-    signs = torch.tensor([1.0, -2.0, 0.5, -0.7, 1.5])
-    with record_events(layer.train()) as ledger:
-        for _ in range(steps):
-            optimizer.zero_grad()
-            y = layer(x)
-            (y * signs.view(5, *[1] * (y.dim() - 2))).sum().backward()
-            optimizer.step()
-    return ledger
-
-
-def steps_between(before: Tensor, after: Tensor) -> int:
-    change = (after - before).double().abs() / DW_MIN
-    assert torch.equal(change, change.round())
-    return int(change.sum())
-
-
-def positive(*shape: int) -> Tensor:
-    return 0.1 + 0.9 * torch.rand(shape, generator=torch.Generator().manual_seed(3))
-
-
-@pytest.mark.parametrize(
-    ("kind", "engine"),
-    [
-        (PulseType.STOCHASTIC_COMPRESSED, "exact"),
-        (PulseType.STOCHASTIC_COMPRESSED, "aggregated"),
-        (PulseType.STOCHASTIC, "exact"),
-        (PulseType.DETERMINISTIC_IMPLICIT, "exact"),
-    ],
-)
-@pytest.mark.parametrize("placement", ["free", "replicated(tiles=3)", "time_multiplexed"])
-def test_update_pulses_are_the_steps_that_devices_made(placement: str, kind: Any, engine: Any) -> None:
-    layer = local_layer(2, placement, exact_config(exact_device(), kind))
-    array = layer.tile_array
-    array.set_kernels(torch.zeros(array.kernels, 5, 8))
-    assert array.in_situ is not None
-    array.in_situ.engine = engine
-    before = array.weight.clone()
-    ledger = one_way_step(layer, positive(6, 2, 3, 3), steps=2)
-    pulses = steps_between(before, array.weight)
-    assert ledger.total("update_pulses") == ledger.total("update_pulses", "update") == pulses > 100
-    assert ledger.most_pulses == round(float((array.weight - before).abs().max()) / DW_MIN)
-    if kind != PulseType.DETERMINISTIC_IMPLICIT:
-        # A pulse where n word lines meet m bit lines takes n + m pulses on lines, and n m on devices.
-        assert ledger.total("line_pulses") > 0
-        assert ledger.total("update_pulses") <= ledger.total("line_pulses") * 8
-
-
-@pytest.mark.parametrize("placement", ["free", "time_multiplexed", "replicated(tiles=4)"])
-def test_deterministic_pulses_are_the_steps_of_aihwkits_tiles(placement: str) -> None:
-    config = exact_config(exact_device(), PulseType.DETERMINISTIC_IMPLICIT)
-    ours = local_layer(2, placement, config)
-    ours.tile_array.set_kernels(torch.zeros(ours.tile_array.kernels, 5, 8))
-    theirs = deepcopy(ours)
-    theirs.tile_array.use_backend("aihwkit")
-    x = positive(4, 2, 3, 3)
-    before = theirs.tile_array.weight.clone()
-    ledger = one_way_step(ours, x)
-    one_way_step(theirs, x)
-    assert ledger.total("update_pulses") == steps_between(before, theirs.tile_array.weight) > 100
-
-
-def test_broadcast_updates_cost_every_copy_its_pulses() -> None:
-    """Trains are the same for all copies: three copies receive three times what one tile would."""
-    config = exact_config(exact_device(), PulseType.DETERMINISTIC_IMPLICIT)
-    x = positive(4, 2, 3, 3)
-    one, three = (
-        one_way_step(local_layer(2, name, config), x) for name in ("time_multiplexed", "replicated(tiles=3)")
-    )
-    assert three.total("update_pulses") == 3 * one.total("update_pulses") > 0
-    # The trains of one kernel, one after the other, on all copies at once.
-    assert three.total("serial_slots") == one.total("serial_slots") > 0
-    assert three.most_pulses == one.most_pulses
-
-
-def test_fixed_trains_take_their_length_for_every_vector_of_the_busiest_tile() -> None:
-    for name, (tiles, kernels, width) in ON_2_BY_2.items():
-        if "sync_every" in name:
-            continue
-        config = fixed_lengths(exact_config(exact_device()))
-        ledger = one_way_step(local_layer(2, name, config), positive(3, 2, 3, 3), steps=2)
-        longest = (
-            4 if tiles > kernels else width
-        )  # a broadcast sends the vectors of all locations to all copies
-        assert ledger.total("serial_slots") == 2 * 3 * longest * 7, name
-
-
-@pytest.mark.parametrize("placement", ["free", "time_multiplexed", "replicated(tiles=3)"])
-def test_certain_pulses_reach_every_line_and_device(placement: str) -> None:
-    """Where every line pulses in all 7 slots, pulses have a closed formula."""
-    layer = local_layer(2, placement, fixed_lengths(exact_config(exact_device())))
-    optimizer = AnalogSGD(layer.parameters(), lr=1.01 * 7 * DW_MIN)
-    with record_events(layer.train()) as ledger:
-        layer(torch.ones(3, 2, 3, 3)).sum().backward()
-        optimizer.step()
-    tiles, kernels, _ = ON_2_BY_2[placement]
-    trains = 3 * 4 * tiles // kernels  # vectors, on every copy
-    assert ledger.total("update_pulses") == trains * 7 * 8 * 5
-    assert ledger.total("line_pulses") == trains * 7 * (8 + 5)
-
-
-def test_slots_do_not_depend_on_how_often_recording_starts_anew() -> None:
-    def total(blocks: int) -> int:
-        layer = local_layer(2, "free", exact_config(exact_device()))
-        x = positive(3, 2, 3, 3)
-        x[:, :, :2, :2] *= 0.01  # trains of different lengths
-        return sum(one_way_step(layer, x, steps=4 // blocks).total("serial_slots") for _ in range(blocks))
-
-    assert total(1) == total(4) == total(2)
-
-
-def test_one_sided_pairs_count_both_devices_and_send_lines_once() -> None:
-    cell = OneSidedUnitCell(unit_cell_devices=[exact_device()], refresh_every=0)
-    torch.manual_seed(0)
-    layer = AnalogLinear(8, 5, bias=False, rpu_config=exact_config(cell))
-    layer.set_weights(torch.zeros(5, 8))
-    cells = layer.tile_array.cells
-    before = {name: array.weight.clone() for name, array in cells.device_arrays().items()}
-    ledger = one_way_step(layer, positive(20, 8))
-    after = cells.device_arrays()
-    moved = {name: steps_between(before[name], after[name].weight) for name in after}
-    assert min(moved.values()) > 0
-    assert ledger.total("update_pulses") == sum(moved.values())
-    assert ledger.layers[""].shape.devices_per_weight == 2
-
-    torch.manual_seed(0)
-    single = AnalogLinear(8, 5, bias=False, rpu_config=exact_config(exact_device()))
-    single.set_weights(torch.zeros(5, 8))
-    # Lines of fixed length and without scaling by the weight: the same trains in law, to 5 standard deviations.
-    other = one_way_step(single, positive(20, 8))
-    lines = ledger.total("line_pulses"), other.total("line_pulses")
-    assert abs(lines[0] - lines[1]) < 5 * (sum(lines)) ** 0.5
-
-
-def test_refreshing_pairs_reads_every_word_line_of_both_devices_and_counts_resets() -> None:
-    device = SoftBoundsDevice(dw_min=0.01, w_max=1.0, w_min=0.0)
-    cell = OneSidedUnitCell(unit_cell_devices=[device], refresh_every=5)
-    cell.units_in_mbatch = False
-    cell.refresh_upper_thres, cell.refresh_lower_thres = 0.3, 0.1
-    layer = AnalogLinear(8, 5, bias=False, rpu_config=exact_config(cell))
-    optimizer = AnalogSGD(layer.parameters(), lr=1.0)
-    with record_events(layer.train()) as ledger:
-        for _ in range(10):  # 20 vectors each: 4 refreshes
-            optimizer.zero_grad()
-            (layer(positive(20, 8)) * torch.randn(20, 5)).sum().backward()
-            optimizer.step()
-    update = of(ledger, "update")
-    assert update["readback_rows"] == update["mvms"] == 40 * 2 * 8
-    assert update["adc_conversions"] == 40 * 2 * 40
-    assert update["serial_rows"] == 40 * 2 * 8
-    refreshes = int(layer.tile_array.cells.refreshes.sum())
-    assert refreshes > 0
-    assert update["update_pulses"] > 2 * refreshes
-
-
-@pytest.mark.parametrize("by_columns", [True, False])
-def test_tiki_taka_counts_both_devices_and_what_it_reads(by_columns: bool) -> None:
-    compound = TransferCompound(
-        unit_cell_devices=[exact_device(), exact_device()],
-        transfer_every=2,
-        units_in_mbatch=False,
-        n_reads_per_transfer=1,
-        transfer_columns=by_columns,
-        transfer_lr=1.0,
-        gamma=0.0,
-    )
-    compound.transfer_forward.is_perfect = True
-    layer = AnalogLinear(8, 5, bias=False, rpu_config=fixed_lengths(exact_config(compound)))
-    layer.set_weights(torch.zeros(5, 8))
-    arrays = layer.tile_array.cells.device_arrays()
-    for array in arrays.values():
-        array.count_pulses()
-    before = {name: array.weight.clone() for name, array in arrays.items()}
-    ledger = one_way_step(layer, positive(6, 8))  # three transfers of different lines
-    moved = {name: steps_between(before[name], arrays[name].weight) for name in arrays}
-    assert len(moved) == 2
-    assert min(moved.values()) > 0
-    update = of(ledger, "update")
-    assert update["update_pulses"] == sum(moved.values())
-    assert update["updates"] == 6
-    # Lines are pulsed once for a vector, also if the emulator goes through them line by line between two reads.
-    assert int(arrays["fast"].slots) == 6 * 7
-    assert int(arrays["fast"].line_pulses) <= 6 * 7 * (8 + 5)
-    assert update["serial_slots"] == 6 * 7 + int(arrays["slow"].slots)
-    assert update["line_pulses"] == sum(int(array.line_pulses) for array in arrays.values())
-    assert (
-        update["readback_rows"] == update["mvms"] == update["dac_conversions"] == update["serial_rows"] == 3
-    )
-    assert update["adc_conversions"] == update["cell_reads"] == 3 * (5 if by_columns else 8)
-
-
-@pytest.mark.parametrize(
-    "policy", [VectorUnitCellUpdatePolicy.ALL, VectorUnitCellUpdatePolicy.SINGLE_SEQUENTIAL]
-)
-def test_cells_of_several_devices_share_their_lines(policy: Any) -> None:
-    cell = VectorUnitCell(unit_cell_devices=[exact_device() for _ in range(3)], update_policy=policy)
-    layer = AnalogLinear(8, 5, bias=False, rpu_config=fixed_lengths(exact_config(cell)))
-    layer.set_weights(torch.zeros(5, 8))
-    arrays = layer.tile_array.cells.device_arrays()
-    before = {name: array.weight.clone() for name, array in arrays.items()}
-    ledger = one_way_step(layer, positive(6, 8))
-    moved = [steps_between(before[name], arrays[name].weight) for name in arrays]
-    assert len(moved) == 3
-    assert min(moved) > 0
-    update = of(ledger, "update")
-    assert update["update_pulses"] == sum(moved)
-    assert update["serial_slots"] == 6 * 7
-    assert update["line_pulses"] <= 6 * 7 * (8 + 5)
 
 
 def test_mixed_precision_multiplies_digitally_and_writes_with_pulses() -> None:
