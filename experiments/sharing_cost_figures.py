@@ -1,6 +1,7 @@
 """Figures of `xbar sharing-cost`: accuracy against cost, cost against sync_every and tiles, where energy goes."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -154,10 +155,12 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
     The line at the right is the same network with every update sent to all copies.
     """
     cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and c.scheme.startswith("replicated")]
-    cells = [cell for cell in cells if "tiles" not in cell.scheme]
-    synchronised = sorted((c for c in cells if sync_every(c.scheme)), key=lambda c: sync_every(c.scheme))
-    if not synchronised:
+    counts = Counter(_tiles(cell.scheme) for cell in cells if sync_every(cell.scheme))
+    if not counts:
         return
+    tiles = max(counts, key=lambda count: counts[count])  # of one number of copies, that with most points
+    cells = [cell for cell in cells if _tiles(cell.scheme) == tiles]
+    synchronised = sorted((c for c in cells if sync_every(c.scheme)), key=lambda c: sync_every(c.scheme))
     devices = list(dict.fromkeys(cell.device for cell in synchronised))
     quantities: list[tuple[Quantity, str, bool]] = [
         (energy_per_step, "energy per training step in µJ", True),
@@ -194,7 +197,8 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
             axes.set_xlabel("steps between synchronisations")
             axes.set_ylabel(label)
             strip(axes)
-        line[0].set_title(f"{device}: copies at all locations, in situ", loc="left", fontsize=10.5)
+        copies = f"{tiles} copies" if tiles else "copies at all locations"
+        line[0].set_title(f"{device}: {copies}, in situ", loc="left", fontsize=10.5)
     save_figure(figure, path)
 
 
@@ -203,7 +207,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
     families = {"replicated": "copies of one kernel, broadcast", "random": "own kernels, locations at random"}
     cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and _tiles(c.scheme)]
     cells = [c for c in cells if "redraw=true" not in c.scheme.lower() and not sync_every(c.scheme)]
-    if not cells:
+    if len({_tiles(cell.scheme) for cell in cells}) < 2:  # a point is no curve
         return
     devices = list(dict.fromkeys(cell.device for cell in cells))
     quantities: list[tuple[Quantity, str, bool]] = [
