@@ -207,7 +207,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
     families = {"replicated": "copies of one kernel, broadcast", "random": "own kernels, locations at random"}
     cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and _tiles(c.scheme)]
     cells = [c for c in cells if "redraw=true" not in c.scheme.lower() and not sync_every(c.scheme)]
-    if len({_tiles(cell.scheme) for cell in cells}) < 2:  # a point is no curve
+    if not cells:
         return
     devices = list(dict.fromkeys(cell.device for cell in cells))
     quantities: list[tuple[Quantity, str, bool]] = [
