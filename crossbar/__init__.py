@@ -11,6 +11,7 @@ from .compensation import Compensation  # noqa: E402
 from .convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .event_recording import record_events  # noqa: E402
 from .events import EventLedger  # noqa: E402
+from .faulty_devices import break_devices, device_yield  # noqa: E402
 from .hardware_profile import HardwareProfile, load_profile, profile_names  # noqa: E402
 from .locally_connected import LocallyConnected2d  # noqa: E402
 from .noise import NoiseStream  # noqa: E402
@@ -48,8 +49,10 @@ __all__ = [
     "TileArray",
     "WriteVerifyRPUConfig",
     "age_chip",
+    "break_devices",
     "convert_to_analog",
     "copies_residual",
+    "device_yield",
     "erase_chip",
     "load_model",
     "load_profile",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from devices import derive_seed, generator
+from devices import Faults, derive_seed, generator
 from devices.streams import Name
 from devices.units import Seconds
 
@@ -46,6 +46,7 @@ def program_chip(
     *,
     seed: int,
     compensation: Compensation | None = None,
+    faults: Faults | None = None,
 ) -> None:
     """Program the trained weights of every analog layer into the devices of one chip.
 
@@ -55,18 +56,20 @@ def program_chip(
         model: A model with analog layers.
         noise_model: Device model; that of each layer's configuration if None, or for devices that were trained in
             place that of their own `DriftParameter`.
-        seed: Names the chip: its programming noise and the drift of its devices.
+        seed: Names the chip: its programming noise, the drift of its devices, and which of them fail.
         compensation: "none", "global" (one factor for each layer), "per_tile" or "per_column"; that of each
             layer's configuration if None.
+        faults: How many devices fail. Devices that were trained in place had theirs before: see `break_devices`.
 
     Raises:
-        ValueError: If the model has no analog layer, or devices that were trained in place have no law of drift.
+        ValueError: If the model has no analog layer, or devices that were trained in place have no law of drift, or
+            are to fail only now.
     """
     arrays = list(tile_arrays(model))
     if not arrays:
         raise ValueError("`model` must have analog layers, but has none. Use `convert_to_analog` first.")
     for name, array in arrays:
-        array.program(noise_model, seed=derive_seed(seed, name), compensation=compensation)
+        array.program(noise_model, seed=derive_seed(seed, name), compensation=compensation, faults=faults)
 
 
 def age_chip(model: nn.Module, time: Seconds, *, seed: int) -> None:

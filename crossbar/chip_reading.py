@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from devices import ProgrammedTiles, generator
+from devices import Faults, ProgrammedTiles, generator
 from devices import program as program_devices
 from devices.units import Seconds
 
@@ -78,19 +78,27 @@ class ChipReading:
 
 
 @torch.no_grad()
-def write_chip(array: "TileArray", noise_model: BaseNoiseModel | None, *, seed: int) -> ChipReading:
+def write_chip(
+    array: "TileArray", noise_model: BaseNoiseModel | None, *, seed: int, faults: Faults | None = None
+) -> ChipReading:
     """Write the trained weights into devices, or take those that were trained in place as they are.
 
     Raises:
-        ValueError: If devices that were trained in place have no law of drift.
+        ValueError: If devices that were trained in place have no law of drift, or are to fail only now.
     """
     devices: Devices
     if array.in_situ is not None:
+        if faults is not None:
+            raise ValueError(
+                f"`faults` must be None for devices that were trained in place, but are {str(faults)!r}: theirs were "
+                "drawn when they were made. Use `break_devices` before the training."
+            )
         devices = trained_devices(array.in_situ, noise_model, seed=seed)
     else:
         noise_model = array.rpu_config.noise_model if noise_model is None else noise_model
         population = array.tile_population()
-        devices = program_devices(noise_model, array.target_weights(), seed=seed, populated=population)
+        target = array.target_weights()
+        devices = program_devices(noise_model, target, seed=seed, populated=population, faults=faults)
         if array.events is not None:
             cells = array.tiles * array.out_size * array.in_size
             array.events.add(

@@ -4,10 +4,13 @@ from typing import Any
 
 from torch import nn
 
+from devices import Faults
+
 from .aihwkit_adapter import DEFAULT_CONVERSION_MAP, aihwkit_convert_to_analog
 from .analog_convolution import AnalogConv2d, AnalogLocallyConnected2d
 from .analog_layer import AnalogLayer
 from .analog_linear import AnalogLinear
+from .faulty_devices import break_devices
 from .locally_connected import LocallyConnected2d
 from .replacing import place_anew
 from .tile_array import Backend
@@ -28,6 +31,7 @@ def convert_to_analog(
     *,
     placement: str | None = None,
     backend: Backend = "batched",
+    faults: Faults | None = None,
 ) -> nn.Module:
     """Put the weights of a digital model onto analog tiles; the model itself stays as it is.
 
@@ -41,12 +45,15 @@ def convert_to_analog(
         placement: Where to deploy the kernels of convolutions and locally connected layers instead, for example
             "replicated(tiles=16)"; see `replace_placement`.
         backend: "batched" or "aihwkit", the slow reference.
+        faults: How many of the devices fail that are trained in place; see `break_devices`. Those of devices that are
+            programmed are given to `program_chip`.
 
     Returns:
         The analog model.
 
     Raises:
-        ValueError: If a placement is given without `input_size`, or does not fit a layer.
+        ValueError: If a placement is given without `input_size`, or does not fit a layer, or faults are given where
+            no devices are trained in place.
 
     Example:
         >>> import torch
@@ -61,6 +68,8 @@ def convert_to_analog(
         if input_size is None:
             raise ValueError("`input_size` must be given together with `placement`, but is None.")
         analog = place_anew(analog, placement, input_size)
+    if faults is not None:
+        break_devices(analog, faults)
     for module in analog.modules():
         if isinstance(module, AnalogLayer):
             module.tile_array.use_backend(backend)

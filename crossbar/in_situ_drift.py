@@ -1,17 +1,22 @@
 """Devices that training has left somewhere, and that drift from there by a law of their own."""
 
 from copy import deepcopy
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from devices import ProgrammedTiles, generator
 from devices import program as program_devices
+from devices.pulsed import is_faulty
 from devices.pulsed.retention import drift_
 from devices.units import Seconds
 
 from .aihwkit_adapter import BaseNoiseModel
+from .algorithms import UnitCells
+from .algorithms.transfer_cells import TransferCells
 
 if TYPE_CHECKING:
     from .in_situ import InSitu
@@ -32,7 +37,12 @@ def trained_devices(
     """
     if noise_model is not None:
         return program_devices(
-            noise_model, in_situ.weights(), seed=seed, populated=in_situ.population, programming_noise=False
+            noise_model,
+            in_situ.weights(),
+            seed=seed,
+            populated=in_situ.population,
+            programming_noise=False,
+            held=stuck_cells(in_situ.cells),
         )
     arrays = in_situ.cells.device_arrays().values()
     if all(array.drift_nu is None for array in arrays):
@@ -42,6 +52,18 @@ def trained_devices(
             f"{', '.join(names)}. Pass one, such as `devices.get('pcm').noise_model()`, or set the device's `drift`."
         )
     return OwnDrift(in_situ, seed)
+
+
+def stuck_cells(cells: UnitCells) -> Bool[Tensor, "tiles out in"] | None:
+    """Return the cells whose weight nothing changes, since no device that adds to it works; None if there is none.
+
+    Args:
+        cells: Cells that were trained in place.
+    """
+    hides_fast = isinstance(cells, TransferCells) and cells.is_hidden
+    showing = [cells.slow()] if hides_fast else list(cells.device_arrays().values())
+    stuck = reduce(torch.logical_and, map(is_faulty, showing))
+    return stuck if stuck.any() else None
 
 
 class OwnDrift:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from devices import derive_seed, generator
+from devices import Faults, derive_seed, generator
 from devices.units import Dimensionless, Seconds
 
 from .aihwkit_adapter import BaseNoiseModel, InferenceRPUConfig, InputRangeParameter, WeightRemapType
@@ -399,6 +399,7 @@ class TileArray(AihwkitTile):
         *,
         seed: int | None = None,
         compensation: Compensation | None = None,
+        faults: Faults | None = None,
     ) -> None:
         """Write the trained weights into the devices of one chip, with programming noise.
 
@@ -413,16 +414,16 @@ class TileArray(AihwkitTile):
             noise_model: Device model; that of the configuration if None.
             seed: Names the chip; drawn from the noise stream if None.
             compensation: How drift will be compensated; that of the configuration if None.
+            faults: How many of the chip's devices fail; see `devices.program`.
 
         Raises:
-            ValueError: If devices that were trained in place have no law of drift.
+            ValueError: If devices that were trained in place have no law of drift, or are to fail only now.
         """
-        if seed is None:
-            seed = self._draw_seed()
+        seed = self._draw_seed() if seed is None else seed
         if compensation is not None:
             check_compensation(compensation)
             self.compensation = compensation
-        self.reading = write_chip(self, noise_model, seed=seed)
+        self.reading = write_chip(self, noise_model, seed=seed, faults=faults)
 
     @torch.no_grad()
     def at(self, time: Seconds, *, seed: int | None = None) -> None:

@@ -1,8 +1,22 @@
 """Memory cells: which there are, how they are written, and how they age."""
 
 from .catalogue import catalogue, get
+from .characterisation import Characterisation, characterise
 from .device_model import DeviceModel
+from .faults import FaultMap, Faults
 from .programming import ProgrammedTiles, program
 from .streams import derive_seed, generator
 
-__all__ = ["DeviceModel", "ProgrammedTiles", "catalogue", "derive_seed", "generator", "get", "program"]
+__all__ = [
+    "Characterisation",
+    "DeviceModel",
+    "FaultMap",
+    "Faults",
+    "ProgrammedTiles",
+    "catalogue",
+    "characterise",
+    "derive_seed",
+    "generator",
+    "get",
+    "program",
+]

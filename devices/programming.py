@@ -8,6 +8,7 @@ from typing_extensions import final
 
 from .aihwkit_adapter import BaseNoiseModel
 from .conversion import Conductances, Populated, Weights, convert_tiles
+from .faults import Faults
 from .times import ValidTimes
 from .trajectories import WrittenDevices, trajectory_of
 from .units import Seconds
@@ -20,6 +21,8 @@ def program(
     seed: int,
     populated: Tensor | None = None,
     programming_noise: bool = True,
+    faults: Faults | None = None,
+    held: Tensor | None = None,
 ) -> "ProgrammedTiles":
     """Write target weights into the devices of one chip.
 
@@ -40,13 +43,19 @@ def program(
             device is exactly zero, at every time.
         programming_noise: Whether devices miss their targets. False for devices that stand there already, as
             those that were trained in place: from time 0 on they drift and are read as written ones.
+        faults: How many devices fail. Which ones belongs to the chip, that is to `seed`. They hold their
+            conductance, between the converter's g_min and g_max, or 0 µS on a broken line, without programming
+            noise, drift and read noise. All others are those of the chip without faults, to the last bit.
+        held: Where devices stay at their targets for ever, a bool mask that broadcasts to the weights: those that
+            are stuck already, in cells that were trained in place.
 
     Returns:
         The written tiles.
 
     Raises:
         TypeError: If `noise_model` is no noise model, or a tensor has the wrong dtype.
-        ValueError: If a shape does not fit, a weight is not finite, or aihwkit lost an argument of the model.
+        ValueError: If a shape does not fit, a weight is not finite, aihwkit lost an argument of the model, or a
+            converter does not tell between which conductances devices can be stuck.
 
     Example:
         >>> from devices import get
@@ -55,7 +64,7 @@ def program(
         torch.Size([3, 4, 4])
     """
     _check_target_weights(target_weights)
-    mask = None if populated is None else _full_mask(populated, target_weights)
+    mask = None if populated is None else _full_mask("populated", populated, target_weights)
     weights = target_weights.detach().to("cpu", copy=True)
     if mask is not None:
         weights.masked_fill_(~mask, 0.0)
@@ -63,12 +72,20 @@ def program(
     trajectory = trajectory_of(noise_model)
     g_target = convert_tiles(noise_model.g_converter, weights, mask).g_target
     written = [trajectory.write(g, (seed, position)) for position, g in enumerate(g_target)]
+    g_stuck = None if faults is None else _draw_stuck(noise_model, faults, g_target, seed)
+    if held is not None:
+        is_held = _full_mask("held", held, target_weights)
+        at_target = [torch.where(is_held, g, torch.nan) for g in g_target]
+        g_stuck = [
+            torch.where(is_held, at, drawn) for at, drawn in zip(at_target, g_stuck or at_target, strict=True)
+        ]
     return ProgrammedTiles(
         noise_model,
         target_weights=weights,
         populated=mask,
         g_programmed=[devices.g_programmed if programming_noise else devices.g_target for devices in written],
         drawn=[devices.drawn for devices in written],
+        g_stuck=g_stuck,
         seed=seed,
         torch_device=target_weights.device,
     )
@@ -96,6 +113,8 @@ class ProgrammedTiles:
         g_target: The conductances asked for, in µS, one tensor for each device of the unit cell.
         g_programmed: The conductances written, in µS, likewise.
         drawn: What the devices keep for life, likewise; None where the model has nothing of the kind.
+        g_stuck: The conductances that faulty devices hold, in µS, likewise, NaN for those that work; None for a chip
+            without faults.
         torch_device: Where weights are returned.
     """
 
@@ -107,6 +126,7 @@ class ProgrammedTiles:
         populated: Populated | None,
         g_programmed: Conductances,
         drawn: list[Tensor | None],
+        g_stuck: Conductances | None = None,
         seed: int,
         torch_device: torch.device | str,
     ) -> None:
@@ -115,12 +135,15 @@ class ProgrammedTiles:
         self.populated = populated
         self.seed = seed
         self.drawn = drawn
+        self.g_stuck = g_stuck
         self.torch_device = torch.device(torch_device)
         self._trajectory = trajectory_of(noise_model)
         # Conversion is deterministic, so the targets and the way back follow from the weights.
         self._conversion = convert_tiles(noise_model.g_converter, target_weights, populated)
         self.g_target = [self._without_absent(g) for g in self._conversion.g_target]
-        self.g_programmed = [self._without_absent(g) for g in g_programmed]
+        # Faults come last: a model that looks at all conductances must treat the working devices as without them.
+        self._g_written = [self._without_absent(g) for g in g_programmed]
+        self.g_programmed = self._with_faults(self._g_written)
 
     @property
     def valid_times(self) -> ValidTimes:
@@ -145,9 +168,9 @@ class ProgrammedTiles:
             ValueError: If the model states nothing about this time.
         """
         self.valid_times.check(time)
-        return [
-            self._without_absent(self._trajectory.drift(devices, float(time))) for devices in self._devices()
-        ]
+        return self._with_faults(
+            [self._trajectory.drift(devices, float(time)) for devices in self._devices()]
+        )
 
     def drifted_weights(self, time: Seconds) -> Weights:
         """Return the weights at a time, without read noise.
@@ -177,7 +200,9 @@ class ProgrammedTiles:
         """
         self.valid_times.check(time)
         return self._to_weights(
-            [self._trajectory.read(devices, float(time), rng) for devices in self._devices()]
+            self._with_faults(
+                [self._trajectory.read(devices, float(time), rng) for devices in self._devices()]
+            )
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -185,10 +210,12 @@ class ProgrammedTiles:
         tensors = {"target_weights": self.target_weights, "seed": torch.tensor(self.seed)}
         if self.populated is not None:
             tensors["populated"] = self.populated
-        for position, (g, drawn) in enumerate(zip(self.g_programmed, self.drawn, strict=True)):
+        for position, (g, drawn) in enumerate(zip(self._g_written, self.drawn, strict=True)):
             tensors[f"g_programmed.{position}"] = g
             if drawn is not None:
                 tensors[f"drawn.{position}"] = drawn
+        for position, g in enumerate(self.g_stuck or ()):
+            tensors[f"g_stuck.{position}"] = g
         return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
     @classmethod
@@ -223,17 +250,34 @@ class ProgrammedTiles:
             populated=tensors.get("populated"),
             g_programmed=[tensors[f"g_programmed.{position}"] for position in positions],
             drawn=[tensors.get(f"drawn.{position}") for position in positions],
+            g_stuck=[tensors[f"g_stuck.{p}"] for p in positions] if "g_stuck.0" in tensors else None,
             seed=int(tensors["seed"]),
             torch_device=torch_device,
         )
+
+    def faulty_and_existing(self) -> tuple[int, int]:
+        """Count the devices that do not work, and all devices, of all unit cells."""
+        exists = torch.ones_like(self.target_weights, dtype=torch.bool)
+        exists = exists if self.populated is None else self.populated
+        faulty = sum(int((~g.isnan() & exists).sum()) for g in self.g_stuck or ())
+        return faulty, int(exists.sum()) * len(self.g_target)
 
     def _devices(self) -> list[WrittenDevices]:
         return [
             WrittenDevices(g_target, g_programmed, drawn, (self.seed, position))
             for position, (g_target, g_programmed, drawn) in enumerate(
-                zip(self.g_target, self.g_programmed, self.drawn, strict=True)
+                zip(self.g_target, self._g_written, self.drawn, strict=True)
             )
         ]
+
+    def _with_faults(self, conductances: Conductances) -> Conductances:
+        """Let faulty devices read what they hold, and absent ones nothing."""
+        if self.g_stuck is not None:
+            conductances = [
+                torch.where(stuck.isnan(), g, stuck.to(g))
+                for g, stuck in zip(conductances, self.g_stuck, strict=True)
+            ]
+        return [self._without_absent(g) for g in conductances]
 
     def _without_absent(self, values: Tensor) -> Tensor:
         return values if self.populated is None else values.masked_fill(~self.populated, 0.0)
@@ -260,16 +304,28 @@ def _check_target_weights(target_weights: Tensor) -> None:
         )
 
 
-def _full_mask(populated: Tensor, target_weights: Tensor) -> Populated:
-    if populated.dtype != torch.bool:
-        raise TypeError(
-            f"`populated` must be a bool mask, but is {populated.dtype}. Convert it with `.bool()`."
+def _draw_stuck(
+    noise_model: BaseNoiseModel, faults: Faults, g_target: Conductances, seed: int
+) -> Conductances:
+    """Draw which devices of a chip fail, and return the conductances they hold, NaN for those that work."""
+    converter = noise_model.g_converter
+    if not hasattr(converter, "g_min") or not hasattr(converter, "g_max"):
+        raise ValueError(
+            "`noise_model` must have a converter that states `g_min` and `g_max`, between which devices are stuck, "
+            f"but has a {type(converter).__name__}. Set both on it, in µS."
         )
+    maps = [faults.draw(tuple(g.shape), seed=seed, position=k) for k, g in enumerate(g_target)]
+    return [faulty.values(converter.g_min, converter.g_max) for faulty in maps]
+
+
+def _full_mask(name: str, values: Tensor, target_weights: Tensor) -> Populated:
+    if values.dtype != torch.bool:
+        raise TypeError(f"`{name}` must be a bool mask, but is {values.dtype}. Convert it with `.bool()`.")
     try:
-        mask = torch.broadcast_to(populated, target_weights.shape)
+        mask = torch.broadcast_to(values, target_weights.shape)
     except RuntimeError:
         raise ValueError(
-            f"`populated` must broadcast to {tuple(target_weights.shape)}, "
-            f"but is of shape {tuple(populated.shape)}. Give one bool for each device."
+            f"`{name}` must broadcast to {tuple(target_weights.shape)}, "
+            f"but is of shape {tuple(values.shape)}. Give one bool for each device."
         ) from None
     return mask.to("cpu", copy=True).contiguous()

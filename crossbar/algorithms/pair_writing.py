@@ -8,7 +8,7 @@ from torch import Tensor
 
 from devices.pulsed import DeviceArray, WriteCounts, WriteVerify, reset_
 from devices.pulsed.laws import steps
-from devices.pulsed.write_verify import Sent, burst, responds, run_loop, send_at
+from devices.pulsed.write_verify import Sent, are_written, burst, run_loop, send_at
 from devices.units import Dimensionless
 
 
@@ -55,12 +55,12 @@ class PairWriting:
         self.refreshes = torch.zeros(len(plus.weight), dtype=torch.int64, device=plus.weight.device)
 
     def run(self, target: Float[Tensor, "tiles out in"]) -> WriteCounts:
-        """Write all pairs that respond to pulses.
+        """Write all pairs of which one device at least `are_written`.
 
         Args:
             target: The weight that each pair should show.
         """
-        where = responds(self.plus) | responds(self.minus)
+        where = are_written(self.plus) | are_written(self.minus)
         granularity = float((self.plus.granularity + self.minus.granularity) / 2)
         return run_loop(target, where, self.settings, granularity, self._read, self._send, rng=self.rng)
 

@@ -3,6 +3,7 @@
 from .aihwkit_copy import from_hidden, to_hidden
 from .device_array import DeviceArray, law_of
 from .fabrication import fabricate, granularity_of
+from .faulty import break_, is_faulty
 from .laws import Law
 from .pulse_trains import PulseTrains, draw_trains
 from .retention import decay_, diffuse_, drift_, reset_
@@ -18,6 +19,7 @@ __all__ = [
     "WriteCounts",
     "WriteVerify",
     "apply_trains",
+    "break_",
     "count_lines",
     "decay_",
     "diffuse_",
@@ -26,6 +28,7 @@ __all__ = [
     "fabricate",
     "from_hidden",
     "granularity_of",
+    "is_faulty",
     "law_of",
     "pulsed_update",
     "reset_",

@@ -49,6 +49,7 @@ class DeviceArray(nn.Module):
             deterministic ones pulses are rounded in every device.
         slots: Slots since then, 0-dim, or None: the vectors of a tile come one after the other, all tiles at once, so
             that every batch lasts as long as that of the busiest tile.
+        stuck: (tiles, out, in) which devices no pulse can move, or None where all work; see `break_`.
         drift_time: Time that drift has counted so far, in units of `drift.t_0`, 0-dim; where devices drift.
         drift_start_time: (tiles, out, in) when the drift of a device began; likewise.
         drift_start_weight: (tiles, out, in) the weight it began from; NaN before the first drift.
@@ -74,6 +75,7 @@ class DeviceArray(nn.Module):
     pulse_count: Tensor | None
     line_pulses: Tensor | None
     slots: Tensor | None
+    stuck: Tensor | None
     drift_time: Tensor
     drift_start_time: Tensor
     drift_start_weight: Tensor
@@ -96,7 +98,7 @@ class DeviceArray(nn.Module):
         self.register_buffer("granularity", torch.tensor(granularity, dtype=torch.float32))
         self.register_buffer("weight", torch.zeros_like(self.max_bound))
         self.register_buffer("persistent_weight", torch.zeros_like(self.weight) if self.write_noise else None)
-        for name in ("pulse_count", "line_pulses", "slots"):
+        for name in ("pulse_count", "line_pulses", "slots", "stuck"):
             self.register_buffer(name, None)
         if self.drift_nu is not None:
             self.register_buffer("drift_time", torch.zeros(()))
@@ -158,6 +160,13 @@ class DeviceArray(nn.Module):
         if self.persistent_weight is not None:
             noise = torch.empty_like(self.weight, device=rng.device).normal_(generator=rng).to(self.weight)
             torch.add(self.persistent_weight, noise, alpha=self.write_noise, out=self.weight)
+            self.hold_stuck()
+
+    @torch.no_grad()
+    def hold_stuck(self) -> None:
+        """Take the write noise from devices that are stuck: nothing is written to them."""
+        if self.persistent_weight is not None and self.stuck is not None:
+            self.weight.copy_(torch.where(self.stuck, self.persistent_weight, self.weight))
 
     @torch.no_grad()
     def clip(self) -> None:

@@ -81,6 +81,7 @@ def apply_trains(
     for first, last in pairwise(starts):
         seed = int(torch.randint(2**62, (), generator=rng))
         apply(devices, trains.between(first, last), seed, _POLARITIES[polarity], tile_of_train)
+    devices.hold_stuck()
 
 
 def count_lines(

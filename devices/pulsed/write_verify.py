@@ -117,8 +117,7 @@ def write_verify(
         target: The weight that each should show.
         settings: Tolerance, noise of the reads, most bursts.
         rng: Draws the noise of reads and pulses.
-        where: Which devices to write; if None, those that respond to pulses at all (absent and broken ones do not,
-            and a controller knows them).
+        where: Which devices to write; if None, all that `are_written`.
 
     Returns:
         What it cost. A word line without any device to write is not read.
@@ -127,7 +126,7 @@ def write_verify(
         ValueError: If a target has another shape or is not finite, or no pulse moves the devices.
     """
     if where is None:
-        where = responds(devices)
+        where = are_written(devices)
     granularity = float(devices.granularity)
 
     def send(at: Tensor, error: Tensor, iteration: int) -> Sent:
@@ -240,6 +239,14 @@ def responds(devices: DeviceArray) -> Bool[Tensor, "tiles out in"]:
     return (devices.scale_up != 0) | (devices.scale_down != 0)
 
 
+def are_written(devices: DeviceArray) -> Bool[Tensor, "tiles out in"]:
+    """Return which devices a controller tries to write: those that respond, and those that are stuck.
+
+    Absent devices and aihwkit's corrupt ones are known to it; of a stuck one it learns only by trying in vain.
+    """
+    return responds(devices) if devices.stuck is None else responds(devices) | devices.stuck
+
+
 def burst(error: Float[Tensor, " places"], step: Dimensionless) -> Int[Tensor, " places"]:
     """Return how many pulses of a nominal step an error asks for, at least one; below zero if they go down.
 
@@ -269,6 +276,7 @@ def send_at(
     _pulse(at.cpu().numpy(), counts.cpu().numpy(), *as_arrays(here), np.uint64(seed))
     if here is not devices:
         devices.load_state_dict(here.state_dict())
+    devices.hold_stuck()
 
 
 def _rows_of(at: Tensor, shape: torch.Size) -> Tensor:

@@ -30,9 +30,13 @@ def test_public_names() -> None:
     import devices
 
     assert sorted(devices.__all__) == [
+        "Characterisation",
         "DeviceModel",
+        "FaultMap",
+        "Faults",
         "ProgrammedTiles",
         "catalogue",
+        "characterise",
         "derive_seed",
         "generator",
         "get",
