@@ -7,11 +7,21 @@ from typing_extensions import final
 
 from ..catalogue import get
 from ..device_model import DeviceModel
+from .drift import DriftTrajectories, measure_drift
 from .programming import ProgrammingError, measure_programming
 from .pulse_response import PulseResponse
+from .retention import Retention, measure_retention
 from .table import Quantity, write_csv
 
-__all__ = ["Characterisation", "ProgrammingError", "PulseResponse", "Quantity", "characterise"]
+__all__ = [
+    "Characterisation",
+    "DriftTrajectories",
+    "ProgrammingError",
+    "PulseResponse",
+    "Quantity",
+    "Retention",
+    "characterise",
+]
 
 
 @final
@@ -24,17 +34,22 @@ class Characterisation:
         technology: The kind of memory cell.
         response: How pulses move it.
         programming: How far a write misses, and how much a read scatters.
+        drift: What becomes of single devices.
+        retention: Errors of weights at some times with each compensation.
     """
 
     name: str
     technology: str
     response: PulseResponse | None
     programming: ProgrammingError | None
+    drift: DriftTrajectories | None
+    retention: tuple[Retention, ...]
 
     def rows(self) -> list[Quantity]:
         """Return all numbers as rows of a table."""
-        parts = (self.response, self.programming)
-        return [row for part in parts if part is not None for row in part.rows()]
+        parts = (self.response, self.programming, self.drift)
+        rows = [row for part in parts if part is not None for row in part.rows()]
+        return rows + [retention.row() for retention in self.retention]
 
     def write_csv(self, path: Path | str) -> None:
         """Write the rows to a CSV file."""
@@ -68,4 +83,6 @@ def characterise(device: DeviceModel | str, *, devices: int = 1000, seed: int = 
         technology=model.technology,
         response=response,
         programming=measure_programming(model, devices=devices, seed=seed) if ages else None,
+        drift=measure_drift(model, devices=devices, seed=seed) if ages else None,
+        retention=measure_retention(model, devices=devices, seed=seed) if ages else (),
     )

@@ -12,11 +12,10 @@ from ..device_model import DeviceModel
 from ..streams import generator
 from ..trajectories import WrittenDevices, trajectory_of
 from ..units import MicroSiemens, Seconds
+from .moments import DAY, MOMENTS, YEAR
 from .table import Quantity
 
 _LEVELS = 21
-DAY: Seconds = 86400.0
-YEAR: Seconds = 365.25 * DAY
 _READ_TIMES: tuple[Seconds, ...] = (1.0, DAY, YEAR)
 
 
@@ -65,7 +64,7 @@ class ProgrammingError:
         for time, std in zip(self.read_times, self.read_std, strict=True):
             rows.append(
                 Quantity(
-                    f"read noise after {NAMES_OF_TIMES[time]}",
+                    f"read noise after {MOMENTS[time]}",
                     float(std[middle]),
                     None,
                     "µS",
@@ -73,16 +72,6 @@ class ProgrammingError:
                 )
             )
         return rows
-
-
-NAMES_OF_TIMES: dict[Seconds, str] = {
-    1.0: "1 s",
-    60.0: "1 min",
-    3600.0: "1 h",
-    DAY: "1 d",
-    30 * DAY: "1 month",
-    YEAR: "1 y",
-}
 
 
 def write_levels(
