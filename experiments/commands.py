@@ -16,6 +16,7 @@ from .defaults import digital_reference, resolve
 from .dynamics_figures import draw_dynamics, draw_pulse_maps
 from .environment import describe_environment
 from .evaluation import evaluate
+from .fault_options import canonical
 from .figures import draw_accuracy_over_time, draw_learning_curve
 from .interruption import Interruption
 from .json_files import read_json, write_json
@@ -117,7 +118,16 @@ def run_evaluate(config: EvaluateConfig) -> None:
     _refuse_to_rebuild(config, trained)
     wishes = {
         name: getattr(config, name)
-        for name in ("device", "chips", "compensation", "test_images", "data_dir", "threads", "times")
+        for name in (
+            "device",
+            "faults",
+            "chips",
+            "compensation",
+            "test_images",
+            "data_dir",
+            "threads",
+            "times",
+        )
         if getattr(config, name) is not None
     }
     if config.device not in (None, trained.device) and config.times is None:
@@ -160,6 +170,11 @@ def _refuse_to_rebuild(config: EvaluateConfig, trained: TrainConfig) -> None:
                 f"`{name}` must be left out, but is {wish!r}: this network has learned on the devices of one "
                 f"{trained.device} chip, and they cannot be exchanged. Train {what} with `xbar train`."
             )
+    if config.faults is not None and canonical(config.faults) != trained.faults:
+        raise ValueError(
+            f"`faults` must be left out, but is {config.faults!r}: this network has learned on one {trained.device} "
+            "chip, with its faults or without. Train with other ones, `xbar train --faults`."
+        )
 
 
 def _placed_anew(asked: TrainConfig, placement: str) -> TrainConfig:

@@ -52,6 +52,7 @@ class TrainConfig:
       xbar train --mode in-situ --device ttv2-reram-es --placement 'replicated(tiles=4)'
       xbar train --mode in-situ --device ecram --model cnn_digits --placement 'replicated(sync_every=10)'
       xbar train --mode write-verify --device pcm --write-every 10
+      xbar train --mode in-situ --device ecram --faults 'stuck_low=0.05,dead_columns=0.01'
       xbar train --placement free --soft-sharing 10
       xbar train --data mnist --data-dir data --download --epochs 5
       xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
@@ -85,6 +86,10 @@ class TrainConfig:
     device: str = "pcm"
     """Memory cell that the trained network is programmed onto, or that pulses move, for --mode in-situ and
     write-verify; `xbar devices` lists both kinds. With --mode digital also none: then nothing is programmed."""
+    faults: Annotated[str | None, _OPEN_NAME] = None
+    """Parts of the devices that do not work, for example 'stuck_low=0.01,stuck_high=0.001,dead_rows=0.002':
+    stuck_low, stuck_high, stuck_random of single devices, dead_rows of word lines, dead_columns of bit lines.
+    Every chip has its own; in situ and write-verify the one chip learns with them. (default: all work)"""
     weight_noise: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
     weight. (default: 0.1)"""
@@ -259,6 +264,7 @@ class EvaluateConfig:
       xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --device reram-cmo
       xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --times 1s,1min,1h,1d,1w,1month,1y --chips 20
       xbar evaluate runs/cnn_digits-hwa-pcm-0123456789ab --placement 'replicated(tiles=16)'
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --faults 'stuck_low=0.01,dead_rows=0.002'
     """
 
     run: Annotated[str, tyro.conf.Positional]
@@ -269,6 +275,9 @@ class EvaluateConfig:
     placement: Annotated[str | None, _OPEN_NAME] = None
     """Program the trained kernels onto tiles placed otherwise, where each tile's locations learned one kernel:
     those of a CNN onto any, blocks onto free. Not for runs in situ or by write-verify."""
+    faults: Annotated[str | None, _OPEN_NAME] = None
+    """What the accuracy becomes when parts of the devices do not work: see `xbar train --help`; none: all work.
+    Not for runs in situ or by write-verify, which learn with their faults."""
     times: Annotated[str | None, _OPEN_NAME] = None
     """Times since programming, for example 1s,1h,1d,1month,1y."""
     chips: Annotated[int | None, _OPEN_INT] = None

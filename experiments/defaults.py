@@ -8,6 +8,7 @@ from models import NETWORKS
 
 from .config import NO_DEVICE, TrainConfig, available_threads
 from .device_times import resolve_times
+from .fault_options import resolve_faults
 from .learning_defaults import resolve_in_situ, resolve_write_verify
 from .refusals import find_device, is_given, without_effect
 from .sharing_options import resolve_sharing, without_synchronisation
@@ -37,7 +38,7 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
     """
     model = _resolve_model(config, image_shape)
     placement = config.placement or NETWORKS[model].placement
-    config = resolve_sharing(config, model, placement)
+    config = resolve_faults(resolve_sharing(config, model, placement))
     epochs, lr = _TRAINING_OF_SHAPE[image_shape]
     config = replace(
         config,
@@ -88,6 +89,7 @@ def digital_reference(config: TrainConfig, image_shape: tuple[int, int, int]) ->
         mode="digital",
         placement=without_synchronisation(config.placement),
         device=NO_DEVICE,
+        faults=None,
         lr=None if by_sgd else config.lr,  # that of plain SGD through devices is none for Adam
         weight_noise=None,
         weight_scaling=None,

@@ -15,7 +15,15 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from crossbar import LocallyConnected2d, age_chip, erase_chip, program_chip, replace_placement, seed_noise
+from crossbar import (
+    LocallyConnected2d,
+    age_chip,
+    device_yield,
+    erase_chip,
+    program_chip,
+    replace_placement,
+    seed_noise,
+)
 from devices import get
 from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
@@ -25,6 +33,7 @@ from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
 from .copies import CopiesLog
 from .data import DataSplit, Images
 from .durations import parse_times
+from .fault_options import faults_of
 from .interruption import Interruption
 from .ledger_file import EvaluationEvents
 from .result import Result
@@ -80,12 +89,14 @@ def evaluate(
     times: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]] = {}
     as_trained: list[Dimensionless] = []
+    yields: list[Dimensionless] = []
     if config.mode in LEARNS_ON_DEVICES:
         as_trained = _read_as_trained(config, analog, data.test, events, interruption)
         copies.look(analog, None)
+        yields.append(device_yield(analog))
     if config.times is not None:
         times = parse_times(config.times)
-        accuracy = _age_chips(config, analog, data.test, times, events, copies, interruption)
+        accuracy = _age_chips(config, analog, data.test, times, events, copies, yields, interruption)
     events.close(analog)
     result = Result(
         model=config.model,
@@ -100,6 +111,8 @@ def evaluate(
         times=times,
         accuracy=accuracy,
         as_trained=tuple(as_trained),
+        faults=config.faults,
+        yields=tuple(yields) if config.faults else (),
         copies=copies.summary(),
     )
     return Evaluation(result, events)
@@ -151,10 +164,13 @@ def _age_chips(
     times: tuple[Seconds, ...],
     events: EvaluationEvents,
     copies: CopiesLog,
+    yields: list[Dimensionless],
     interruption: Interruption,
 ) -> dict[str, list[list[Dimensionless]]]:
     compensations = list(dict.fromkeys(("none", config.compensation or "none")))
     noise_model = get(config.device).noise_model()
+    # Devices that have learned were faulty before.
+    faults = None if config.mode in LEARNS_ON_DEVICES else faults_of(config)
     accuracy: dict[str, list[list[Dimensionless]]] = {name: [] for name in compensations}
     total = config.chips * len(compensations) * len(times)
     with tqdm(total=total, desc="chips", unit="test", disable=None, dynamic_ncols=True) as bar:
@@ -164,7 +180,15 @@ def _age_chips(
                 chip_seed = derive_seed(config.seed, "chip", 0 if config.mode in LEARNS_ON_DEVICES else chip)
                 is_last = name == compensations[-1]  # compensating reads the devices too
                 with events.first("programming", analog) if is_last else nullcontext():
-                    program_chip(analog, noise_model, seed=chip_seed, compensation=name)  # type: ignore[arg-type]
+                    program_chip(
+                        analog,
+                        noise_model,
+                        seed=chip_seed,
+                        compensation=name,  # type: ignore[arg-type]
+                        faults=faults,
+                    )
+                if is_last and config.mode not in LEARNS_ON_DEVICES:
+                    yields.append(device_yield(analog))
                 chips.append([])
                 for time in times:
                     age_chip(analog, time, seed=derive_seed(config.seed, "chip", chip))

@@ -13,6 +13,7 @@ from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
 from .config import TrainConfig
+from .fault_options import faults_of
 
 __all__ = ["ages", "analog_sgd", "put_on_learning_tiles", "why_not_batched"]
 
@@ -39,7 +40,12 @@ def put_on_learning_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
     # Layers draw the seed of their devices from torch's global stream.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "fabrication"))
-        analog = convert_to_analog(network, rpu_config, backend=config.backend)
+        analog = convert_to_analog(
+            network,
+            rpu_config,
+            backend=config.backend,
+            faults=faults_of(config),
+        )
     for _, array in tile_arrays(analog):
         assert array.in_situ is not None
         if config.engine is not None:

@@ -63,6 +63,11 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
         lines += ["", f"One trained chip, {'read once' if readings == 1 else f'{readings} readings of it'}."]
         if not columns:
             lines[-1] += f" No accuracy over time: {result.device} has no model of drift."
+    if result.yields:
+        lines += [
+            "",
+            f"Faults: {result.faults}; {_percent(*mean_and_std(result.yields))} of the devices work.",
+        ]
     if result.copies:
         lines += ["", f"Copies of one kernel differ, rms (most): {_copies(result)}."]
     return "\n".join(line.rstrip() for line in lines)

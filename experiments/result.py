@@ -30,6 +30,8 @@ class Result:
         accuracy: For each compensation, for each chip, the accuracy at each time. Trained on devices there is one
             chip, and these are its readings.
         as_trained: Trained on devices: their accuracy as training left them, for each reading.
+        faults: Which parts of the devices do not work, as `--faults` reads it; None if all work.
+        yields: With faults: the part of the devices that works, for each chip.
         copies: How far copies of one kernel differ, before any compensation; empty if no kernel has copies.
     """
 
@@ -45,6 +47,8 @@ class Result:
     times: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]]
     as_trained: tuple[Dimensionless, ...] = ()
+    faults: str | None = None
+    yields: tuple[Dimensionless, ...] = ()
     copies: Copies = field(default_factory=dict)
 
     @property
@@ -69,6 +73,7 @@ class Result:
             **asdict(self),
             "times": list(self.times),
             "as_trained": list(self.as_trained),
+            "yields": list(self.yields),
             "summary": summary,
         }
 
@@ -85,7 +90,8 @@ class Result:
                 "`run` must hold an undamaged result.json, but fields are missing in it. Use --force."
             )
         kept: dict[str, Any] = {name: values[name] for name in names}
-        return cls(**{**kept, "times": tuple(kept["times"]), "as_trained": tuple(kept["as_trained"])})
+        tuples = {name: tuple(kept[name]) for name in ("times", "as_trained", "yields")}
+        return cls(**{**kept, **tuples})
 
 
 def mean_and_std(values: Sequence[Dimensionless]) -> tuple[Dimensionless, Dimensionless | None]:
