@@ -1,7 +1,6 @@
 """The command line from end to end, tiny: what it prints, leaves on the disk, and answers to errors."""
 
 import json
-import os
 import pickle
 import re
 import signal
@@ -24,15 +23,6 @@ TINY = [
     *("train", "--train-images", "100", "--test-images", "40", "--batch-size", "32", "--epochs", "2"),
     *("--chips", "2", "--times", "1s,1d", "--threads", "1"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _keep_threads(monkeypatch):
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        monkeypatch.setenv(name, os.environ.get(name, "1"))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(out, *more):

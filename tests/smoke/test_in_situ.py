@@ -1,7 +1,6 @@
 """Training on the devices, from the command line, tiny: every algorithm, every placement, and what is left."""
 
 import json
-import os
 import re
 
 import numpy as np
@@ -22,15 +21,6 @@ FAMILIES = [
 ]  # fmt: skip
 PLACEMENTS = ["time_multiplexed", "replicated(tiles=3)", "blocks(rows=2,cols=2)", "random(tiles=5,redraw=True)",
               "interleaved(period=2)"]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _keep_threads(monkeypatch):
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        monkeypatch.setenv(name, os.environ.get(name, "1"))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(out, *more):

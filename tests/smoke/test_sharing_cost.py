@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 
 import pytest
-import torch
 
 import experiments.training as training
 from crossbar import load_profile, price
@@ -36,16 +35,6 @@ TINY = [
     *("--batch-size", "10", "--chips", "1", "--jobs", "1"),
 ]
 FIGURES = ("pareto", "sync", "tiles", "breakdown", "residual", "sensitivity")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _keep_threads():
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before, threads = {name: os.environ.get(name) for name in names}, torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    for name, value in before.items():
-        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def study(folder, *more):

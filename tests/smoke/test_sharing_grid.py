@@ -1,11 +1,9 @@
 """Every way of sharing in every way of training, tiny: what runs, what is refused, and what a run writes down."""
 
 import json
-import os
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from crossbar import EventLedger, load_model, model_sharing
@@ -30,15 +28,6 @@ TINY = [
     *("train", "--train-images", "60", "--test-images", str(TEST_IMAGES), "--batch-size", "30"),
     *("--epochs", "2", "--chips", "1", "--threads", "1", "--times", "1s,1d", "--model", "cnn_digits"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _keep_threads(monkeypatch):
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        monkeypatch.setenv(name, os.environ.get(name, "1"))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(out, mode, scheme, *more):
