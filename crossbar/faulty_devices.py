@@ -29,8 +29,8 @@ def break_devices(model: nn.Module, faults: Faults) -> None:
     arrays = [(name, array) for name, array in tile_arrays(model) if array.in_situ is not None]
     if not arrays:
         raise ValueError(
-            "`model` must have devices that are trained in place, but has none. Faults of programmed devices are given "
-            "to `program_chip`."
+            "`model` must have devices that are trained in place, but has none. "
+            "Faults of programmed devices are given to `program_chip`."
         )
     for name, array in arrays:
         in_situ = array.in_situ
