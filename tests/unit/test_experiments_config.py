@@ -16,7 +16,7 @@ OTHER = {
     "data": "mnist", "data_dir": "elsewhere", "download": True, "train_images": 7, "test_images": 7,
     "model": "cnn_digits", "placement": "blocks(rows=2,cols=2)", "mode": "digital", "device": "reram-cmo",
     "weight_noise": 0.05, "weight_scaling": 0.3, "write_every": 4, "write_tolerance": 0.1,
-    "soft_sharing": 0.1, "sleep_every": 10, "sleep_factor": 0.5,
+    "faults": "stuck_low=0.01", "soft_sharing": 0.1, "sleep_every": 10, "sleep_factor": 0.5,
     "engine": "exact", "record_every": 5, "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
