@@ -29,6 +29,7 @@ from .soft_sharing import neighbour_penalty, sleep  # noqa: E402
 from .storage import load_model, save_model  # noqa: E402
 from .synchronisation import SyncCounts, synchronise  # noqa: E402
 from .tile_array import Backend, TileArray  # noqa: E402
+from .wires import CrossbarSolution, WireParameters, effective_conductance, solve_crossbar, solve_nodes  # noqa: E402
 from .write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Backend",
     "Compensation",
     "CopiesResidual",
+    "CrossbarSolution",
     "EventLedger",
     "HardwareProfile",
     "LayerSharing",
@@ -47,12 +49,14 @@ __all__ = [
     "Placement",
     "SyncCounts",
     "TileArray",
+    "WireParameters",
     "WriteVerifyRPUConfig",
     "age_chip",
     "break_devices",
     "convert_to_analog",
     "copies_residual",
     "device_yield",
+    "effective_conductance",
     "erase_chip",
     "load_model",
     "load_profile",
@@ -67,6 +71,8 @@ __all__ = [
     "save_model",
     "seed_noise",
     "sleep",
+    "solve_crossbar",
+    "solve_nodes",
     "synchronise",
     "tile_arrays",
     "weight_signal_to_noise",
