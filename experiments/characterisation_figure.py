@@ -1,5 +1,6 @@
 """The figure of `xbar devices NAME`: a device as a device paper would show it."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from devices.characterisation import (
     Characterisation,
@@ -25,11 +26,12 @@ from .figures import GREY, save_figure, strip
 _BLUE: Final = "#0072B2"
 _ORANGE: Final = "#D55E00"
 _LEVELS: Final = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00")
+# The later ones are drawn smaller, so that equal points of all of them can be seen.
 _COMPENSATIONS: Final = {
-    "none": ("none", "#D55E00", "s", "-"),
-    "global": ("one factor", "#E69F00", "^", "--"),
-    "per_tile": ("per tile", "#0072B2", "o", "-"),
-    "per_column": ("per bit line", "#009E73", "D", ":"),
+    "none": ("none", "#D55E00", "s", 8.5),
+    "global": ("one factor", "#E69F00", "o", 6.2),
+    "per_tile": ("per tile", "#0072B2", "D", 3.8),
+    "per_column": ("per bit line", "#000000", ".", 3.2),
 }
 _TIMES: Final[dict[Seconds, str]] = {
     1.0: "1 s",
@@ -81,7 +83,8 @@ def _panels(characterisation: Characterisation) -> list[Callable[[Axes], None]]:
     if drift is not None:
         panels += [lambda axes: _draw_trajectories(axes, drift), lambda axes: _draw_spread(axes, drift)]
     if retention:
-        panels.append(lambda axes: _draw_retention(axes, retention))
+        is_continuous = drift is None or drift.is_continuous
+        panels.append(lambda axes: _draw_retention(axes, retention, is_continuous))
     return panels
 
 
@@ -96,10 +99,12 @@ def _draw_ramp(axes: Axes, response: PulseResponse) -> None:
     axes.plot(pulses, mean, color="black", lw=1.6, label="mean")
     if not response.is_one_way:
         turn = float(pulses[response.turn - 1])
-        axes.axvline(turn, color=GREY, lw=0.8, ls=":")
+        axes.axvline(turn, ymax=0.78, color=GREY, lw=0.8, ls=":")  # below the legend
         for x, text in ((0.25, "pulses up"), (0.75, "pulses down")):
             axes.text(x, 0.03, text, transform=axes.transAxes, ha="center", fontsize=_SMALL, color=GREY)
     axes.set_xlim(0, float(pulses[-1]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     _head_room(axes)
     axes.set_xlabel("pulses")
     axes.set_ylabel("weight")
@@ -146,10 +151,17 @@ def _write_numbers(axes: Axes, rows: list[Quantity]) -> None:
     for index, row in enumerate(rows):
         y = 0.95 - index * 0.088
         axes.text(0.0, y, row.name, transform=axes.transAxes, fontsize=8.5, va="top")
-        spread = "" if row.spread is None else f" ± {row.spread:.2g}"
-        axes.text(
-            1.0, y, f"{row.value:.3g}{spread}", transform=axes.transAxes, fontsize=8.5, va="top", ha="right"
-        )
+        value, spread = _rounded(row)
+        for x, text in ((0.74, value), (1.0, spread)):
+            axes.text(x, y, text, transform=axes.transAxes, fontsize=8.5, va="top", ha="right")
+
+
+def _rounded(row: Quantity) -> tuple[str, str]:
+    """Write a value with as many digits as its spread of two digits leaves meaning in."""
+    if not row.spread:
+        return f"{row.value:.3g}", ""
+    digits = max(0, 1 - math.floor(math.log10(row.spread)))
+    return f"{row.value:z,.{digits}f}", f"± {row.spread:,.{digits}f}"
 
 
 def _draw_programming(axes: Axes, programming: ProgrammingError) -> None:
@@ -217,6 +229,7 @@ def _draw_spread(axes: Axes, drift: DriftTrajectories) -> None:
         when = _TIMES.get(drift.change_time, f"{drift.change_time:g} s")
         samples, label = drift.change.numpy(), f"relative change after {when}"
         axes.set_title("change of conductance")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     known = samples[np.isfinite(samples)]
     low, high = np.quantile(known, [0.002, 0.998])
@@ -237,15 +250,23 @@ def _draw_spread(axes: Axes, drift: DriftTrajectories) -> None:
     _finish(axes, title="target")
 
 
-def _draw_retention(axes: Axes, retention: tuple[Retention, ...]) -> None:
-    for kind, (name, color, marker, line) in _COMPENSATIONS.items():
+def _draw_retention(axes: Axes, retention: tuple[Retention, ...], is_continuous: bool) -> None:
+    for kind, (name, color, marker, size) in _COMPENSATIONS.items():
         points = [point for point in retention if point.compensation == kind]
         times = [point.time for point in points]
         errors = [point.error for point in points]
-        axes.plot(times, errors, color=color, ls=line, lw=1.4, label=name)
-        for point in points:
-            face = "white" if point.is_extrapolated else color
-            axes.plot(point.time, point.error, marker, color=color, ms=5, markerfacecolor=face)
+        # Between single measurements nothing is known.
+        line = "-" if is_continuous else "none"
+        axes.plot(times, errors, marker, color=color, ls=line, lw=1.2, ms=size, label=name)
+        outside = [point for point in points if point.is_extrapolated]
+        axes.plot(
+            [point.time for point in outside],
+            [point.error for point in outside],
+            marker,
+            color=color,
+            ms=size,
+            markerfacecolor="white",
+        )
     axes.set_xscale("log")
     axes.set_ylim(0, 1.4 * max(max(point.error for point in retention), 1e-3))
     _label_times(axes, retention[0].time, retention[-1].time)

@@ -1,4 +1,4 @@
-"""How pulses move the devices: up and down through their range, and about their symmetry point.
+"""How pulses move the devices: up and down through their range, and where both directions are in balance.
 
 The measurement of a device paper, on simulated devices: fabricate many, bring them down, send as many pulses up as
 nominal steps fit into the range, then as many down, and repeat all of it with the same devices. What differs between
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..aihwkit_adapter import OneSidedUnitCell, PulsedDevice
 from ..device_model import TrainingConfig
-from ..pulsed import DeviceArray, Law, fabricate, granularity_of, send_pulses
+from ..pulsed import DeviceArray, fabricate, granularity_of, send_pulses
+from ..pulsed.symmetry import symmetry_points
 from ..streams import generator
 from ..units import Dimensionless
 from .pulse_response import PulseResponse
@@ -28,9 +29,6 @@ _TRACES = 4
 _LEVELS = 21  # weights at which steps are measured
 # Bringing the devices down takes so many ramps: what is left of a soft bound's range is then exp(-3) or less.
 _BRING_DOWN = 3
-# Rounds of bursts up and down about the symmetry point; the second half is averaged.
-_ROUNDS = 400
-_BURSTS_PER_RANGE = 100
 
 
 def device_with_weight(config: TrainingConfig) -> tuple[PulsedDevice, bool]:
@@ -67,7 +65,7 @@ def measure_pulse_response(
     ramp = torch.linspace(0, steps, points + 1).round().to(torch.int64)
     bursts = ramp.diff().tolist()
     bursts += [] if is_one_way else [-burst for burst in reversed(bursts)]
-    weights = _ramps(array, steps, bursts, is_one_way, rng)
+    weights = _ramps(array, bursts, is_one_way, rng)
     within = weights.var(dim=1)
     between = (weights.mean(dim=1).var(dim=1) - within.mean(dim=1) / _REPEATS).clamp(min=0)
     levels = torch.linspace(0.95 * device.w_min, 0.95 * device.w_max, _LEVELS)
@@ -102,7 +100,7 @@ def _quantities(
     step = up if is_one_way else (up + down) / 2
     where = f"at weight {at:.3g}"
     pulses = sum(burst for burst in bursts if burst > 0)
-    ramps = _ramps(twins, pulses, bursts, is_one_way, rng)[:, 0]  # (points, devices)
+    ramps = _ramps(twins, bursts, is_one_way, rng)[:, 0]  # (points, devices)
     turn = 1 + sum(burst > 0 for burst in bursts)
     rows = [
         over_devices("lowest weight", low, "1", "bound of the device"),
@@ -127,9 +125,9 @@ def _quantities(
             ),
             over_devices(
                 "symmetry point",
-                _symmetry_point(twins, pulses, rng),
+                symmetry_points(twins)[0, :, 0].double(),
                 "1",
-                "where bursts up and down bring the device",
+                "where steps up and down are equal, to which alternating pulses lead",
             ),
         ]
     return [row for row in rows if row is not None]
@@ -151,35 +149,16 @@ def _nonlinearity(ramp: Float[Tensor, "points devices"]) -> Float[Tensor, " devi
     return torch.where((u > 0) & (u < 1), 2 * (u / (1 - u)).log(), torch.nan)
 
 
-def _symmetry_point(array: DeviceArray, steps: int, rng: torch.Generator) -> Float[Tensor, " devices"]:
-    """Send bursts up and down until the devices rest, and average what is read before and after each.
-
-    Bursts and not single pulses, to get there in time: the mean of both ends of a small loop about the symmetry
-    point is the symmetry point, but for the square of the loop's size.
-    """
-    if array.law == Law.CONSTANT_STEP:
-        return torch.full(array.shape[1:2], torch.nan, dtype=torch.float64)
-    burst = max(1, round(steps / _BURSTS_PER_RANGE))
-    array.set_weights(torch.zeros(array.shape), rng=rng)
-    total = torch.zeros(array.shape[1], dtype=torch.float64)
-    for round_ in range(_ROUNDS):
-        for pulses in (burst, -burst):
-            _send(array, pulses, rng)
-            if round_ >= _ROUNDS // 2:
-                total += array.hidden_weight[..., 0].double().mean(dim=0)
-    point = total / (2 * (_ROUNDS - _ROUNDS // 2))
-    moves = (array.scale_up != 0)[0, :, 0] & (array.max_bound > array.min_bound)[0, :, 0]
-    return torch.where(moves, point, torch.nan)
-
-
 def _ramps(
-    array: DeviceArray, steps: int, bursts: list[int], is_one_way: bool, rng: torch.Generator
+    array: DeviceArray, bursts: list[int], is_one_way: bool, rng: torch.Generator
 ) -> Float[Tensor, "points repeats devices"]:
     """Bring the devices down, send the bursts, and read before and after each."""
     if is_one_way:
         array.set_weights(array.min_bound, rng=rng)
     else:
-        _send(array, -_BRING_DOWN * steps, rng)
+        # In short bursts: long ones are computed as a whole, less exactly at the bounds.
+        for burst in [burst for burst in bursts if burst > 0] * _BRING_DOWN:
+            _send(array, -burst, rng)
     readings = [array.weight[..., 0].clone()]
     for burst in bursts:
         _send(array, burst, rng)
