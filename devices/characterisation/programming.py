@@ -62,6 +62,8 @@ class ProgrammingError:
         ]
         middle = len(self.g_target) // 2
         for time, std in zip(self.read_times, self.read_std, strict=True):
+            if not std.any():
+                continue  # the model knows no read noise, which is not to say that there is none
             rows.append(
                 Quantity(
                     f"read noise after {MOMENTS[time]}",
