@@ -201,7 +201,7 @@ def test_cycle_to_cycle_noise(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("name", NOISY)
 def test_noise_of_one_pulse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     devices, repeats = 400, 30
-    response, tile, _ = measure_both(NOISY[name], monkeypatch, devices)
+    response, tile, array = measure_both(NOISY[name], monkeypatch, devices)
     variances = []
     for sign in (1, -1):
         after = []
@@ -209,12 +209,30 @@ def test_noise_of_one_pulse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             tile.tile.set_weights(torch.zeros(devices, 1))
             after.append(send(tile, sign))
         variances.append(torch.stack(after).var(dim=0))
-    theirs = torch.stack(variances).mean().sqrt()
+    variance = torch.stack(variances)
+    theirs = variance.mean().sqrt()
     middle = len(response.levels) // 2
     # Ours are 8 repeats in two directions, theirs 30; noise differs by a few tenths from device to device, at most
     # doubling the variance of an average over them.
     margin = Z * math.sqrt((1 / 7 + 1 / 29) / (2 * devices)) + TABLE_ERROR
     assert float(response.cycle_noise[middle]) == pytest.approx(float(theirs), rel=margin)
+    effective = (array.max_bound - array.min_bound)[0, :, 0] / variance.mean(dim=0).sqrt()
+    # Single devices: the median of a spread from 14 degrees of freedom is low by 2 %; the median of many scatters by
+    # sqrt(pi / 2) more than the mean, and ranges differ.
+    assert median(response, "effective states") == pytest.approx(
+        float(effective.quantile(0.5)), rel=0.02 + 2 * margin
+    )
+
+
+def test_devices_alike_have_no_spread() -> None:
+    """Whatever noise they have: it is taken off, up to its own error. Z for each of 121 points, one side."""
+    alike = {
+        f"{what}_dtod": 0.0 for what in ("dw_min", "up_down", "w_max", "w_min", "gamma_up", "gamma_down")
+    }
+    device = LinearStepDevice(gamma_up=0.3, gamma_down=0.2, dw_min_std=3.0, **COMMON, **alike)
+    response = measure_pulse_response(device, devices=400)
+    of_mean = response.cycle_std.square() / 8  # repeats
+    assert (response.device_std.square() < Z * of_mean * math.sqrt(2 / 400)).all()
 
 
 def test_nonlinearity_of_soft_bounds() -> None:
