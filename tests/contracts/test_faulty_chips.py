@@ -31,6 +31,7 @@ PCM = get("pcm").noise_model()
 WEIGHTS = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0)) * 2 - 1
 X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 TARGET = torch.tensor([0, 1, 2, 3, 0, 1])
+CONFIG = get("ecram").training_config()
 MODELS = [name for name in catalogue("inference") if name != "ideal"]
 
 
@@ -284,3 +285,18 @@ def test_what_is_refused():
 
 def test_a_local_layer_with_faults_keeps_its_class():
     assert isinstance(learning("ecram")[0], AnalogLocallyConnected2d)
+
+
+def test_every_chip_has_faults_of_its_own():
+    def faults_of_chip(seed):
+        torch.manual_seed(seed)
+        digital = nn.Sequential(nn.Linear(30, 20), nn.Linear(30, 20))
+        return [
+            is_faulty(array)
+            for array in arrays_of(convert_to_analog(digital, CONFIG, faults=FAULTS)).values()
+        ]
+
+    one, same, other = faults_of_chip(0), faults_of_chip(0), faults_of_chip(1)
+    assert all(map(torch.equal, one, same))
+    assert not any(map(torch.equal, one, other))
+    assert not one[0].equal(one[1])  # layers differ, too

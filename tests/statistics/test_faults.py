@@ -86,3 +86,11 @@ def test_more_faults_are_the_same_faults_and_others() -> None:
 def test_none_and_all(kind: str, part: float, fails: bool) -> None:
     faulty = Faults(**{kind: part}).draw((2, 30, 40), seed=5).is_faulty
     assert faulty.all() if fails else not faulty.any()
+
+
+def test_a_broken_line_reads_zero_whatever_is_stuck_on_it() -> None:
+    faulty = Faults(stuck_high=0.5, dead_rows=0.2, dead_columns=0.2).draw(SHAPE, seed=6)
+    values = faulty.values(5.0, 25.0)
+    assert (values[faulty.is_dead] == 0).all()
+    assert (values[faulty.is_stuck & ~faulty.is_dead] == 25).all()
+    assert values.isnan().equal(~faulty.is_faulty)
