@@ -2,6 +2,7 @@
 
 from .catalogue import catalogue, get
 from .characterisation import Characterisation, characterise
+from .device_file import read_device_file
 from .device_model import DeviceModel
 from .faults import FaultMap, Faults
 from .programming import ProgrammedTiles, program
@@ -19,4 +20,5 @@ __all__ = [
     "generator",
     "get",
     "program",
+    "read_device_file",
 ]

@@ -11,6 +11,7 @@ from .aihwkit_adapter import (
     StateIndependentNoiseModel,
     training_presets,
 )
+from .device_file import read_device_file
 from .device_model import DeviceModel, Kind
 from .times import TEN_YEARS, MeasuredTimes, TimeRange
 from .training_catalogue import PCM_PULSES, SGD, TRAINING_ENTRIES
@@ -43,10 +44,12 @@ def get(name: str) -> DeviceModel:
     """Look up a device model.
 
     Args:
-        name: One of `catalogue()`, or the name of aihwkit's preset, such as `"ReRamSBPreset"`.
+        name: One of `catalogue()`, the name of aihwkit's preset, such as `"ReRamSBPreset"`, or the path of a device
+            file, which ends in `.toml` (see `devices.device_file`).
 
     Raises:
-        ValueError: If there is no device model of this name.
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is no device model of this name, or the file is wrong.
 
     Example:
         >>> get("reram-wan2022").g_max
@@ -54,6 +57,8 @@ def get(name: str) -> DeviceModel:
         >>> get("TTv2EcRamPreset").name
         'ttv2-ecram'
     """
+    if name.endswith(".toml"):
+        return read_device_file(name)
     device = _DEVICE_MODELS.get(name) or _OF_AIHWKIT.get(name)
     if device is None:
         raise ValueError(f"`name` must be in the catalogue of devices, but is {name!r}. {_advice(name)}")

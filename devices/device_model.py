@@ -43,6 +43,8 @@ class DeviceModel:
         g_min: The lowest conductance in use; None if it is not known.
         valid_times: The times after programming for which the model states something; None if it states
             nothing about ageing.
+        measured_times: The times that the data behind the model reach to; answers beyond them are extrapolated.
+            None if that is not known.
         short_term_noise: Noise of one read within a matrix-vector product, in units of the largest weight of
             a tile; None leaves it as aihwkit's preset has it.
         build: Makes the noise model; use `noise_model()`.
@@ -60,6 +62,7 @@ class DeviceModel:
     g_max: MicroSiemens | None
     g_min: MicroSiemens | None = 0.0
     valid_times: ValidTimes | None = field(default_factory=TimeRange)
+    measured_times: ValidTimes | None = None
     short_term_noise: Dimensionless | None = None
     build: Callable[["DeviceModel"], BaseNoiseModel] | None = field(default=None, repr=False, compare=False)
     build_training: Callable[[], TrainingConfig] | None = field(default=None, repr=False, compare=False)
@@ -127,6 +130,10 @@ class DeviceModel:
     def valid_at(self, time: Seconds) -> bool:
         """Say whether the model states anything about a time after programming."""
         return self.valid_times is not None and time in self.valid_times
+
+    def is_extrapolated(self, time: Seconds) -> bool:
+        """Say whether a time lies beyond the measurement behind the model, as far as it is known."""
+        return self.measured_times is not None and time not in self.measured_times
 
     def check_time(self, time: Seconds) -> None:
         """Refuse a time after programming about which the model states nothing.

@@ -13,6 +13,7 @@ from crossbar import load_model, save_model
 from .config import LEARNS_ON_DEVICES, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig
 from .data import DataSplit, load_data
 from .defaults import digital_reference, resolve
+from .device_names import label
 from .dynamics_figures import draw_dynamics, draw_pulse_maps
 from .environment import describe_environment
 from .evaluation import evaluate
@@ -145,7 +146,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
         digest = hashlib.blake2b(
             json.dumps(placed.identity(), sort_keys=True).encode(), digest_size=4
         ).hexdigest()
-        name = f"{asked.device}-{digest}"
+        name = f"{label(asked.device)}-{digest}"
         numbers, figure = (folder.path / f"evaluation-{name}.{ending}" for ending in ("json", "png"))
         ledger = folder.path / f"ledger-{name}.json"
         RunEvents(None, events).write(ledger)

@@ -1,5 +1,6 @@
 """What a user can ask for: one frozen dataclass per command, from which tyro makes the command line."""
 
+import hashlib
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -85,7 +86,8 @@ class TrainConfig:
     backward, by a digital gradient; the devices are written to the weights by a write-verify loop."""
     device: str = "pcm"
     """Memory cell that the trained network is programmed onto, or that pulses move, for --mode in-situ and
-    write-verify; `xbar devices` lists both kinds. With --mode digital also none: then nothing is programmed."""
+    write-verify; `xbar devices` lists both kinds. Or one's own: a device file such as my.toml, which
+    `xbar fit-device` makes. With --mode digital also none: then nothing is programmed."""
     faults: Annotated[str | None, _OPEN_NAME] = None
     """Parts of the devices that do not work, for example 'stuck_low=0.01,stuck_high=0.001,dead_rows=0.002':
     stuck_low, stuck_high, stuck_random of single devices, dead_rows of word lines, dead_columns of bit lines.
@@ -207,7 +209,13 @@ class TrainConfig:
 
     def identity(self) -> dict[str, object]:
         """Return the fields that decide about the numbers, in the types of JSON."""
-        return {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
+        fields_of_run = {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
+        if self.device.endswith(".toml"):
+            # What is in a device file decides, not where it lies.
+            fields_of_run["device"] = hashlib.blake2b(
+                Path(self.device).read_bytes(), digest_size=8
+            ).hexdigest()
+        return fields_of_run
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

@@ -8,6 +8,7 @@ from typing import Any
 from devices import DeviceModel, catalogue, get
 
 from .config import DevicesConfig
+from .device_names import kept_name
 from .device_times import DEFAULT_TIMES
 from .durations import format_time, parse_times
 from .in_situ import why_not_batched
@@ -20,7 +21,7 @@ def run_devices(config: DevicesConfig) -> None:
         ValueError: If there is no device of that name.
     """
     if config.name is not None:
-        print("\n".join(_described(get(config.name))))
+        print("\n".join(_described(get(config.name), config.name)))
         return
     models = [get(name) for name in catalogue()]
     print("To be written: networks are trained in software, programmed, and age (xbar train --device NAME)\n")
@@ -62,17 +63,19 @@ def _learning_table(devices: list[DeviceModel]) -> Iterator[str]:
         yield from _wrapped(f"{name}: {reason}", indent="")
 
 
-def _described(device: DeviceModel) -> Iterator[str]:
+def _described(device: DeviceModel, asked: str) -> Iterator[str]:
+    name = kept_name(asked, device)
     yield f"{device.name}: {device.technology}"
     yield from _wrapped(device.summary, f"Not modelled: {device.not_modelled}")
     if device.kind != "training":
-        yield from _wrapped("To be written: xbar train --device " + device.name, _times(device))
+        yield from _wrapped(f"To be written: xbar train --device {name}", _times(device))
     if device.kind != "inference":
         config = device.training_config()
         states, reason = number_of_states(config), why_not_batched(config)
         yield from _wrapped(
-            f"To learn by pulses: xbar train --mode in-situ --device {device.name}",
-            f"Algorithm: {device.algorithm}. aihwkit's name: {device.aihwkit_name}.",
+            f"To learn by pulses: xbar train --mode in-situ --device {name}",
+            f"Algorithm: {device.algorithm}."
+            + (f" aihwkit's name: {device.aihwkit_name}." if device.aihwkit_name else ""),
             "" if states is None else f"States: {states:,} smallest mean steps between the mean bounds.",
             "Backend: batched." if reason is None else f"Backend: aihwkit, slowly: {reason}",
             "Ages after training." if device.kind == "both" else "No model of drift after training.",

@@ -32,6 +32,7 @@ from models import build
 from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
 from .copies import CopiesLog
 from .data import DataSplit, Images
+from .device_names import label
 from .durations import parse_times
 from .fault_options import faults_of
 from .interruption import Interruption
@@ -103,7 +104,7 @@ def evaluate(
         placement=placement or config.placement,
         data=config.data,
         mode=config.mode,
-        device=config.device,
+        device=label(config.device),
         compensation=config.compensation,
         seed=config.seed,
         test_images=len(data.test),

@@ -8,6 +8,7 @@ from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
 from .config import TrainConfig
+from .device_names import kept_name
 from .device_times import resolve_times
 from .in_situ import ages, why_not_batched
 from .refusals import find_device, is_given, without_effect
@@ -94,12 +95,12 @@ def _resolve_chip(config: TrainConfig, device: DeviceModel) -> TrainConfig:
         for name in ("times", "compensation"):
             if is_given(config, name):
                 raise without_effect(
-                    name, config, f"{config.device} has no model of drift; the chip is evaluated as trained"
+                    name, config, f"{device.name} has no model of drift; the chip is evaluated as trained"
                 )
     scaling = _WEIGHT_SCALING if config.weight_scaling is None else config.weight_scaling
     return replace(
         config,
-        device=device.name,
+        device=kept_name(config.device, device),
         weight_scaling=scaling,
         times=resolve_times(config.times, device) if ages(device) else None,
         compensation=(config.compensation or "global") if ages(device) else None,

@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 from crossbar.storage import write_atomically
 
 from .config import TrainConfig
+from .device_names import label
 from .json_files import read_json, write_json
 
 
@@ -36,8 +37,8 @@ class RunFolder:
         """
         identity = json.dumps(config.identity(), sort_keys=True)
         digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
-        label = re.sub(r"[^\w.-]", "_", f"{config.model}-{config.mode}-{config.device}")
-        return cls(config.out / f"{label}-{digest}")
+        name = re.sub(r"[^\w.-]", "_", f"{config.model}-{config.mode}-{label(config.device)}")
+        return cls(config.out / f"{name}-{digest}")
 
     @classmethod
     def existing(cls, run: str) -> "RunFolder":
@@ -68,6 +69,11 @@ class RunFolder:
     def config_file(self) -> Path:
         """The resolved configuration."""
         return self.path / "config.json"
+
+    @property
+    def device_file(self) -> Path:
+        """The run's own copy of the device file, if it uses one: the original may change, or lie elsewhere later."""
+        return self.path / "device.toml"
 
     @property
     def environment_file(self) -> Path:
@@ -132,7 +138,8 @@ class RunFolder:
         """
         values = read_json(self.config_file)
         try:
-            return TrainConfig.from_json(values)
+            config = TrainConfig.from_json(values)
+            return replace(config, device=str(self.device_file)) if self.device_file.exists() else config
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"`run` must hold the config.json of a run, but that of {self.path} is damaged: {error}"
@@ -141,6 +148,8 @@ class RunFolder:
     def start(self, config: TrainConfig, environment: dict[str, object]) -> None:
         """Write what a new run was asked for; it counts as started from then on."""
         write_json(self.environment_file, environment)
+        if config.device.endswith(".toml"):
+            write_atomically(self.device_file, Path(config.device).read_bytes())
         write_json(self.config_file, config.to_json())
 
     def clear(self) -> None:

@@ -1,0 +1,17 @@
+"""What a device is called: a name in the catalogue, or the path of one's own device file."""
+
+from devices import DeviceModel, get
+
+from .config import NO_DEVICE
+
+_ENDING = ".toml"
+
+
+def kept_name(asked: str, device: DeviceModel) -> str:
+    """Return how a configuration names a device: a file by its path, all others as the catalogue does."""
+    return asked if asked.endswith(_ENDING) else device.name
+
+
+def label(device: str) -> str:
+    """Return what folders, tables and figures call the device of a configuration."""
+    return get(device).name if device != NO_DEVICE and device.endswith(_ENDING) else device
