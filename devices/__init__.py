@@ -5,6 +5,7 @@ from .characterisation import Characterisation, characterise
 from .device_file import read_device_file
 from .device_model import DeviceModel
 from .faults import FaultMap, Faults
+from .fitting import fit_drift, fit_pulse_response
 from .programming import ProgrammedTiles, program
 from .streams import derive_seed, generator
 
@@ -17,6 +18,8 @@ __all__ = [
     "catalogue",
     "characterise",
     "derive_seed",
+    "fit_drift",
+    "fit_pulse_response",
     "generator",
     "get",
     "program",

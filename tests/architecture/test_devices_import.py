@@ -38,8 +38,11 @@ def test_public_names() -> None:
         "catalogue",
         "characterise",
         "derive_seed",
+        "fit_drift",
+        "fit_pulse_response",
         "generator",
         "get",
         "program",
+        "read_device_file",
     ]
     assert all(hasattr(devices, name) for name in devices.__all__)
