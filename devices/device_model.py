@@ -17,6 +17,7 @@ from .aihwkit_adapter import (
     WeightModifierType,
     WeightNoiseType,
 )
+from .states import number_of_states
 from .times import TimeRange, ValidTimes
 from .units import Dimensionless, MicroSiemens, Seconds
 
@@ -44,7 +45,7 @@ class DeviceModel:
         valid_times: The times after programming for which the model states something; None if it states
             nothing about ageing.
         measured_times: The times that the data behind the model reach to; answers beyond them are extrapolated.
-            None if that is not known.
+            None if nothing was measured, as for a device without a model of ageing, or the ideal one.
         short_term_noise: Noise of one read within a matrix-vector product, in units of the largest weight of
             a tile; None leaves it as aihwkit's preset has it.
         build: Makes the noise model; use `noise_model()`.
@@ -66,6 +67,16 @@ class DeviceModel:
     short_term_noise: Dimensionless | None = None
     build: Callable[["DeviceModel"], BaseNoiseModel] | None = field(default=None, repr=False, compare=False)
     build_training: Callable[[], TrainingConfig] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def on_off_ratio(self) -> Dimensionless | None:
+        """The highest over the lowest conductance in use; None if either is not known or the lowest is 0."""
+        return self.g_max / self.g_min if self.g_max is not None and self.g_min else None
+
+    @property
+    def states(self) -> int | None:
+        """How many mean steps fit between the mean bounds; None if no pulses move it, or its law does not say."""
+        return None if self.build_training is None else number_of_states(self.build_training())
 
     def noise_model(self) -> BaseNoiseModel:
         """Make a fresh aihwkit noise model, which `program` takes and which may be changed freely.
@@ -132,7 +143,7 @@ class DeviceModel:
         return self.valid_times is not None and time in self.valid_times
 
     def is_extrapolated(self, time: Seconds) -> bool:
-        """Say whether a time lies beyond the measurement behind the model, as far as it is known."""
+        """Say whether a time lies beyond the measurement behind the model; false if nothing was measured."""
         return self.measured_times is not None and time not in self.measured_times
 
     def check_time(self, time: Seconds) -> None:

@@ -99,7 +99,7 @@ _DEVICES = {
         aihwkit_name="GokmenVlasov",
         technology="none",
         source=_PARALLEL_UPDATE,
-        summary="Constant steps, 1,200 across the range: the specification that a device was once asked to meet.",
+        summary="Constant steps, 1,250 across the range: the specification that a device was once asked to meet.",
     ),
     "pcm": _Device(
         aihwkit_name="PCM",

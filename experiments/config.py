@@ -308,10 +308,13 @@ class DevicesConfig:
     Examples:
       xbar devices
       xbar devices ttv2-reram-es
+      xbar devices my.toml --out sheets
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """Describe this one only."""
+    """Describe this one only, and measure simulated devices of it."""
+    out: str = "device-sheets"
+    """Folder for their figure (NAME.png) and numbers (NAME.csv)."""
 
 
 @final

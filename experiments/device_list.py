@@ -3,10 +3,12 @@
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
-from devices import DeviceModel, catalogue, get
+from devices import DeviceModel, catalogue, characterise, get
+from devices.times import MeasuredTimes
 
+from .characterisation_figure import draw_characterisation
 from .config import DevicesConfig
 from .device_names import kept_name
 from .device_times import DEFAULT_TIMES
@@ -15,22 +17,35 @@ from .in_situ import why_not_batched
 
 
 def run_devices(config: DevicesConfig) -> None:
-    """Print the catalogue of devices, or what is known of one.
+    """Print the catalogue of devices, or what is known of one, and draw that.
 
     Raises:
         ValueError: If there is no device of that name.
     """
     if config.name is not None:
-        print("\n".join(_described(get(config.name), config.name)))
+        device = get(config.name)
+        print("\n".join(_described(device, config.name)), flush=True)
+        print("\n".join(_draw(device, Path(config.out))))
         return
     models = [get(name) for name in catalogue()]
     print("To be written: networks are trained in software, programmed, and age (xbar train --device NAME)\n")
     for device in (model for model in models if model.kind != "training"):
         print(f"{device.name}  {device.technology}")
-        print("\n".join(_wrapped(device.summary, _times(device), f"Source: {device.source}.")) + "\n")
+        print(
+            "\n".join(
+                _wrapped(
+                    device.summary,
+                    _conductances(device),
+                    _times(device),
+                    _measured(device),
+                    f"Source: {device.source}.",
+                )
+            )
+            + "\n"
+        )
     print("To learn by pulses: networks are trained in situ (xbar train --mode in-situ --device NAME)\n")
     print("\n".join(_learning_table([model for model in models if model.kind != "inference"])))
-    print("\n`xbar devices NAME` describes one.")
+    print("\n`xbar devices NAME` describes one and draws it.")
 
 
 def _learning_table(devices: list[DeviceModel]) -> Iterator[str]:
@@ -48,7 +63,7 @@ def _learning_table(devices: list[DeviceModel]) -> Iterator[str]:
             reason = why_not_batched(device.training_config())
             if reason is not None:
                 reasons[device.name] = reason
-            states = number_of_states(device.training_config())
+            states = device.states
             yield (
                 f"{'  ' + device.name:<{names}}{device.technology:<{technologies}}"
                 f"{'' if states is None else f'{states:,}':>7}  {'batched' if reason is None else 'aihwkit'}"
@@ -66,12 +81,12 @@ def _learning_table(devices: list[DeviceModel]) -> Iterator[str]:
 def _described(device: DeviceModel, asked: str) -> Iterator[str]:
     name = kept_name(asked, device)
     yield f"{device.name}: {device.technology}"
-    yield from _wrapped(device.summary, f"Not modelled: {device.not_modelled}")
+    yield from _wrapped(device.summary, f"Not modelled: {device.not_modelled}", _conductances(device))
     if device.kind != "training":
-        yield from _wrapped(f"To be written: xbar train --device {name}", _times(device))
+        yield from _wrapped(f"To be written: xbar train --device {name}", _times(device), _measured(device))
     if device.kind != "inference":
         config = device.training_config()
-        states, reason = number_of_states(config), why_not_batched(config)
+        states, reason = device.states, why_not_batched(config)
         yield from _wrapped(
             f"To learn by pulses: xbar train --mode in-situ --device {name}",
             f"Algorithm: {device.algorithm}."
@@ -83,24 +98,33 @@ def _described(device: DeviceModel, asked: str) -> Iterator[str]:
     yield from _wrapped(f"Source: {device.source}.")
 
 
-def number_of_states(rpu_config: Any) -> int | None:
-    """Return how many mean steps fit between the mean bounds of the device that holds a weight.
+def _draw(device: DeviceModel, folder: Path) -> Iterator[str]:
+    """Measure simulated devices, and write what was found as a figure and as a table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figure, numbers = (folder / f"{device.name}{ending}" for ending in (".png", ".csv"))
+    characterisation = characterise(device)
+    draw_characterisation(characterisation, figure)
+    characterisation.write_csv(numbers)
+    yield from _wrapped(f"Figure: {figure}", f"Numbers: {numbers}")
 
-    Args:
-        rpu_config: aihwkit's configuration to train with.
 
-    Returns:
-        The number, or None if the description of the device does not say.
-    """
-    device = rpu_config.device
-    device = getattr(device, "device", device)  # mixed precision keeps a device within its compound
-    # Of several, the last one holds the weight (Tiki-Taka), or all are alike.
-    device = (getattr(device, "unit_cell_devices", None) or [device])[-1]
-    step: float = getattr(device, "dw_min", 0.0)
-    if step <= 0 or not hasattr(device, "w_max"):
-        return None
-    states: float = (device.w_max - device.w_min) / step
-    return round(states)
+def _conductances(device: DeviceModel) -> str:
+    if device.g_max is None or device.g_min is None:
+        return "Conductance range: not published with the model, whose weights have no unit."
+    ratio = "not limited by the model" if device.on_off_ratio is None else f"{device.on_off_ratio:.3g}"
+    return f"Conductance range: {device.g_min:.3g} to {device.g_max:.3g} µS. On/off ratio: {ratio}."
+
+
+def _measured(device: DeviceModel) -> str:
+    """Write where a model's data end; a time beyond is extrapolated, and one that is not valid is refused."""
+    measured = device.measured_times
+    if measured is None:
+        return "" if device.build is None else "Nothing was measured: no time is an extrapolation."
+    if isinstance(measured, MeasuredTimes):
+        return f"Measured after {', '.join(map(format_time, measured.times))}; all other times are refused."
+    if measured.last == 0:
+        return "Never measured: every accuracy over time is marked as extrapolated."
+    return f"Measured for {format_time(measured.last)}; later times are marked as extrapolated."
 
 
 def _times(device: DeviceModel) -> str:

@@ -110,6 +110,7 @@ def evaluate(
         test_images=len(data.test),
         digital_accuracy=digital_accuracy,
         times=times,
+        extrapolated=tuple(time for time in times if get(config.device).is_extrapolated(time)),
         accuracy=accuracy,
         as_trained=tuple(as_trained),
         faults=config.faults,

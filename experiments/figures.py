@@ -24,7 +24,8 @@ GREY: Final = "#555555"
 def draw_accuracy_over_time(result: Result, path: Path) -> None:
     """Draw accuracy against time since programming, with and without compensation.
 
-    Line: mean over the chips. Band: plus and minus one standard deviation. Small points: the single chips.
+    Line: mean over the chips. Band: plus and minus one standard deviation. Small points: the single chips. Hollow:
+    extrapolated beyond the times that were measured.
 
     Args:
         result: With at least one time.
@@ -46,6 +47,10 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
         for chip in chips:
             axes.plot(result.times, chip, ".", color=color, alpha=0.45, ms=4, mew=0, zorder=3)
         axes.plot(result.times, means, color=color, marker=marker, markersize=6, linewidth=2, zorder=4)
+        hollow = [mean for time, mean in zip(result.times, means, strict=True) if time in result.extrapolated]
+        axes.plot(
+            result.extrapolated, hollow, color=color, marker=marker, mfc="white", ms=6, linestyle="", zorder=5
+        )
         ends.append((means[-1], COMPENSATION_NAMES[name], color))
         lowest = min(lowest, *low, *(value for chip in chips for value in chip))
     axes.set_xscale("log")
@@ -68,9 +73,12 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     axes.text(
         0.0,
         1.025,
-        f"line: mean of {number} {many}; band: ± one standard deviation; points: the {one}s"
-        if number > 1
-        else f"one {one}",
+        (
+            f"line: mean of {number} {many}; band: ± one standard deviation; points: the {one}s"
+            if number > 1
+            else f"one {one}"
+        )
+        + ("; hollow: extrapolated" if result.extrapolated else ""),
         transform=axes.transAxes,
         color=GREY,
         fontsize=9,

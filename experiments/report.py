@@ -52,12 +52,17 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
             header = "without any pulse for"
         rows += [("", []), (header, [COMPENSATION_NAMES[name] for name in columns])]
         for i, time in enumerate(result.times):
-            rows.append((f"  {format_time(time)}", [_percent(*column[i]) for column in columns.values()]))
+            mark = " *" if time in result.extrapolated else ""
+            rows.append(
+                (f"  {format_time(time)}{mark}", [_percent(*column[i]) for column in columns.values()])
+            )
     name_width = max(len(name) for name, _ in rows)
     width = max(len(cell) for _, cells in rows for cell in cells)
     lines += [
         f"{name:<{name_width}}" + "".join(f"  {cell:>{width}}" for cell in cells) for name, cells in rows
     ]
+    if result.extrapolated:
+        lines += ["", f"* extrapolated: beyond the times for which {result.device} was measured."]
     if result.has_learned_on_devices:
         readings = len(result.as_trained)
         lines += ["", f"One trained chip, {'read once' if readings == 1 else f'{readings} readings of it'}."]

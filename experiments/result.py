@@ -27,6 +27,7 @@ class Result:
         test_images: Number of images behind each accuracy.
         digital_accuracy: Of the trained weights, computed in floating point without any device.
         times: Times since programming, or since the end of a training on devices.
+        extrapolated: Those of the times that lie beyond what was measured on such devices.
         accuracy: For each compensation, for each chip, the accuracy at each time. Trained on devices there is one
             chip, and these are its readings.
         as_trained: Trained on devices: their accuracy as training left them, for each reading.
@@ -45,6 +46,7 @@ class Result:
     test_images: int
     digital_accuracy: Dimensionless
     times: tuple[Seconds, ...] = ()
+    extrapolated: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]]
     as_trained: tuple[Dimensionless, ...] = ()
     faults: str | None = None
@@ -72,6 +74,7 @@ class Result:
         return {
             **asdict(self),
             "times": list(self.times),
+            "extrapolated": list(self.extrapolated),
             "as_trained": list(self.as_trained),
             "yields": list(self.yields),
             "summary": summary,
@@ -84,13 +87,15 @@ class Result:
         Raises:
             ValueError: If it is damaged.
         """
+        # Runs of earlier versions do not say which of their times were extrapolated.
+        values = {"extrapolated": (), **values} if isinstance(values, dict) else values
         names = {item.name for item in fields(cls)}
         if not isinstance(values, dict) or not names <= set(values):
             raise ValueError(
                 "`run` must hold an undamaged result.json, but fields are missing in it. Use --force."
             )
         kept: dict[str, Any] = {name: values[name] for name in names}
-        tuples = {name: tuple(kept[name]) for name in ("times", "as_trained", "yields")}
+        tuples = {name: tuple(kept[name]) for name in ("times", "extrapolated", "as_trained", "yields")}
         return cls(**{**kept, **tuples})
 
 

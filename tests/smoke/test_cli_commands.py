@@ -145,24 +145,31 @@ def test_devices_are_listed(capsys):
 
 
 @pytest.mark.parametrize(("name", "states"), [("reram-sb", "1,000"), ("ttv2-ecram", "1,000"), ("pcm", "200")])
-def test_a_device_is_described(capsys, name, states):
+def test_a_device_is_described_and_drawn(capsys, tmp_path, name, states):
     """States: the bounds of aihwkit's presets are 2 apart, with steps of 0.002 and, for pcm, of 0.01."""
-    assert main(["devices", name]) == 0
+    sheets = tmp_path / "sheets"
+    assert main(["devices", name, "--out", str(sheets)]) == 0
+    assert sorted(path.name for path in sheets.iterdir()) == [f"{name}.csv", f"{name}.png"]
+    assert (sheets / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (sheets / f"{name}.csv").read_text().startswith("name,value,spread,unit,note\n")
     printed = capsys.readouterr().out
     assert printed.startswith(f"{name}: {get(name).technology}\n")
     assert f"Algorithm: {get(name).algorithm}. aihwkit's name: {get(name).aihwkit_name}." in printed
     assert f"States: {states} " in printed
     assert "Backend: batched." in printed
     assert ("Ages after training." in printed) == (name == "pcm")
+    assert ("Conductance range: 0 to 25 µS." in printed) == (name == "pcm")
+    assert ("Measured for 1 day; later times are marked as extrapolated." in printed) == (name == "pcm")
+    assert f"Figure: {sheets / name}.png\n" in printed
 
 
-def test_what_runs_on_aihwkit_only_is_listed_with_the_reason(capsys, monkeypatch):
+def test_what_runs_on_aihwkit_only_is_listed_with_the_reason(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("experiments.device_list.why_not_batched", lambda config: "`x` is not honoured.")
     assert main(["devices"]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"^  ecram +\S.* 1,000  aihwkit$", printed, re.MULTILINE)
     assert "\necram: `x` is not honoured.\n" in printed
-    assert main(["devices", "ecram"]) == 0
+    assert main(["devices", "ecram", "--out", str(tmp_path)]) == 0
     assert "Backend: aihwkit, slowly: `x` is not honoured." in capsys.readouterr().out
 
 

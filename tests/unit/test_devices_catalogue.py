@@ -16,10 +16,12 @@ every_device = pytest.mark.parametrize("name", catalogue("inference"))
 def test_names() -> None:
     assert catalogue("inference") == [
         "pcm",
+        "pcm-custom-drift",
         "pcm-hermes",
         "pcm-hermes-single",
         "reram-wan2022",
         "reram-cmo",
+        "state-independent",
         "ideal",
     ]
 

@@ -117,7 +117,7 @@ def test_measured_arrays_have_the_periphery_of_the_presets(name: str) -> None:
 def test_kinds() -> None:
     assert set(catalogue()) == set(catalogue("inference")) | set(catalogue("training"))
     assert catalogue("both") == ["pcm"]
-    assert len(catalogue()) == len(set(catalogue())) == 59
+    assert len(catalogue()) == len(set(catalogue())) == 61
     with pytest.raises(
         ValueError, match="`kind` must be one of inference, training, both, but is 'learning'"
     ):
@@ -168,5 +168,5 @@ def test_an_unknown_name_is_answered_with_the_closest(wrong: str, close: str) ->
 
 
 def test_a_name_like_none_of_ours_is_answered_with_the_way_to_the_list() -> None:
-    with pytest.raises(ValueError, match=r"is 'xyz'\. Ask `catalogue\(\)` for all 59 names"):
+    with pytest.raises(ValueError, match=r"is 'xyz'\. Ask `catalogue\(\)` for all 61 names"):
         get("xyz")

@@ -33,6 +33,36 @@ def test_table():
     )
 
 
+def test_extrapolated_times_are_marked_in_the_table():
+    lines = table(replace(RESULT, extrapolated=(2592000.0,))).splitlines()
+    assert [line.split("  ")[1] for line in lines if "±" in line] == ["1 second", "1 hour", "1 month *"]
+    assert lines[-2:] == ["", "* extrapolated: beyond the times for which pcm was measured."]
+    assert "extrapolated" not in table(RESULT)
+
+
+def test_extrapolated_times_are_hollow_in_the_figure(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure.axes[0]))
+    figures.draw_accuracy_over_time(replace(RESULT, extrapolated=(2592000.0,)), tmp_path / "unused.png")
+    figures.draw_accuracy_over_time(RESULT, tmp_path / "unused.png")
+    hollow = [
+        [tuple(line.get_xdata()) for line in axes.lines if same_color(line.get_markerfacecolor(), "white")]
+        for axes in drawn
+    ]
+    assert hollow == [[(2592000.0,)] * 2, [()] * 2]
+    notes = [any("hollow: extrapolated" in text.get_text() for text in axes.texts) for axes in drawn]
+    assert notes == [True, False]
+
+
+def test_results_of_earlier_versions_have_no_extrapolated_times():
+    earlier = RESULT.to_json()
+    del earlier["extrapolated"]
+    assert Result.from_json(earlier) == RESULT
+    marked = replace(RESULT, extrapolated=(3600.0,))
+    assert Result.from_json(marked.to_json()) == marked
+    assert marked.to_json()["extrapolated"] == [3600.0]
+
+
 def test_copies_in_one_line():
     copies = {
         "local1": [
