@@ -169,9 +169,16 @@ def _draw_programming(axes: Axes, programming: ProgrammingError) -> None:
     axes.plot(g, programming.std.numpy(), color="black", lw=1.8, label="write: spread")
     axes.plot(g, programming.mean.numpy(), color=GREY, lw=1.2, ls="--", label="write: mean miss")
     colors = ("#56B4E9", _BLUE, _ORANGE)
-    for time, std, color in zip(programming.read_times, programming.read_std, colors, strict=False):
+    is_any_outside = False
+    for time, outside, std, color in zip(
+        programming.read_times, programming.is_extrapolated, programming.read_std, colors, strict=False
+    ):
         if float(std.max()) > 0:
-            axes.plot(g, std.numpy(), color=color, lw=1.2, label=f"one read, after {_TIMES[time]}")
+            is_any_outside |= outside
+            mark = "*" if outside else ""
+            axes.plot(g, std.numpy(), color=color, lw=1.2, label=f"one read, after {_TIMES[time]}{mark}")
+    if is_any_outside:
+        _say(axes, "* extrapolated")
     axes.axhline(0, color=GREY, lw=0.6)
     _head_room(axes)
     axes.set_xlabel("target conductance (µS)")
@@ -273,9 +280,14 @@ def _draw_retention(axes: Axes, retention: tuple[Retention, ...], is_continuous:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_xlabel("time since programming")
     axes.set_ylabel("rms error of weights / rms")
-    hollow = "; hollow: extrapolated" if any(point.is_extrapolated for point in retention) else ""
-    axes.set_title(f"retention with compensation{hollow}")
+    if any(point.is_extrapolated for point in retention):
+        _say(axes, "hollow: extrapolated")
+    axes.set_title("retention with compensation")
     _finish(axes, columns=2)
+
+
+def _say(axes: Axes, text: str) -> None:
+    axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", fontsize=_SMALL, color=GREY)
 
 
 def _label_times(axes: Axes, first: Seconds, last: Seconds) -> None:

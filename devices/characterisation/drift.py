@@ -13,7 +13,7 @@ from ..device_model import DeviceModel
 from ..times import MeasuredTimes
 from ..trajectories import trajectory_of
 from ..units import MicroSiemens, Seconds
-from .moments import DAY, YEAR, is_extrapolated
+from .moments import DAY, YEAR
 from .programming import write_levels
 from .table import Quantity, over_devices
 
@@ -55,6 +55,9 @@ class DriftTrajectories:
     def rows(self) -> list[Quantity]:
         """Return the rows of the table."""
         rows: list[Quantity | None] = []
+        note = "relative to the conductance after programming, without read noise"
+        if self.is_extrapolated[self.times.tolist().index(self.change_time)]:
+            note += "; extrapolated"
         for level, g_target in enumerate(self.g_target.tolist()):
             at = f"at a target of {g_target:.3g} µS"
             if self.exponents is not None:
@@ -71,7 +74,7 @@ class DriftTrajectories:
                     f"change after {self.change_time:g} s {at}",
                     self.change[level],
                     "1",
-                    "relative to the conductance after programming, without read noise",
+                    note,
                 )
             )
         return [row for row in rows if row is not None]
@@ -105,7 +108,7 @@ def measure_drift(
     start = trajectory.drift(written, times[0]) if not is_continuous else written.g_programmed
     return DriftTrajectories(
         times=torch.tensor(times, dtype=torch.float64),
-        is_extrapolated=torch.tensor([is_extrapolated(device, time) for time in times]),
+        is_extrapolated=torch.tensor([device.is_extrapolated(time) for time in times]),
         g_target=g_target,
         traces=g[:, :_TRACES].clone(),
         mean=g.mean(dim=1),

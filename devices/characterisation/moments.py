@@ -1,7 +1,5 @@
 """The times after programming at which devices are looked at."""
 
-from collections.abc import Callable
-
 from ..device_model import DeviceModel
 from ..units import Seconds
 
@@ -23,9 +21,3 @@ MOMENTS: dict[Seconds, str] = {
 def valid_moments(device: DeviceModel) -> list[Seconds]:
     """Return those of the moments about which a device's model states something."""
     return [time for time in MOMENTS if device.valid_at(time)]
-
-
-def is_extrapolated(device: DeviceModel, time: Seconds) -> bool:
-    """Say whether a time lies outside what was measured, as far as the device says what was."""
-    check: Callable[[Seconds], bool] | None = getattr(device, "is_extrapolated", None)
-    return check is not None and check(time)

@@ -29,6 +29,7 @@ class ProgrammingError:
         mean: (levels) mean of what was written less what was asked for.
         std: (levels) its device-to-device spread.
         read_times: Times after programming of the reads; only those that the model states something about.
+        is_extrapolated: Whether these times lie outside what was measured.
         read_std: (times, levels) scatter of one read about the conductance at that time. Zero where the model has no
             read noise of its own.
         g_max: The largest target.
@@ -38,6 +39,7 @@ class ProgrammingError:
     mean: Float[Tensor, " levels"]
     std: Float[Tensor, " levels"]
     read_times: tuple[Seconds, ...]
+    is_extrapolated: tuple[bool, ...]
     read_std: Float[Tensor, "times levels"]
     g_max: MicroSiemens
 
@@ -61,16 +63,17 @@ class ProgrammingError:
             ),
         ]
         middle = len(self.g_target) // 2
-        for time, std in zip(self.read_times, self.read_std, strict=True):
+        for time, outside, std in zip(self.read_times, self.is_extrapolated, self.read_std, strict=True):
             if not std.any():
                 continue  # the model knows no read noise, which is not to say that there is none
+            note = f"standard deviation of one read at a target of {float(self.g_target[middle]):.3g} µS"
             rows.append(
                 Quantity(
                     f"read noise after {MOMENTS[time]}",
                     float(std[middle]),
                     None,
                     "µS",
-                    f"standard deviation of one read at a target of {float(self.g_target[middle]):.3g} µS",
+                    f"{note}; extrapolated" if outside else note,
                 )
             )
         return rows
@@ -125,6 +128,7 @@ def measure_programming(
         mean=error.mean(dim=1),
         std=error.std(dim=1),
         read_times=times,
+        is_extrapolated=tuple(device.is_extrapolated(time) for time in times),
         read_std=torch.stack([noise.std(dim=1) for noise in scatter]) if scatter else torch.empty(0, _LEVELS),
         g_max=float(device.g_max),
     )

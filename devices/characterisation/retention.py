@@ -12,7 +12,7 @@ from ..device_model import DeviceModel
 from ..programming import program
 from ..streams import generator
 from ..units import Dimensionless, Seconds
-from .moments import MOMENTS, is_extrapolated, valid_moments
+from .moments import MOMENTS, valid_moments
 from .table import Quantity
 
 Compensation = Literal["none", "global", "per_tile", "per_column"]
@@ -94,7 +94,7 @@ def measure_retention(device: DeviceModel, *, devices: int = 1000, seed: int = 0
                     compensation=compensation,
                     error=float((errors.mean() / sizes.mean()).sqrt()),
                     spread=float((errors / sizes).sqrt().std()),
-                    is_extrapolated=is_extrapolated(device, time),
+                    is_extrapolated=device.is_extrapolated(time),
                 )
             )
     return tuple(found)

@@ -122,6 +122,27 @@ def test_retention_keeps_to_the_times_of_the_model(name: str) -> None:
     assert len(found) == 4 * len(expected)
 
 
+@ages
+def test_what_nobody_measured_is_called_extrapolated(name: str) -> None:
+    device, found = get(name), characterise(name, devices=DEVICES)
+    for point in found.retention:
+        assert point.is_extrapolated == device.is_extrapolated(point.time)
+        assert point.row().note.endswith("; extrapolated") == point.is_extrapolated
+    if found.drift is not None:
+        times = zip(found.drift.times.tolist(), found.drift.is_extrapolated.tolist(), strict=True)
+        assert all(outside == device.is_extrapolated(time) for time, outside in times)
+    for row in found.programming.rows() if found.programming is not None else []:
+        if row.name == "read noise after 1 y":
+            assert row.note.endswith("; extrapolated") == device.is_extrapolated(YEAR)
+
+
+def test_the_long_times_of_pcm_are_extrapolated() -> None:
+    notes = {row.name: row.note for row in characterise("pcm", devices=DEVICES).rows()}
+    assert "extrapolated" not in notes["read noise after 1 s"]
+    assert "extrapolated" in notes["read noise after 1 y"]
+    assert "extrapolated" in notes["retention error after 1 y, none"]
+
+
 def test_an_ideal_device_forgets_nothing() -> None:
     found = characterise("ideal", devices=DEVICES)
     # float32 weights, through conductances and back.
