@@ -14,6 +14,7 @@ from aihwkit.simulator.configs import InferenceRPUConfig, TorchInferenceRPUConfi
 
 from devices import catalogue, get
 from devices.aihwkit_adapter import PCMLikeNoiseModel
+from devices.states import number_of_states
 from devices.times import MeasuredTimes
 
 every_device = pytest.mark.parametrize("name", catalogue())
@@ -100,6 +101,14 @@ def test_states_are_steps_between_bounds() -> None:
         1000
     ] * 3
     assert get("gokmen-vlasov").states == 1250
+
+
+def test_states_of_tiki_taka_are_those_of_the_device_that_holds_the_weight() -> None:
+    """aihwkit hands updates from the first of its devices to the last one; the last one is read as the weight."""
+    config = get("tiki-taka-reram-sb").training_config()
+    fast, slow = config.device.unit_cell_devices
+    fast.dw_min, slow.dw_min, slow.w_max, slow.w_min = 0.5, 0.01, 0.7, -0.3
+    assert number_of_states(config) == 100
 
 
 def test_the_table_of_drift_is_the_law_of_pcm() -> None:
