@@ -157,8 +157,8 @@ def _ramps(
         array.set_weights(array.min_bound, rng=rng)
     else:
         # In short bursts: long ones are computed as a whole, less exactly at the bounds.
-        for burst in [burst for burst in bursts if burst > 0] * _BRING_DOWN:
-            _send(array, -burst, rng)
+        for burst in (burst for burst in bursts if burst > 0):
+            _send(array, -_BRING_DOWN * burst, rng)
     readings = [array.weight[..., 0].clone()]
     for burst in bursts:
         _send(array, burst, rng)
