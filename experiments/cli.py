@@ -15,6 +15,7 @@ from typing import Any, Final
 import tyro
 
 from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig, available_threads
+from .fit_device_config import FitDeviceConfig
 from .sharing_cost_config import SharingCostConfig
 
 _OVERVIEW: Final = """\
@@ -29,6 +30,7 @@ commands:
   report        draw the figures of a run, also what its updates did to the devices
   sharing-cost  what sharing weights costs in energy, time, area and wear, and what it buys in accuracy
   devices       list the memory cells, or describe one
+  fit-device    make a device file from measurements of your own
   bench         measure the speed of the tile arrays
 
 examples:
@@ -105,6 +107,11 @@ def _dispatch(command: str, words: list[str]) -> None:
         from .device_list import run_devices
 
         run_devices(devices_config)
+    elif command == "fit-device":
+        fit_config = _parse(FitDeviceConfig, command, words)
+        from .fit_device import run_fit_device
+
+        run_fit_device(fit_config)
     elif command == "report":
         report_config = _parse(ReportConfig, command, words)
         _set_threads(None)
@@ -124,7 +131,7 @@ def _dispatch(command: str, words: list[str]) -> None:
         bench.run(_parse(bench.BenchConfig, command, words))
     else:
         raise ValueError(
-            "`command` must be train, resume, evaluate, report, sharing-cost, devices or bench, but is "
+            "`command` must be train, resume, evaluate, report, sharing-cost, devices, fit-device or bench, but is "
             f"{command!r}. See `xbar --help`."
         )
 

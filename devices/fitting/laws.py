@@ -211,7 +211,7 @@ class PowStep(StepLaw):
     def steps(self, parameters: Values, w: Values, is_up: NDArray[np.bool_]) -> Values:
         up, down, power_up, power_down, highest, lowest = parameters
         width = highest - lowest
-        above, below = np.maximum(highest - w, 0.0) / width, np.maximum(w - lowest, 0.0) / width
+        above, below = np.maximum(highest - w, 1e-12) / width, np.maximum(w - lowest, 1e-12) / width
         return _by_direction(is_up, up * above**power_up, down * below**power_down)
 
     @override

@@ -1,18 +1,13 @@
 """Fit step laws to a measured pulse response, and choose among them.
 
-What is fitted is each single change of conductance, not the whole curve: noise adds up along a curve, so its points
-are not independent, but its steps are. A step has the mean of the law and the variance
-
-    sigma^2 = (noise * mean)^2 + 2 read^2
-
-from cycle to cycle and from the two readings. Means by weighted least squares (scipy), variances by maximum
-likelihood, in turn until both stay. The likelihood of all steps gives Akaike's criterion in its form for small
-samples, AICc = 2 k - 2 ln L + 2 k (k + 1) / (n - k - 1) (Burnham and Anderson 2002); the law with the lowest is
-chosen.
+Noise from cycle to cycle adds up along a curve, noise of readings does not; so neither points nor steps of a measured
+curve are independent. Laws are fitted by the likelihood that `filter` computes of both (scipy), which also gives the
+confidence intervals, from its curvature, and Akaike's criterion in its form for small samples,
+AICc = 2 k - 2 ln L + 2 k (k + 1) / (n - k - 1) (Burnham and Anderson 2002). The law with the lowest is chosen.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,12 +19,15 @@ from scipy.stats import t as student
 from typing_extensions import final
 
 from ..units import Dimensionless, MicroSiemens
+from .filter import Readings, deviations, unlikelihood
 from .laws import STEP_LAWS, StepLaw, Values
 from .measurements import PulseTrace, read_pulse_traces
 
 _FEWEST: Final = 10  # pulses in each direction, and 2 for each parameter; assumed
-_ROUNDS: Final = 8  # of means and variances in turn; they stay after 3 or 4
-_SMALLEST_READ: Final = 1e-6  # of the range: rounding of the file; assumed
+_READS: Final = (1e-3, 0.05)  # noises of a reading to start from, in weights; assumed
+_ROUNDS: Final = 5
+_SHIFT: Final = 1e-4  # of a parameter's own size, for derivatives
+_GAIN: Final = 0.01  # in -2 ln L, below which a round is the last
 _CERTAIN: Final = 4.0  # standard errors by which a response must stand out; 3e-5 by chance for each direction
 
 
@@ -127,6 +125,15 @@ class PulseFit:
         values = np.array([parameter.value for parameter in fit.parameters])
         return _unscaled(_integrate(law, values, trace, self.g_min, self.g_max), self.g_min, self.g_max)
 
+    def steps(self, fit: LawFit, conductance: Values) -> tuple[Values, Values]:
+        """Return the mean step up and that down at conductances, in µS; without the bounds of the range."""
+        law = next(law for law in STEP_LAWS if law.name == fit.law)
+        values = np.array([parameter.value for parameter in fit.parameters])
+        w = _scaled(conductance, self.g_min, self.g_max)
+        half = (self.g_max - self.g_min) / 2
+        up, down = (half * law.steps(values, w, np.full(len(w), way)) for way in (True, False))
+        return up, down
+
 
 def fit_pulse_response(measured: Path | str, laws: Sequence[str] | None = None) -> PulseFit:
     """Fit step laws to how pulses change the conductance of one or several devices.
@@ -146,11 +153,11 @@ def fit_pulse_response(measured: Path | str, laws: Sequence[str] | None = None) 
         raise ValueError(f"`laws` must be some of {names}, but are {list(laws or ())}. Correct the name.")
     traces = read_pulse_traces(measured)
     _check(traces, Path(measured))
-    readings = np.concatenate([np.concatenate([trace.before, trace.after]) for trace in traces])
-    g_min, g_max = float(readings.min()), float(readings.max())
-    steps = _Steps.of(traces, g_min, g_max)
-    gains = _gains(steps, len(traces))
-    fits = [_fit(law, steps, gains) for law in chosen]
+    shown = np.concatenate([np.concatenate([trace.before, trace.after]) for trace in traces])
+    g_min, g_max = float(shown.min()), float(shown.max())
+    readings = _readings(traces, g_min, g_max)
+    gains = _gains(readings, len(traces))
+    fits = [_fit(law, readings, gains) for law in chosen]
     best = min(fit.aicc for fit in fits)
     total = sum(math.exp(-(fit.aicc - best) / 2) for fit in fits)
     ranked = sorted(zip(chosen, fits, strict=True), key=lambda pair: pair[1].aicc)
@@ -185,24 +192,27 @@ def fit_pulse_response(measured: Path | str, laws: Sequence[str] | None = None) 
     )
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """All single steps of all devices, as weights."""
+def _readings(traces: Sequence[PulseTrace], g_min: MicroSiemens, g_max: MicroSiemens) -> Readings:
+    """Put all traces behind each other, as weights.
 
-    before: Values
-    change: Values
-    is_up: NDArray[np.bool_]
-    device: NDArray[np.int64]
+    Pulses at the very end of the range that change nothing are left out: they say that there is a bound, but nothing
+    about steps, and a law that is zero there would be rewarded for each of them.
+    """
+    before, after = (
+        _scaled(np.concatenate([getattr(trace, name) for trace in traces]), g_min, g_max)
+        for name in ("before", "after")
+    )
+    kept = (before != after) | (np.abs(before) < 1)
+    begins = np.concatenate([~_continues(trace) for trace in traces])
+    begins[1:] |= ~kept[:-1]
+    is_up = np.concatenate([trace.pulses for trace in traces]) > 0
+    device = np.repeat(np.arange(len(traces)), [len(trace.pulses) for trace in traces])
+    return Readings(before[kept], after[kept], is_up[kept], begins[kept], device[kept])
 
-    @classmethod
-    def of(cls, traces: Sequence[PulseTrace], g_min: float, g_max: float) -> "_Steps":
-        before, after = (
-            _scaled(np.concatenate([getattr(trace, name) for trace in traces]), g_min, g_max)
-            for name in ("before", "after")
-        )
-        pulses = np.concatenate([trace.pulses for trace in traces])
-        numbers = np.repeat(np.arange(len(traces)), [len(trace.pulses) for trace in traces])
-        return cls(before, after - before, pulses > 0, numbers)
+
+def _continues(trace: PulseTrace) -> NDArray[np.bool_]:
+    """Return for which pulses the reading before is that after the pulse before."""
+    return np.concatenate([[False], trace.before[1:] == trace.after[:-1]])
 
 
 @dataclass(frozen=True)
@@ -229,49 +239,91 @@ class _Fit:
         )
 
 
-def _fit(law: StepLaw, steps: _Steps, gains: Values) -> _Fit:
-    """Fit one law: means by weighted least squares and variances by likelihood, in turn."""
-    gain = gains[steps.device]
-    up, down = (max(1e-6, float(np.abs(steps.change[steps.is_up == way].mean()))) for way in (True, False))
+def _fit(law: StepLaw, readings: Readings, gains: Values) -> _Fit:
+    """Fit one law with the noise of its steps and of the readings: the most likely of all."""
+    up, down = (max(1e-6, abs(float(readings.change[readings.is_up == way].mean()))) for way in (True, False))
+    lowest, highest = law.limits()
+    start = np.clip(law.start(up, down), lowest, highest)
+    # The same in all: numbers of order one, noises by their logarithm.
+    scale = np.concatenate([np.maximum(np.abs(start), 1e-3), [1.0, 1.0]])
+    limits = [
+        *zip(lowest / scale[:-2], highest / scale[:-2], strict=True),
+        (math.log(1e-3), math.log(200.0)),
+        (math.log(1e-6), math.log(2.0)),
+    ]
+
+    def predict(x: Values) -> tuple[Values, Values]:
+        noise, read = np.exp(x[-2:])
+        return deviations(law, x[:-2] * scale[:-2], float(noise), float(read), readings, gains)
+
+    def unlikely(x: Values) -> float:
+        return unlikelihood(*predict(x))
+
+    found = None
+    for values, read in ((_by_least_squares(law, readings, gains), _READS[0]), (start, _READS[1])):
+        first = np.concatenate([values, [math.log(0.3), math.log(read)]]) / scale
+        for _ in range(_ROUNDS):  # anew where it stopped: steps that end at a bound have a kink
+            again = minimize(unlikely, first, method="L-BFGS-B", bounds=limits, options={"maxiter": 300})
+            gained = unlikely(first) - again.fun
+            first = again.x
+            if gained < _GAIN:
+                break
+        if found is None or again.fun < found.fun:
+            found = again
+    assert found is not None
+    n, k = len(readings.after), len(start) + law.measured_bounds + 2
+    return _Fit(
+        found.x[:-2] * scale[:-2],
+        _covariance(predict, found.x, limits)[:-2, :-2] * np.outer(scale[:-2], scale[:-2]),
+        float(np.exp(found.x[-2])),
+        float(np.exp(found.x[-1])),
+        found.fun + 2 * k + 2 * k * (k + 1) / max(1, n - k - 1),
+        max(1, n - k),
+    )
+
+
+def _by_least_squares(law: StepLaw, readings: Readings, gains: Values) -> Values:
+    """Fit the steps one by one, which is nearly right where readings are good: a place to start from."""
+    up, down = (max(1e-6, abs(float(readings.change[readings.is_up == way].mean()))) for way in (True, False))
     lowest, highest = law.limits()
     values = np.clip(law.start(up, down), lowest + 1e-12, highest - 1e-12)
+    gain = gains[readings.device]
 
     def mean(at: Values) -> Values:
-        return gain * law.change(at, steps.before, steps.is_up)
+        return gain * law.change(at, readings.before, readings.is_up)
 
-    sigma = np.full(len(steps.change), max(1e-9, float(steps.change.std())))
-    noise, read = 0.3, 0.01
-    for _ in range(_ROUNDS):
-        solution = least_squares(
-            lambda at, sigma=sigma: (steps.change - mean(at)) / sigma,
+    for _ in range(3):
+        sigma = np.sqrt((0.3 * mean(values)) ** 2 + 2 * _READS[0] ** 2)
+        values = least_squares(
+            lambda at, sigma=sigma: (readings.change - mean(at)) / sigma,
             values,
             bounds=(lowest, highest),
             x_scale=np.maximum(np.abs(values), 1e-3),
             max_nfev=400,
+        ).x
+    return values
+
+
+def _covariance(
+    predict: Callable[[Values], tuple[Values, Values]], x: Values, limits: Sequence[tuple[float, float]]
+) -> Values:
+    """Invert Fisher's information of Gaussian readings. A parameter at its limit is taken as known."""
+    free = [i for i, (low, high) in enumerate(limits) if low + _SHIFT <= x[i] <= high - _SHIFT]
+    variance = predict(x)[1]
+    slopes = []
+    for shift in np.eye(len(x))[free] * _SHIFT:
+        (more, more_variance), (less, less_variance) = predict(x + shift), predict(x - shift)
+        of_mean = (more - less) / np.sqrt(variance)
+        slopes.append(
+            np.concatenate([of_mean, (more_variance - less_variance) / variance / math.sqrt(2)]) / 2
         )
-        values = solution.x
-        noise, read = _variances(steps.change - mean(values), mean(values), noise, read)
-        sigma = np.sqrt((noise * mean(values)) ** 2 + 2 * read**2)
-    residual = (steps.change - mean(values)) / sigma
-    log_likelihood = -0.5 * float(np.sum(residual**2 + np.log(2 * math.pi * sigma**2)))
-    n, k = len(residual), len(values) + law.measured_bounds + 2
-    aicc = 2 * k - 2 * log_likelihood + 2 * k * (k + 1) / max(1, n - k - 1)
-    return _Fit(values, np.linalg.pinv(solution.jac.T @ solution.jac), noise, read, aicc, max(1, n - k))
+    jacobian = np.array(slopes) / _SHIFT
+    covariance = np.zeros((len(x), len(x)))
+    covariance[np.ix_(free, free)] = np.linalg.pinv(jacobian @ jacobian.T, rcond=1e-12, hermitian=True)
+    return covariance
 
 
-def _variances(residual: Values, mean: Values, noise: float, read: float) -> tuple[float, float]:
-    """Find the noise from cycle to cycle and that of a reading that make the residuals most likely."""
-
-    def unlikelihood(logs: Values) -> float:
-        variance = (math.exp(logs[0]) * mean) ** 2 + 2 * (math.exp(logs[1]) ** 2 + _SMALLEST_READ**2)
-        return float(np.sum(residual**2 / variance + np.log(variance)))
-
-    start = np.log([max(noise, 1e-4), max(read, 10 * _SMALLEST_READ)])
-    found = minimize(unlikelihood, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-4}).x
-    return math.exp(found[0]), math.hypot(math.exp(found[1]), _SMALLEST_READ)
-
-
-def _gains(steps: _Steps, devices: int) -> Values:
+def _gains(steps: Readings, devices: int) -> Values:
     """Estimate by which factor the steps of each device differ from the mean one, at the same weight."""
     if devices == 1:
         return np.ones(1)
@@ -310,7 +362,7 @@ def _unscaled(weight: Values, g_min: float, g_max: float) -> Values:
 def _integrate(law: StepLaw, values: Values, trace: PulseTrace, g_min: float, g_max: float) -> Values:
     """Return the weight after each pulse of a trace, without noise; where a series begins, as measured."""
     before = _scaled(trace.before, g_min, g_max)
-    continues = np.concatenate([[False], trace.before[1:] == trace.after[:-1]])
+    continues = _continues(trace)
     weights = np.empty(len(before))
     w = np.empty(1)
     for i, is_up in enumerate(trace.pulses > 0):
@@ -330,17 +382,29 @@ def _check(traces: Sequence[PulseTrace], path: Path) -> None:
                 f"`measured` must hold at least {_FEWEST} pulses {name}, but {path} holds {count}. "
                 "Give the conductance after each pulse, some tens in each direction."
             )
-    change = np.concatenate([trace.after - trace.before for trace in traces])
     if not np.ptp(np.concatenate([trace.after for trace in traces])) > 0:
         raise ValueError(
             f"`measured` must show conductances that change, but in {path} all are equal. Check the columns."
         )
     for direction, name, verb in ((1, "up", "raise"), (-1, "down", "lower")):
-        steps = direction * change[pulses == direction]
-        error = float(steps.std(ddof=1)) / math.sqrt(len(steps))
-        if steps.mean() <= _CERTAIN * error:
+        gain, error = _gain_of(traces, direction)
+        if gain <= _CERTAIN * error:
             raise ValueError(
                 f"`measured` must hold pulses {name} that {verb} the conductance, but in {path} they change it by "
-                f"{direction * steps.mean():.3g} ± {error:.1g} µS on average. "
-                "Check the direction of the pulses, or measure more of them."
+                f"{direction * gain:.3g} ± {error:.1g} µS in all. Check the direction of the pulses, or measure more "
+                "of them."
             )
+
+
+def _gain_of(traces: Sequence[PulseTrace], direction: int) -> tuple[MicroSiemens, MicroSiemens]:
+    """Return how far pulses of one direction moved the devices, from quarter to quarter of each series; its error."""
+    gain, variance = 0.0, 0.0
+    for trace in traces:
+        turns = np.flatnonzero(np.diff(trace.pulses)) + 1
+        for pulses, series in zip(np.split(trace.pulses, turns), np.split(trace.after, turns), strict=True):
+            quarter = len(series) // 4
+            if pulses[0] == direction and quarter >= 2:
+                first, last = series[:quarter], series[-quarter:]
+                gain += direction * float(last.mean() - first.mean())
+                variance += float(first.var(ddof=1) + last.var(ddof=1)) / quarter
+    return gain, math.sqrt(variance)
