@@ -25,7 +25,7 @@ class FitDeviceConfig:
       1,1,2.31          the column device may be left out where there is one
 
     or aihwkit's layout: no header, two columns, the conductance on the way up and on the way down. Six step laws are
-    fitted; the one with the lowest AICc is written.
+    fitted; the one with the lowest AICc is written. Measure several curves up and down where readings are noisy.
 
     Drift: one row for each reading, of at least three devices; the column target may be left out:
 

@@ -12,41 +12,14 @@ from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from ..units import Dimensionless
 from .laws import StepLaw, Values
+from .readings import Readings
 
 _POINTS: Final = 1001  # of the table that stands for a law in compiled code
 _BEYOND: Final = 1.3  # how far the table reaches, in weights; measurements lie within 1
 _ROUNDING: Final = 1e-4  # of the range: that of the table and of the file; the least noise of a reading
-
-
-class Readings:
-    """All pulses and readings of all devices, one after the other.
-
-    Attributes:
-        before: (n,) weight that was read before each pulse.
-        after: (n,) weight that was read after it.
-        is_up: (n,) direction of the pulse.
-        begins: (n,) whether a new series begins, as nothing is known of what happened before.
-        device: (n,) number of the device.
-    """
-
-    def __init__(
-        self,
-        before: Values,
-        after: Values,
-        is_up: NDArray[np.bool_],
-        begins: NDArray[np.bool_],
-        device: NDArray[np.int64],
-    ) -> None:
-        self.before, self.after, self.is_up, self.begins, self.device = before, after, is_up, begins, device
-
-    @property
-    def change(self) -> Values:
-        """How far each pulse seems to have moved the device."""
-        return self.after - self.before
 
 
 def deviations(

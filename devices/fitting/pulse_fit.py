@@ -4,6 +4,10 @@ Noise from cycle to cycle adds up along a curve, noise of readings does not; so 
 curve are independent. Laws are fitted by the likelihood that `filter` computes of both (scipy), which also gives the
 confidence intervals, from its curvature, and Akaike's criterion in its form for small samples,
 AICc = 2 k - 2 ln L + 2 k (k + 1) / (n - k - 1) (Burnham and Anderson 2002). The law with the lowest is chosen.
+
+Where readings are much noisier than steps, one curve cannot tell the noise of steps from the law: its wandering looks
+like another law, the noise is found too small, and so are the intervals. Several curves, up and down, settle it. Hard
+bounds are the extreme readings, so poor readings also move the bounds of laws that have them.
 """
 
 import math
@@ -19,9 +23,9 @@ from scipy.stats import t as student
 from typing_extensions import final
 
 from ..units import Dimensionless, MicroSiemens
-from .filter import Readings, deviations, unlikelihood
 from .laws import STEP_LAWS, StepLaw, Values
 from .measurements import PulseTrace, read_pulse_traces
+from .readings import Readings
 
 _FEWEST: Final = 10  # pulses in each direction, and 2 for each parameter; assumed
 _READS: Final = (1e-3, 0.05)  # noises of a reading to start from, in weights; assumed
@@ -241,6 +245,9 @@ class _Fit:
 
 def _fit(law: StepLaw, readings: Readings, gains: Values) -> _Fit:
     """Fit one law with the noise of its steps and of the readings: the most likely of all."""
+    # Here, because compiled code reads its cache when it is imported, and importing `devices` reads no files.
+    from .filter import deviations, unlikelihood
+
     up, down = (max(1e-6, abs(float(readings.change[readings.is_up == way].mean()))) for way in (True, False))
     lowest, highest = law.limits()
     start = np.clip(law.start(up, down), lowest, highest)

@@ -1,0 +1,95 @@
+"""`xbar fit-device` and what comes after: a device file that every command takes, and that a run keeps."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+
+TRAIN = [
+    "train",
+    "--epochs",
+    "1",
+    "--train-images",
+    "64",
+    "--test-images",
+    "64",
+    "--chips",
+    "1",
+    "--threads",
+    "1",
+]
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit-device", "example", "--out", "mine.toml"]) == 0
+    out = capsys.readouterr().out
+    assert "PowStep" in out
+    assert "xbar train --device mine.toml" in out
+    assert (tmp_path / "mine.png").stat().st_size > 10_000
+    return tmp_path / "mine.toml"
+
+
+def test_a_fitted_device_is_trained_on_kept_and_evaluated(
+    device: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["devices", "mine.toml"]) == 0
+    assert "xbar train --mode in-situ --device mine.toml" in capsys.readouterr().out
+    assert main([*TRAIN, "--device", "mine.toml"]) == 0
+    assert main([*TRAIN, "--device", "mine.toml", "--mode", "in-situ"]) == 0
+    run, in_situ = (
+        sorted(Path("runs").glob("fcn_digits-hwa-*")),
+        sorted(Path("runs").glob("fcn_digits-in-situ-*")),
+    )
+    assert len(run) == len(in_situ) == 1
+    assert (run[0] / "device.toml").read_bytes() == device.read_bytes()
+    assert json.loads((run[0] / "result.json").read_text())["device"] == "example"
+    # The run has its own copy.
+    device.unlink()
+    assert main(["evaluate", str(run[0]), "--times", "1s,1h"]) == 0
+    assert main(["resume", str(in_situ[0])]) == 0
+    assert main(["report", str(run[0])]) == 0
+
+
+def test_what_is_in_the_file_names_the_run(device: Path) -> None:
+    assert main([*TRAIN, "--device", "mine.toml"]) == 0
+    other = device.with_name("elsewhere.toml")
+    other.write_bytes(device.read_bytes())
+    assert main([*TRAIN, "--device", "elsewhere.toml"]) == 0
+    assert len(list(Path("runs").iterdir())) == 1
+    device.write_text(device.read_text().replace("exponent = ", "exponent = 1"))
+    assert main([*TRAIN, "--device", "mine.toml"]) == 0
+    assert len(list(Path("runs").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "`measured` must be a CSV file, but none is given"),
+        (["nowhere.csv"], "there is no file nowhere.csv"),
+        (["example", "--out", "my.txt"], "`out` must end in .toml"),
+        (["example", "--reference-time", "-1"], "`reference_time` must be above 0 s"),
+    ],
+)
+def test_wrong_wishes_get_a_sentence(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit-device", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_device_file_gets_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "--device", "nowhere.toml"]) == 2
+    assert (
+        "`device` must be a name or a device file, but there is no file nowhere.toml"
+        in capsys.readouterr().err
+    )

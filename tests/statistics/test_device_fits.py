@@ -1,0 +1,196 @@
+"""Fits find again what devices were made of, and say how sure they are.
+
+Devices are made and pulsed as in training (held against aihwkit elsewhere), without spread from device to device,
+and read perfectly or with noise. A parameter may miss the truth by 4.5 standard errors: 7e-6 by chance for each of
+the 32, and the errors themselves are checked by how often 95 % intervals hold the truth.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from aihwkit.simulator.configs.devices import (
+    ConstantStepDevice,
+    ExpStepDevice,
+    LinearStepDevice,
+    PiecewiseStepDevice,
+    PowStepDevice,
+    SoftBoundsDevice,
+)
+
+from devices import fit_drift, fit_pulse_response
+from devices.fitting import LawFit, PulseFit
+from devices.pulsed import fabricate, send_pulses
+
+G_MIN, G_MAX = 5.0, 25.0  # of weights -1 and 1, in µS
+EQUAL = {"dw_min_dtod": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
+COMMON: dict[str, Any] = {"w_max": 1.0, "w_min": -1.0, "dw_min_std": 0.3, **EQUAL}
+NODES_UP, NODES_DOWN = [2.0, 1.5, 1.0, 1.0, 0.7, 0.3], [0.3, 0.5, 1.0, 1.0, 1.5, 2.0]
+DEVICES: dict[str, tuple[Any, dict[str, float]]] = {
+    "ConstantStep": (
+        ConstantStepDevice(dw_min=0.01, up_down=0.1, **COMMON),
+        {"step_up": 0.01, "step_down": 0.009},
+    ),
+    "LinearStep": (
+        LinearStepDevice(
+            dw_min=0.01, up_down=-0.1, gamma_up=0.5, gamma_down=0.3, gamma_up_dtod=0.0, gamma_down_dtod=0.0, **COMMON
+        ),
+        {"step_up": 0.009, "step_down": 0.01, "gamma_up": 0.5, "gamma_down": 0.3},
+    ),
+    "SoftBounds": (
+        SoftBoundsDevice(dw_min=0.02, up_down=0.05, **COMMON),
+        {"step_up": 0.02, "step_down": 0.019, "w_max": 1.0, "w_min": -1.0},
+    ),
+    "ExpStep": (
+        ExpStepDevice(
+            dw_min=0.02, up_down=0.0, A_up=0.05, A_down=0.8, gamma_up=6.0, gamma_down=9.0, a=0.244, b=0.2425, **COMMON
+        ),
+        {"step_up": 0.02, "step_down": 0.02, "A_up": 0.05, "A_down": 0.8, "gamma_up": 6.0, "gamma_down": 9.0},
+    ),
+    "PowStep": (
+        PowStepDevice(
+            dw_min=0.04, up_down=0.1, pow_gamma=1.5, pow_up_down=0.2, pow_gamma_dtod=0.0, pow_up_down_dtod=0.0,
+            **COMMON,
+        ),
+        {"step_up": 0.04, "step_down": 0.036, "power_up": 1.5, "power_down": 1.2, "w_max": 1.0, "w_min": -1.0},
+    ),
+    "Piecewise": (
+        PiecewiseStepDevice(dw_min=0.01, up_down=0.0, piecewise_up=NODES_UP, piecewise_down=NODES_DOWN, **COMMON),
+        {f"up_{i}": 0.01 * node for i, node in enumerate(NODES_UP)}
+        | {f"down_{i}": 0.01 * node for i, node in enumerate(NODES_DOWN)},
+    ),
+}  # fmt: skip
+
+
+def measure(
+    path: Path,
+    device: Any,
+    *,
+    seed: int,
+    pulses: int = 300,
+    cycles: int = 2,
+    devices: int = 1,
+    read: float = 0.0,
+) -> Path:
+    """Pulse devices up and down, and write what is read as a CSV file."""
+    array = fabricate(device, 1, devices, 1, seed=seed)
+    rng = torch.Generator().manual_seed(seed)
+    noise = np.random.default_rng(seed)
+    array.set_weights(array.min_bound.clone(), rng=rng)
+    rows: list[list[str]] = [[] for _ in range(devices)]
+
+    def note(pulse: int) -> None:
+        for number, w in enumerate(array.hidden_weight.flatten().tolist()):
+            shown = w + read * noise.normal()
+            rows[number].append(f"{number},{pulse},{G_MIN + (shown + 1) / 2 * (G_MAX - G_MIN):.9g}")
+
+    note(0)
+    for pulse in ([1] * pulses + [-1] * pulses) * cycles:
+        send_pulses(array, torch.full(array.shape, pulse), rng=rng)
+        note(pulse)
+    path.write_text("\n".join(["device,pulse,conductance", *(row for own in rows for row in own)]))
+    return path
+
+
+def as_measured(name: str, truth: dict[str, float], fit: PulseFit) -> dict[str, float]:
+    """Express parameters in the range that was measured, which noise moves a little."""
+    middle = (fit.g_min + fit.g_max - G_MIN - G_MAX) / (G_MAX - G_MIN)
+    half = (fit.g_max - fit.g_min) / (G_MAX - G_MIN)
+    moved = dict(truth)
+    if name in ("SoftBounds", "PowStep"):
+        moved |= {bound: (truth[bound] - middle) / half for bound in ("w_max", "w_min")}
+        for step, bound in (("step_up", "w_max"), ("step_down", "w_min")):
+            shrunk = 1 - middle / truth[bound] if name == "SoftBounds" else 1.0
+            moved[step] = truth[step] * shrunk / half
+    else:
+        assert half == pytest.approx(1, abs=1e-6)
+    return moved
+
+
+def only(fit: PulseFit) -> LawFit:
+    assert len(fit.candidates) == 1
+    return fit.best
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_parameters_are_found_again(name: str, tmp_path: Path) -> None:
+    device, truth = DEVICES[name]
+    fit = fit_pulse_response(measure(tmp_path / "measured.csv", device, seed=1), laws=[name])
+    law = only(fit)
+    for parameter, value in as_measured(name, truth, fit).items():
+        found = law[parameter]
+        assert 0 < found.error < 0.6 * max(abs(value), 1e-3), parameter
+        assert abs(found.value - value) < 4.5 * found.error, parameter
+    # 1200 pulses, some of them at a bound: 0.3 within 4.5 of its errors of 0.3 / sqrt(2 n).
+    assert law.noise == pytest.approx(0.3, abs=4.5 * 0.3 / np.sqrt(2 * 600))
+    assert law.r_squared > 0.9
+
+
+@pytest.mark.parametrize(("read", "cycles"), [(0.0, 2), (0.02, 6)])
+def test_intervals_hold_the_truth_as_often_as_they_say(read: float, cycles: int, tmp_path: Path) -> None:
+    """60 devices, 4 parameters: 216 to 238 of 240 at 95 %; 1e-3 by chance, with up to two in step with each other."""
+    device, truth = DEVICES["SoftBounds"]
+    inside, zs = 0, []
+    for seed in range(60):
+        file = measure(tmp_path / "measured.csv", device, seed=seed, pulses=60, cycles=cycles, read=read)
+        fit = fit_pulse_response(file, laws=["SoftBounds"])
+        for name, value in as_measured("SoftBounds", truth, fit).items():
+            found = only(fit)[name]
+            inside += found.low <= value <= found.high
+            zs.append((found.value - value) / found.error)
+    assert 216 <= inside <= 238, inside
+    assert abs(np.mean(zs)) < 0.4
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_law_of_the_device_is_chosen_or_one_that_cannot_be_told_from_it(
+    name: str, tmp_path: Path
+) -> None:
+    fit = fit_pulse_response(measure(tmp_path / "measured.csv", DEVICES[name][0], seed=2))
+    own = next(law for law in fit.candidates if law.law == name)
+    # A law with one parameter too many gains more than 10 in -2 ln L with a probability of 2e-3, and pays 2.
+    assert own.aicc - fit.best.aicc < 10
+    assert sum(law.weight for law in fit.candidates) == pytest.approx(1)
+    if name != "ConstantStep":
+        constant = next(law for law in fit.candidates if law.law == "ConstantStep")
+        assert constant.aicc - fit.best.aicc > 50
+
+
+def test_spread_over_devices_is_found_again(tmp_path: Path) -> None:
+    """40 devices: a standard deviation within 4.5 / sqrt(80) of itself, and noise of the steps adds little."""
+    device = ConstantStepDevice(**{**COMMON, "dw_min": 0.01, "dw_min_dtod": 0.2, "dw_min_std": 0.1})
+    file = measure(tmp_path / "measured.csv", device, seed=3, pulses=60, cycles=1, devices=40)
+    fit = fit_pulse_response(file, laws=["ConstantStep"])
+    assert fit.gain_spread == pytest.approx(0.2, rel=4.5 / np.sqrt(80))
+
+
+def drift_file(path: Path, *, seed: int, devices: int = 60, nu: float = 0.05, spread: float = 0.015) -> Path:
+    rng = np.random.default_rng(seed)
+    lines = ["device,time,conductance,target"]
+    for device in range(devices):
+        target = 4.0 * (device % 4 + 1)
+        start, own = target + 0.4 * rng.normal(), nu + spread * rng.normal()
+        for time in (20, 100, 1000, 10000, 100000):
+            g = start * ((time + 20) / 20) ** -own * (1 + 0.01 * rng.normal())
+            lines.append(f"{device},{time},{g:.9g},{target}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_drift_is_found_again(tmp_path: Path) -> None:
+    fit = fit_drift(drift_file(tmp_path / "drift.csv", seed=4), reference_time=20.0)
+    assert abs(fit.exponent - 0.05) < 4.5 * fit.exponent_error
+    assert fit.exponent_error == pytest.approx(0.015 / np.sqrt(60), rel=4.5 / np.sqrt(120))
+    assert fit.exponent_spread == pytest.approx(0.015, rel=4.5 / np.sqrt(120))
+    assert fit.programming_noise == pytest.approx(0.4, rel=4.5 / np.sqrt(120) + 0.05)
+    assert fit.residual == pytest.approx(0.01, rel=4.5 / np.sqrt(2 * 180))
+    assert not fit.depends_on_conductance
+
+
+def test_equal_devices_have_no_spread(tmp_path: Path) -> None:
+    """What the precision of single lines adds to their scatter is taken off."""
+    fit = fit_drift(drift_file(tmp_path / "drift.csv", seed=5, spread=0.0), reference_time=20.0)
+    assert fit.exponents.std() > 0.0008
+    assert fit.exponent_spread < 0.0008
