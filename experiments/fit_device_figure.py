@@ -52,10 +52,9 @@ def _draw_curves(axes: Axes, fit: PulseFit) -> None:
 
 def _draw_steps(axes: Axes, fit: PulseFit) -> None:
     """Mean measured step in bins of conductance, up and down, and the steps of all laws."""
-    before, change, pulses = (
-        np.concatenate([values(trace) for trace in fit.traces])
-        for values in (lambda t: t.before, lambda t: t.after - t.before, lambda t: t.pulses)
-    )
+    before = np.concatenate([trace.before for trace in fit.traces])
+    change = np.concatenate([trace.after - trace.before for trace in fit.traces])
+    pulses = np.concatenate([trace.pulses for trace in fit.traces])
     edges = np.linspace(fit.g_min, fit.g_max, 11)
     for way, marker in ((1, "^"), (-1, "v")):
         where, mean, error = [], [], []

@@ -2,8 +2,24 @@
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, final
+from typing import Any, Final, final
+
+_STOP_FILE: Final[ContextVar[Path | None]] = ContextVar("_STOP_FILE", default=None)
+
+
+@contextmanager
+def stopped_by(file: Path) -> Iterator[None]:
+    """Let every interruption within the block be requested also by a file: as soon as it exists."""
+    token = _STOP_FILE.set(file)
+    try:
+        yield
+    finally:
+        _STOP_FILE.reset(token)
 
 
 @final
@@ -30,11 +46,14 @@ class Interruption:
 
     Args:
         how_to_continue: The command that goes on after a stop.
+        on_request: Called as soon as a signal has come.
     """
 
-    def __init__(self, how_to_continue: str) -> None:
+    def __init__(self, how_to_continue: str, on_request: Callable[[], None] | None = None) -> None:
         self.how_to_continue = how_to_continue
         self.signal_number: int | None = None
+        self._on_request = on_request
+        self._stop_file = _STOP_FILE.get()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -54,12 +73,16 @@ class Interruption:
         if self.signal_number is not None:
             raise KeyboardInterrupt
         self.signal_number = number
+        if self._on_request is not None:
+            self._on_request()
 
     def stop_if_requested(self) -> None:
         """End the work here if that was asked for.
 
         Raises:
-            RunInterrupted: If a signal has come.
+            RunInterrupted: If a signal has come, or the file of `stopped_by` exists.
         """
+        if self._stop_file is not None and self._stop_file.exists():
+            self.signal_number = self.signal_number or signal.SIGINT
         if self.signal_number is not None:
             raise RunInterrupted(self.signal_number, self.how_to_continue)

@@ -14,11 +14,13 @@ from typing import Any, Final
 from crossbar import HardwareProfile, load_profile
 from crossbar.storage import write_atomically
 
+from .commands import run_train
 from .config import TrainConfig
 from .data import load_data
 from .defaults import resolve
 from .environment import describe_environment
 from .json_files import read_json, write_json
+from .parallel import do_all
 from .run_folder import RunFolder
 from .sharing_cost_config import SharingCostConfig
 from .sharing_cost_figures import draw_breakdown, draw_pareto, draw_sync, draw_tiles
@@ -27,7 +29,6 @@ from .sharing_cost_points import Point, command_of, points_of, profile_of, wish_
 from .sharing_cost_prices import price_again, row_of, row_of_run
 from .sharing_cost_residual import draw_residual
 from .sharing_cost_rows import Row
-from .sharing_cost_runs import train_all
 from .sharing_cost_sensitivity_figure import draw_sensitivity
 from .sharing_cost_table import csv_text, markdown
 
@@ -61,7 +62,15 @@ def _study(config: SharingCostConfig) -> list[Row]:
         f"{len(points)} runs, {len(points) - len(todo)} of them finished; {config.jobs} at a time. "
         f"Table and figures: {config.out}"
     )
-    failed = train_all(todo, len(points), config.jobs, config.threads)
+    failed = do_all(
+        run_train,
+        todo,
+        total=len(points),
+        jobs=config.jobs,
+        threads=config.threads,
+        folder=config.runs,
+        dask=config.dask,
+    )
     if len(failed) == len(points):
         raise ValueError(next(iter(failed.values())))
     rows = [

@@ -34,7 +34,7 @@ _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 # How fast a study computes, where it lies, and what it reads: no part of what comes out.
-_NOT_IN_THE_HASH: Final = ("data_dir", "download", "quick", "threads", "jobs", "runs", "out", "from_")
+_NOT_IN_THE_HASH: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out", "from_")
 
 
 @final
@@ -113,6 +113,9 @@ class SharingCostConfig:
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each run. Two runs with one thread are faster than one run with two."""
+    dask: Annotated[str | None, _OPEN_NAME] = None
+    """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
+    processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
     runs: Path = Path("runs")
     """Folder that holds the folders of the single runs, as for `xbar train`."""
     out: Annotated[Path | None, _OPEN_OUT] = None
