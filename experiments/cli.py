@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import tyro
 
+from .compare_devices_config import CompareDevicesConfig
 from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig, available_threads
 from .fit_device_config import FitDeviceConfig
 from .sharing_cost_config import SharingCostConfig
@@ -29,6 +30,7 @@ commands:
   evaluate      program a trained network onto other devices, for other times
   report        draw the figures of a run, also what its updates did to the devices
   sharing-cost  what sharing weights costs in energy, time, area and wear, and what it buys in accuracy
+  compare-devices  the same networks on many devices: which learns best, which remembers
   devices       list the memory cells, or describe one
   fit-device    make a device file from measurements of your own
   bench         measure the speed of the tile arrays
@@ -124,6 +126,12 @@ def _dispatch(command: str, words: list[str]) -> None:
         from .sharing_cost import run_sharing_cost
 
         run_sharing_cost(study_config)
+    elif command == "compare-devices":
+        comparison = _parse(CompareDevicesConfig, command, words).resolved()  # counts cores for the jobs
+        _set_threads(comparison.threads)
+        from .compare_devices import run_compare_devices
+
+        run_compare_devices(comparison)
     elif command == "bench":
         _set_threads(None)
         from . import bench
@@ -131,7 +139,8 @@ def _dispatch(command: str, words: list[str]) -> None:
         bench.run(_parse(bench.BenchConfig, command, words))
     else:
         raise ValueError(
-            "`command` must be train, resume, evaluate, report, sharing-cost, devices, fit-device or bench, but is "
+            "`command` must be train, resume, evaluate, report, sharing-cost, compare-devices, devices, "
+            "fit-device or bench, but is "
             f"{command!r}. See `xbar --help`."
         )
 
