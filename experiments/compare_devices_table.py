@@ -25,7 +25,7 @@ def header(groups: Sequence[Group]) -> list[str]:
     times = _times(groups)
     return [
         "", "device", "fresh", *(format_time(time) for time in times), "pulses", "at bound",
-        *_CHARACTER.values(), "retention error, 1 year",
+        *_CHARACTER.values(), "error, 1 year",
     ]  # fmt: skip
 
 
@@ -92,7 +92,7 @@ NOTES: Final = (
     "*: beyond what was measured on such devices. -: no model of it, or not known at that time.",
     "pulses: that a device received in training, mean. at bound: devices less than a step away from a bound.",
     "states: range over mean step. effective: range over the noise of one pulse. asymmetry ±: its spread from device "
-    "to device. retention error: of weights, rms over rms, with a factor for each tile; of characterised devices.",
+    "to device. error, 1 year: of weights, rms over rms, with a factor for each tile; of characterised devices.",
 )
 """What the columns mean."""
 

@@ -98,9 +98,10 @@ h2, summary { font-size: 1.15rem; font-weight: 600; margin: 1.6rem 0 .4rem; }
 summary { cursor: pointer; }
 img { max-width: 100%; height: auto; display: block; margin: .6rem 0; }
 .wide { overflow-x: auto; }
+.wide img { max-width: none; width: max(100%, 44rem); }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .55rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th { border-bottom: 2px solid #888; vertical-align: bottom; }
+th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; }
 .text { text-align: left; }
 pre { background: #f4f4f4; padding: .6rem; font-size: .82rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 p, li { overflow-wrap: anywhere; }
@@ -157,7 +158,7 @@ _TEMPLATE: Final = """\
 <ul class="notes">{% for note in section.notes %}<li>{{ note }}</li>{% endfor %}</ul>
 {% endif %}
 {% for picture in section.pictures %}
-<img alt="{{ picture.description }}" src="data:image/png;base64,{{ picture.data }}">
+<div class="wide"><img alt="{{ picture.description }}" src="data:image/png;base64,{{ picture.data }}"></div>
 {% endfor %}
 {% if section.code %}
 <pre>{{ section.code }}</pre>

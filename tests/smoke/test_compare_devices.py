@@ -1,0 +1,164 @@
+"""`xbar compare-devices`: every run once, a ranked table, and a page that a telephone shows whole."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+from experiments.html_page import Picture, Section, Table, write_page
+
+TINY = [
+    "compare-devices", "--devices", "pcm", "reram-wan2022", "ecram", "--seeds", "0", "1", "--epochs", "1",
+    "--train-images", "96", "--test-images", "64", "--chips", "2", "--jobs", "1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison")
+    assert main([*TINY, "--runs", str(folder / "runs"), "--out", str(folder / "study")]) == 0
+    return folder
+
+
+def test_every_device_learns_as_it_can(study: Path) -> None:
+    content = json.loads((study / "study" / "compare_devices.json").read_text())
+    found = sorted({(row["device"], row["mode"]) for row in content["rows"]})
+    assert found == [("ecram", "in-situ"), ("pcm", "hwa"), ("pcm", "in-situ"), ("reram-wan2022", "hwa")]
+    assert len(content["rows"]) == 4 * 2 * 2
+    assert not content["failed"]
+    for row in content["rows"]:
+        run = json.loads((Path(row["run"]) / "result.json").read_text())
+        assert (run["device"], run["mode"], run["seed"]) == (row["device"], row["mode"], row["seed"])
+        times = {"pcm": 5, "reram-wan2022": 2, "ecram": 0}[row["device"]]
+        assert len(row["accuracy"]) == times
+        for time, chips in row["chips"].items():
+            assert row["accuracy"][time] == pytest.approx(sum(chips) / len(chips))
+        learns = row["mode"] == "in-situ"
+        assert (row["pulses"] is not None) == (row["at_bound"] is not None) == learns
+        assert not learns or (row["pulses"] > 0 and 0 <= row["at_bound"] < 1)
+
+
+def test_the_table_is_ranked(study: Path) -> None:
+    text = (study / "study" / "compare_devices.md").read_text()
+    for part in text.split("## ")[1:3]:
+        rows = [line.split("|")[1:-1] for line in part.splitlines() if re.match(r"\| \d", line)]
+        assert [int(row[0]) for row in rows] == [1, 2, 3, 4]
+        last = [next(cell for cell in reversed(row[2:8]) if cell.strip() != "-") for row in rows]
+        accuracies = [float(cell.split("±")[0].replace("%", "").replace("*", "")) for cell in last]
+        assert accuracies == sorted(accuracies, reverse=True)
+    assert "1 month" in text
+    assert "%*" in text  # pcm after a year was never measured
+    lines = (study / "study" / "compare_devices.csv").read_text().splitlines()
+    assert len(lines) == 17
+
+
+def test_a_finished_study_is_not_repeated(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.compare_devices.run_train", lambda wish: pytest.fail("trained again"))
+    before = (study / "study" / "compare_devices.md").read_bytes()
+    assert main([*TINY, "--runs", str(study / "runs"), "--out", str(study / "study")]) == 0
+    assert (study / "study" / "compare_devices.md").read_bytes() == before
+
+
+class _Addresses(HTMLParser):
+    """Collect what a page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.found += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_page_needs_nothing_but_itself(study: Path) -> None:
+    page = _Addresses()
+    page.feed((study / "study" / "compare_devices.html").read_text())
+    assert len(page.found) == 1 + 3
+    assert all(address.startswith("data:image/png;base64,") for address in page.found)
+    assert not page.tags & {"script", "link", "iframe"}
+
+
+def test_what_a_page_shows_is_text_and_not_code(tmp_path: Path) -> None:
+    table = Table(header=["a<b", "c"], rows=[["<script>alert(1)</script>", "2 & 3"]])
+    write_page(
+        tmp_path / "page.html",
+        title="<x>",
+        summary="1 < 2",
+        sections=[Section(title="t", table=table, code="</pre>")],
+    )
+    text = (tmp_path / "page.html").read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert "&lt;/pre&gt;" in text
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to show the page in")
+@pytest.mark.parametrize("width", [500, 1280])  # chromium's window is never narrower than 500
+def test_the_page_fits_the_screen(width: int, study: Path, tmp_path: Path) -> None:
+    """A script that only the test adds writes the width of the page into it; wide tables scroll by themselves."""
+    assert CHROMIUM is not None
+    text = (study / "study" / "compare_devices.html").read_text()
+    measure = (
+        "<script>onload = () => document.title = "
+        "document.documentElement.scrollWidth + ' ' + innerWidth + ' ' + "
+        "[...document.images].filter(i => i.complete && i.naturalWidth > 0).length</script></body>"
+    )
+    page = tmp_path / "page.html"
+    page.write_text(text.replace("<details>", "<details open>").replace("</body>", measure))
+    done = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    title = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
+    assert title is not None
+    needed, shown, pictures = map(int, title.groups())
+    assert needed <= shown
+    assert abs(shown - width) < 30
+    assert pictures == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--devices", "pmc"], "Did you mean pcm"),
+        (["--devices", "nowhere.toml"], "there is no file nowhere.toml"),
+        (["--devices", "pcm", "pcm"], "`devices` must name each entry once"),
+        (
+            ["--devices", "reram-wan2022", "--times", "1h"],
+            "`times` must hold one at which reram-wan2022 is known",
+        ),
+        (["--seeds"], "`seeds` must hold at least one entry"),
+        (["--epochs", "0"], "`epochs` must be 1 or more"),
+    ],
+)
+def test_refusals_come_before_any_training(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare-devices", *words]) == 2
+    assert message in capfd.readouterr().err
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_a_missing_picture_is_no_page(tmp_path: Path) -> None:
+    picture = Picture(path=tmp_path / "missing.png", description="")
+    with pytest.raises(FileNotFoundError):
+        write_page(
+            tmp_path / "p.html", title="t", summary="s", sections=[Section(title="t", pictures=[picture])]
+        )
+    assert not (tmp_path / "p.html").exists()
