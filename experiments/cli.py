@@ -16,6 +16,7 @@ import tyro
 
 from .compare_devices_config import CompareDevicesConfig
 from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig, available_threads
+from .does_it_matter_config import DoesItMatterConfig
 from .fit_device_config import FitDeviceConfig
 from .sharing_cost_config import SharingCostConfig
 
@@ -29,6 +30,7 @@ commands:
   resume        continue an interrupted run
   evaluate      program a trained network onto other devices, for other times
   report        draw the figures of a run, also what its updates did to the devices
+  does-it-matter  which non-idealities change a run's result, and which settings had no effect
   sharing-cost  what sharing weights costs in energy, time, area and wear, and what it buys in accuracy
   compare-devices  the same networks on many devices: which learns best, which remembers
   devices       list the memory cells, or describe one
@@ -132,6 +134,12 @@ def _dispatch(command: str, words: list[str]) -> None:
         from .compare_devices import run_compare_devices
 
         run_compare_devices(comparison)
+    elif command == "does-it-matter":
+        question = _parse(DoesItMatterConfig, command, words)
+        _set_threads(None)
+        from .does_it_matter import run_does_it_matter
+
+        run_does_it_matter(question)
     elif command == "bench":
         _set_threads(None)
         from . import bench
@@ -140,7 +148,7 @@ def _dispatch(command: str, words: list[str]) -> None:
     else:
         raise ValueError(
             "`command` must be train, resume, evaluate, report, sharing-cost, compare-devices, devices, "
-            "fit-device or bench, but is "
+            "fit-device, does-it-matter or bench, but is "
             f"{command!r}. See `xbar --help`."
         )
 

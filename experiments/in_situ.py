@@ -1,6 +1,9 @@
 """Networks that learn on their devices, in situ or by write-verify: their tiles, their optimizer."""
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -16,6 +19,19 @@ from .config import TrainConfig
 from .fault_options import faults_of
 
 __all__ = ["ages", "analog_sgd", "put_on_learning_tiles", "why_not_batched"]
+
+
+_CHANGE: Final[ContextVar[Callable[[Any], None] | None]] = ContextVar("_CHANGE", default=None)
+
+
+@contextmanager
+def configuration_changed(change: Callable[[Any], None]) -> Iterator[None]:
+    """Let every training in situ within the block change aihwkit's configuration before it makes the tiles."""
+    token = _CHANGE.set(change)
+    try:
+        yield
+    finally:
+        _CHANGE.reset(token)
 
 
 def ages(device: DeviceModel) -> bool:
@@ -37,6 +53,9 @@ def put_on_learning_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
         assert config.write_every is not None
         rpu_config = write_verify_config(rpu_config, writing, write_every=config.write_every)
     rpu_config.mapping.weight_scaling_omega = config.weight_scaling
+    change = _CHANGE.get()
+    if change is not None:
+        change(rpu_config)
     # Layers draw the seed of their devices from torch's global stream.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "fabrication"))

@@ -1,0 +1,54 @@
+"""What `xbar does-it-matter` can be asked for."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final, final
+
+import tyro
+
+_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
+_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DoesItMatterConfig:
+    """Which of a run's non-idealities change its result, and which settings have no effect at all?
+
+    Switches off each one that is on, alone, with the same chips, seeds and images, and compares. A network that was
+    trained in software is programmed again; one that learned on devices learns again, for few epochs, also for the
+    comparison. Writes does_it_matter.json and .png into the run's folder.
+
+    matters: beyond two standard errors. within the spread: not more than chance. NO EFFECT: every output is the same
+    to the last bit, so the setting did nothing.
+
+    Examples:
+      xbar does-it-matter runs/fcn_digits-hwa-pcm-0123456789ab
+      xbar does-it-matter runs/fcn_digits-hwa-pcm-0123456789ab --time 1y --chips 20
+      xbar does-it-matter runs/fcn_digits-in-situ-ecram-0123456789ab --seeds 5 --epochs 20
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
+    time: Annotated[str | None, _OPEN_NAME] = None
+    """Time since programming at which to compare, for example 1d. (default: the run's last)"""
+    chips: Annotated[int | None, _OPEN_INT] = None
+    """Chips to program. (default: 10)"""
+    seeds: Annotated[int | None, _OPEN_INT] = None
+    """Trainings for each switch, for networks that learned on devices. (default: 3)"""
+    epochs: Annotated[int | None, _OPEN_INT] = None
+    """Epochs of these trainings. (default: 5, or the run's if it had fewer)"""
+    jobs: Annotated[int | None, _OPEN_INT] = None
+    """Trainings at the same time. (default: OMP_NUM_THREADS, or all cores)"""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no comparison.
+
+        Raises:
+            ValueError: If a number lies outside its range.
+        """
+        for name, lowest in (("chips", 2), ("seeds", 2), ("epochs", 1), ("jobs", 1)):
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise ValueError(
+                    f"`{name}` must be {lowest} or more, but is {value}. A change needs a spread to stand out from."
+                )
