@@ -12,6 +12,9 @@ from typing import Any, Final, final
 
 from devices.aihwkit_adapter import PulseType, WeightNoiseType
 
+# A power of two, so that the width of a step stays the same to the last bit.
+_WIDER: Final = 1024.0
+
 
 @final
 @dataclass(frozen=True)
@@ -218,10 +221,18 @@ def _switch_off(owners: Callable[[Any], list[Any]], changes: list[tuple[str, Any
     def off(config: Any) -> None:
         for owner in owners(config):
             for field, ideal in changes:
-                if hasattr(owner, field):
+                if field == "out_bound":
+                    _widen(owner)
+                elif hasattr(owner, field):
                     setattr(owner, field, copy.copy(ideal))
 
     return off
+
+
+def _widen(io: Any) -> None:
+    """Give the ADC a range that nothing exceeds, in steps of the same width: aihwkit counts them in ranges."""
+    io.out_bound *= _WIDER
+    io.out_res *= _WIDER if io.out_res > 1 else 1 / _WIDER
 
 
 def _pulsed_devices(device: Any) -> Iterator[Any]:

@@ -1,0 +1,101 @@
+"""What can be switched off: nothing of aihwkit's settings is forgotten, and off is off."""
+
+import copy
+from dataclasses import fields
+
+import pytest
+from aihwkit.simulator.configs import devices as aihwkit_devices
+from aihwkit.simulator.parameters.io import IOParameters
+from aihwkit.simulator.parameters.training import UpdateParameters
+
+from crossbar.periphery import resolution
+from devices import catalogue, get
+from experiments.does_it_matter import Outcome, effect_of
+from experiments.switches import DEVICES, NOISE_MODELS, PRODUCTS, UPDATES, Off, Switch, switches_of
+
+CLASSES = [
+    value
+    for value in vars(aihwkit_devices).values()
+    if isinstance(value, type) and issubclass(value, aihwkit_devices.PulsedDevice)
+]
+
+
+def test_every_setting_of_products_and_updates_is_listed() -> None:
+    assert set(PRODUCTS) == {field.name for field in fields(IOParameters)}
+    assert set(UPDATES) == {field.name for field in fields(UpdateParameters)}
+
+
+def test_every_setting_of_devices_is_listed() -> None:
+    assert len(CLASSES) >= 10
+    assert {field.name for device in CLASSES for field in fields(device)} <= set(DEVICES)
+
+
+def test_every_scale_of_noise_models_is_listed() -> None:
+    for name in catalogue("inference"):
+        model = get(name).noise_model()
+        assert {key for key in vars(model) if key.endswith("_scale")} <= set(NOISE_MODELS), name
+
+
+@pytest.mark.parametrize("table", [PRODUCTS, UPDATES, DEVICES])
+def test_what_is_no_switch_has_a_reason(table: dict[str, Off | str]) -> None:
+    assert all(isinstance(entry, Off) or len(entry) > 5 for entry in table.values())
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_off_is_off_and_nothing_else_changes(name: str) -> None:
+    device = get(name)
+    configs = []
+    if device.build is not None:
+        configs.append((device.rpu_config(), device.noise_model()))
+    if device.build_training is not None:
+        configs.append((device.training_config(), None))
+    for config, model in configs:
+        switches = switches_of(config, model)
+        assert len({(switch.what, switch.part) for switch in switches}) == len(switches)
+        for switch in switches:
+            changed, other = copy.deepcopy(config), copy.deepcopy(model)
+            switch.off(other if switch.part == "device model" else changed)
+            left = {(s.what, s.part) for s in switches_of(changed, other)}
+            expected = {(s.what, s.part) for s in switches} - {(switch.what, switch.part)}
+            if switch.what == "saturation of the ADC":
+                assert changed.forward.out_bound > 1e3 or changed.backward.out_bound > 1e3
+            else:
+                assert left == expected, switch
+
+
+def test_a_wider_adc_has_steps_of_the_same_width() -> None:
+    config = get("pcm").rpu_config()
+    step = resolution(config.forward.out_res, config.forward.out_bound)
+    switch = next(s for s in switches_of(config) if s.what == "saturation of the ADC")
+    switch.off(config)
+    assert resolution(config.forward.out_res, config.forward.out_bound) == step > 0
+
+
+def outcomes(*accuracies: float) -> list[Outcome]:
+    return [Outcome(accuracy, f"{number} {accuracy}") for number, accuracy in enumerate(accuracies)]
+
+
+SWITCH = Switch("drift", "device model", lambda _: None)
+
+
+def test_a_change_beyond_two_standard_errors_matters() -> None:
+    effect = effect_of(SWITCH, outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.71, 0.79))
+    # Differences 0.10, 0.11, 0.09: mean 0.1, standard error 0.01 / sqrt(3).
+    assert effect.change == pytest.approx(0.1)
+    assert effect.error == pytest.approx(0.01 / 3**0.5)
+    assert (effect.with_it, effect.without) == (pytest.approx(0.6), pytest.approx(0.7))
+    assert effect.verdict == "matters"
+    assert effect_of(SWITCH, outcomes(0.7, 0.7, 0.7), outcomes(0.5, 0.6, 0.4)).verdict == "matters"
+
+
+def test_a_change_within_two_standard_errors_is_chance() -> None:
+    effect = effect_of(SWITCH, outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.58, 0.72))
+    assert effect.verdict == "within the spread"
+    equal = effect_of(SWITCH, outcomes(0.5, 0.5), [Outcome(0.5, "other"), Outcome(0.5, "another")])
+    assert equal.verdict == "within the spread"  # other outputs, the same accuracy
+
+
+def test_equal_outputs_are_no_effect() -> None:
+    effect = effect_of(SWITCH, outcomes(0.5, 0.6), outcomes(0.5, 0.6))
+    assert effect.verdict == "NO EFFECT"
+    assert effect.note == "at this time nothing has drifted yet"
