@@ -22,6 +22,8 @@ from .compare_devices_rows import Row, groups_of, row_of
 from .compare_devices_table import NETWORK_NAMES, NOTES, cells, csv_text, header, markdown
 from .data import load_data
 from .defaults import resolve
+from .does_it_matter import effects_of, warning_of
+from .does_it_matter_config import DoesItMatterConfig
 from .environment import describe_environment
 from .html_page import Picture, Section, Table, write_page
 from .json_files import write_json
@@ -30,6 +32,7 @@ from .run_folder import RunFolder
 from .sharing_cost_points import command_of
 
 _NAME: Final = "compare_devices"
+_CHIPS_TO_COMPARE: Final = 5
 
 
 def run_compare_devices(config: CompareDevicesConfig) -> list[Row]:
@@ -170,6 +173,7 @@ def _sections(
                 folded=True,
             )
         )
+    sections += _effects(rows)
     single = sorted({row.command for row in rows})
     return [
         *sections,
@@ -178,6 +182,40 @@ def _sections(
         Section(title="Configuration", code=json.dumps(config.to_json(), indent=1), folded=True),
         Section(title="Environment", code=json.dumps(environment, indent=1), folded=True),
     ]
+
+
+def _effects(rows: Sequence[Row]) -> list[Section]:
+    """Ask of the best written device of each network which of its non-idealities matter."""
+    sections = []
+    for network, title in NETWORK_NAMES.items():
+        written = [group for group in groups_of(rows, network) if group.first.mode == "hwa"]
+        if not written:
+            continue
+        print(f"Does it matter? {written[0].name}, {network}")
+        effects, sample = effects_of(DoesItMatterConfig(run=written[0].first.run, chips=_CHIPS_TO_COMPARE))
+        lines = [
+            [
+                effect.what,
+                effect.part,
+                f"{100 * effect.without:.1f} %",
+                f"{100 * effect.change:+.1f} ± {100 * effect.error:.1f}",
+                effect.verdict,
+            ]
+            for effect in effects
+        ]
+        sections.append(
+            Section(
+                title=f"Does it matter? {title.partition(':')[0]} on {written[0].first.device}",
+                text=(
+                    f"{sample}. Each non-ideality alone is switched off: accuracy, and the change in points.",
+                ),
+                table=Table(
+                    header=["without", "where", "accuracy", "change", "verdict"], rows=lines, text_columns=2
+                ),
+                warnings=[warning_of(effect) for effect in effects if effect.verdict == "NO EFFECT"],
+            )
+        )
+    return sections
 
 
 def _command(config: CompareDevicesConfig) -> str:

@@ -14,7 +14,7 @@ Network = Literal["fcn", "cnn"]
 
 DEVICES: Final = (
     "pcm", "pcm-hermes", "reram-cmo", "reram-wan2022", "ideal",
-    "ecram", "ecram-mo", "reram-sb", "reram-es", "capacitor", "idealized", "ttv2-reram-es",
+    "ecram", "ecram-mo", "reram-sb", "reram-es", "capacitor", "idealized", "mixed-precision-reram-sb",
 )  # fmt: skip
 _QUICK_DEVICES: Final = ("pcm", "reram-cmo", "ecram", "reram-sb")
 _SEEDS: Final = (0, 1, 2)

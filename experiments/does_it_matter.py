@@ -113,8 +113,22 @@ def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outc
     )
 
 
-def run_does_it_matter(config: DoesItMatterConfig) -> list[Effect]:
-    """Switch off what is on in a finished run, print a table, and write numbers and figure.
+def run_does_it_matter(config: DoesItMatterConfig) -> None:
+    """Switch off what is on in a finished run, print a table, write numbers and figure; errors of `effects_of`."""
+    effects, sample = effects_of(config)
+    folder = RunFolder.existing(config.run)
+    numbers, figure = folder.path / "does_it_matter.json", folder.path / "does_it_matter.png"
+    write_json(numbers, {"sample": sample, "effects": [effect.to_json() for effect in effects]})
+    draw_effects(effects, f"{folder.path.name}: {sample}", figure)
+    print("\n" + "\n".join(table_of(effects, sample)) + "\n")
+    print(f"numbers: {numbers}\nfigure:  {figure}")
+
+
+def effects_of(config: DoesItMatterConfig) -> tuple[list[Effect], str]:
+    """Switch off each non-ideality of a finished run alone.
+
+    Returns:
+        The effects, the largest first, and a sentence on what was compared.
 
     Raises:
         ValueError: If the run is not trained, uses no device, or the wishes do not fit.
@@ -144,13 +158,8 @@ def run_does_it_matter(config: DoesItMatterConfig) -> list[Effect]:
         effects, sample = _by_training(config, trained, folder, data)
     else:
         effects, sample = _by_programming(config, trained, folder, data)
-    numbers, figure = folder.path / "does_it_matter.json", folder.path / "does_it_matter.png"
     effects.sort(key=lambda effect: (effect.verdict == "NO EFFECT", -abs(effect.change)))
-    write_json(numbers, {"sample": sample, "effects": [effect.to_json() for effect in effects]})
-    draw_effects(effects, f"{folder.path.name}: {sample}", figure)
-    print("\n" + "\n".join(table_of(effects, sample)) + "\n")
-    print(f"numbers: {numbers}\nfigure:  {figure}")
-    return effects
+    return effects, sample
 
 
 def table_of(effects: Sequence[Effect], sample: str) -> list[str]:
@@ -160,11 +169,12 @@ def table_of(effects: Sequence[Effect], sample: str) -> list[str]:
     for effect in effects:
         change = f"{100 * effect.change:+.1f} ± {100 * effect.error:.1f} %"
         lines.append(f"{_name(effect):<{width}}{100 * effect.without:>8.1f} %{change:>18}  {effect.verdict}")
-    for effect in effects:
-        if effect.verdict == "NO EFFECT":
-            reason = f": {effect.note}" if effect.note else ""
-            lines.append(f"Warning: {_name(effect)} had no effect{reason}.")
-    return lines
+    return lines + [f"Warning: {warning_of(effect)}" for effect in effects if effect.verdict == "NO EFFECT"]
+
+
+def warning_of(effect: Effect) -> str:
+    """Say that a setting did nothing, and why if that is known."""
+    return f"{_name(effect)} had no effect{f': {effect.note}' if effect.note else ''}."
 
 
 def _name(effect: Effect) -> str:
