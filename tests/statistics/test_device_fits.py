@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from aihwkit.simulator.configs import SingleRPUConfig
 from aihwkit.simulator.configs.devices import (
     ConstantStepDevice,
     ExpStepDevice,
@@ -19,14 +20,25 @@ from aihwkit.simulator.configs.devices import (
     PowStepDevice,
     SoftBoundsDevice,
 )
+from aihwkit.simulator.parameters.enums import PulseType
+from aihwkit.simulator.parameters.training import UpdateParameters
+from aihwkit.simulator.tiles import AnalogTile
 
 from devices import fit_drift, fit_pulse_response
+from devices.device_file import LAWS
 from devices.fitting import LawFit, PulseFit
+from devices.fitting.filter import deviations, unlikelihood
+from devices.fitting.laws import STEP_LAWS, StepLaw
+from devices.fitting.pulse_fit import _readings
 from devices.pulsed import fabricate, send_pulses
 
 G_MIN, G_MAX = 5.0, 25.0  # of weights -1 and 1, in µS
 EQUAL = {"dw_min_dtod": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
 COMMON: dict[str, Any] = {"w_max": 1.0, "w_min": -1.0, "dw_min_std": 0.3, **EQUAL}
+_ONE_PULSE = UpdateParameters(
+    desired_bl=1, pulse_type=PulseType.DETERMINISTIC_IMPLICIT, update_bl_management=False, update_management=False,
+    x_res_implicit=1.0, d_res_implicit=1.0,
+)  # fmt: skip
 NODES_UP, NODES_DOWN = [2.0, 1.5, 1.0, 1.0, 0.7, 0.3], [0.3, 0.5, 1.0, 1.0, 1.5, 2.0]
 DEVICES: dict[str, tuple[Any, dict[str, float]]] = {
     "ConstantStep": (
@@ -194,3 +206,47 @@ def test_equal_devices_have_no_spread(tmp_path: Path) -> None:
     fit = fit_drift(drift_file(tmp_path / "drift.csv", seed=5, spread=0.0), reference_time=20.0)
     assert fit.exponents.std() > 0.0008
     assert fit.exponent_spread < 0.0008
+
+
+def test_the_criterion_is_that_of_akaike_for_small_samples(tmp_path: Path) -> None:
+    """k: parameters of the law, bounds taken from the measurement, and two noises."""
+    fit = fit_pulse_response(
+        measure(tmp_path / "measured.csv", DEVICES["LinearStep"][0], seed=6, pulses=80, cycles=1)
+    )
+    readings = _readings(fit.traces, fit.g_min, fit.g_max)
+    for law in STEP_LAWS:
+        own = next(candidate for candidate in fit.candidates if candidate.law == law.name)
+        values = np.array([parameter.value for parameter in own.parameters])
+        unlikely = unlikelihood(*deviations(law, values, own.noise, own.read_noise, readings, np.ones(1)))
+        k = len(values) + {"SoftBounds": 0, "PowStep": 0}.get(law.name, 2) + 2
+        n = len(readings.after)
+        assert own.aicc == pytest.approx(2 * k + unlikely + 2 * k * (k + 1) / (n - k - 1), abs=1e-6)
+    weights = [np.exp(-(law.aicc - fit.best.aicc) / 2) for law in fit.candidates]
+    assert [law.weight for law in fit.candidates] == pytest.approx(np.array(weights) / sum(weights))
+
+
+LAW_PARAMETERS = {
+    "ConstantStep": [0.02, 0.03],
+    "LinearStep": [0.03, 0.02, 0.4, -0.2],
+    "SoftBounds": [0.02, 0.03, 1.3, -0.9],
+    "ExpStep": [0.03, 0.02, 0.05, 0.7, 6.0, 9.0],
+    "PowStep": [0.04, 0.05, 1.5, 1.2, 1.1, -1.2],
+    "Piecewise": [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.01, 0.015, 0.02, 0.02, 0.03, 0.04],
+}
+
+
+@pytest.mark.parametrize("law", STEP_LAWS, ids=lambda law: law.name)
+def test_the_device_of_a_file_makes_the_steps_of_the_law(law: StepLaw) -> None:
+    """One pulse on aihwkit's own tiles, without spread and noise, at 17 weights; float32."""
+    values = np.array(LAW_PARAMETERS[law.name])
+    device = LAWS[law.name](**{**EQUAL, "dw_min_std": 0.0, **law.device(values)})
+    w = np.linspace(-0.8, 0.8, 17)
+    for is_up in (True, False):
+        tile = AnalogTile(17, 1, SingleRPUConfig(device=device, update=_ONE_PULSE))
+        tile.set_weights(torch.tensor(w, dtype=torch.float32)[:, None])
+        before = tile.get_weights()[0].flatten().double().numpy()
+        tile.set_learning_rate(1.0)
+        tile.update(torch.ones(1, 1), torch.full((1, 17), -1.0 if is_up else 1.0))
+        change = tile.get_weights()[0].flatten().double().numpy() - before
+        expected = law.change(values, before, np.full(17, is_up))
+        np.testing.assert_allclose(change, expected, atol=2e-6)
