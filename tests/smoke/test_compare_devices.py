@@ -31,16 +31,22 @@ def test_every_device_learns_as_it_can(study: Path) -> None:
     assert found == [("ecram", "in-situ"), ("pcm", "hwa"), ("pcm", "in-situ"), ("reram-wan2022", "hwa")]
     assert len(content["rows"]) == 4 * 2 * 2
     assert not content["failed"]
+    differ = []
     for row in content["rows"]:
         run = json.loads((Path(row["run"]) / "result.json").read_text())
         assert (run["device"], run["mode"], run["seed"]) == (row["device"], row["mode"], row["seed"])
         times = {"pcm": 5, "reram-wan2022": 2, "ecram": 0}[row["device"]]
         assert len(row["accuracy"]) == times
+        if times:
+            compensated = run["accuracy"][run["compensation"]]
+            differ.append(compensated != run["accuracy"]["none"])
+            assert list(row["chips"].values()) == [list(column) for column in zip(*compensated, strict=True)]
         for time, chips in row["chips"].items():
             assert row["accuracy"][time] == pytest.approx(sum(chips) / len(chips))
         learns = row["mode"] == "in-situ"
         assert (row["pulses"] is not None) == (row["at_bound"] is not None) == learns
         assert not learns or (row["pulses"] > 0 and 0 <= row["at_bound"] < 1)
+    assert any(differ)  # so that the compensated accuracy was told from the other
 
 
 def test_the_table_is_ranked(study: Path) -> None:
