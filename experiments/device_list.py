@@ -105,7 +105,8 @@ def _draw(device: DeviceModel, folder: Path) -> Iterator[str]:
     characterisation = characterise(device)
     draw_characterisation(characterisation, figure)
     characterisation.write_csv(numbers)
-    yield from _wrapped(f"Figure: {figure}", f"Numbers: {numbers}")
+    yield f"  Figure: {figure}"
+    yield f"  Numbers: {numbers}"
 
 
 def _conductances(device: DeviceModel) -> str:

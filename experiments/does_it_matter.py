@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import torch
+from scipy.stats import t as student
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -38,7 +39,7 @@ Verdict = Literal["matters", "within the spread", "NO EFFECT"]
 _CHIPS: Final = 10
 _SEEDS: Final = 3
 _EPOCHS: Final = 5
-_STANDARD_ERRORS: Final = 2.0
+_CONFIDENCE: Final = 0.95
 _WHY: Final = {
     "imperfect resets": "devices are never reset by this learning rule",
     "drift": "at this time nothing has drifted yet",
@@ -98,7 +99,9 @@ def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outc
     changes = [b.accuracy - a.accuracy for a, b in zip(with_it, without, strict=True)]
     change = statistics.fmean(changes)
     error = statistics.stdev(changes) / math.sqrt(len(changes))
-    verdict: Verdict = "matters" if abs(change) > _STANDARD_ERRORS * error else "within the spread"
+    # So few chips need more than two standard errors (Student); one in twenty switches stands out by chance.
+    reach = float(student.ppf((1 + _CONFIDENCE) / 2, len(changes) - 1)) * error
+    verdict: Verdict = "matters" if abs(change) > reach else "within the spread"
     if all(a.digest == b.digest for a, b in zip(with_it, without, strict=True)):
         verdict = "NO EFFECT"
     return Effect(

@@ -18,7 +18,8 @@ class DoesItMatterConfig:
     trained in software is programmed again; one that learned on devices learns again, for few epochs, also for the
     comparison. Writes does_it_matter.json and .png into the run's folder.
 
-    matters: beyond two standard errors. within the spread: not more than chance. NO EFFECT: every output is the same
+    matters: beyond what chance explains at 95 % (Student's t), so one in twenty does by chance: confirm small effects
+    with more chips or seeds. within the spread: not more than chance. NO EFFECT: every output is the same
     to the last bit, so the setting did nothing.
 
     Examples:

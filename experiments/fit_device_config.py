@@ -6,7 +6,7 @@ from typing import Annotated, Final, final
 
 import tyro
 
-from devices.units import Seconds
+from .durations import Seconds
 
 _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_PATH: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")

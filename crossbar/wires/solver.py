@@ -42,6 +42,7 @@ def effective_conductance(
         ValueError: If a shape does not fit, or a number is negative or not finite.
 
     Example:
+        >>> import torch
         >>> effective_conductance(torch.tensor([[1.0]]), 1.0, 2.0)  # 1 S in series with 1 and 2 ohm
         tensor([[0.2500]])
     """
@@ -91,6 +92,7 @@ def solve_crossbar(
         ValueError: If a shape does not fit, or a number is negative or not finite.
 
     Example:
+        >>> import torch
         >>> solve_crossbar(torch.tensor([[1.0]]), torch.tensor([[0.2]]), 1.0, 2.0)
         tensor([[0.0500]])
     """

@@ -169,7 +169,7 @@ def fit_pulse_response(measured: Path | str, laws: Sequence[str] | None = None) 
     candidates = tuple(
         LawFit(
             law=law.name,
-            parameters=fit.intervals(law),
+            parameters=fit.intervals(law, gains),
             noise=fit.noise,
             read_noise=fit.read,
             aicc=fit.aicc,
@@ -228,9 +228,13 @@ class _Fit:
     aicc: float
     freedom: int
 
-    def intervals(self, law: StepLaw) -> tuple[Parameter, ...]:
-        reach = float(student.ppf(0.975, self.freedom))
-        errors = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+    def intervals(self, law: StepLaw, gains: Values) -> tuple[Parameter, ...]:
+        """Return the parameters of the mean device: sizes of steps are uncertain by the sample of devices, too."""
+        reach = float(student.ppf(0.975, self.freedom if len(gains) == 1 else len(gains) - 1))
+        of_sample = _spread(gains) ** 2 / len(gains) if len(gains) > 1 else 0.0
+        is_size = np.array([name.startswith(("step_", "up_", "down_")) for name in law.parameters])
+        variance = np.maximum(np.diag(self.covariance), 0.0) + is_size * self.values**2 * of_sample
+        errors = np.sqrt(variance)
         return tuple(
             Parameter(
                 name=name,

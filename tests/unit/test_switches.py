@@ -78,17 +78,19 @@ def outcomes(*accuracies: float) -> list[Outcome]:
 SWITCH = Switch("drift", "device model", lambda _: None)
 
 
-def test_a_change_beyond_two_standard_errors_matters() -> None:
+def test_a_change_beyond_chance_matters() -> None:
     effect = effect_of(SWITCH, outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.71, 0.79))
     # Differences 0.10, 0.11, 0.09: mean 0.1, standard error 0.01 / sqrt(3).
     assert effect.change == pytest.approx(0.1)
     assert effect.error == pytest.approx(0.01 / 3**0.5)
     assert (effect.with_it, effect.without) == (pytest.approx(0.6), pytest.approx(0.7))
     assert effect.verdict == "matters"
-    assert effect_of(SWITCH, outcomes(0.7, 0.7, 0.7), outcomes(0.5, 0.6, 0.4)).verdict == "matters"
+    assert effect_of(SWITCH, outcomes(0.7, 0.7, 0.7), outcomes(0.5, 0.55, 0.45)).verdict == "matters"
+    # 3.5 standard errors of three: within 4.30, the 97.5 % point of Student's t with 2 degrees of freedom.
+    assert effect_of(SWITCH, outcomes(0.7, 0.7, 0.7), outcomes(0.5, 0.6, 0.4)).verdict == "within the spread"
 
 
-def test_a_change_within_two_standard_errors_is_chance() -> None:
+def test_a_change_within_chance_is_none() -> None:
     effect = effect_of(SWITCH, outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.58, 0.72))
     assert effect.verdict == "within the spread"
     equal = effect_of(SWITCH, outcomes(0.5, 0.5), [Outcome(0.5, "other"), Outcome(0.5, "another")])
