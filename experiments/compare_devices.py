@@ -173,7 +173,7 @@ def _sections(
                 folded=True,
             )
         )
-    sections += _effects(rows)
+    sections += _effects(rows, sheets)
     single = sorted({row.command for row in rows})
     return [
         *sections,
@@ -184,11 +184,15 @@ def _sections(
     ]
 
 
-def _effects(rows: Sequence[Row]) -> list[Section]:
+def _effects(rows: Sequence[Row], sheets: Mapping[str, Characterisation]) -> list[Section]:
     """Ask of the best written device of each network which of its non-idealities matter."""
     sections = []
     for network, title in NETWORK_NAMES.items():
-        written = [group for group in groups_of(rows, network) if group.first.mode == "hwa"]
+        written = [
+            group
+            for group in groups_of(rows, network)
+            if group.first.mode == "hwa" and sheets[group.first.device].technology != "none"
+        ]
         if not written:
             continue
         print(f"Does it matter? {written[0].name}, {network}")
