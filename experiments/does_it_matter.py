@@ -287,7 +287,11 @@ def _by_training(
     """Train again without each of them, from the same initial weights, on the same devices but for that."""
     assert trained.epochs is not None
     seeds, epochs = config.seeds or _SEEDS, min(trained.epochs, config.epochs or _EPOCHS)
-    switches = switches_of(get(trained.device).training_config())
+    rpu_config = get(trained.device).training_config()
+    switches = switches_of(rpu_config)
+    if trained.mode == "write-verify" and not hasattr(rpu_config.device, "dw_min"):
+        # A pair of devices can be written by pulses only.
+        switches = [switch for switch in switches if switch.part != "update"]
     if faults_of(trained) is not None:
         switches.append(Switch("faults", "device", lambda _: None))
     place = folder.path / f"does_it_matter-{epochs}"

@@ -6,9 +6,12 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from experiments import does_it_matter
 from experiments.cli import main
+from experiments.data import Images
 
 TRAIN = [
     "train", "--train-images", "256", "--test-images", "128", "--chips", "1", "--threads", "1", "--epochs", "4",
@@ -27,6 +30,17 @@ def effects(run: Path) -> dict[str, str]:
     return {f"{effect['what']}, {effect['part']}": effect["verdict"] for effect in content["effects"]}
 
 
+class Scaled(nn.Module):
+    """Return the pixels times a factor."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels * self.factor
+
+
 def test_a_programmed_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without compensation a year of drift costs tens of points. A fault in 1e12 devices is none on a chip."""
     run = train(tmp_path, "--faults", "stuck_low=1e-12", "--compensation", "global")
@@ -34,7 +48,8 @@ def test_a_programmed_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     found = effects(run)
     assert found["faults, device"] == "NO EFFECT"
     assert found["compensation of drift (a remedy), digital"] == "matters"
-    assert found["noise of the outputs, product"] != "NO EFFECT"
+    for what in ("noise of the outputs, product", "programming noise, device model", "drift, device model"):
+        assert found[what] != "NO EFFECT"
     assert len(found) == 11
     out = capsys.readouterr().out
     assert "Warning: faults had no effect." in out
@@ -42,12 +57,20 @@ def test_a_programmed_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_asked_twice_the_answer_is_the_same(tmp_path: Path) -> None:
-    run = train(tmp_path, "--device", "reram-cmo")
+    run = train(tmp_path, "--device", "reram-cmo", "--faults", "stuck_low=0.05")
     answers = []
     for _ in range(2):
         assert main(["does-it-matter", str(run), "--chips", "2", "--time", "1d"]) == 0
         answers.append((run / "does_it_matter.json").read_bytes())
     assert answers[0] == answers[1]
+    assert effects(run)["faults, device"] != "NO EFFECT"
+
+
+def test_other_outputs_with_the_same_answers_are_an_effect() -> None:
+    images = Images(torch.eye(3), torch.arange(3))
+    one, other = (does_it_matter._read(Scaled(factor), images) for factor in (1.0, 1.0 + 2**-20))
+    assert one.accuracy == other.accuracy == 1.0
+    assert one.digest != other.digest
 
 
 def test_a_network_that_learned_in_situ(
@@ -76,6 +99,14 @@ def test_a_network_that_learned_in_situ(
     assert found["noise of each pulse, device"] != "NO EFFECT"
     assert "imperfect resets had no effect: devices are never reset" in capsys.readouterr().out
     assert not list(run.glob("does_it_matter-*"))
+
+
+def test_a_network_whose_pairs_were_written(tmp_path: Path) -> None:
+    run = train(tmp_path, "--mode", "write-verify", "--device", "pcm", "--epochs", "1")
+    assert main(["does-it-matter", str(run), "--seeds", "2", "--jobs", "1"]) == 0
+    found = effects(run)
+    assert "noise of each pulse, device" in found
+    assert not any(name.endswith(", update") for name in found)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,28 @@ def test_off_is_off_and_nothing_else_changes(name: str) -> None:
                 assert left == expected, switch
 
 
+def test_the_ideal_value_is_no_noise() -> None:
+    config, model = get("pcm").rpu_config(), get("pcm").noise_model()
+    for switch in switches_of(config, model):
+        switch.off(model if switch.part == "device model" else config)
+    assert model.prog_noise_scale == model.drift_scale == model.read_noise_scale == 0
+    assert config.forward.out_noise == config.forward.ir_drop == config.forward.w_noise == 0
+    assert config.forward.inp_res < 0
+    assert config.forward.out_res < 0
+
+
+def test_only_what_is_on_can_be_switched_off() -> None:
+    config = get("ecram").training_config()
+    config.device.lifetime, config.device.lifetime_dtod = 0.0, 0.3
+    config.forward.inp_res = -1.0
+    found = {(switch.what, switch.part) for switch in switches_of(config)}
+    assert ("leakage", "device") not in found  # a spread about no leakage is none
+    assert ("resolution of the DAC", "product") not in found
+    assert ("resolution of the DAC", "backward product") in found
+    config.device.lifetime = 100.0
+    assert ("leakage", "device") in {(switch.what, switch.part) for switch in switches_of(config)}
+
+
 def test_a_wider_adc_has_steps_of_the_same_width() -> None:
     config = get("pcm").rpu_config()
     step = resolution(config.forward.out_res, config.forward.out_bound)
@@ -101,3 +123,8 @@ def test_equal_outputs_are_no_effect() -> None:
     effect = effect_of(SWITCH, outcomes(0.5, 0.6), outcomes(0.5, 0.6))
     assert effect.verdict == "NO EFFECT"
     assert effect.note == "at this time nothing has drifted yet"
+
+
+def test_an_effect_on_one_chip_is_an_effect() -> None:
+    effect = effect_of(SWITCH, outcomes(0.5, 0.6), [outcomes(0.5)[0], Outcome(0.6, "other")])
+    assert effect.verdict == "within the spread"
