@@ -1,5 +1,6 @@
 """One chip as evaluation sees it: what the devices hold, the last reading of them, and its compensation."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -7,12 +8,14 @@ from torch import Tensor
 
 from devices import Faults, ProgrammedTiles, generator
 from devices import program as program_devices
+from devices.programming import Circuit
 from devices.units import Seconds
 
 from .aihwkit_adapter import BaseNoiseModel, GlobalDriftCompensationWithExactReference
 from .compensation import Compensation, identity_inputs, readout
 from .in_situ_drift import OwnDrift, trained_devices
 from .noise import NoiseStream
+from .wires.tiles import seen_through
 
 if TYPE_CHECKING:
     from .tile_array import TileArray
@@ -98,7 +101,9 @@ def write_chip(
         noise_model = array.rpu_config.noise_model if noise_model is None else noise_model
         population = array.tile_population()
         target = array.target_weights()
-        devices = program_devices(noise_model, target, seed=seed, populated=population, faults=faults)
+        devices = program_devices(
+            noise_model, target, seed=seed, populated=population, faults=faults, circuit=_circuit(array)
+        )
         if array.events is not None:
             cells = array.tiles * array.out_size * array.in_size
             array.events.add(
@@ -107,6 +112,10 @@ def write_chip(
     reading = ChipReading(devices, array)
     reading.take_baseline(array, seed=seed)
     return reading
+
+
+def _circuit(array: "TileArray") -> Circuit | None:
+    return None if array.wires is None else partial(seen_through, array.wires.resistances)
 
 
 def restore_chip(
@@ -136,7 +145,7 @@ def restore_chip(
                 "`noise_model` must be given for a chip that was trained in place and ages by the law of a device "
                 "model, but is None. Pass the one that `program_chip` was given."
             )
-        devices = ProgrammedTiles.from_state(noise_model, state)
+        devices = ProgrammedTiles.from_state(noise_model, state, circuit=_circuit(array))
     array.compensation = compensation
     array.reading = reading = ChipReading(devices, array)
     reading.weight = state["reading.read_weight"].to(reading.weight)

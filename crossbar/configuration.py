@@ -14,6 +14,7 @@ from .input_range import check_input_range_support
 from .periphery import check_io_support
 from .weight_constraints import check_constraint_support
 from .weight_modifiers import check_modifier_support
+from .wires.parameters import WireParameters
 from .write_verify_config import WriteVerifyRPUConfig
 
 Backend = Literal["batched", "aihwkit"]
@@ -66,3 +67,54 @@ def check_config(rpu_config: Any, sync_every: int = 0) -> None:
     check_modifier_support(rpu_config.modifier)
     check_constraint_support(rpu_config.clip, rpu_config.remap)
     compensation_of(rpu_config.drift_compensation)
+
+
+def check_backend(backend: str, wires: object) -> None:
+    """Refuse a backend that does not exist, or that has no wires.
+
+    Raises:
+        ValueError: If so.
+    """
+    if backend not in ("batched", "aihwkit"):
+        raise ValueError(f"`backend` must be 'batched' or 'aihwkit', but is {backend!r}.")
+    if backend == "aihwkit" and wires is not None:
+        raise ValueError(
+            "`backend` must be 'batched' for tiles with resistive wires, but is 'aihwkit', whose tiles know the "
+            "approximation `forward.ir_drop` only. Take the wires away with `use_wires(None)`."
+        )
+
+
+def check_wires(wires: WireParameters | None, rpu_config: Any, backend: Backend) -> None:
+    """Refuse wires where the conductances of the devices are not known.
+
+    Raises:
+        ValueError: If devices are trained in place, or the backend is aihwkit's.
+    """
+    if wires is None:
+        return
+    if is_in_situ(rpu_config):
+        raise ValueError(
+            f"`wires` must be None for {type(rpu_config).__name__}, but are {wires}: what pulses train has no "
+            "unit of conductance, so no wire can be compared with it. Use an inference configuration."
+        )
+    check_backend(backend, wires)
+
+
+def check_replacement(rpu_config: Any, present: Any) -> None:
+    """Refuse a configuration that cannot take the place of the present one.
+
+    Raises:
+        ValueError: If the mapping differs, which would change the parameters, or devices that are trained in
+            place would become others.
+    """
+    check_config(rpu_config)
+    if is_in_situ(rpu_config) or is_in_situ(present):
+        raise ValueError(
+            "`rpu_config` must be that of the present devices while they are trained in place, but is another "
+            f"{type(rpu_config).__name__}. Make a new layer and set its weights."
+        )
+    if rpu_config.mapping != present.mapping:
+        raise ValueError(
+            "`rpu_config.mapping` must be that of the present configuration, but differs. "
+            "Convert the digital model anew."
+        )

@@ -14,6 +14,7 @@ from .faulty_devices import break_devices
 from .locally_connected import LocallyConnected2d
 from .replacing import place_anew
 from .tile_array import Backend
+from .wires.parameters import WireParameters
 
 CONVERSION_MAP: dict[type[nn.Module], type[nn.Module]] = {
     **DEFAULT_CONVERSION_MAP,
@@ -32,6 +33,8 @@ def convert_to_analog(
     placement: str | None = None,
     backend: Backend = "batched",
     faults: Faults | None = None,
+    wires: WireParameters | None = None,
+    wires_every: int = 20,
 ) -> nn.Module:
     """Put the weights of a digital model onto analog tiles; the model itself stays as it is.
 
@@ -47,6 +50,8 @@ def convert_to_analog(
         backend: "batched" or "aihwkit", the slow reference.
         faults: How many of the devices fail that are trained in place; see `break_devices`. Those of devices that are
             programmed are given to `program_chip`.
+        wires: Word and bit lines with resistance, for every tile; ideal ones if None. See `TileArray.use_wires`.
+        wires_every: Training passes between two computations of what the wires take.
 
     Returns:
         The analog model.
@@ -73,4 +78,5 @@ def convert_to_analog(
     for module in analog.modules():
         if isinstance(module, AnalogLayer):
             module.tile_array.use_backend(backend)
+            module.tile_array.use_wires(wires, every=wires_every)
     return analog

@@ -21,6 +21,12 @@ def check_input_range_support(settings: InputRangeParameter) -> None:
         )
 
 
+def first_input_range(settings: InputRangeParameter, tiles: int) -> tuple[Tensor | None, bool]:
+    """Return the range of every tile before any data, or None for none, and whether it is learned."""
+    value = torch.full((tiles,), settings.init_value) if settings.enable else None
+    return value, settings.enable and settings.learn_input_range
+
+
 # assumed: a range a thousand times below its start stands for a tile that sees almost no signal; without a
 # floor the decay, whose steps an optimizer like Adam keeps at full length, would carry it through zero.
 SMALLEST_SHARE = 1e-3

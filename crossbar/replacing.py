@@ -99,6 +99,8 @@ def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, i
         _carry_weights(array, placed.tile_array, layer.blocks.per_kernel, kernels)
         _carry_ranges(array, placed.tile_array, layer.blocks.per_kernel, source, target)
     placed.tile_array.compensation = array.compensation
+    if array.wires is not None:
+        placed.tile_array.use_wires(array.wires.resistances, every=array.wires.every)
     return placed.train(layer.training)
 
 

@@ -11,24 +11,25 @@ from torch import Tensor, nn
 from devices import Faults, derive_seed, generator
 from devices.units import Dimensionless, Seconds
 
-from .aihwkit_adapter import BaseNoiseModel, InferenceRPUConfig, InputRangeParameter, WeightRemapType
+from .aihwkit_adapter import BaseNoiseModel, InferenceRPUConfig, WeightRemapType
 from .aihwkit_backend import ReferenceTiles
 from .aihwkit_citizen import AihwkitTile
 from .algorithms import UnitCells
 from .chip_reading import ChipReading, Devices, write_chip
 from .compensation import Compensation, check_compensation, compensation_of
-from .configuration import Backend, check_config, is_in_situ
+from .configuration import Backend, check_backend, check_config, check_replacement, check_wires, is_in_situ
 from .events import LayerEvents
 from .in_situ import InSitu
 from .in_situ_product import InSituProduct
-from .input_range import ScaledInput, keep_positive_, range_from_data
+from .input_range import ScaledInput, first_input_range, keep_positive_, range_from_data
 from .mvm import NO_GAINS, Gains, analog_mvm
 from .noise import NoiseStream
 from .periphery import Periphery
 from .synchronisation import count_synchronisation
 from .weight_constraints import clip_weights_, remap_weights_
-from .weight_mapping import WeightForReading, check_kernels, map_weights, mean_of_copies
-from .weight_modifiers import has_effect
+from .weight_mapping import check_kernels, map_weights, mean_of_copies, weight_for_reading
+from .wires.parameters import WireParameters
+from .wires.tiles import TileWires
 
 __all__ = ["Backend", "OnUpdate", "TileArray", "check_config"]
 
@@ -67,6 +68,7 @@ class TileArray(AihwkitTile):
         populated: (kernels, out, in) which devices exist; all if None. An absent device has weight zero always.
         sync_every: Updates in place between two synchronisations of copies; 0 broadcasts each (see `InSitu`).
         backend: "batched" (this emulator) or "aihwkit" (T real aihwkit tiles, slow, the reference).
+        wires: Word and bit lines with resistance; ideal ones if None. See `use_wires`.
         seed: Seed of fabrication and noise; drawn from torch's global generator if None.
 
     Attributes:
@@ -100,6 +102,7 @@ class TileArray(AihwkitTile):
         populated: Bool[Tensor, "kernels out in"] | None = None,
         sync_every: int = 0,
         backend: Backend = "batched",
+        wires: WireParameters | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -137,7 +140,12 @@ class TileArray(AihwkitTile):
         if rpu_config.mapping.learn_out_scaling:
             columns = out_size if rpu_config.mapping.out_scaling_columnwise else 1
             self.out_scaling_alpha = nn.Parameter(torch.ones(kernels, columns))
-        self._make_input_range(rpu_config.pre_post.input_range)
+        input_range, is_learned = first_input_range(rpu_config.pre_post.input_range, tiles)
+        if is_learned and input_range is not None:
+            self.input_range = nn.Parameter(input_range)
+        else:
+            self.register_buffer("input_range", input_range)
+        self.register_buffer("input_range_updates", None if input_range is None else torch.zeros(tiles))
 
         self.compensation: Compensation = compensation_of(getattr(rpu_config, "drift_compensation", None))
         self.reading: ChipReading | None = None
@@ -145,7 +153,9 @@ class TileArray(AihwkitTile):
         # A saved state is a settled one, so that loading it changes nothing: resuming stays exact.
         self.register_state_dict_pre_hook(_settle_before_saving)
         self.register_load_state_dict_post_hook(_settled_after_loading)
+        self.wires: TileWires | None = None
         self.use_backend(backend)
+        self.use_wires(wires)
 
     def use_backend(self, backend: Backend) -> None:
         """Compute with this emulator ("batched") or with T real aihwkit tiles ("aihwkit").
@@ -155,10 +165,9 @@ class TileArray(AihwkitTile):
         to the other (see `copy_devices`), except that configurations which only aihwkit's tiles can run stay there.
 
         Raises:
-            ValueError: If the name is another one.
+            ValueError: If the name is another one, or the tiles have resistive wires, which aihwkit's have not.
         """
-        if backend not in ("batched", "aihwkit"):
-            raise ValueError(f"`backend` must be 'batched' or 'aihwkit', but is {backend!r}.")
+        check_backend(backend, self.wires)
         self.backend: Backend = backend
         self._reference: ReferenceTiles | None = None
         if self.in_situ is not None:
@@ -170,13 +179,24 @@ class TileArray(AihwkitTile):
                 self.tiles, self.out_size, self.in_size, self.rpu_config, self.periphery
             )
 
-    def _make_input_range(self, settings: InputRangeParameter) -> None:
-        value = torch.full((self.tiles,), settings.init_value) if settings.enable else None
-        if value is not None and settings.learn_input_range:
-            self.input_range = nn.Parameter(value)
-        else:
-            self.register_buffer("input_range", value)
-        self.register_buffer("input_range_updates", torch.zeros(self.tiles) if settings.enable else None)
+    def use_wires(self, wires: WireParameters | None, *, every: int = 20) -> None:
+        """Give every array of every tile word and bit lines with resistance, or ideal ones (None).
+
+        A chip that is programmed from now on is read through them, exactly: its devices as they are, programmed,
+        drifted, faulty. Training, and evaluation without a chip, see the trained weights through them. They take the
+        place of aihwkit's approximation, `forward.ir_drop`, which is off then.
+
+        Args:
+            wires: The wires.
+            every: Training passes between two computations of what they take; see `TileWires`.
+
+        Raises:
+            ValueError: If devices are trained in place, the backend is aihwkit's, or `every` is below 1.
+        """
+        check_wires(wires, self.rpu_config, self.backend)
+        kernels = (self.kernels, self.out_size, self.in_size)
+        self.wires = None if wires is None else TileWires(wires, every, kernels).to(self.weight.device)
+        self.erase()
 
     # Weights -------------------------------------------------------------------------------------------------
 
@@ -204,7 +224,7 @@ class TileArray(AihwkitTile):
         if self.in_situ is None:
             self.weight.copy_(mapped)
         else:
-            self.in_situ.set_weights(self._of_tiles(mapped), noise=self.noise)
+            self.in_situ.set_weights(self.of_tiles(mapped), noise=self.noise)
             self.show_devices()
         if self.out_scaling_alpha is not None:
             self.out_scaling_alpha.fill_(1.0)
@@ -281,14 +301,14 @@ class TileArray(AihwkitTile):
                 range_from_data(self.input_range, self.input_range_updates, x, settings, valid)
             voltages = ScaledInput.apply(x, self.input_range, settings)
             limit = self.input_range.detach().abs()
-        weight = self._weight_for_reading()
+        weight = weight_for_reading(self)
         if self.in_situ is not None:
-            scale = self._of_tiles(self.mapping_scales)
+            scale = self.of_tiles(self.mapping_scales)
             y = InSituProduct.apply(voltages, self.analog_ctx, x, weight, scale, limit, self, locations)
             if self.out_scaling_alpha is not None:
-                y = y * self._of_tiles(self.out_scaling_alpha)[:, None, :]
+                y = y * self.of_tiles(self.out_scaling_alpha)[:, None, :]
         else:
-            scale = self._of_tiles(self.scales())
+            scale = self.of_tiles(self.scales())
             gains = Gains(weight=scale.detach().square().reciprocal())
             if limit is not None:
                 scale = scale * limit[:, None]
@@ -303,22 +323,11 @@ class TileArray(AihwkitTile):
         if self._reference is not None:
             return self._reference.mvm(weight, x, gains, is_test=not self.training)
         io = self.rpu_config.forward
+        if self.wires is not None:
+            io = self.wires.without_approximation(io)
         return analog_mvm(weight, x, io, self.periphery, self.noise, gains, is_scaled)
 
-    def _weight_for_reading(self) -> Tensor:
-        """Return (tiles, out, in): what the devices hold, or the trained weights, modified while training."""
-        if not self.training and self.reading is not None:
-            return self.reading.weight
-        if self.in_situ is not None:
-            return self.weight
-        modifier = self.rpu_config.modifier
-        modifies = has_effect(modifier) and (self.training or modifier.enable_during_test)
-        result: Tensor = WeightForReading.apply(
-            self.weight, self.kernel_of_tile, self.populated, modifier if modifies else None, self.noise
-        )
-        return result
-
-    def _of_tiles(self, values: Tensor) -> Tensor:
+    def of_tiles(self, values: Tensor) -> Tensor:
         """(kernels, ...) -> (tiles, ...)."""
         return values if self.kernel_of_tile is None else values[self.kernel_of_tile]
 
@@ -339,7 +348,7 @@ class TileArray(AihwkitTile):
         """
         if self.in_situ is None:
             raise RuntimeError("`update` needs pulsed devices, but the configuration trains digital weights")
-        x, d = x_input, d_input / self._of_tiles(self.mapping_scales)
+        x, d = x_input, d_input / self.of_tiles(self.mapping_scales)
         if self.input_range is not None:
             limit = self.input_range.detach().abs()[:, None]
             x = x.clamp(-limit, limit) / limit
@@ -386,11 +395,11 @@ class TileArray(AihwkitTile):
         """Return what each tile is meant to hold, in units of the largest conductance."""
         self.settle()
         weight = self.weight.detach()
-        return weight if self.in_situ is not None else self._of_tiles(weight)
+        return weight if self.in_situ is not None else self.of_tiles(weight)
 
     def tile_population(self) -> Bool[Tensor, "tiles out in"] | None:
         """Return which devices of each tile exist, or None for all."""
-        return None if self.populated is None else self._of_tiles(self.populated)
+        return None if self.populated is None else self.of_tiles(self.populated)
 
     @torch.no_grad()
     def program(
@@ -458,17 +467,7 @@ class TileArray(AihwkitTile):
             ValueError: If the mapping differs, which would change the parameters, or devices that are trained in
                 place would become others.
         """
-        check_config(rpu_config)
-        if is_in_situ(rpu_config) or self.in_situ is not None:
-            raise ValueError(
-                "`rpu_config` must be that of the present devices while they are trained in place, but is another "
-                f"{type(rpu_config).__name__}. Make a new layer and set its weights."
-            )
-        if rpu_config.mapping != self.rpu_config.mapping:
-            raise ValueError(
-                "`rpu_config.mapping` must be that of the present configuration, but differs. "
-                "Convert the digital model anew."
-            )
+        check_replacement(rpu_config, self.rpu_config)
         self.rpu_config = deepcopy(rpu_config)
         self.periphery = Periphery(
             self.rpu_config.forward,

@@ -1,6 +1,7 @@
 """Writing weights into the devices of many tiles, and what becomes of them."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from .times import ValidTimes
 from .trajectories import WrittenDevices, trajectory_of
 from .units import Seconds
 
+Circuit = Callable[[Conductances], Conductances]
+"""What the periphery sees of the conductances, in µS, one tensor for each device of the unit cell."""
+
 
 def program(
     noise_model: BaseNoiseModel,
@@ -23,6 +27,7 @@ def program(
     programming_noise: bool = True,
     faults: Faults | None = None,
     held: Tensor | None = None,
+    circuit: Circuit | None = None,
 ) -> "ProgrammedTiles":
     """Write target weights into the devices of one chip.
 
@@ -48,6 +53,8 @@ def program(
             noise, drift and read noise. All others are those of the chip without faults, to the last bit.
         held: Where devices stay at their targets for ever, a bool mask that broadcasts to the weights: those that
             are stuck already, in cells that were trained in place.
+        circuit: What lies between the devices and the periphery, for example wires with resistance; nothing if None.
+            Weights are what is seen through it; conductances are those of the devices.
 
     Returns:
         The written tiles.
@@ -88,6 +95,7 @@ def program(
         g_stuck=g_stuck,
         seed=seed,
         torch_device=target_weights.device,
+        circuit=circuit,
     )
 
 
@@ -116,6 +124,7 @@ class ProgrammedTiles:
         g_stuck: The conductances that faulty devices hold, in µS, likewise, NaN for those that work; None for a chip
             without faults.
         torch_device: Where weights are returned.
+        circuit: What lies between the devices and the periphery, or None.
     """
 
     def __init__(
@@ -129,6 +138,7 @@ class ProgrammedTiles:
         g_stuck: Conductances | None = None,
         seed: int,
         torch_device: torch.device | str,
+        circuit: Circuit | None = None,
     ) -> None:
         self.noise_model = noise_model
         self.target_weights = target_weights
@@ -137,6 +147,7 @@ class ProgrammedTiles:
         self.drawn = drawn
         self.g_stuck = g_stuck
         self.torch_device = torch.device(torch_device)
+        self.circuit = circuit
         self._trajectory = trajectory_of(noise_model)
         # Conversion is deterministic, so the targets and the way back follow from the weights.
         self._conversion = convert_tiles(noise_model.g_converter, target_weights, populated)
@@ -225,6 +236,7 @@ class ProgrammedTiles:
         tensors: dict[str, Tensor],
         *,
         torch_device: torch.device | str = "cpu",
+        circuit: Circuit | None = None,
     ) -> "ProgrammedTiles":
         """Bring written tiles back.
 
@@ -233,6 +245,7 @@ class ProgrammedTiles:
                 not.
             tensors: What `state` returned.
             torch_device: Where weights are to be returned.
+            circuit: What lies between the devices and the periphery; no part of the state.
 
         Raises:
             ValueError: If a tensor is missing.
@@ -253,6 +266,7 @@ class ProgrammedTiles:
             g_stuck=[tensors[f"g_stuck.{p}"] for p in positions] if "g_stuck.0" in tensors else None,
             seed=int(tensors["seed"]),
             torch_device=torch_device,
+            circuit=circuit,
         )
 
     def faulty_and_existing(self) -> tuple[int, int]:
@@ -283,6 +297,8 @@ class ProgrammedTiles:
         return values if self.populated is None else values.masked_fill(~self.populated, 0.0)
 
     def _to_weights(self, conductances: Conductances) -> Weights:
+        if self.circuit is not None:
+            conductances = self.circuit(conductances)
         return self._without_absent(self._conversion.to_weights(conductances)).to(self.torch_device)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numba
 import torch
 
-from crossbar import load_model, save_model
+from crossbar import load_model, save_model, tile_arrays
 
 from .config import LEARNS_ON_DEVICES, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig
 from .data import DataSplit, load_data
@@ -28,6 +28,7 @@ from .result import Result
 from .run_folder import RunFolder
 from .sharing_options import resolve_sharing
 from .training import make_model, train
+from .wire_options import canonical_wires, wires_of
 
 
 def run_train(config: TrainConfig) -> None:
@@ -122,6 +123,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
         for name in (
             "device",
             "faults",
+            "wires",
             "chips",
             "compensation",
             "test_images",
@@ -131,6 +133,8 @@ def run_evaluate(config: EvaluateConfig) -> None:
         )
         if getattr(config, name) is not None
     }
+    if "wires" in wishes and canonical_wires(config.wires) is None:
+        wishes["wires_every"] = None
     if config.device not in (None, trained.device) and config.times is None:
         wishes["times"] = None  # those at which the other device was measured
     asked = replace(trained, **wishes)
@@ -141,7 +145,12 @@ def run_evaluate(config: EvaluateConfig) -> None:
     placed = asked if placement is None else _placed_anew(asked, placement)
     _use_threads(asked.threads)
     with folder.lock(), Interruption("the same command") as interruption:
-        model = load_model(folder.model_file, make_model(asked)).eval()
+        # What training keeps of its wires is in the file.
+        as_trained = replace(asked, wires=trained.wires, wires_every=trained.wires_every)
+        model = load_model(folder.model_file, make_model(as_trained)).eval()
+        for _, array in tile_arrays(model):
+            if wires_of(asked) != wires_of(trained):
+                array.use_wires(wires_of(asked))
         result, events = evaluate(asked, model, data, interruption, placement=placement)
         digest = hashlib.blake2b(
             json.dumps(placed.identity(), sort_keys=True).encode(), digest_size=4
@@ -175,6 +184,11 @@ def _refuse_to_rebuild(config: EvaluateConfig, trained: TrainConfig) -> None:
         raise ValueError(
             f"`faults` must be left out, but is {config.faults!r}: this network has learned on one {trained.device} "
             "chip, with its faults or without. Train with other ones, `xbar train --faults`."
+        )
+    if config.wires is not None and canonical_wires(config.wires) is not None:
+        raise ValueError(
+            f"`wires` must be left out, but is {config.wires!r}: what pulses have trained has no unit of "
+            "conductance. Evaluate a run with --mode hwa or digital."
         )
 
 

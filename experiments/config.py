@@ -54,6 +54,7 @@ class TrainConfig:
       xbar train --mode in-situ --device ecram --model cnn_digits --placement 'replicated(sync_every=10)'
       xbar train --mode write-verify --device pcm --write-every 10
       xbar train --mode in-situ --device ecram --faults 'stuck_low=0.05,dead_columns=0.01'
+      xbar train --wires 'word_line=2,bit_line=2' --tile-size 256
       xbar train --placement free --soft-sharing 10
       xbar train --data mnist --data-dir data --download --epochs 5
       xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
@@ -92,6 +93,17 @@ class TrainConfig:
     """Parts of the devices that do not work, for example 'stuck_low=0.01,stuck_high=0.001,dead_rows=0.002':
     stuck_low, stuck_high, stuck_random of single devices, dead_rows of word lines, dead_columns of bit lines.
     Every chip has its own; in situ and write-verify the one chip learns with them. (default: all work)"""
+    wires: Annotated[str | None, _OPEN_NAME] = None
+    """Resistance of the wires of every array, for example 'word_line=1,bit_line=1': in ohm, of a segment between
+    neighbouring devices; also source and sense for those of drivers and sense amplifiers, and drivers=both,
+    sensed=both for lines that are driven or sensed at both ends. Hardware-aware training sees the weights
+    through them, and so does every chip, exactly. Not in situ or by write-verify. (default: ideal wires)"""
+    wires_every: Annotated[int | None, _OPEN_INT] = None
+    """With --wires: training steps between two computations of what the wires take of the weights. (default:
+    100)"""
+    tile_size: Annotated[int | None, _OPEN_INT] = None
+    """Word lines and bit lines of the largest array; larger kernels are split, with digital sums. (default:
+    aihwkit's: 512 word lines; 512 bit lines in situ and by write-verify, any number otherwise)"""
     weight_noise: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
     weight. (default: 0.1)"""
@@ -174,6 +186,8 @@ class TrainConfig:
             "test_images",
             "threads",
             "write_every",
+            "wires_every",
+            "tile_size",
         ):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -286,6 +300,9 @@ class EvaluateConfig:
     faults: Annotated[str | None, _OPEN_NAME] = None
     """What the accuracy becomes when parts of the devices do not work: see `xbar train --help`; none: all work.
     Not for runs in situ or by write-verify, which learn with their faults."""
+    wires: Annotated[str | None, _OPEN_NAME] = None
+    """What the accuracy becomes with resistive wires: see `xbar train --help`; none: ideal ones. Not for runs in
+    situ or by write-verify."""
     times: Annotated[str | None, _OPEN_NAME] = None
     """Times since programming, for example 1s,1h,1d,1month,1y."""
     chips: Annotated[int | None, _OPEN_INT] = None

@@ -12,6 +12,7 @@ from .fault_options import resolve_faults
 from .learning_defaults import resolve_in_situ, resolve_write_verify
 from .refusals import find_device, is_given, without_effect
 from .sharing_options import resolve_sharing, without_synchronisation
+from .wire_options import resolve_wires
 
 # Epochs and Adam's learning rate for each shape of images, for runs that end in minutes (the paper: 1e-3 and
 # 1e-4 over hundreds of epochs). Found by trial: the digits reach 97 % with and without noise; MNIST after 200
@@ -38,7 +39,7 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
     """
     model = _resolve_model(config, image_shape)
     placement = config.placement or NETWORKS[model].placement
-    config = resolve_faults(resolve_sharing(config, model, placement))
+    config = resolve_wires(resolve_faults(resolve_sharing(config, model, placement)))
     epochs, lr = _TRAINING_OF_SHAPE[image_shape]
     config = replace(
         config,
@@ -90,6 +91,9 @@ def digital_reference(config: TrainConfig, image_shape: tuple[int, int, int]) ->
         placement=without_synchronisation(config.placement),
         device=NO_DEVICE,
         faults=None,
+        wires=None,
+        wires_every=None,
+        tile_size=None,
         lr=None if by_sgd else config.lr,  # that of plain SGD through devices is none for Adam
         weight_noise=None,
         weight_scaling=None,

@@ -115,6 +115,7 @@ def evaluate(
         as_trained=tuple(as_trained),
         faults=config.faults,
         yields=tuple(yields) if config.faults else (),
+        wires=config.wires,
         copies=copies.summary(),
     )
     return Evaluation(result, events)

@@ -53,6 +53,8 @@ def put_on_learning_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
         assert config.write_every is not None
         rpu_config = write_verify_config(rpu_config, writing, write_every=config.write_every)
     rpu_config.mapping.weight_scaling_omega = config.weight_scaling
+    if config.tile_size is not None:
+        rpu_config.mapping.max_input_size = rpu_config.mapping.max_output_size = config.tile_size
     change = _CHANGE.get()
     if change is not None:
         change(rpu_config)

@@ -73,6 +73,8 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
             "",
             f"Faults: {result.faults}; {_percent(*mean_and_std(result.yields))} of the devices work.",
         ]
+    if result.wires:
+        lines += ["", f"Wires in ohm: {result.wires}."]
     if result.copies:
         lines += ["", f"Copies of one kernel differ, rms (most): {_copies(result)}."]
     return "\n".join(line.rstrip() for line in lines)

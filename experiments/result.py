@@ -33,6 +33,7 @@ class Result:
         as_trained: Trained on devices: their accuracy as training left them, for each reading.
         faults: Which parts of the devices do not work, as `--faults` reads it; None if all work.
         yields: With faults: the part of the devices that works, for each chip.
+        wires: The resistive wires of every array, as `--wires` reads them; None for ideal ones.
         copies: How far copies of one kernel differ, before any compensation; empty if no kernel has copies.
     """
 
@@ -51,6 +52,7 @@ class Result:
     as_trained: tuple[Dimensionless, ...] = ()
     faults: str | None = None
     yields: tuple[Dimensionless, ...] = ()
+    wires: str | None = None
     copies: Copies = field(default_factory=dict)
 
     @property
@@ -87,8 +89,8 @@ class Result:
         Raises:
             ValueError: If it is damaged.
         """
-        # Runs of earlier versions do not say which of their times were extrapolated.
-        values = {"extrapolated": (), **values} if isinstance(values, dict) else values
+        # Runs of earlier versions do not say which of their times were extrapolated, and had ideal wires.
+        values = {"extrapolated": (), "wires": None, **values} if isinstance(values, dict) else values
         names = {item.name for item in fields(cls)}
         if not isinstance(values, dict) or not names <= set(values):
             raise ValueError(

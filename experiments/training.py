@@ -30,6 +30,7 @@ from .ledger_file import RunEvents, TrainingEvents
 from .progress import Progress
 from .recorder import Recorder
 from .run_folder import RunFolder
+from .wire_options import wires_of
 
 Optimizer = torch.optim.Adam | torch.optim.SGD
 
@@ -47,7 +48,15 @@ def make_model(config: TrainConfig) -> nn.Module:
 def put_on_tiles(network: nn.Module, config: TrainConfig, weight_noise: Dimensionless) -> nn.Module:
     """Put a digital network onto analog tiles with the configuration's device."""
     rpu_config = get(config.device).rpu_config(weight_noise=weight_noise)
-    return convert_to_analog(network, rpu_config, backend=config.backend)
+    if config.tile_size is not None:
+        rpu_config.mapping.max_input_size = rpu_config.mapping.max_output_size = config.tile_size
+    return convert_to_analog(
+        network,
+        rpu_config,
+        backend=config.backend,
+        wires=wires_of(config),
+        wires_every=config.wires_every or 1,
+    )
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
