@@ -412,7 +412,8 @@ def _array(
         magnitude = torch.abs(weight, out=periphery.scratch("weight", weight))
         shaped_v = periphery.scratch("voltages", v)
     if io.ir_drop > 0:
-        # aihwkit's steady-state fit: the first input is the farthest from the output.
+        # aihwkit's steady-state fit. Its documentation puts the first input farthest from the output; in its code,
+        # and so here, that one is the nearest, which loses nothing.
         inputs = v.shape[2]
         load = product(torch.abs(v, out=shaped_v), magnitude).mul_(inputs / io.ir_drop_g_ratio)
         drop = torch.mul(load, 0.05, out=periphery.scratch("drop", load))

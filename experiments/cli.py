@@ -19,6 +19,7 @@ from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, T
 from .does_it_matter_config import DoesItMatterConfig
 from .fit_device_config import FitDeviceConfig
 from .sharing_cost_config import SharingCostConfig
+from .wires_config import WiresConfig
 
 _OVERVIEW: Final = """\
 usage: xbar COMMAND [OPTIONS]
@@ -33,6 +34,7 @@ commands:
   does-it-matter  which non-idealities change a run's result, and which settings had no effect
   sharing-cost  what sharing weights costs in energy, time, area and wear, and what it buys in accuracy
   compare-devices  the same networks on many devices: which learns best, which remembers
+  wires         what the resistance of wires does to a trained network, exactly
   devices       list the memory cells, or describe one
   fit-device    make a device file from measurements of your own
   bench         measure the speed of the tile arrays
@@ -140,6 +142,12 @@ def _dispatch(command: str, words: list[str]) -> None:
         from .does_it_matter import run_does_it_matter
 
         run_does_it_matter(question)
+    elif command == "wires":
+        wires_config = _parse(WiresConfig, command, words)
+        _set_threads(wires_config.threads)
+        from .wires_study import run_wires
+
+        run_wires(wires_config)
     elif command == "bench":
         _set_threads(None)
         from . import bench
@@ -148,7 +156,7 @@ def _dispatch(command: str, words: list[str]) -> None:
     else:
         raise ValueError(
             "`command` must be train, resume, evaluate, report, sharing-cost, compare-devices, devices, "
-            "fit-device, does-it-matter or bench, but is "
+            "fit-device, does-it-matter, wires or bench, but is "
             f"{command!r}. See `xbar --help`."
         )
 

@@ -73,7 +73,7 @@ def _run_with_reference(config: TrainConfig, folder: RunFolder, data: DataSplit)
 def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
     """Do whatever of a run is not done yet, and return its result."""
     assert config.threads is not None
-    _use_threads(config.threads)
+    use_threads(config.threads)
     with folder.lock(), Interruption(f"xbar resume {folder.path}") as interruption:
         if config.force:
             folder.clear()
@@ -143,7 +143,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
     assert asked.threads is not None
     placement = None if config.placement == trained.placement else config.placement
     placed = asked if placement is None else _placed_anew(asked, placement)
-    _use_threads(asked.threads)
+    use_threads(asked.threads)
     with folder.lock(), Interruption("the same command") as interruption:
         # What training keeps of its wires is in the file.
         as_trained = replace(asked, wires=trained.wires, wires_every=trained.wires_every)
@@ -262,7 +262,8 @@ def _load(config: TrainConfig) -> DataSplit:
     )
 
 
-def _use_threads(threads: int) -> None:
+def use_threads(threads: int) -> None:
+    """Compute with this many threads."""
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 

@@ -84,7 +84,8 @@ def evaluate(
         _, digital_accuracy = loss_and_accuracy(network, data.test)
     analog = model
     if config.mode == "digital" and config.times is not None:
-        analog = _calibrated(network, config, data.train)
+        # The ranges must not see the noise that training would add to the weights.
+        analog = calibrate(put_on_tiles(network, config, weight_noise=0.0), config, data.train)
     if placement is not None:
         analog = replace_placement(analog, placement, data.image_shape)
     times: tuple[Seconds, ...] = ()
@@ -136,10 +137,9 @@ def take_off_tiles(analog: nn.Module, config: TrainConfig) -> nn.Module:
 
 
 @torch.no_grad()
-def _calibrated(network: nn.Module, config: TrainConfig, images: Images) -> nn.Module:
-    """Put a digitally trained network onto tiles, which choose their input ranges from training images."""
-    # The ranges must not see the noise that training would add to the weights.
-    analog = put_on_tiles(network, config, weight_noise=0.0).train()
+def calibrate(analog: nn.Module, config: TrainConfig, images: Images) -> nn.Module:
+    """Let tiles choose their input ranges from training images; returns the same model."""
+    analog.train()
     seed_noise(analog, config.seed, "calibration")
     # The images lie in the order of the split, which was drawn at random.
     for pixels in torch.split(images.pixels, config.batch_size)[:_CALIBRATION_BATCHES]:

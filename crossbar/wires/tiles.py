@@ -71,7 +71,7 @@ class TileWires(nn.Module):
     ) -> Float[Tensor, "kernels out in"]:
         """Return what the wires take of trained weights, as of the last computation; one training pass goes by."""
         if int(self.passes) % self.every == 0:
-            self.taken.copy_(self._taken_of(weight, converter, populated))
+            self.taken.copy_(self.taken_in_evaluation(weight, converter, populated))
         self.passes += 1
         return self.taken
 
