@@ -25,25 +25,25 @@ class VoltageMap:
 
     Attributes:
         layer: Name of the layer; of its positive arrays it is the one with the largest sum of conductances.
-        layout: How the network lies in arrays.
+        is_unrolled: Whether a whole local layer lies in this array.
         ohm: Resistance of a segment.
         voltage: (bit_lines, word_lines).
     """
 
     layer: str
-    layout: str
+    is_unrolled: bool
     ohm: Ohm
     voltage: Tensor
 
 
 @torch.no_grad()
-def voltage_maps(model: nn.Module, layout: str, ohm: Ohm) -> list[VoltageMap]:
+def voltage_maps(model: nn.Module, ohm: Ohm, *, is_unrolled: bool = False) -> list[VoltageMap]:
     """Compute the map of every layer whose arrays are small enough to keep all that is needed for it.
 
     Args:
         model: On tiles; its trained weights are laid out over devices without noise.
-        layout: How the network lies in arrays.
         ohm: Resistance of a segment of every line.
+        is_unrolled: Whether its local layers are unrolled.
     """
     maps = []
     for name, layer in analog_layers(model).items():
@@ -53,7 +53,7 @@ def voltage_maps(model: nn.Module, layout: str, ohm: Ohm) -> list[VoltageMap]:
             volts = torch.ones(1, array.in_size, dtype=torch.float64)
             solution = solve_nodes(conductance, volts, ohm, ohm)
             across = solution.word_line_voltages - solution.bit_line_voltages
-            maps.append(VoltageMap(name, layout, ohm, across[0]))
+            maps.append(VoltageMap(name, is_unrolled, ohm, across[0]))
     return maps
 
 

@@ -156,11 +156,10 @@ def run_wires(config: WiresConfig) -> None:
             )
             known[key] = points[-1]
             write_json(numbers, {**sample, "points": [asdict(point) for point in known.values()]})
-        maps = [
-            voltage_map
-            for layout in (layouts[-1], layouts[0])[: len(layouts)]
-            for voltage_map in voltage_maps(on_tiles(layout), str(layout), _middle(config.resistances()))
-        ]
+        ohm = _middle(config.resistances())
+        maps = voltage_maps(on_tiles(Layout("tiles", config.sizes()[-1])), ohm)
+        if layouts[-1].name == UNROLLED:
+            maps += voltage_maps(on_tiles(layouts[-1]), ohm, is_unrolled=True)[:1]
     draw_and_write(points, maps, notes, sample, folder.path)
 
 
