@@ -46,7 +46,7 @@ def test_training_sees_what_a_chip_without_noise_shows() -> None:
     wired.program(get("ideal").noise_model(), seed=0, compensation="none")
     torch.testing.assert_close(in_training, in_evaluation, rtol=0, atol=0)
     torch.testing.assert_close(wired(x), in_evaluation, rtol=1e-5, atol=1e-6)
-    assert float((array(None).eval()(x) - in_evaluation).abs().max()) > 0.05
+    assert bool(((array(None).eval()(x) - in_evaluation).abs() > 0.05).any())
 
 
 def test_gradients_pass_straight_through_the_wires() -> None:
@@ -140,7 +140,7 @@ def test_training_learns_to_live_with_wires() -> None:
             optimizer.step()
         made.eval().use_wires(wires)
         made.program(get("ideal").noise_model(), seed=0, compensation="none")
-        errors.append(float((made(x) - x @ wanted.mT).square().mean()))
+        errors.append((made(x) - x @ wanted.mT).detach().square().mean().item())
     assert errors[1] < 0.05 * errors[0]
 
 
