@@ -15,13 +15,14 @@ from .bench_figure import draw_bench, draw_learning
 from .bench_growth import GrowthPoint, measure_growth
 from .bench_speed import Comparison, measure_speed, use_threads
 from .bench_step import STEPS, StepComparison, measure_steps
-from .bench_tables import growth_table, speed_table, step_table, targets, update_table
+from .bench_tables import growth_table, speed_table, step_table, targets, update_table, wires_table
 from .bench_update import UpdateComparison, measure_updates
+from .bench_wires import WiresTiming, measure_wires
 from .config import available_threads
 from .environment import describe_environment
 from .json_files import write_json
 
-Part = Literal["all", "forward", "growth", "update", "step"]
+Part = Literal["all", "forward", "growth", "update", "step", "wires"]
 _QUICK_STEPS = (1, 5)
 
 
@@ -45,7 +46,8 @@ class BenchConfig:
     shows that everything runs; its times mean little."""
     only: Part = "all"
     """forward: passes and steps of hardware-aware training. growth: cost per tile. update: the pulsed update of
-    learning in situ, alone; some minutes. step: whole steps of learning in situ, over a first epoch."""
+    learning in situ, alone; some minutes. step: whole steps of learning in situ, over a first epoch. wires: exact
+    effective conductances of all arrays, beside badcrossbar if that is installed."""
     model: str = "fcn_mnist"
     """Network whose local layers are measured: fcn_mnist, fcn_cifar10 or fcn_digits."""
     batch_sizes: tuple[int, ...] = (8, 64)
@@ -103,15 +105,15 @@ def run(config: BenchConfig) -> dict[str, object]:
     Returns:
         What bench.json holds: `config`, `environment`, `speed` (one entry for each `Comparison`), `growth`
         (one for each `GrowthPoint`), `update` (`UpdateComparison`), `step` (`StepComparison`), `step_images` (what
-        was learned from) and `targets` (what was aimed at beside what was measured). Times are in seconds, memory
-        in bytes. What was not asked for is empty.
+        was learned from), `wires` (`WiresTiming`) and `targets` (what was aimed at beside what was measured).
+        Times are in seconds, memory in bytes. What was not asked for is empty.
 
     Raises:
         RuntimeError: If a measuring process fails.
     """
     config = config.resolved()
     assert config.threads is not None
-    parts = ("forward", "growth", "update", "step") if config.only == "all" else (config.only,)
+    parts = ("forward", "growth", "update", "step", "wires") if config.only == "all" else (config.only,)
     config.out.mkdir(parents=True, exist_ok=True)
     environment = describe_environment(config.threads)
     batch_size = max(config.batch_sizes)
@@ -119,6 +121,7 @@ def run(config: BenchConfig) -> dict[str, object]:
     growth: list[GrowthPoint] = []
     updates: list[UpdateComparison] = []
     steps: list[StepComparison] = []
+    wires: list[WiresTiming] = []
     images = ""
     with use_threads(config.threads):
         if "forward" in parts:
@@ -128,6 +131,8 @@ def run(config: BenchConfig) -> dict[str, object]:
         if "step" in parts:
             numbers = _QUICK_STEPS if config.quick else STEPS
             images, steps = measure_steps(config.model, batch_size, config.repeats, config.data_dir, numbers)
+        if "wires" in parts:
+            wires = measure_wires(config.model, config.repeats)
     if "growth" in parts:
         growth = measure_growth(config.tile_counts, config.repeats, config.threads)
     aims = list(targets(config.model, comparisons, growth, updates, steps))
@@ -139,6 +144,7 @@ def run(config: BenchConfig) -> dict[str, object]:
         "update": [asdict(comparison) for comparison in updates],
         "step": [asdict(comparison) for comparison in steps],
         "step_images": images,
+        "wires": [asdict(timing) for timing in wires],
         "targets": aims,
     }
     write_json(config.out / "bench.json", result)
@@ -156,6 +162,7 @@ def run(config: BenchConfig) -> dict[str, object]:
         growth_table(growth),
         update_table(updates, config.model),
         step_table(steps, config.model, images),
+        wires_table(wires),
     ):
         print("".join(f"{line}\n" for line in table), end="")
     for aim in aims:

@@ -11,6 +11,7 @@ from .bench_growth import BATCH_SIZE, GROWTH_CONFIGURATION, IN_SIZE, OUT_SIZE, G
 from .bench_speed import CONTESTANTS, LONG, TOGETHER, Comparison, Spread
 from .bench_step import STEP_DEVICE, StepComparison
 from .bench_update import UPDATE_CONTESTANTS, UpdateComparison
+from .bench_wires import INPUTS, OHM, WiresTiming
 
 # Set in the project's plan for the MNIST network, hardware-aware and in situ, batch 64, on two cores.
 _TARGET_NETWORK: Final = "fcn_mnist"
@@ -100,6 +101,27 @@ def step_table(steps: Sequence[StepComparison], network: str, images: str) -> It
     times = "".join(f"{1e3 * means[name]:>14.2f}" for name in CONTESTANTS)
     ratios = f"{means['aihwkit_loop'] / means['ours']:>22.1f}{means['ours'] / means['digital']:>22.1f}"
     yield f"  {'mean of these':<40}{times}{ratios}"
+    yield ""
+
+
+def wires_table(wires: Sequence[WiresTiming]) -> Iterator[str]:
+    """Write what seeing all arrays through their wires takes once, and each read of them afterwards."""
+    if not wires:
+        return
+    yield f"Arrays with wires of {OHM:g} ohm, {INPUTS} inputs each (ms)"
+    yield f"  {'':<14}{'arrays':>22}{'once, exactly':>16}{'each read':>12}{'badcrossbar, each read':>25}{'ratio':>8}"
+    network = [timing for timing in wires if timing.layer != "one array"]
+    rows = [(t.layer, f"{t.arrays} of {t.bit_lines}x{t.word_lines}", [t]) for t in wires]
+    rows.append(("network", f"{sum(t.arrays for t in network)}", network))
+    for name, arrays, timings in rows:
+        once, read = (1e3 * sum(getattr(t, what) for t in timings) for what in ("once", "read"))
+        theirs = [t.badcrossbar for t in timings if t.badcrossbar is not None]
+        beside = (
+            f"{1e3 * sum(theirs):>25.1f}{1e3 * sum(theirs) / once:>8.1f}"
+            if theirs
+            else f"{'not installed':>25}"
+        )
+        yield f"  {name:<14}{arrays:>22}{once:>16.1f}{read:>12.2f}{beside}"
     yield ""
 
 

@@ -21,6 +21,7 @@ from experiments.bench_speed import (
     take_turns,
 )
 from experiments.bench_step import structured_images, training_images
+from experiments.bench_tables import wires_table
 from experiments.bench_update import (
     GRADIENTS,
     RULES,
@@ -28,6 +29,7 @@ from experiments.bench_update import (
     UpdateComparison,
     make_learners,
 )
+from experiments.bench_wires import OHM, measure_wires
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +285,27 @@ def test_a_failed_process_is_named():
 def test_impossible_measurements_are_refused(flags, message):
     with pytest.raises(ValueError, match=message):
         BenchConfig(**flags)
+
+
+def test_wires_are_measured_for_every_layer(bench):
+    """Two polarities of every tile, and one array beside them."""
+    sizes = [(t["layer"], t["arrays"], t["bit_lines"], t["word_lines"]) for t in bench[0]["wires"]]
+    assert sizes == [("one array", 1, 128, 128), ("local1", 72, 16, 9), ("local2", 32, 32, 144)]
+    assert all(0 < t["read"] < t["once"] for t in bench[0]["wires"])
+
+
+def test_badcrossbar_stands_beside_them_where_it_is_installed(monkeypatch):
+    """Its arrays are word lines first, and its time for a layer is that of one array times their number."""
+    shapes = []
+
+    def compute(voltages, resistances, **options):
+        shapes.append((voltages.shape, resistances.shape))
+        assert options["r_i"] == OHM
+
+    monkeypatch.setattr("experiments.bench_wires._badcrossbar", lambda: compute)
+    timings = measure_wires("fcn_digits", 1)
+    assert set(shapes) == {((n, 16), (n, m)) for m, n in ((128, 128), (16, 9), (32, 144))}
+    assert all(t.badcrossbar is not None and t.badcrossbar > 0 for t in timings)
+    text = "\n".join(wires_table(timings))
+    assert "not installed" not in text
+    assert "104" in text
