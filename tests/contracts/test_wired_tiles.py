@@ -77,6 +77,8 @@ def test_what_wires_take_is_computed_every_few_passes(monkeypatch: pytest.Monkey
     for _ in range(3):
         made(x)
     assert len(calls) == 4  # the same weights are not computed again
+    assert made.wires is not None
+    assert int(made.wires.passes) == 7  # looking on does not count as training
 
 
 def test_copies_of_a_kernel_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
