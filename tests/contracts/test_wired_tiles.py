@@ -123,6 +123,17 @@ def test_absent_devices_stay_absent() -> None:
     assert bool((wired.reading.weight[~populated] == 0).all())
 
 
+def test_absent_devices_load_no_wire_where_a_present_one_would() -> None:
+    """A single device at its lowest weight still conducts; an absent one does not."""
+    populated = torch.rand(2, 6, 20, generator=torch.Generator().manual_seed(3)) < 0.5
+    made = array(WIRES, populated=populated).eval()
+    made.rpu_config.noise_model = get("ideal").noise_model()
+    made.rpu_config.noise_model.g_converter = get("reram-cmo").noise_model().g_converter
+    seen = weight_for_reading(made)
+    made.program(seed=0, compensation="none")
+    torch.testing.assert_close(weight_for_reading(made), seen, rtol=1e-5, atol=1e-6)
+
+
 def test_training_learns_to_live_with_wires() -> None:
     """A regression through wires: trained for them, the error is a small part of that of the plain training."""
     rng = torch.Generator().manual_seed(5)
