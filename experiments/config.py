@@ -16,6 +16,7 @@ Compensation = Literal["none", "global", "per_tile", "per_column"]
 Backend = Literal["batched", "aihwkit"]
 Schedule = Literal["constant", "cosine", "step"]
 Engine = Literal["auto", "exact", "aggregated"]
+Augment = Literal["none", "translation", "rotation", "noise", "edge-noise"]
 
 Dimensionless = Annotated[float, "1"]
 # How the help shows options that may be left open.
@@ -55,6 +56,7 @@ class TrainConfig:
       xbar train --mode write-verify --device pcm --write-every 10
       xbar train --mode in-situ --device ecram --faults 'stuck_low=0.05,dead_columns=0.01'
       xbar train --wires 'word_line=2,bit_line=2' --tile-size 256
+      xbar train --augment translation --strength 0.2 --scores
       xbar train --placement free --soft-sharing 10
       xbar train --data mnist --data-dir data --download --epochs 5
       xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
@@ -71,6 +73,16 @@ class TrainConfig:
     """Train on this many images only."""
     test_images: Annotated[int | None, _ALL] = None
     """Test on this many images only."""
+
+    augment: Augment = "none"
+    """Transform the training images, each time it is seen by a new draw: shift by up to --strength times width and
+    height, turn by up to --strength times a full turn, or add normal noise of deviation --strength to all pixels or
+    to the outer ones."""
+    strength: Dimensionless = 0.0
+    """Strength of --augment."""
+    scores: bool = False
+    """After every epoch also score the validation images shifted, turned, noisy and with two quadrants exchanged, and
+    measure how alike the kernels of neighbouring locations are; see log.jsonl. Takes longer."""
 
     model: Annotated[str | None, _OPEN_NAME] = None
     """fcn_digits, fcn_mnist, fcn_cifar10: every image location has its own kernel on its own tile.
@@ -194,6 +206,8 @@ class TrainConfig:
                 raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"`strength` must lie in [0, 1], but is {self.strength}. Try 0.2.")
         for name, typical in (("weight_noise", 0.1), ("weight_scaling", 0.6), ("soft_sharing", 10)):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):

@@ -37,6 +37,11 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
         ValueError: If model, placement or device do not exist or do not fit each other or the images, or if an
             option would have no effect.
     """
+    if (config.augment == "none") != (config.strength == 0):
+        raise ValueError(
+            f"`augment` and `strength` must be given together, but are {config.augment!r} and {config.strength}. "
+            "Write --augment translation --strength 0.2."
+        )
     model = _resolve_model(config, image_shape)
     placement = config.placement or NETWORKS[model].placement
     config = resolve_wires(resolve_faults(resolve_sharing(config, model, placement)))

@@ -21,9 +21,11 @@ from devices.streams import generator
 from devices.units import Dimensionless
 from models import build, initialise
 
+from .augmentation import PLAIN, augment, validation_sets
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import LEARNS_ON_DEVICES, TrainConfig
 from .data import DataSplit, Images
+from .emergent_sharing import sharing_of
 from .in_situ import analog_sgd, put_on_learning_tiles
 from .interruption import Interruption
 from .ledger_file import RunEvents, TrainingEvents
@@ -154,7 +156,11 @@ def _train_epoch(
             group["lr"] = rate
         seed_noise(model, config.seed, "train", step)
         with recorder.watching(step, rate):
-            loss, correct = _take_step(config, model, optimizer, images.pixels[index], images.labels[index])
+            pixels = images.pixels[index]
+            if config.augment != "none":
+                rng = generator(config.seed, "augmentation", step)
+                pixels = augment(pixels, config.augment, config.strength, rng)
+            loss, correct = _take_step(config, model, optimizer, pixels, images.labels[index])
             if config.sleep_every and (step + 1) % config.sleep_every == 0:
                 assert config.sleep_factor is not None
                 sleep(model, config.sleep_factor, seed=derive_seed(config.seed, "sleep", step))
@@ -203,11 +209,26 @@ def _finish_epoch(config: TrainConfig, data: DataSplit, model: nn.Module, progre
             "accuracy": progress.correct / len(data.train),
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
+            **(_scores(config, data.validation, model, progress.epoch) if config.scores else {}),
             "seconds": round(progress.seconds + time.monotonic() - started, 3),
         }
     )
     progress.epoch += 1
     progress.step, progress.loss_sum, progress.correct, progress.seconds = 0, 0.0, 0, 0.0
+
+
+def _scores(
+    config: TrainConfig, validation: Images, model: nn.Module, epoch: int
+) -> dict[str, Dimensionless]:
+    """Score the transformed validation images, and measure how alike the kernels of neighbouring locations are."""
+    scores: dict[str, Dimensionless] = {}
+    for name, images in validation_sets(validation, config.seed).items():
+        if name != PLAIN:
+            seed_noise(model, config.seed, "validation", epoch, name)
+            scores[f"validation_{name}"] = loss_and_accuracy(model, images)[1]
+    for layer, measures in sharing_of(model).items():
+        scores.update({f"{layer} {measure}": value for measure, value in measures.items()})
+    return scores
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:

@@ -1,0 +1,97 @@
+"""The measure of emergent sharing against a slow double loop, the paper's 0.109, and kernels that are equal."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from crossbar import LocallyConnected2d, convert_to_analog, program_chip, tile_arrays
+from devices import get
+from experiments.emergent_sharing import expected_at_start, kernel_distances, sharing_of
+from models import build, initialise
+
+
+def slow(kernels: np.ndarray, distance: int) -> tuple[float, float]:
+    """Do as the definition says, place by place."""
+    kernels = kernels / math.sqrt((kernels**2).sum())
+    rows, columns = kernels.shape[:2]
+    euclidean, cosine = [], []
+    for i in range(distance, rows - distance):
+        for j in range(distance, columns - distance):
+            ring = [
+                kernels[a, b]
+                for a in range(i - distance, i + distance + 1)
+                for b in range(j - distance, j + distance + 1)
+                if max(abs(a - i), abs(b - j)) == distance
+            ]
+            own = kernels[i, j]
+            euclidean.append(np.mean([np.linalg.norm(own - other) for other in ring]))
+            cosine.append(
+                np.mean([1 - own @ other / np.linalg.norm(own) / np.linalg.norm(other) for other in ring])
+            )
+    return float(np.mean(euclidean)), float(np.mean(cosine))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "distance"), [(3, 3, 1), (5, 7, 1), (9, 10, 4), (12, 9, 4), (7, 7, 2)]
+)
+def test_distances_are_those_of_the_definition(rows: int, columns: int, distance: int) -> None:
+    kernels = torch.randn(rows, columns, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    np.testing.assert_allclose(
+        kernel_distances(kernels, distance), slow(kernels.numpy(), distance), rtol=1e-12
+    )
+
+
+def test_equal_kernels_have_no_distance_and_small_maps_no_ring() -> None:
+    kernels = torch.randn(1, 1, 9).expand(6, 6, 9)
+    np.testing.assert_allclose(kernel_distances(kernels, 1), (0, 0), atol=1e-12)
+    assert kernel_distances(kernels, 3) is None
+
+
+def test_two_kernels_by_hand() -> None:
+    """A kernel e1 amid eight e2: norm 3, distance sqrt(2) / 3, cosine 0."""
+    kernels = torch.zeros(3, 3, 2)
+    kernels[..., 1] = 1
+    kernels[1, 1] = torch.tensor([1.0, 0.0])
+    np.testing.assert_allclose(kernel_distances(kernels, 1), (math.sqrt(2) / 3, 1.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_training_starts_at_the_papers_value(seed: int) -> None:
+    """0.109 (Ott et al.): sqrt(2 / 169), which the mean over 968 rings of 288 entries meets within 1 %."""
+    model = build("fcn_mnist")
+    initialise(model, seed)
+    measures = sharing_of(model)["local1"]
+    assert expected_at_start(169) == pytest.approx(0.1088, abs=5e-5)
+    for distance in (1, 4):
+        assert measures[f"euclidean {distance}"] == pytest.approx(expected_at_start(169), rel=0.01)
+        assert measures[f"cosine {distance}"] == pytest.approx(1.0, abs=0.01)
+    assert measures["snr"] == pytest.approx(1 / 169, rel=0.3)  # 288 weights: 8 % standard error
+
+
+def test_a_layer_on_tiles_is_measured_as_it_is_read() -> None:
+    digital = build("fcn_digits")
+    initialise(digital, 0)
+    config = get("pcm").rpu_config()
+    config.mapping.max_input_size = 100  # local2 is split
+    analog = convert_to_analog(digital, config).eval()
+    before, here = sharing_of(digital), sharing_of(analog)
+    assert before.keys() == here.keys() == {"local1", "local2"}
+    for layer, measures in before.items():
+        for name, value in measures.items():
+            assert here[layer][name] == pytest.approx(value, rel=1e-4)
+    program_chip(analog, seed=0)
+    noisy = sharing_of(analog)
+    assert noisy["local1"]["euclidean 1"] != here["local1"]["euclidean 1"]
+    for _, array in tile_arrays(analog):
+        array.erase()
+    assert sharing_of(analog) == here
+
+
+def test_layers_that_share_have_nothing_to_measure() -> None:
+    assert sharing_of(build("cnn_digits")) == {}
+    assert (
+        sharing_of(torch.nn.Sequential(LocallyConnected2d(1, 2, 3, 5, placement="blocks(rows=3,cols=3)")))
+        == {}
+    )
