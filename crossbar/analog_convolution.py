@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .analog_layer import AnalogLayer
+from .connections import Connections, check_connections, present_inputs
 from .geometry import Geometry
 from .grouping import Grouping
 from .locally_connected import LocallyConnected2d
@@ -41,11 +42,25 @@ class PlacedLayer(AnalogLayer):
         bias: Whether to add a bias, digitally, one for each output of each kernel.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
+        connections: Which inputs there are; all if None.
+
+    Raises:
+        TypeError: If connections are no bool mask.
+        ValueError: If they do not fit the input, or locations share kernels.
     """
 
+    connections: Tensor | None
+
     def __init__(
-        self, geometry: Geometry, chosen: Placement, bias: bool, rpu_config: Any, backend: Backend
+        self,
+        geometry: Geometry,
+        chosen: Placement,
+        bias: bool,
+        rpu_config: Any,
+        backend: Backend,
+        connections: Connections | None = None,
     ) -> None:
+        check_connections(connections, geometry, chosen)
         super().__init__(
             chosen.kernels,
             chosen.kernel_of_tile,
@@ -55,7 +70,9 @@ class PlacedLayer(AnalogLayer):
             rpu_config,
             backend,
             chosen.sync_every,
+            None if connections is None else present_inputs(connections, geometry),
         )
+        self.register_buffer("connections", connections)
         self.geometry = geometry
         self._place(chosen)
 
@@ -77,6 +94,8 @@ class PlacedLayer(AnalogLayer):
     def _convolve(self, x: Tensor, geometry: Geometry, grouping: Grouping) -> Tensor:
         single = x.dim() == 3
         grouping = grouping.to(x.device)
+        if self.connections is not None:
+            x = x * self.connections
         # (locations, batch, in)
         patches = extract_patches(x[None] if single else x, geometry, locations_first=grouping.is_identity)
         batch = patches.shape[1]
@@ -122,6 +141,8 @@ class AnalogLocallyConnected2d(PlacedLayer):
         placement: Name with options, for example "free" or "blocks(rows=2,cols=2)", or a `Placement`.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
+        connections: Which inputs there are, (in_channels, height, width); all if None. Absent ones have no word line
+            and no devices. Only with placement "free".
 
     Example:
         >>> layer = AnalogLocallyConnected2d(1, 4, kernel_size=3, input_size=8)
@@ -144,9 +165,11 @@ class AnalogLocallyConnected2d(PlacedLayer):
         placement: str | Placement = "free",
         rpu_config: Any = None,
         backend: Backend = "batched",
+        connections: Connections | None = None,
     ) -> None:
         geometry = Geometry.of(in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
-        super().__init__(geometry, as_placement(placement, geometry.output_size), bias, rpu_config, backend)
+        chosen = as_placement(placement, geometry.output_size)
+        super().__init__(geometry, chosen, bias, rpu_config, backend, connections)
         start = self._digital()
         self.set_weights(start.weight, start.bias)
 
@@ -154,7 +177,7 @@ class AnalogLocallyConnected2d(PlacedLayer):
         """Return a freshly initialised digital layer of the same shapes and placement."""
         g = self.geometry
         sizes = (g.in_channels, g.out_channels, g.kernel_size, g.input_size, g.stride, g.padding, g.dilation)
-        return LocallyConnected2d(*sizes, self.bias is not None, self.placement)
+        return LocallyConnected2d(*sizes, self.bias is not None, self.placement, self.connections)
 
     def kernel_shape(self) -> tuple[int, ...]:
         """Return (kernels, out, in, kernel height, kernel width)."""
@@ -172,7 +195,9 @@ class AnalogLocallyConnected2d(PlacedLayer):
         """Put a trained `LocallyConnected2d` onto tiles, with its placement."""
         g = module.geometry
         sizes = (g.in_channels, g.out_channels, g.kernel_size, g.input_size, g.stride, g.padding, g.dilation)
-        layer = cls(*sizes, module.bias is not None, module.placement, rpu_config)
+        layer = cls(
+            *sizes, module.bias is not None, module.placement, rpu_config, connections=module.connections
+        )
         layer.set_weights(module.weight, module.bias)
         return layer.to(module.weight.device).train(module.training)
 

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from .aihwkit_adapter import AnalogLayerBase
@@ -24,6 +25,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
         sync_every: Updates in place between two synchronisations of copies; 0 sends every update to all.
+        present: Which inputs of each kernel there are; all if None.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         rpu_config: Any,
         backend: Backend,
         sync_every: int = 0,
+        present: Bool[Tensor, "kernels in"] | None = None,
     ) -> None:
         nn.Module.__init__(self)
         mapping = getattr(rpu_config, "mapping", None)
@@ -55,7 +58,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             *self.blocks.tile_shape,
             rpu_config,
             kernel_of_tile=index,
-            populated=self.blocks.populated(kernels),
+            populated=self.blocks.populated(kernels, present),
             sync_every=sync_every,
             backend=backend,
         )

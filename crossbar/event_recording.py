@@ -15,6 +15,7 @@ from devices.pulsed import DeviceArray, WriteCounts
 from .algorithms import MixedPrecision, WriteVerifyCells
 from .analog_convolution import PlacedLayer
 from .analog_layer import AnalogLayer
+from .connections import present_inputs
 from .events import EventLedger, LayerEvents, LayerShape
 from .locally_connected import LocallyConnected2d
 from .periphery import Periphery
@@ -138,7 +139,9 @@ class _DigitalWatch:
         self._handle.remove()
 
     def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
-        _count_software(self.events, y.numel() // self.events.shape.out_size, inputs[0], layer.training)
+        shape = self.events.shape
+        driven = _present_inputs(layer, shape, y.numel() // shape.out_size)
+        _count_software(self.events, driven * shape.out_size, inputs[0], layer.training)
 
 
 class _AnalogWatch:
@@ -186,9 +189,10 @@ class _AnalogWatch:
             places = y.shape[-2] * y.shape[-1]  # a convolution on one tile takes images of any size
             serial = vectors // places * (layer.grouping.width if places == shape.locations else places)
         if layer.training and self.array.in_situ is None:
-            _count_software(self.events, vectors, x, True)
+            _count_software(self.events, self._present(vectors) * shape.out_size, x, True)
             return
-        self._count_products("forward", vectors, serial, shape.in_size, shape.out_size, shape.grid)
+        driven = self._present(vectors)
+        self._count_products("forward", vectors, serial, driven, vectors * shape.out_size, shape.grid)
         assert repeats is not None
         self._count_repeats(repeats)
         if layer.training and y.requires_grad:
@@ -200,36 +204,50 @@ class _AnalogWatch:
         shape = self.events.shape
         if passes_on:
             blocks = shape.grid[1], shape.grid[0]
-            self._count_products("backward", vectors, serial, shape.out_size, shape.in_size, blocks)
+            read = self._present(vectors)
+            self._count_products("backward", vectors, serial, vectors * shape.out_size, read, blocks)
         cells, in_situ = self.array.cells, self.array.in_situ
         if isinstance(cells, WriteVerifyCells | MixedPrecision):
-            macs = vectors * shape.cells
+            macs = self._present(vectors) * shape.out_size
             self.events.add("gradient", digital_macs=macs, accumulator_bytes=macs * _BYTES_PER_ACCUMULATION)
         elif in_situ is not None:
             copies = shape.tiles // shape.kernels if in_situ.copies is not None else 1
             lines = shape.in_size + shape.out_size
             self.events.add("update", updates=vectors * copies, network_bytes=vectors * lines * (copies - 1))
 
+    def _present(self, vectors: int) -> int:
+        """Return how many inputs that many vectors have, without those that are absent."""
+        return _present_inputs(self._layer, self.events.shape, vectors)
+
     def _count_products(
-        self, phase: str, vectors: int, serial: int, inputs: int, outputs: int, grid: tuple[int, int]
+        self, phase: str, vectors: int, serial: int, driven: int, read: int, grid: tuple[int, int]
     ) -> None:
-        """Count products of whole kernels; `grid` has the blocks of outputs and those of inputs."""
+        """Count products of whole kernels.
+
+        Args:
+            phase: "forward" or "backward".
+            vectors: How many.
+            serial: Those of the busiest tile.
+            driven: Their inputs.
+            read: Their outputs.
+            grid: Blocks of outputs, and blocks of inputs.
+        """
         out_blocks, in_blocks = grid
-        dac = vectors * inputs * out_blocks
+        dac = driven * out_blocks
         # A tile of its own for each location, or copies, lie apart from the buffer; one tile lies at it.
         crosses = self.events.shape.tiles > 1 or phase == "backward"
         self.events.add(
             phase,
             mvms=vectors * out_blocks * in_blocks,
             dac_conversions=dac,
-            adc_conversions=vectors * outputs * in_blocks,
-            cell_reads=vectors * inputs * outputs,
+            adc_conversions=read * in_blocks,
+            cell_reads=driven * read // max(vectors, 1),
             serial_mvms=serial,
-            partial_sums=vectors * outputs * (in_blocks - 1),
-            scalings=vectors * outputs,
+            partial_sums=read * (in_blocks - 1),
+            scalings=read,
             input_bytes=dac,
-            output_bytes=vectors * outputs,
-            network_bytes=vectors * outputs + (dac if crosses else 0),
+            output_bytes=read,
+            network_bytes=read + (dac if crosses else 0),
         )
 
     def _count_repeats(self, repeats: Tensor) -> None:
@@ -364,12 +382,24 @@ def _tile_sizes(layer: AnalogLayer) -> tuple[Tensor, Tensor]:
     """Return outputs and inputs of every physical tile, (tiles,) each."""
     outs, ins = (torch.tensor(starts).diff() for starts in (layer.blocks.out_starts, layer.blocks.in_starts))
     tiles = layer.tile_array.tiles // layer.blocks.per_kernel
-    return outs.repeat_interleave(len(ins)).repeat(tiles), ins.repeat(len(outs)).repeat(tiles)
+    sizes = ins.expand(tiles, -1)
+    if isinstance(layer, PlacedLayer) and layer.connections is not None:
+        present = present_inputs(layer.connections.cpu(), layer.geometry)
+        sizes = torch.stack([part.sum(dim=1) for part in present.split(ins.tolist(), dim=1)], dim=1)
+    return outs.repeat_interleave(len(ins)).repeat(tiles), sizes.repeat(1, len(outs)).flatten()
 
 
-def _count_software(events: LayerEvents, vectors: int, x: Tensor, is_training: bool) -> None:
+def _present_inputs(layer: nn.Module, shape: LayerShape, vectors: int) -> int:
+    """Return how many inputs that many vectors have; those that are absent have no word line."""
+    connections = getattr(layer, "connections", None)
+    if connections is None:
+        return vectors * shape.in_size
+    assert isinstance(layer, LocallyConnected2d | PlacedLayer)
+    return vectors // shape.locations * int(present_inputs(connections.cpu(), layer.geometry).sum())
+
+
+def _count_software(events: LayerEvents, macs: int, x: Tensor, is_training: bool) -> None:
     """Count what a layer computes digitally, forward and, if gradients are wanted, backward."""
-    macs = vectors * events.shape.cells
     events.add("forward", digital_macs=macs)
     if is_training and torch.is_grad_enabled():
         events.add("gradient", digital_macs=macs)

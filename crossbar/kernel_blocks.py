@@ -90,9 +90,16 @@ class KernelBlocks:
             weight[:, outs, ins] = grid[:, i, j, : outs.stop - outs.start, : ins.stop - ins.start]
         return weight
 
-    def populated(self, kernels: int) -> Tensor | None:
-        """Return which cells hold a device, or None if all do."""
+    def populated(self, kernels: int, present: Tensor | None = None) -> Tensor | None:
+        """Return which cells hold a device, or None if all do.
+
+        Args:
+            kernels: Number of kernels.
+            present: (kernels, in) which of their inputs there are; all if None.
+        """
         rows, columns = self.tile_shape
+        if present is not None:
+            return self.split(present[:, None, :].expand(-1, self.out_size, -1).float()).bool()
         if self.grid[0] * rows == self.out_size and self.grid[1] * columns == self.in_size:
             return None
         return self.split(torch.ones(kernels, self.out_size, self.in_size)).bool()

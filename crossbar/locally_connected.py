@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .connections import Connections, check_connections, present_inputs
 from .geometry import Geometry, Size
 from .grouping import Grouping
 from .patches import assemble, check_input, extract_patches, group_patches, ungroup
@@ -42,9 +43,12 @@ class LocallyConnected2d(nn.Module):
         dilation: Distance between the elements of a kernel.
         bias: Whether to add a bias, one for each output of each kernel.
         placement: Name with options, as "free" or "blocks(rows=2,cols=2)", or a `Placement`.
+        connections: Which inputs there are, (in_channels, height, width); all if None. Weights of absent ones are
+            zero and stay so. Only with placement "free".
 
     Raises:
-        ValueError: If the sizes are impossible, or the placement does not fit the output map.
+        TypeError: If connections are no bool mask.
+        ValueError: If the sizes are impossible, or placement or connections do not fit.
 
     Example:
         >>> layer = LocallyConnected2d(1, 4, kernel_size=3, input_size=8, placement="blocks(rows=2,cols=2)")
@@ -54,6 +58,7 @@ class LocallyConnected2d(nn.Module):
 
     placement: Placement
     grouping: Grouping
+    connections: Tensor | None
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class LocallyConnected2d(nn.Module):
         dilation: Size = 1,
         bias: bool = True,
         placement: str | Placement = "free",
+        connections: Connections | None = None,
     ) -> None:
         super().__init__()
         geometry = Geometry.of(in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
@@ -77,6 +83,25 @@ class LocallyConnected2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(shape))
         self.bias = nn.Parameter(torch.empty(kernels, geometry.out_channels)) if bias else None
         self.reset_parameters()
+        self.register_buffer("connections", None)
+        self.connect(connections)
+
+    @torch.no_grad()
+    def connect(self, connections: Connections | None) -> None:
+        """Say which inputs there are from now on; weights of absent ones become zero.
+
+        Args:
+            connections: (in_channels, height, width), or None for all.
+
+        Raises:
+            TypeError: If they are no bool mask.
+            ValueError: If they do not fit the input, or locations share kernels.
+        """
+        check_connections(connections, self.geometry, self.placement)
+        self.connections = None if connections is None else connections.to(self.weight.device)
+        if connections is not None:
+            present = present_inputs(connections, self.geometry)
+            self.weight.mul_(present.reshape(len(self.weight), 1, *self.weight.shape[2:]))
 
     def reset_parameters(self) -> None:
         """Draw weights and biases anew, each kernel as a `Conv2d`."""
@@ -113,6 +138,8 @@ class LocallyConnected2d(nn.Module):
         return self._compute(x)
 
     def _compute(self, x: Tensor) -> Tensor:
+        if self.connections is not None:
+            x = x * self.connections
         patches = extract_patches(x, self.geometry, locations_first=self.grouping.is_identity)
         outputs = self._multiply(group_patches(patches, self.grouping))
         return assemble(ungroup(outputs, self.grouping, x.shape[0]), self.geometry)

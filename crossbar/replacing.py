@@ -80,6 +80,7 @@ def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, i
     stays_convolution = isinstance(layer, AnalogConv2d) and target.kernels == 1
     layer_class: Any = AnalogConv2d if stays_convolution else AnalogLocallyConnected2d
     array = layer.tile_array
+    options = {} if layer.connections is None else {"connections": layer.connections}
     placed: PlacedLayer = layer_class(
         g.in_channels,
         g.out_channels,
@@ -92,6 +93,7 @@ def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, i
         target,
         array.rpu_config,
         array.backend,
+        **options,
     ).to(array.weight.device)
     with torch.no_grad():
         if layer.bias is not None and placed.bias is not None:

@@ -92,6 +92,9 @@ class TrainConfig:
     'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
     'interleaved(period=3)'. In situ also 'replicated(tiles=4,sync_every=10)': each copy learns from its own
     locations, and every 10 steps all are written to their mean. (default: the model's own)"""
+    vcp: Dimensionless = 0.0
+    """Variable connection patterns: share of the inputs of every local layer that is absent, the same ones for all
+    images; they have no devices and cost nothing. Only where every location has a kernel of its own."""
     mode: Mode = "hwa"
     """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point.
     in-situ: on the devices, by pulses. Each tile learns for itself; of replicated kernels every copy receives
@@ -206,6 +209,8 @@ class TrainConfig:
                 raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
+        if not 0 <= self.vcp < 1:
+            raise ValueError(f"`vcp` must lie in [0, 1), but is {self.vcp}. Give 0.3 for 30 % absent inputs.")
         if not 0 <= self.strength <= 1:
             raise ValueError(f"`strength` must lie in [0, 1], but is {self.strength}. Try 0.2.")
         for name, typical in (("weight_noise", 0.1), ("weight_scaling", 0.6), ("soft_sharing", 10)):

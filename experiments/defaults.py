@@ -45,6 +45,11 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
     model = _resolve_model(config, image_shape)
     placement = config.placement or NETWORKS[model].placement
     config = resolve_wires(resolve_faults(resolve_sharing(config, model, placement)))
+    if config.vcp and placement != "free":
+        raise ValueError(
+            f"`vcp` must be 0 with the placement {placement!r}, but is {config.vcp}: kernels that are shared between "
+            "locations have the same inputs everywhere. Use an FCN, placement free."
+        )
     epochs, lr = _TRAINING_OF_SHAPE[image_shape]
     config = replace(
         config,

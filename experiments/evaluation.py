@@ -27,7 +27,6 @@ from crossbar import (
 from devices import get
 from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
-from models import build
 
 from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
 from .copies import CopiesLog
@@ -38,7 +37,7 @@ from .fault_options import faults_of
 from .interruption import Interruption
 from .ledger_file import EvaluationEvents
 from .result import Result
-from .training import loss_and_accuracy, put_on_tiles
+from .training import initial_network, loss_and_accuracy, put_on_tiles
 
 # assumed: enough to average the spread of the inputs; a hardware-aware training takes its first 100 batches.
 _CALIBRATION_BATCHES = 30
@@ -125,8 +124,7 @@ def evaluate(
 @torch.no_grad()
 def take_off_tiles(analog: nn.Module, config: TrainConfig) -> nn.Module:
     """Return the digital network with the weights that an analog one has learned."""
-    assert config.model is not None
-    network = build(config.model, config.placement)
+    network = initial_network(config)
     for name, layer in network.named_children():
         if isinstance(layer, LocallyConnected2d | nn.Linear):
             weight, bias = analog.get_submodule(name).get_weights()  # type: ignore[operator]

@@ -19,7 +19,7 @@ from crossbar import convert_to_analog, neighbour_penalty, seed_noise, sleep
 from devices import derive_seed, get
 from devices.streams import generator
 from devices.units import Dimensionless
-from models import build, initialise
+from models import build, draw_connections, initialise
 
 from .augmentation import PLAIN, augment, validation_sets
 from .checkpoint import load_checkpoint, save_checkpoint
@@ -39,12 +39,19 @@ Optimizer = torch.optim.Adam | torch.optim.SGD
 
 def make_model(config: TrainConfig) -> nn.Module:
     """Build the network of a resolved configuration with its initial weights, on tiles unless it is digital."""
-    assert config.model is not None
-    network = build(config.model, config.placement)
-    initialise(network, config.seed)
+    network = initial_network(config)
     if config.mode in LEARNS_ON_DEVICES:
         return put_on_learning_tiles(network, config)
     return put_on_tiles(network, config, config.weight_noise or 0.0) if config.mode == "hwa" else network
+
+
+def initial_network(config: TrainConfig) -> nn.Module:
+    """Build the digital network of a resolved configuration with its initial weights and connections."""
+    assert config.model is not None
+    network = build(config.model, config.placement)
+    initialise(network, config.seed)
+    draw_connections(network, config.vcp, config.seed)
+    return network
 
 
 def put_on_tiles(network: nn.Module, config: TrainConfig, weight_noise: Dimensionless) -> nn.Module:

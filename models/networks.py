@@ -19,6 +19,7 @@ from torch import nn
 
 from crossbar import LocallyConnected2d
 from devices.streams import generator
+from devices.units import Dimensionless
 
 
 @final
@@ -116,6 +117,35 @@ def build(name: str, placement: str | None = None) -> nn.Sequential:
             layers[f"dense_relu{number}"] = nn.ReLU()
         features = size
     return nn.Sequential(layers)
+
+
+def draw_connections(model: nn.Module, absent: Dimensionless, seed: int) -> None:
+    """Remove a share of the inputs of every local layer: variable connection patterns.
+
+    Ott et al., Neural Networks 126 (2020). Which ones is drawn once for each layer, from a stream that is named after
+    it; what is absent for some share is absent for every larger one too. Call it after `initialise`: weights of
+    absent inputs become zero.
+
+    Args:
+        model: A network of `LocallyConnected2d` layers with the placement "free"; changed in place.
+        absent: Share of the inputs that are absent, in [0, 1); 0 leaves all.
+        seed: The run's seed.
+
+    Raises:
+        ValueError: If the share lies outside, or locations of a layer share kernels.
+    """
+    if not 0 <= absent < 1:
+        raise ValueError(f"`absent` must lie in [0, 1), but is {absent}. Give 0.3 for 30 %.")
+    if absent == 0:
+        return
+    for name, layer in model.named_modules():
+        if isinstance(layer, LocallyConnected2d):
+            shape = (layer.geometry.in_channels, *layer.geometry.input_size)
+            inputs = math.prod(shape)
+            order = torch.randperm(inputs, generator=generator(seed, "connections", name))
+            connections = torch.ones(inputs, dtype=torch.bool)
+            connections[order[: round(absent * inputs)]] = False
+            layer.connect(connections.reshape(shape))
 
 
 def initialise(model: nn.Module, seed: int) -> None:
