@@ -5,8 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from aihwkit.optim import AnalogSGD
+from aihwkit.simulator.configs import SingleRPUConfig
+from aihwkit.simulator.configs.devices import SoftBoundsDevice
 
-from crossbar import LocallyConnected2d, convert_to_analog, program_chip, tile_arrays
+from crossbar import (
+    LocallyConnected2d,
+    age_chip,
+    convert_to_analog,
+    program_chip,
+    seed_noise,
+    tile_arrays,
+)
 from devices import get
 from experiments.emergent_sharing import expected_at_start, kernel_distances, sharing_of
 from models import build, initialise
@@ -87,6 +97,72 @@ def test_a_layer_on_tiles_is_measured_as_it_is_read() -> None:
     for _, array in tile_arrays(analog):
         array.erase()
     assert sharing_of(analog) == here
+
+
+def kernels_by_probing(layer: torch.nn.Module, channels: int, side: int) -> np.ndarray:
+    """Send in one pixel at a time; what comes out are the weights: (rows, columns, out * in * 3 * 3)."""
+    pixels = torch.eye(channels * side**2).reshape(-1, channels, side, side)
+    with torch.no_grad():
+        weight = (layer(pixels) - layer(torch.zeros(1, channels, side, side))).double().numpy()
+    weight = weight.reshape(channels, side, side, *weight.shape[1:])
+    return np.stack(
+        [
+            [weight[:, i : i + 3, j : j + 3, :, i, j].transpose(3, 0, 1, 2).ravel() for j in range(side - 2)]
+            for i in range(side - 2)
+        ]
+    )
+
+
+@torch.no_grad()
+def agree_with_probing(model: torch.nn.Module) -> None:
+    """Float32 outputs of weights of order 0.1 have some 1e-7 / 0.1 of rounding; a hundred times that is allowed."""
+    measures = sharing_of(model.eval())
+    for name, channels, side in (("local1", 1, 8), ("local2", 16, 6)):
+        probed = kernels_by_probing(model.get_submodule(name), channels, side)
+        found = measures[name]["euclidean 1"], measures[name]["cosine 1"]
+        np.testing.assert_allclose(found, slow(probed, 1), rtol=1e-4)
+        locations = probed.reshape(-1, probed.shape[2])
+        snr = np.mean(locations.mean(axis=0) ** 2 / locations.var(axis=0))
+        assert measures[name]["snr"] == pytest.approx(snr, rel=1e-3)
+
+
+@pytest.mark.parametrize("compensation", ["none", "per_column"])
+def test_drifted_devices_are_measured_as_signals_see_them(compensation: str) -> None:
+    digital = build("fcn_digits")
+    initialise(digital, 0)
+    config = get("pcm").rpu_config()
+    config.forward.is_perfect = True
+    config.mapping.max_input_size = 100  # local2 is split
+    analog = convert_to_analog(digital, config).eval()
+    program_chip(analog, seed=0, compensation=compensation)  # type: ignore[arg-type]
+    fresh = sharing_of(analog)
+    age_chip(analog, 1e7, seed=0)
+    agree_with_probing(analog)
+    assert abs(sharing_of(analog)["local1"]["cosine 1"] / fresh["local1"]["cosine 1"] - 1) > 1e-4
+
+
+def test_devices_trained_in_place_are_measured_as_signals_see_them() -> None:
+    digital = build("fcn_digits")
+    initialise(digital, 0)
+    config = SingleRPUConfig(device=SoftBoundsDevice())
+    config.forward.is_perfect = config.backward.is_perfect = True
+    config.mapping.weight_scaling_omega = 0.6
+    config.mapping.max_input_size = 100  # local2 is split
+    analog = convert_to_analog(digital, config)
+    before = sharing_of(analog)
+    optimizer = AnalogSGD(analog.parameters(), lr=0.1)
+    optimizer.regroup_param_groups(analog)
+    rng = torch.Generator().manual_seed(0)
+    for step in range(2):
+        seed_noise(analog, 0, "train", step)
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(
+            analog(torch.rand(8, 1, 8, 8, generator=rng)), torch.arange(8)
+        )
+        loss.backward()
+        optimizer.step()
+    assert sharing_of(analog)["local1"] != before["local1"]
+    agree_with_probing(analog)
 
 
 def test_layers_that_share_have_nothing_to_measure() -> None:
