@@ -171,3 +171,15 @@ def test_layers_that_share_have_nothing_to_measure() -> None:
         sharing_of(torch.nn.Sequential(LocallyConnected2d(1, 2, 3, 5, placement="blocks(rows=3,cols=3)")))
         == {}
     )
+
+
+def test_a_map_need_not_be_square() -> None:
+    """11 x 12 locations: rings of 4 fit into both, and those of a map read in the wrong order differ."""
+    layer = LocallyConnected2d(2, 3, kernel_size=3, input_size=(13, 14))
+    with torch.no_grad():
+        layer.weight.add_(torch.arange(11 * 12).reshape(-1, *[1] * (layer.weight.dim() - 1)) // 12)
+    kernels = layer.weight.detach().double().numpy().reshape(11, 12, -1)  # rows differ, columns hardly
+    measures = sharing_of(torch.nn.Sequential(layer))["0"]
+    for distance in (1, 4):
+        found = measures[f"euclidean {distance}"], measures[f"cosine {distance}"]
+        np.testing.assert_allclose(found, slow(kernels, distance), rtol=1e-9)
