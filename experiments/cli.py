@@ -18,6 +18,7 @@ from .compare_devices_config import CompareDevicesConfig
 from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig, available_threads
 from .does_it_matter_config import DoesItMatterConfig
 from .fit_device_config import FitDeviceConfig
+from .paper_config import PaperConfig
 from .sharing_cost_config import SharingCostConfig
 from .wires_config import WiresConfig
 
@@ -33,6 +34,7 @@ commands:
   report        draw the figures of a run, also what its updates did to the devices
   does-it-matter  which non-idealities change a run's result, and which settings had no effect
   sharing-cost  what sharing weights costs in energy, time, area and wear, and what it buys in accuracy
+  paper         the seed paper's four questions on sharing, in floating point and on hardware
   compare-devices  the same networks on many devices: which learns best, which remembers
   wires         what the resistance of wires does to a trained network, exactly
   devices       list the memory cells, or describe one
@@ -142,6 +144,12 @@ def _dispatch(command: str, words: list[str]) -> None:
         from .does_it_matter import run_does_it_matter
 
         run_does_it_matter(question)
+    elif command == "paper":
+        paper_config = _parse(PaperConfig, command, words).resolved()  # counts cores for the jobs
+        _set_threads(paper_config.threads)
+        from .paper import run_paper
+
+        run_paper(paper_config)
     elif command == "wires":
         wires_config = _parse(WiresConfig, command, words)
         _set_threads(wires_config.threads)
@@ -156,7 +164,7 @@ def _dispatch(command: str, words: list[str]) -> None:
     else:
         raise ValueError(
             "`command` must be train, resume, evaluate, report, sharing-cost, compare-devices, devices, "
-            "fit-device, does-it-matter, wires or bench, but is "
+            "fit-device, does-it-matter, wires, paper or bench, but is "
             f"{command!r}. See `xbar --help`."
         )
 

@@ -1,0 +1,294 @@
+"""The four answers of `xbar paper` in numbers, and its tables."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Final
+
+from devices.units import Dimensionless, MicroJoules, Seconds
+
+from .augmentation import PLAIN, VALIDATIONS
+from .durations import parse_times
+from .paper_config import Network
+from .paper_points import TIMES, Setting
+from .paper_published import DISTANCE_AT_START, DISTANCES, EPOCHS, SCORES, VCP
+from .paper_rows import LAYER, Mean, Row, Rows, Value, accuracy_at_energy, distance_of, score_of
+
+NETWORKS: Final[tuple[Network, ...]] = ("fcn", "cnn")
+YEAR: Final[Seconds] = parse_times(TIMES)[-1]
+_QUESTIONS: Final = (
+    "1. Is weight sharing necessary to prevent overfitting?",
+    "2. Is it necessary for translation-invariant recognition?",
+    "3. Can acceptable accuracy be reached without it, and at which price?",
+    "4. Does approximate weight sharing emerge by itself, and does it last?",
+)
+
+
+def answers(rows: Rows) -> dict[str, list[str]]:
+    """Return for each question sentences with numbers, one for each place of learning."""
+    found: dict[str, list[str]] = {question: [] for question in _QUESTIONS}
+    for setting in rows.settings():
+        strengths = rows.strengths(setting)
+        for question, answer in zip(
+            _QUESTIONS, (_overfitting, _translation, _price, _emergence), strict=True
+        ):
+            sentence = answer(
+                rows,
+                setting,
+                strengths[0],
+                strengths[min(1, len(strengths) - 1) if len(strengths) < 3 else 2],
+            )
+            if sentence:
+                found[question].append(f"{str(setting).capitalize()}: {sentence}")
+    return found
+
+
+def _gap(row: Row) -> Dimensionless | None:
+    """How much better training images are classified than validation images, after the last epoch."""
+    return row.history[-1]["accuracy"] - row.history[-1]["validation_accuracy"]
+
+
+def _overfitting(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
+    gaps = [rows.mean(_gap, setting, network, plain) for network in NETWORKS]
+    difference = rows.difference(score_of(PLAIN), setting, plain)
+    if None in gaps or difference is None:
+        return ""
+    fcn, cnn = gaps
+    assert fcn is not None
+    assert cnn is not None
+    return (
+        f"without augmentation, accuracy on training images less that on validation images is {fcn.points()} (FCN) "
+        f"and {cnn.points()} (CNN); on validation images the FCN has {difference.points()} against the CNN."
+    )
+
+
+def _translation(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
+    parts = []
+    for network in NETWORKS:
+        before, after, aged = (
+            rows.mean(score_of("translation", time), setting, network, strength)
+            for strength, time in ((plain, None), (strong, None), (strong, YEAR))
+        )
+        if before is None or after is None:
+            return ""
+        later = "" if aged is None else f", {aged.percent()} a year later"
+        parts.append(
+            f"{network.upper()} {before.percent()} on shifted images, trained with shifts of {strong:g} "
+            f"{after.percent()}{later}"
+        )
+    difference = rows.difference(score_of("translation"), setting, strong)
+    assert difference is not None
+    return f"{'; '.join(parts)}. The FCN has {difference.points()} against the CNN."
+
+
+def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
+    score = rows.difference(score_of(PLAIN), setting, strong)
+    if score is None:
+        return ""
+    sentence = f"after as many epochs with shifts of {strong:g}, the FCN has {score.points()} against the CNN"
+    budget = _common_budget(rows, setting, strong)
+    if budget is not None:
+        equal = rows.difference(lambda row: accuracy_at_energy(row, budget), setting, strong)
+        if equal is not None:
+            sentence += f", and after as much energy ({budget * 1e-6:.3g} J on the chip) {equal.points()}"
+    images = [rows.mean(lambda row: row.energy_per_image, setting, network, strong) for network in NETWORKS]
+    if images[0] is not None and images[1] is not None:
+        sentence += f"; an image costs {images[0].value:.3g} µJ (FCN) and {images[1].value:.3g} µJ (CNN)"
+    absent = rows.vcps(setting)
+    if absent:
+        means = [(vcp, rows.mean(score_of(PLAIN), setting, "fcn", s, vcp)) for s, vcp in absent]
+        sentence += "; with inputs absent: " + ", ".join(
+            f"{vcp:.0%} {mean.percent()}" for vcp, mean in means if mean is not None
+        )
+    return f"{sentence}."
+
+
+def _common_budget(rows: Rows, setting: Setting, strength: Dimensionless) -> MicroJoules | None:
+    """Return the energy that the cheaper training used in all."""
+    totals = [
+        rows.mean(
+            lambda row: None if row.energy_per_epoch is None else row.energy_per_epoch * len(row.history),
+            setting,
+            network,
+            strength,
+        )
+        for network in NETWORKS
+    ]
+    return min((total.value for total in totals if total is not None), default=None)
+
+
+def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
+    before = Mean.of([row.start[LAYER]["euclidean 1"] for row in rows.select(setting, "fcn", plain)])
+    here, there = (
+        rows.mean(distance_of(measure), setting, "fcn", strong) for measure in ("euclidean 1", "cosine 1")
+    )
+    still = rows.mean(distance_of(), setting, "fcn", plain)
+    if before is None or here is None or still is None or there is None:
+        return ""
+    aged = rows.mean(distance_of(time=YEAR), setting, "fcn", strong)
+    later = "" if aged is None else f", and {_number(aged)} on chips a year later"
+    return (
+        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without shifts "
+        f"and {_number(here)} with shifts of {strong:g} (cosine distance {_number(there)}){later}."
+    )
+
+
+def _number(mean: Mean) -> str:
+    return f"{mean.value:.4f}" + ("" if mean.std is None else f" ± {mean.std:.4f}")
+
+
+def markdown(rows: Rows, command: str, is_papers_data: bool, failed: dict[str, str]) -> str:
+    """Write answers and tables to read.
+
+    Args:
+        rows: The study.
+        command: The line that repeats it.
+        is_papers_data: Whether the paper's published values belong to these data.
+        failed: Runs that failed, and why.
+    """
+    lines = [f"`{command}`", ""]
+    lines += [
+        "Differences with 95 % intervals over seeds (Student's t), accuracies ± standard deviation.",
+        "",
+    ]
+    for question, sentences in answers(rows).items():
+        lines += [f"**{question}**", "", *(f"- {sentence}" for sentence in sentences), ""]
+    for header, cells in tables(rows, is_papers_data):
+        lines += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+        lines += ["| " + " | ".join(row) + " |" for row in cells]
+        lines.append("")
+    if is_papers_data:
+        lines.append(f"Published: Ott et al. (2020), up to {EPOCHS} epochs, read off their plots.")
+    lines += [f"Failed: {name}: {why}" for name, why in failed.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[str]]]]:
+    """Return the tables as headers and cells: accuracies, distances between kernels, and absent inputs."""
+    scores = []
+    distances = []
+    absent = []
+    for setting in rows.settings():
+        for strength in rows.strengths(setting):
+            for network in NETWORKS:
+                if rows.select(setting, network, strength):
+                    cells = [str(setting), network.upper(), f"{strength:g}"]
+                    scores.append(
+                        cells + [_score(rows, setting, network, strength, name) for name in VALIDATIONS]
+                    )
+                    if is_papers_data and setting.mode == "digital":
+                        scores.append(_published(network, strength))
+            distances.append(_distances(rows, setting, strength, is_papers_data))
+        for strength, vcp in rows.vcps(setting):
+            mean = rows.mean(score_of(PLAIN), setting, "fcn", strength, vcp)
+            energy = rows.mean(lambda row: row.energy_per_image, setting, "fcn", strength, vcp)
+            published = VCP.get(vcp) if is_papers_data else None
+            absent.append(
+                [
+                    str(setting),
+                    f"{strength:g}",
+                    f"{vcp:.0%}",
+                    "-" if mean is None else mean.percent(),
+                    "-" if energy is None else f"{energy.value:.3g}",
+                    "-" if published is None else f"{published:.0%}",
+                ]
+            )
+    found = [
+        (
+            ["learned", "network", "shifts", *VALIDATIONS],
+            [row for row in scores if any(c != "-" for c in row[3:])],
+        ),
+        (
+            [
+                "learned",
+                "shifts",
+                "at first",
+                "trained",
+                "a year later",
+                "cosine, trained",
+                "signal to noise",
+                "published",
+            ],
+            [row for row in distances if row],
+        ),
+    ]
+    if absent:
+        found.append((["learned", "shifts", "absent inputs", "plain", "µJ per image", "published"], absent))
+    return [(header, cells) for header, cells in found if cells]
+
+
+def _score(rows: Rows, setting: Setting, network: Network, strength: Dimensionless, name: str) -> str:
+    fresh, aged = (rows.mean(score_of(name, time), setting, network, strength) for time in (None, YEAR))
+    if fresh is None:
+        return "-"
+    return fresh.percent() + ("" if aged is None else f" (1 y: {aged.percent()})")
+
+
+def _published(network: str, strength: Dimensionless) -> list[str]:
+    cells = []
+    for name in VALIDATIONS:
+        value = SCORES.get((network, name), {}).get(strength)
+        cells.append("-" if value is None else f"{100 * value:.1f} %")
+    return ["published", network.upper(), f"{strength:g}", *cells]
+
+
+def _distances(rows: Rows, setting: Setting, strength: Dimensionless, is_papers_data: bool) -> list[str]:
+    mine = rows.select(setting, "fcn", strength)
+    if not mine:
+        return []
+
+    def cell(value_of: Value) -> str:
+        mean = Mean.of([value_of(row) for row in mine])
+        return "-" if mean is None else _number(mean)
+
+    published = DISTANCES.get(strength) if is_papers_data else None
+    return [
+        str(setting),
+        f"{strength:g}",
+        cell(lambda row: row.start[LAYER]["euclidean 1"]),
+        cell(distance_of()),
+        cell(distance_of(time=YEAR)),
+        cell(distance_of("cosine 1")),
+        cell(distance_of("snr")),
+        "-" if published is None else f"{DISTANCE_AT_START:g}, then {published:g}",
+    ]
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Write one line for every run and look at it: tidy, to compute with."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    names = [
+        "mode",
+        "device",
+        "network",
+        "strength",
+        "vcp",
+        "seed",
+        "run",
+        "chip",
+        "time",
+        "epoch",
+        "what",
+        "value",
+    ]
+    writer.writerow(names)
+    for row in rows:
+        p = row.point
+        start = [p.setting.mode, p.setting.device, p.network, p.strength, p.vcp, p.seed, row.run]
+        for entry in row.history:
+            for what, value in entry.items():
+                if what != "epoch":
+                    writer.writerow([*start, "", "", entry["epoch"], what, value])
+        for what, value in row.start.get(LAYER, {}).items():
+            writer.writerow([*start, "", "", 0, f"{LAYER} {what}", value])
+        for chip, looks in enumerate(row.chips):
+            for look in looks:
+                for what, value in look["scores"].items():
+                    writer.writerow([*start, chip, look["time"], "", f"validation_{what}", value])
+                for what, value in look["sharing"].get(LAYER, {}).items():
+                    writer.writerow([*start, chip, look["time"], "", f"{LAYER} {what}", value])
+        for what in ("energy_per_epoch", "energy_per_image"):
+            if getattr(row, what) is not None:
+                writer.writerow([*start, "", "", "", f"{what}_uJ", getattr(row, what)])
+    return text.getvalue()

@@ -1,0 +1,223 @@
+"""The figures of `xbar paper`: one for each question, with the paper's published values in the same axes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from devices.units import Dimensionless
+
+from .augmentation import PLAIN
+from .figures import GREY, save_figure, strip
+from .paper_answers import NETWORKS, YEAR
+from .paper_config import Network
+from .paper_points import Setting
+from .paper_published import DISTANCES, EPOCHS, SCORES, VCP
+from .paper_rows import LAYER, Mean, Row, Rows, Value, distance_of, score_of
+
+_COLORS: Final = {"fcn": "#D55E00", "cnn": "#0072B2"}  # Okabe and Ito (2008)
+_MARKERS: Final = {"fcn": "o", "cnn": "s"}
+_NAMES: Final = {"fcn": "FCN: a kernel for each location", "cnn": "CNN: one kernel"}
+
+
+def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
+    """Question 1: accuracy on validation images and on training images, against the strength of the augmentation."""
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        for network in NETWORKS:
+            _line(axes, rows, setting, network, score_of(PLAIN), "-", _NAMES[network])
+            _line(axes, rows, setting, network, lambda row: row.history[-1]["accuracy"], ":", None)
+            if is_papers_data:
+                _crosses(axes, SCORES[network, PLAIN], network, rows.strengths(setting))
+
+    _panels(
+        rows,
+        draw,
+        "accuracy (solid: validation; dotted: training)",
+        path,
+        "strength of the shifts",
+        is_papers_data,
+    )
+
+
+def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
+    """Question 2: accuracy on shifted validation images, against the strength of the augmentation."""
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        for network in NETWORKS:
+            _line(axes, rows, setting, network, score_of("translation"), "-", _NAMES[network])
+            _line(axes, rows, setting, network, score_of("translation", YEAR), "--", None)
+            if is_papers_data:
+                _crosses(axes, SCORES[network, "translation"], network, rows.strengths(setting))
+
+    _panels(
+        rows,
+        draw,
+        "accuracy on shifted images (dashed: a year later)",
+        path,
+        "strength of the shifts",
+        is_papers_data,
+    )
+
+
+def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
+    """Question 3: accuracy against epochs, against the energy of training on the chip, and against absent inputs."""
+    settings = rows.settings()
+    in_situ = [setting for setting in settings if setting.mode == "in-situ"]
+    with_vcp = [setting for setting in settings if rows.vcps(setting)]
+    figure = Figure(
+        figsize=(3.2 * (len(settings) + len(in_situ) + bool(with_vcp)), 3.6), layout="constrained"
+    )
+    panels = list(figure.subplots(1, len(settings) + len(in_situ) + bool(with_vcp), squeeze=False)[0])
+    for axes, setting in zip(panels, settings, strict=False):
+        _curves(axes, rows, setting, lambda row: [float(entry["epoch"]) for entry in row.history])
+        axes.set_xlabel("epochs")
+        axes.set_title(str(setting), loc="left", fontsize=9.5)
+    for axes, setting in zip(panels[len(settings) :], in_situ, strict=False):
+        _curves(axes, rows, setting, _joules)
+        axes.set_xscale("log")
+        axes.set_xlabel("energy of the training on the chip, J")
+        axes.set_title(f"{setting}, by energy", loc="left", fontsize=9.5)
+    if with_vcp:
+        axes = panels[-1]
+        for number, setting in enumerate(with_vcp):
+            means = [
+                (vcp, rows.mean(score_of(PLAIN), setting, "fcn", strength, vcp))
+                for strength, vcp in rows.vcps(setting)
+            ]
+            known = [(vcp, mean.value, mean.std or 0.0) for vcp, mean in means if mean is not None]
+            axes.errorbar(
+                *zip(*[(vcp, value) for vcp, value, _ in known], strict=True), yerr=[std for *_, std in known],
+                marker="os^Dv"[number % 5], ms=4.5, lw=1.6, capsize=2, label=str(setting),
+            )  # fmt: skip
+        if is_papers_data:
+            axes.plot(
+                list(VCP), list(VCP.values()), "x", color="black", ms=8, mew=2, label="published (digital)"
+            )
+        axes.set_xlabel("share of inputs that are absent, FCN")
+        axes.legend(frameon=False, fontsize=7.5)
+    for axes in panels:
+        _percent_axis(axes)
+    panels[0].set_ylabel("validation accuracy")
+    panels[0].legend(frameon=False, fontsize=8)
+    save_figure(figure, path)
+
+
+def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
+    """Question 4: distance between neighbouring kernels, against the strength of the augmentation."""
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        if not rows.select(setting, "fcn", rows.strengths(setting)[0]):
+            return
+        start = Mean.of([row.start[LAYER]["euclidean 1"] for row in rows.rows if LAYER in row.start])
+        assert start is not None
+        axes.axhline(start.value, color=GREY, lw=1, ls=(0, (5, 3)), label="at first")
+        for measure, color, name in (
+            ("euclidean 1", "#D55E00", "next to each other"),
+            ("euclidean 4", "#009E73", "4 apart"),
+        ):
+            _line(axes, rows, setting, "fcn", distance_of(measure), "-", name, color)
+            _line(axes, rows, setting, "fcn", distance_of(measure, YEAR), "--", None, color)
+        if is_papers_data:
+            _crosses(axes, DISTANCES, "fcn", rows.strengths(setting))
+
+    _panels(
+        rows,
+        draw,
+        "distance between kernels of the first layer\n(dashed: chips a year later)",
+        path,
+        "strength of the shifts",
+        is_papers_data,
+        is_percent=False,
+    )
+
+
+def _panels(
+    rows: Rows,
+    draw: Callable[[Axes, Setting], None],
+    ylabel: str,
+    path: Path,
+    xlabel: str,
+    is_papers_data: bool,
+    *,
+    is_percent: bool = True,
+) -> None:
+    settings = rows.settings()
+    figure = Figure(figsize=(1.2 + 3.1 * len(settings), 3.9), layout="constrained")
+    panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
+    for axes, setting in zip(panels, settings, strict=True):
+        draw(axes, setting)
+        axes.set_title(str(setting), loc="left", fontsize=9.5)
+        axes.set_xlabel(xlabel)
+        strip(axes)
+        if is_percent:
+            _percent_axis(axes)
+    panels[0].set_ylabel(ylabel, fontsize=9)
+    panels[0].legend(frameon=False, fontsize=8, loc="best")
+    if is_papers_data:
+        figure.supxlabel(
+            f"crosses: Ott et al. (2020), floating point, up to {EPOCHS} epochs", fontsize=8, color=GREY
+        )
+    save_figure(figure, path)
+
+
+def _line(
+    axes: Axes,
+    rows: Rows,
+    setting: Setting,
+    network: Network,
+    value_of: Value,
+    style: str,
+    label: str | None,
+    color: str | None = None,
+) -> None:
+    """Draw means over seeds, with standard deviations."""
+    means = [
+        (strength, rows.mean(value_of, setting, network, strength)) for strength in rows.strengths(setting)
+    ]
+    known = [(strength, mean) for strength, mean in means if mean is not None]
+    if known:
+        axes.errorbar(
+            [strength for strength, _ in known], [mean.value for _, mean in known],
+            yerr=[mean.std or 0.0 for _, mean in known], ls=style, color=color or _COLORS[network],
+            marker=_MARKERS[network], ms=4.5, lw=1.7, capsize=2, label=label,
+        )  # fmt: skip
+
+
+def _crosses(
+    axes: Axes,
+    published: dict[Dimensionless, Dimensionless],
+    network: str,
+    strengths: Sequence[Dimensionless],
+) -> None:
+    shown = {strength: value for strength, value in published.items() if strength <= max(strengths) + 1e-9}
+    axes.plot(
+        list(shown), list(shown.values()), "x", color=_COLORS[network], ms=8, mew=2, alpha=0.65, zorder=1
+    )
+
+
+def _curves(axes: Axes, rows: Rows, setting: Setting, places: Callable[[Row], list[float] | None]) -> None:
+    """Draw the plain validation accuracy of every seed: without augmentation pale, with the strongest in full."""
+    strengths = rows.strengths(setting)
+    for network in NETWORKS:
+        for strength, alpha in ((strengths[0], 0.35), (strengths[-1], 1.0)):
+            for number, row in enumerate(rows.select(setting, network, strength)):
+                x = places(row)
+                if x is not None:
+                    y = [entry["validation_accuracy"] for entry in row.history]
+                    name = f"{network.upper()}, shifts of {strength:g}" if number == 0 else None
+                    axes.plot(x, y, color=_COLORS[network], alpha=alpha, lw=1.4, label=name)
+
+
+def _joules(row: Row) -> list[float] | None:
+    if row.energy_per_epoch is None:
+        return None
+    return [1e-6 * row.energy_per_epoch * entry["epoch"] for entry in row.history]
+
+
+def _percent_axis(axes: Any) -> None:
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    strip(axes)

@@ -1,0 +1,146 @@
+"""The runs of `xbar paper`: which network learns from what, by which means."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, final
+
+from devices.units import Dimensionless
+
+from .config import NO_DEVICE, TrainConfig
+from .paper_config import Network, PaperConfig
+from .sharing_cost_points import Point as SharingPoint
+from .sharing_cost_points import relative_rate
+
+Mode = Literal["digital", "hwa", "in-situ"]
+
+_FAMILY_OF_SHAPE: Final = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
+_PLACEMENTS: Final = {"fcn": "free", "cnn": "time_multiplexed"}
+# Fresh, and after a year: what drift has done by then.
+TIMES: Final = "1s,1y"
+
+
+@final
+@dataclass(frozen=True)
+class Setting:
+    """Where a network learns.
+
+    Attributes:
+        mode: "digital", "hwa" or "in-situ".
+        device: The memory cell; "none" digitally.
+    """
+
+    mode: Mode
+    device: str = NO_DEVICE
+
+    def __str__(self) -> str:
+        """Name it in tables and figures."""
+        return {
+            "digital": "digital",
+            "hwa": f"hardware-aware, {self.device}",
+            "in-situ": f"in situ, {self.device}",
+        }[self.mode]
+
+
+@final
+@dataclass(frozen=True)
+class Point:
+    """One run.
+
+    Attributes:
+        setting: Where it learns.
+        network: "fcn" or "cnn".
+        strength: Of the augmentation.
+        vcp: Part of the inputs of every local layer that is absent.
+        seed: The run's seed.
+    """
+
+    setting: Setting
+    network: Network
+    strength: Dimensionless
+    vcp: Dimensionless
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What the progress bar shows."""
+        absent = f", {self.vcp:g} absent" if self.vcp else ""
+        return f"{self.setting}, {self.network}, strength {self.strength:g}{absent}, seed {self.seed}"
+
+
+def settings_of(config: PaperConfig) -> list[Setting]:
+    """Return where networks learn in a study, floating point first."""
+    settings = []
+    for mode in ("digital", "hwa", "in-situ"):
+        if mode in config.modes:
+            devices = {"digital": (NO_DEVICE,), "hwa": config.hwa, "in-situ": config.in_situ}[mode]
+            settings += [Setting(mode, device) for device in devices or ()]
+    return settings
+
+
+def points_of(config: PaperConfig) -> list[Point]:
+    """Return all runs of a resolved study, seed by seed, so that an interrupted one holds whole grids."""
+    assert config.seeds is not None
+    assert config.strengths is not None
+    assert config.hardware_strengths is not None
+    points = []
+    for seed in config.seeds:
+        for setting in settings_of(config):
+            strengths = config.strengths if setting.mode == "digital" else config.hardware_strengths
+            points += [
+                Point(setting, network, strength, 0.0, seed)
+                for strength in strengths
+                for network in config.networks
+            ]
+            if "fcn" in config.networks and config.vcps:
+                points += [Point(setting, "fcn", max(strengths[:2]), vcp, seed) for vcp in config.vcps]
+    return points
+
+
+def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]) -> TrainConfig:
+    """Return what `xbar train` is asked for, for one run.
+
+    Args:
+        point: The run.
+        config: The study's resolved configuration.
+        image_shape: Channels, height and width of the images.
+
+    Raises:
+        ValueError: If no network fits the images.
+    """
+    if image_shape not in _FAMILY_OF_SHAPE:
+        raise ValueError(
+            f"`data` must have images of {', '.join(map(str, _FAMILY_OF_SHAPE))} (channels, height, width), but "
+            f"{config.data!r} has {image_shape}. Resize the images."
+        )
+    assert config.data is not None
+    assert config.batch_size is not None
+    assert config.chips is not None
+    is_digital, learns_in_situ = point.setting.mode == "digital", point.setting.mode == "in-situ"
+    lr = config.lr
+    if learns_in_situ:
+        # That of `xbar train` for kernels of their own; a shared kernel sums the gradients of all its locations.
+        shared = SharingPoint(point.setting.device, "in-situ", _PLACEMENTS[point.network], point.seed)
+        rate = relative_rate(shared, image_shape)
+        lr = None if rate == 1 else rate
+    return TrainConfig(
+        data=config.data,
+        data_dir=config.data_dir,
+        download=config.download,
+        train_images=config.train_images if is_digital else config.hardware_images,
+        test_images=config.test_images,
+        augment="none" if point.strength == 0 else config.augment,
+        strength=point.strength,
+        scores=True,
+        vcp=point.vcp,
+        model=f"{point.network}_{_FAMILY_OF_SHAPE[image_shape]}",
+        mode=point.setting.mode,
+        device=point.setting.device,
+        epochs=config.epochs if is_digital else config.hardware_epochs,
+        batch_size=64 if learns_in_situ else config.batch_size,
+        lr=lr,
+        schedule="cosine" if learns_in_situ else config.schedule,
+        seed=point.seed,
+        chips=config.chips,
+        times=TIMES if point.setting.mode == "hwa" else None,
+        threads=config.threads,
+        out=config.runs,
+    )

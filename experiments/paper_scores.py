@@ -1,0 +1,103 @@
+"""Train one network of `xbar paper`, and score its chips: six validation sets, and how alike kernels are."""
+
+from typing import Any, Final
+
+from torch import nn
+
+from crossbar import age_chip, load_model, program_chip, seed_noise
+from devices import derive_seed, get
+from devices.units import Dimensionless
+
+from .augmentation import validation_sets
+from .commands import run_train
+from .config import NO_DEVICE, TrainConfig
+from .data import Images, load_data
+from .defaults import resolve
+from .durations import parse_times
+from .emergent_sharing import sharing_of
+from .in_situ import ages
+from .interruption import Interruption
+from .json_files import read_json, write_json
+from .paper_points import TIMES
+from .run_folder import RunFolder
+from .training import initial_network, loss_and_accuracy, make_model
+
+FILE: Final = "paper.json"
+# Of the validation images, for chips, which are read at several times: 0.3 points of standard error at 99 %.
+_IMAGES: Final = 1000
+
+
+def train_and_score(wish: TrainConfig) -> None:
+    """Train a network if it is not trained yet, and score its chips if they are not.
+
+    Raises:
+        ValueError: If the wish cannot be met.
+        RunInterrupted: If the user stopped it.
+    """
+    data = load_data(
+        wish.data,
+        wish.data_dir,
+        seed=wish.seed,
+        train_images=wish.train_images,
+        test_images=wish.test_images,
+    )
+    config = resolve(wish, data.image_shape)
+    folder = RunFolder.of(config)
+    if not folder.result_file.exists():
+        run_train(wish)
+    if (folder.path / FILE).exists():
+        return
+    with folder.lock(), Interruption("the same command") as interruption:
+        found = _score(config, folder, data.validation.first(_IMAGES), interruption)
+        write_json(folder.path / FILE, found)
+
+
+def scores_of_chips(folder: RunFolder) -> Any:
+    """Return what `train_and_score` has found of the chips of a run.
+
+    Raises:
+        FileNotFoundError: If it was not called.
+        ValueError: If the file is damaged.
+    """
+    return read_json(folder.path / FILE)
+
+
+def _score(
+    config: TrainConfig, folder: RunFolder, validation: Images, interruption: Interruption
+) -> dict[str, Any]:
+    model = load_model(folder.model_file, make_model(config)).eval()
+    found: dict[str, Any] = {
+        "start": sharing_of(initial_network(config)),
+        "trained": sharing_of(model),
+        "chips": [],
+    }
+    if config.device == NO_DEVICE:
+        return found
+    sets = validation_sets(validation, config.seed)
+    device = get(config.device)
+    is_in_situ = config.mode == "in-situ"
+    for chip in range(config.chips):
+        looks: list[dict[str, Any]] = []
+        if is_in_situ:
+            looks.append({"time": None, **_look(model, config, sets, chip, "as trained")})
+        if not is_in_situ or ages(device):
+            # What has learned in situ is one chip: it ages alike in all readings.
+            seed = derive_seed(config.seed, "chip", 0 if is_in_situ else chip)
+            program_chip(model, device.noise_model(), seed=seed, compensation="global")
+            for time in parse_times(TIMES):
+                if device.valid_at(time):
+                    age_chip(model, time, seed=derive_seed(config.seed, "chip", chip))
+                    looks.append({"time": time, **_look(model, config, sets, chip, repr(time))})
+                interruption.stop_if_requested()
+        found["chips"].append(looks)
+    return found
+
+
+def _look(
+    model: nn.Module, config: TrainConfig, sets: dict[str, Images], chip: int, when: str
+) -> dict[str, Any]:
+    scores: dict[str, Dimensionless] = {}
+    for name, images in sets.items():
+        seed_noise(model, config.seed, "paper", chip, when, name)
+        scores[name] = loss_and_accuracy(model, images)[1]
+    return {"scores": scores, "sharing": sharing_of(model)}
