@@ -211,6 +211,10 @@ def _by_programming(
     faults = faults_of(trained)
     if faults is not None:
         switches.append(Switch("faults", "device", lambda _: None))
+    if trained.wires is not None:
+        # They have taken the place of the approximation.
+        switches = [switch for switch in switches if not switch.what.startswith("IR drop")]
+        switches.append(Switch("wires", "device", lambda _: None))
     if trained.compensation not in (None, "none"):
         switches.append(Switch("compensation of drift (a remedy)", "digital", lambda _: None))
     with Interruption("the same command") as interruption:
@@ -228,6 +232,10 @@ def _by_programming(
                 new = copy.deepcopy(kept)
                 new.forward = changed.forward
                 array.replace_rpu_config(new)
+                if switch is not None and switch.what == "wires":
+                    new.forward.ir_drop = 0.0
+                    array.replace_rpu_config(new)
+                    array.use_wires(None)
             results = []
             for chip in range(chips):
                 results.append(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from devices.units import Dimensionless
 
@@ -75,10 +75,10 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     for axes, setting in zip(panels, settings, strict=False):
         _curves(axes, rows, setting, lambda row: [float(entry["epoch"]) for entry in row.history])
         axes.set_xlabel("epochs")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(str(setting), loc="left", fontsize=9.5)
     for axes, setting in zip(panels[len(settings) :], in_situ, strict=False):
         _curves(axes, rows, setting, _joules)
-        axes.set_xscale("log")
         axes.set_xlabel("energy of the training on the chip, J")
         axes.set_title(f"{setting}, by energy", loc="left", fontsize=9.5)
     if with_vcp:

@@ -125,3 +125,12 @@ def test_wrong_wishes_get_a_sentence(
     run = train(tmp_path, *train_words, "--epochs", "1")
     assert main(["does-it-matter", str(run), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_exact_wires_are_switched_off_as_a_whole(tmp_path):
+    """They take the place of the approximation, which could have no effect beside them."""
+    run = train(tmp_path, "--wires", "word_line=100,bit_line=100", "--times", "1s")
+    assert main(["does-it-matter", str(run), "--chips", "2"]) == 0
+    found = effects(run)
+    assert found["wires, device"] in ("matters", "within the spread")
+    assert not any(name.startswith("IR drop") for name in found)
