@@ -168,7 +168,16 @@ class PaperConfig:
         Raises:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
-        for name in ("networks", "modes", "hwa", "in_situ", "strengths", "hardware_strengths", "seeds"):
+        for name in (
+            "networks",
+            "modes",
+            "hwa",
+            "in_situ",
+            "strengths",
+            "hardware_strengths",
+            "vcps",
+            "seeds",
+        ):
             values = getattr(self, name)
             if values is None:
                 continue
@@ -185,6 +194,9 @@ class PaperConfig:
             for value in getattr(self, name) or ():
                 if not 0 <= value <= 1:
                     raise ValueError(f"`{name}` must lie in [0, 1], but one is {value}. Try 0.2.")
+        for value in self.vcps or ():
+            if not 0 < value < 1:
+                raise ValueError(f"`vcps` must lie in (0, 1), but one is {value}. Try 0.3.")
         counts = ("epochs", "hardware_epochs", "batch_size", "train_images", "hardware_images", "test_images")
         for name in (*counts, "chips", "threads", "jobs"):
             value = getattr(self, name)

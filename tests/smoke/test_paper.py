@@ -1,0 +1,122 @@
+"""`xbar paper` from end to end: runs, scores, answers, figures, page; nothing is computed twice."""
+
+import csv
+import json
+
+import pytest
+
+from experiments.cli import main
+from experiments.emergent_sharing import expected_at_start
+from experiments.paper_config import PaperConfig
+from experiments.paper_points import points_of, settings_of
+
+TINY = [
+    *("paper", "--train-images", "96", "--hardware-images", "64", "--test-images", "20"),
+    *(
+        "--epochs",
+        "2",
+        "--hardware-epochs",
+        "1",
+        "--batch-size",
+        "32",
+        "--vcps",
+        "0.5",
+        "--jobs",
+        "1",
+        "--chips",
+        "2",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("paper")
+    assert main([*TINY, "--runs", str(runs), "--out", str(runs / "study")]) == 0
+    return runs
+
+
+def test_all_that_was_asked_for_is_there(study):
+    content = json.loads((study / "study" / "paper.json").read_text())
+    points = [row["point"] for row in content["rows"]]
+    assert len(points) == 3 * (2 * 2 + 1)  # places of learning x (strengths x networks + absent inputs)
+    assert content["failed"] == {}
+    assert [len(sentences) for sentences in content["answers"].values()] == [3, 3, 3, 3]
+    for row in content["rows"]:
+        point = row["point"]
+        assert len(row["history"]) == (2 if point["setting"]["mode"] == "digital" else 1)
+        assert {"validation_translation", "validation_quadrant-swap"} <= set(row["history"][-1])
+        if point["network"] == "fcn" and not point["vcp"]:
+            # 8 x 8 images, 3 x 3 kernels: 36 locations. 144 entries each leave 1 % to chance.
+            assert row["start"]["local1"]["euclidean 1"] == pytest.approx(expected_at_start(36), rel=0.03)
+        looks = {"digital": 0, "hwa": 2, "in-situ": 1}[point["setting"]["mode"]]  # ecram does not age
+        assert [len(chip) for chip in row["chips"]] == [looks] * (2 if looks else 0)
+        assert (row["energy_per_epoch"] is not None) == (point["setting"]["mode"] == "in-situ")
+
+
+def test_absent_inputs_cost_less(study):
+    rows = json.loads((study / "study" / "paper.json").read_text())["rows"]
+    for mode in ("hwa", "in-situ"):
+        energies = {
+            row["point"]["vcp"]: row["energy_per_image"]
+            for row in rows
+            if row["point"]["setting"]["mode"] == mode
+            and row["point"]["network"] == "fcn"
+            and row["point"]["strength"] == 0.2
+        }
+        assert energies[0.5] < energies[0.0]
+
+
+def test_it_can_be_read(study):
+    out = study / "study"
+    for name in ("overfitting", "translation", "price", "emergence"):
+        assert (out / f"{name}.png").stat().st_size > 10_000
+    page = (out / "paper.html").read_text()
+    assert "http://" not in page
+    assert "https://" not in page
+    assert page.count("data:image/png;base64,") == 4
+    text = (out / "paper.md").read_text()
+    assert "1. Is weight sharing necessary to prevent overfitting?" in text
+    assert "published" in text.lower()
+    rows = list(csv.DictReader((out / "paper.csv").read_text().splitlines()))
+    assert {"validation_accuracy", "local1 euclidean 1", "energy_per_epoch_uJ"} <= {
+        row["what"] for row in rows
+    }
+
+
+def test_nothing_is_computed_twice(study, capsys):
+    before = {file: file.stat().st_mtime_ns for file in study.glob("*/*.safetensors")}
+    assert len(before) == 15
+    (damaged,) = list(study.glob("fcn_digits-digital*/paper.json"))[:1]
+    damaged.unlink()  # as if it had been stopped between training and scoring
+    assert main([*TINY, "--runs", str(study), "--out", str(study / "study")]) == 0
+    assert "15 runs, 14 of them finished" in capsys.readouterr().out
+    assert damaged.exists()
+    assert {file: file.stat().st_mtime_ns for file in study.glob("*/*.safetensors")} == before
+
+
+def test_scales_say_what_is_asked_for():
+    smoke, laptop, full = (PaperConfig(scale=scale).resolved() for scale in ("smoke", "laptop", "full"))
+    assert (smoke.data, laptop.data, full.data) == ("digits", "mnist", "mnist")
+    assert (full.epochs, full.batch_size, full.lr) == (250, 256, 1e-3)  # Ott et al. (2020)
+    assert full.strengths == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
+    assert len(laptop.seeds) == 3
+    assert len(settings_of(laptop)) == 4
+    assert len(points_of(smoke)) == 3 * (2 * 2 + 2)
+    assert PaperConfig(scale="laptop", epochs=3).resolved().epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--strengths", "2"], "`strengths` must lie in [0, 1], but one is 2.0"),
+        (["--seeds", "1", "1"], "`seeds` must name each entry once, but names 1 twice"),
+        (["--epochs", "0"], "`epochs` must be 1 or more, but is 0."),
+        (["--augment", "none"], "`augment` must be a transformation, but is 'none'"),
+        (["--in-situ", "nothing"], "nothing"),
+        (["--vcps", "1"], "`vcps` must lie in"),
+    ],
+)
+def test_wrong_wishes_get_a_sentence(words, sentence, tmp_path, capsys):
+    assert main(["paper", *words, "--runs", str(tmp_path)]) == 2
+    assert sentence in capsys.readouterr().err
