@@ -20,6 +20,7 @@ from .does_it_matter_config import DoesItMatterConfig
 from .fit_device_config import FitDeviceConfig
 from .paper_config import PaperConfig
 from .sharing_cost_config import SharingCostConfig
+from .verify_config import VerifyConfig
 from .wires_config import WiresConfig
 
 _OVERVIEW: Final = """\
@@ -37,6 +38,7 @@ commands:
   paper         the seed paper's four questions on sharing, in floating point and on hardware
   compare-devices  the same networks on many devices: which learns best, which remembers
   wires         what the resistance of wires does to a trained network, exactly
+  verify        compute the reference numbers of the README anew, and say whether they hold
   devices       list the memory cells, or describe one
   fit-device    make a device file from measurements of your own
   bench         measure the speed of the tile arrays
@@ -150,6 +152,12 @@ def _dispatch(command: str, words: list[str]) -> None:
         from .paper import run_paper
 
         run_paper(paper_config)
+    elif command == "verify":
+        verify_config = _parse(VerifyConfig, command, words)
+        _set_threads(verify_config.threads)
+        from .verify import run_verify
+
+        run_verify(verify_config)
     elif command == "wires":
         wires_config = _parse(WiresConfig, command, words)
         _set_threads(wires_config.threads)
@@ -164,7 +172,7 @@ def _dispatch(command: str, words: list[str]) -> None:
     else:
         raise ValueError(
             "`command` must be train, resume, evaluate, report, sharing-cost, compare-devices, devices, "
-            "fit-device, does-it-matter, wires, paper or bench, but is "
+            "fit-device, does-it-matter, wires, paper, verify or bench, but is "
             f"{command!r}. See `xbar --help`."
         )
 
