@@ -24,6 +24,7 @@ from .json_files import read_json, write_json
 from .ledger_file import RunEvents
 from .record import Record
 from .report import dynamics_table, table
+from .report_page import study_in, write_run_page, write_study_page
 from .result import Result
 from .run_folder import RunFolder
 from .sharing_options import resolve_sharing
@@ -211,12 +212,17 @@ def _placed_anew(asked: TrainConfig, placement: str) -> TrainConfig:
 
 
 def run_report(config: ReportConfig) -> None:
-    """Draw the figures of a finished run again, and those of its record if it has one; print a short table.
+    """Draw the figures of a finished run again, print a short table, and write a page to read in a browser.
+
+    For the folder of a study, the page alone.
 
     Raises:
         ValueError: If the run is not finished, or damaged.
         FileNotFoundError: If the run is missing.
     """
+    if study_in(Path(config.run)) is not None:
+        print(f"page: {write_study_page(Path(config.run))}")
+        return
     folder = RunFolder.existing(config.run)
     if not folder.result_file.exists():
         raise ValueError(
@@ -234,6 +240,7 @@ def run_report(config: ReportConfig) -> None:
             title = f"{result.model} ({result.placement}) learning on {result.device}"
             draw_dynamics(record, title, folder.dynamics_figure)
             draw_pulse_maps(record, title, folder.pulses_figure)
+        page = write_run_page(folder, result)
     print(f"\n{table(result)}\n")
     if record is not None:
         print(f"{dynamics_table(record)}\n")
@@ -249,6 +256,7 @@ def run_report(config: ReportConfig) -> None:
         folder.dynamics_figure,
         folder.pulses_figure,
     )
+    print(f"page:    {page}")
 
 
 def _load(config: TrainConfig) -> DataSplit:

@@ -356,14 +356,19 @@ class DevicesConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Draw the figures of a finished run: accuracy, learning, and what was recorded of the devices.
+    """Draw the figures of a finished run (accuracy, learning, what was recorded of the devices), and write a page.
 
-    Example:
+    The page, report.html, is one file to read in a browser or on a telephone: results, figures, what happened in the
+    hardware and what it costs, how to reproduce it, configuration, environment. For the folder of a study
+    (sharing-cost, compare-devices, paper) it holds its table and figures.
+
+    Examples:
       xbar report runs/fcn_digits-in-situ-reram-sb-0123456789ab
+      xbar report runs/paper-smoke-0123456789ab
     """
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder, or its name in the folder `runs`."""
+    """The folder of a run or of a study, or the name of a run in the folder `runs`."""
 
 
 def available_threads() -> int:

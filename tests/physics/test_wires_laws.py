@@ -230,3 +230,14 @@ def test_what_no_array_has_is_refused(changed: dict[str, Any], message: str) -> 
 def test_wires_of_negative_resistance_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"`{name}` must be 0 ohm or more and finite"):
         WireParameters(**{name: -1.0})
+
+
+def test_loss_grows_with_the_square_of_the_size_times_the_resistance() -> None:
+    """Long lines are diffusive: twice the lines at a quarter of the resistance lose the same, up to one segment."""
+    losses = []
+    for size, ohm in ((16, 64.0), (32, 16.0), (64, 4.0)):
+        g = torch.full((size, size), 5e-6, dtype=torch.float64)
+        losses.append(1 - float(effective_conductance(g, ohm, ohm).sum() / g.sum()))
+        assert losses[-1] == pytest.approx(losses[0], rel=2 / 16)
+    # What differs is the one segment more at each end, which halves as the size doubles.
+    assert losses[0] - losses[1] == pytest.approx(2 * (losses[1] - losses[2]), rel=0.05)

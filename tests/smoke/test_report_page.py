@@ -1,0 +1,122 @@
+"""`xbar report` writes one page that needs nothing else, fits the screen, and holds the numbers of the result."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+
+TINY = [
+    *("--train-images", "64", "--test-images", "30", "--batch-size", "32", "--epochs", "1"),
+    *("--chips", "2", "--threads", "1"),
+]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    assert main(["train", *TINY, "--out", str(out), "--times", "1s,1y", "--faults", "stuck_low=0.1"]) == 0
+    (folder,) = out.iterdir()
+    assert main(["evaluate", str(folder), "--wires", "bit_line=5", "--threads", "1"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run) -> str:
+    assert main(["report", str(run)]) == 0
+    return (run / "report.html").read_text()
+
+
+def test_it_needs_nothing_else(page):
+    for word in ("http://", "https://", "<script", 'src="/', "@import", "url("):
+        assert word not in page
+    assert page.count("data:image/png;base64,") == 3  # accuracy, learning, the evaluation
+
+
+def test_it_holds_what_came_out(run, page):
+    result = json.loads((run / "result.json").read_text())
+    for compensation in ("none", "global"):
+        for place in range(2):
+            entry = result["summary"][compensation][place]
+            assert f"{100 * entry['mean']:.1f} ± {100 * entry['std']:.1f} %" in page
+    assert f"{100 * result['digital_accuracy']:.1f} %" in page
+    assert "stuck_low=0.1" in page
+    assert "Wires in ohm: word_line=1,bit_line=5." in page
+    assert "extrapolated" in page
+    ledger = json.loads((run / "ledger.json").read_text())
+    layers = ledger["inference"]["layers"].values()
+    conversions = sum(
+        phase.get("adc_conversions", 0) for layer in layers for phase in layer["counts"].values()
+    )
+    assert f"{conversions:,}" in page
+    assert "What it costs with the profile hermes-pcm" in page
+    assert "xbar train --train-images 64" in page
+    assert "&#34;aihwkit&#34;: &#34;1.1.0&#34;" in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to show the page in")
+@pytest.mark.parametrize("width", [500, 1280])  # chromium's window is never narrower than 500
+def test_it_fits_the_screen(width, page, tmp_path):
+    """A script that only the test adds writes the width of the page into it; wide tables scroll by themselves."""
+    measure = (
+        "<script>onload = () => document.title = document.documentElement.scrollWidth + ' ' + innerWidth + ' ' + "
+        "[...document.images].filter(i => i.complete && i.naturalWidth > 0).length</script></body>"
+    )
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("<details>", "<details open>").replace("</body>", measure))
+    done = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--dump-dom", file.as_uri()],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    needed, shown, pictures = map(int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout).groups())
+    assert needed <= shown
+    assert pictures == 3
+
+
+def test_learning_on_devices_has_its_figures_and_its_bill(tmp_path):
+    wish = ("--mode", "in-situ", "--device", "ecram", "--record-every", "1")
+    assert main(["train", *TINY, *wish, "--out", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    assert main(["report", str(folder)]) == 0
+    text = (folder / "report.html").read_text()
+    assert text.count("data:image/png;base64,") == 3  # learning, dynamics, pulses
+    assert "rpu-ecram" in text
+    assert "as trained" in text
+
+
+def test_a_study_has_a_page_of_its_own(tmp_path, capsys):
+    study = tmp_path / "study"
+    study.mkdir()
+    rows = [{"command": "xbar train --seed 0"}, {"command": "xbar train --seed 1"}]
+    (study / "paper.json").write_text(
+        json.dumps({"command": "xbar paper", "configuration": {"a": 1}, "rows": rows})
+    )
+    (study / "paper.md").write_text("| a |\n")
+    assert main(["report", str(study)]) == 0
+    text = (study / "report.html").read_text()
+    for piece in ("xbar paper", "xbar train --seed 1", "| a |", "2 runs."):
+        assert piece in text
+    (study / "paper.json").write_text("[]")
+    assert main(["report", str(study)]) == 2
+    assert "`run` must be the folder of a study, but" in capsys.readouterr().err
+
+
+def test_a_damaged_ledger_gets_a_sentence(run, capsys):
+    whole = (run / "ledger.json").read_text()
+    try:
+        (run / "ledger.json").write_text(whole.replace("layers", "levels"))
+        assert main(["report", str(run)]) == 2
+        assert "`run` must hold an undamaged ledger.json" in capsys.readouterr().err
+    finally:
+        (run / "ledger.json").write_text(whole)
+
+
+def test_neither_a_run_nor_a_study_is_refused(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "`run` must be a run folder, but" in capsys.readouterr().err
