@@ -9,7 +9,7 @@ from crossbar import EventLedger, load_profile, price
 from crossbar.events import EVENTS
 from devices import get
 
-from .config import NO_DEVICE, TrainConfig
+from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
 from .durations import format_time
 from .html_page import Picture, Section, Table, write_page
 from .json_files import read_json
@@ -197,6 +197,8 @@ def _events(events: RunEvents, config: TrainConfig) -> list[Section]:
         profile = load_profile(profile_of(get(config.device).name))
     except ValueError:
         return sections  # a device of a technology without a profile
+    if config.mode not in LEARNS_ON_DEVICES:
+        known.pop("training", None)  # it was done in software, on another machine
     bills = {name: price(ledger, profile) for name, ledger in known.items()}
     cells = [
         [
@@ -212,8 +214,9 @@ def _events(events: RunEvents, config: TrainConfig) -> list[Section]:
             title=f"What it costs with the profile {profile.name}",
             table=Table(header=["", "energy in µJ", "time in s", "area in mm²"], rows=cells),
             notes=[
-                "training: of all steps, where devices learn; programming: once, of one chip; inference: of one pass "
-                "through the test images. `xbar sharing-cost --from` prices it with other constants."
+                "training: of all steps, where devices learn (in software it is not priced); programming: once, of one "
+                "chip; inference: of one pass through the test images. `xbar sharing-cost --from` prices it with other "
+                "constants."
             ],
         )
     )
