@@ -214,9 +214,9 @@ def _events(events: RunEvents, config: TrainConfig) -> list[Section]:
             title=f"What it costs with the profile {profile.name}",
             table=Table(header=["", "energy in µJ", "time in s", "area in mm²"], rows=cells),
             notes=[
-                "training: of all steps, where devices learn (in software it is not priced); programming: once, of one "
-                "chip; inference: of one pass through the test images. `xbar sharing-cost --from` prices it with other "
-                "constants."
+                "training: of all steps, where devices learn (in software it is not priced); programming: once, of "
+                "one chip; inference: of one pass through the test images. `xbar sharing-cost --from` prices it with "
+                "other constants."
             ],
         )
     )
