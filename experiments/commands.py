@@ -11,7 +11,7 @@ import torch
 from crossbar import load_model, save_model, tile_arrays
 
 from .config import LEARNS_ON_DEVICES, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig
-from .data import DataSplit, load_data
+from .data import DataSplit
 from .defaults import digital_reference, resolve
 from .device_names import label
 from .dynamics_figures import draw_dynamics, draw_pulse_maps
@@ -26,6 +26,7 @@ from .record import Record
 from .report import dynamics_table, table
 from .report_page import study_in, write_run_page, write_study_page
 from .result import Result
+from .run_data import images_of
 from .run_folder import RunFolder
 from .sharing_options import resolve_sharing
 from .training import make_model, train
@@ -40,7 +41,7 @@ def run_train(config: TrainConfig) -> None:
         FileNotFoundError: If the data are missing.
         RunInterrupted: If the user stopped it.
     """
-    data = _load(config)
+    data = images_of(config)
     config = resolve(config, data.image_shape)
     _run_with_reference(config, RunFolder.of(config), data)
 
@@ -55,7 +56,7 @@ def run_resume(config: ResumeConfig) -> None:
     """
     folder = RunFolder.existing(config.run)
     started = replace(folder.read_config(), force=False, out=folder.path.parent)
-    data = _load(started)
+    data = images_of(started)
     _run_with_reference(resolve(started, data.image_shape), folder, data)
 
 
@@ -139,7 +140,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
     if config.device not in (None, trained.device) and config.times is None:
         wishes["times"] = None  # those at which the other device was measured
     asked = replace(trained, **wishes)
-    data = _load(asked)
+    data = images_of(asked)
     asked = resolve(asked, data.image_shape)
     assert asked.threads is not None
     placement = None if config.placement == trained.placement else config.placement
@@ -257,17 +258,6 @@ def run_report(config: ReportConfig) -> None:
         folder.pulses_figure,
     )
     print(f"page:    {page}")
-
-
-def _load(config: TrainConfig) -> DataSplit:
-    return load_data(
-        config.data,
-        config.data_dir,
-        seed=config.seed,
-        download=config.download,
-        train_images=config.train_images,
-        test_images=config.test_images,
-    )
 
 
 def use_threads(threads: int) -> None:

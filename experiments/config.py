@@ -74,6 +74,9 @@ class TrainConfig:
     test_images: Annotated[int | None, _ALL] = None
     """Test on this many images only."""
 
+    fold: Annotated[str | None, _OPEN_NAME] = None
+    """Cross-validation: 2/5 joins all images and tests on the second of five parts; the same parts for every seed.
+    (default: the data set's own test images)"""
     augment: Augment = "none"
     """Transform the training images, each time it is seen by a new draw: shift by up to --strength times width and
     height, turn by up to --strength times a full turn, or add normal noise of deviation --strength to all pixels or
@@ -209,6 +212,8 @@ class TrainConfig:
                 raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
+        if self.fold is not None:
+            parse_fold(self.fold)
         if not 0 <= self.vcp < 1:
             raise ValueError(f"`vcp` must lie in [0, 1), but is {self.vcp}. Give 0.3 for 30 % absent inputs.")
         if not 0 <= self.strength <= 1:
@@ -272,6 +277,20 @@ class TrainConfig:
             if not _fits(value, hint) and not (name == "out" and isinstance(value, str)):
                 raise ValueError(f"its field {name!r} must not be {value!r}")
         return cls(**{**values, "out": Path(str(values["out"]))})
+
+
+def parse_fold(text: str) -> tuple[int, int]:
+    """Read which fold of how many, both counted from 1.
+
+    Raises:
+        ValueError: If there is no such fold.
+    """
+    index, _, folds = text.partition("/")
+    if not (index.isdecimal() and folds.isdecimal() and 1 <= int(index) <= int(folds) and int(folds) >= 2):
+        raise ValueError(
+            f"`fold` must be one of some, as 2/5, the second of five, but is {text!r}. Write 2/5."
+        )
+    return int(index), int(folds)
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -21,7 +21,7 @@ from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
 
 from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig, available_threads
-from .data import DataSplit, Images, load_data
+from .data import DataSplit, Images
 from .does_it_matter_config import DoesItMatterConfig
 from .does_it_matter_figure import draw_effects
 from .durations import format_time, parse_times
@@ -30,6 +30,7 @@ from .in_situ import configuration_changed
 from .interruption import Interruption
 from .json_files import read_json, write_json
 from .parallel import do_all
+from .run_data import images_of
 from .run_folder import RunFolder
 from .switches import Switch, switches_of
 from .training import make_model, train
@@ -150,13 +151,7 @@ def effects_of(config: DoesItMatterConfig) -> tuple[list[Effect], str]:
             f"`run` must be trained for devices, but {folder.path} is digital. Train with --mode hwa or in-situ."
         )
     _refuse_what_has_no_effect(config, trained)
-    data = load_data(
-        trained.data,
-        trained.data_dir,
-        seed=trained.seed,
-        train_images=trained.train_images,
-        test_images=trained.test_images,
-    )
+    data = images_of(trained)
     if trained.mode in LEARNS_ON_DEVICES:
         effects, sample = _by_training(config, trained, folder, data)
     else:
@@ -353,13 +348,7 @@ def _outcome_of(task: _Task) -> Outcome:
 def _train_without(task: _Task) -> None:
     """Train one network without one non-ideality; goes on from its checkpoint if it was stopped."""
     config = task.config
-    data = load_data(
-        config.data,
-        config.data_dir,
-        seed=config.seed,
-        train_images=config.train_images,
-        test_images=config.test_images,
-    )
+    data = images_of(config)
     task.folder.mkdir(parents=True, exist_ok=True)
     with configuration_changed(_change_of(task)), Interruption("the same command") as interruption:
         model = train(config, data, RunFolder(task.folder), interruption, fingerprint=data.fingerprint())

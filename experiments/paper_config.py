@@ -70,6 +70,7 @@ _PRESETS: Final[dict[Scale, dict[str, Any]]] = {
         "hardware_strengths": _STRENGTHS_OF_THE_PAPER,
         "vcps": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "seeds": (0, 1, 2, 3, 4),
+        "folds": 5,
         "in_situ": ("ecram", "reram-sb"),
         "chips": 5,
     },
@@ -139,6 +140,8 @@ class PaperConfig:
     """Seeds of the runs: of split, initial weights, order and draws of images, devices, noise. (default: 0 for smoke,
     0 to 2 for laptop, 0 to 4 for full)"""
 
+    folds: _OpenInt = None
+    """Cross-validation: the training of seed s tests on part s of so many. (default: none; 5 for full)"""
     epochs: _OpenInt = None
     """Passes through the training images, digitally. (default: 12, 10, 250)"""
     hardware_epochs: _OpenInt = None
@@ -202,6 +205,8 @@ class PaperConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        if self.folds is not None and self.folds < 2:
+            raise ValueError(f"`folds` must be 2 or more, but is {self.folds}. Try 5, or leave it out.")
         if self.augment == "none":
             raise ValueError(
                 "`augment` must be a transformation, but is 'none': strength 0 is without any. Choose one."

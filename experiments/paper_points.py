@@ -127,6 +127,7 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
         download=config.download,
         train_images=config.train_images if is_digital else config.hardware_images,
         test_images=config.test_images,
+        fold=None if config.folds is None else f"{point.seed % config.folds + 1}/{config.folds}",
         augment="none" if point.strength == 0 else config.augment,
         strength=point.strength,
         scores=True,

@@ -11,7 +11,7 @@ from devices.units import Dimensionless
 from .augmentation import validation_sets
 from .commands import run_train
 from .config import NO_DEVICE, TrainConfig
-from .data import Images, load_data
+from .data import Images
 from .defaults import resolve
 from .durations import parse_times
 from .emergent_sharing import sharing_of
@@ -19,6 +19,7 @@ from .in_situ import ages
 from .interruption import Interruption
 from .json_files import read_json, write_json
 from .paper_points import TIMES
+from .run_data import images_of
 from .run_folder import RunFolder
 from .training import initial_network, loss_and_accuracy, make_model
 
@@ -34,13 +35,7 @@ def train_and_score(wish: TrainConfig) -> None:
         ValueError: If the wish cannot be met.
         RunInterrupted: If the user stopped it.
     """
-    data = load_data(
-        wish.data,
-        wish.data_dir,
-        seed=wish.seed,
-        train_images=wish.train_images,
-        test_images=wish.test_images,
-    )
+    data = images_of(wish)
     config = resolve(wish, data.image_shape)
     folder = RunFolder.of(config)
     if not folder.result_file.exists():

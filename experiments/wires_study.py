@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Final, final
 
@@ -20,10 +20,11 @@ from devices.units import Dimensionless, MicroSiemens, Ohm
 
 from .commands import use_threads
 from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig, available_threads
-from .data import DataSplit, load_data
+from .data import DataSplit
 from .evaluation import take_off_tiles
 from .interruption import Interruption
 from .json_files import read_json, write_json
+from .run_data import images_of
 from .run_folder import RunFolder
 from .training import loss_and_accuracy, make_model
 from .wires_config import WiresConfig
@@ -182,13 +183,7 @@ def _check(folder: RunFolder, trained: TrainConfig) -> None:
 
 def _data(trained: TrainConfig, config: WiresConfig) -> DataSplit:
     most = min(trained.test_images or _MOST_TEST_IMAGES, _MOST_TEST_IMAGES)
-    return load_data(
-        trained.data,
-        trained.data_dir,
-        seed=trained.seed,
-        train_images=trained.train_images,
-        test_images=config.test_images or most,
-    )
+    return images_of(replace(trained, test_images=config.test_images or most))
 
 
 def _known_points(path: Any, sample: dict[str, Any]) -> dict[tuple[str, int, Ohm], Point]:

@@ -8,8 +8,10 @@ import torch
 from scipy.stats import binomtest
 from sklearn.model_selection import KFold
 
+from experiments.config import TrainConfig
 from experiments.cross_validation import fold
 from experiments.data import VALIDATION_FRACTION, DataSplit, Images
+from experiments.run_data import images_of
 
 
 def numbered(train: int, validation: int, test: int) -> DataSplit:
@@ -75,3 +77,23 @@ def test_a_fold_that_does_not_exist_is_refused(folds: int, index: int, name: str
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(ValueError, match="`split` must hold 4 images or more, but is of 3"):
         fold(numbered(1, 1, 1), 2, 0, 0)
+
+
+def test_runs_of_all_folds_test_every_image_once() -> None:
+    """Whatever their seeds; a run's limits apply to its own parts."""
+    seen = []
+    for index in range(1, 4):
+        split = images_of(TrainConfig(fold=f"{index}/3", seed=index))
+        seen += [image.numpy().tobytes() for image in split.test.pixels]
+    assert len(seen) == 1797
+    everything = images_of(TrainConfig())
+    parts = (everything.train, everything.validation, everything.test)
+    assert sorted(seen) == sorted(image.numpy().tobytes() for part in parts for image in part.pixels)
+    few = images_of(TrainConfig(fold="1/3", train_images=50, test_images=20))
+    assert (len(few.train), len(few.test)) == (50, 20)
+
+
+@pytest.mark.parametrize("text", ["0/5", "6/5", "1/1", "2", "a/5", "-1/5", ""])
+def test_a_fold_that_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"`fold` must be one of some, as 2/5, the second of five, but is"):
+        TrainConfig(fold=text)

@@ -16,7 +16,7 @@ OTHER = {
     "data": "mnist", "data_dir": "elsewhere", "download": True, "train_images": 7, "test_images": 7,
     "model": "cnn_digits", "placement": "blocks(rows=2,cols=2)", "mode": "digital", "device": "reram-cmo",
     "weight_noise": 0.05, "weight_scaling": 0.3, "write_every": 4, "write_tolerance": 0.1,
-    "augment": "noise", "strength": 0.2, "scores": True, "vcp": 0.3,
+    "augment": "noise", "strength": 0.2, "scores": True, "vcp": 0.3, "fold": "2/5",
     "faults": "stuck_low=0.01", "wires": "word_line=2,bit_line=1", "wires_every": 7, "tile_size": 64,
     "soft_sharing": 0.1, "sleep_every": 10, "sleep_factor": 0.5,
     "engine": "exact", "record_every": 5, "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
