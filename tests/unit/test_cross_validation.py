@@ -94,6 +94,6 @@ def test_runs_of_all_folds_test_every_image_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["0/5", "6/5", "1/1", "2", "a/5", "-1/5", ""])
-def test_a_fold_that_does_not_exist_is_refused(text: str) -> None:
+def test_a_run_of_a_fold_that_does_not_exist_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"`fold` must be one of some, as 2/5, the second of five, but is"):
         TrainConfig(fold=text)
