@@ -38,8 +38,9 @@ def kernel_distances(
         distance: Of the ring, in locations along the farther of both axes (Chebyshev).
 
     Returns:
-        Of kernels divided by the norm of all of them together; the cosine distance is 1 minus the cosine. None if the
-        grid is too small for any ring.
+        Of kernels divided by the norm of all of them together; the cosine distance is 1 minus the cosine, over those
+        pairs that have a direction each (a kernel whose inputs are all absent has none). None if the grid is too
+        small for any ring, or no pair has directions.
     """
     rows, columns, _ = kernels.shape
     inner_rows, inner_columns = rows - 2 * distance, columns - 2 * distance
@@ -47,6 +48,7 @@ def kernel_distances(
         return None
     kernels = kernels.double() / kernels.double().norm()
     directions = torch.nn.functional.normalize(kernels, dim=2)
+    has_direction = kernels.norm(dim=2) > 0
     inner = slice(distance, rows - distance), slice(distance, columns - distance)
     euclidean, cosine = [], []
     for down in range(-distance, distance + 1):
@@ -58,8 +60,11 @@ def kernel_distances(
                 slice(distance + right, distance + right + inner_columns),
             )
             euclidean.append((kernels[inner] - kernels[there]).norm(dim=2).mean())
-            cosine.append(1 - (directions[inner] * directions[there]).sum(dim=2).mean())
-    return float(torch.stack(euclidean).mean()), float(torch.stack(cosine).mean())
+            both = has_direction[inner] & has_direction[there]
+            cosine.append((1 - (directions[inner] * directions[there]).sum(dim=2))[both])
+    if not any(len(values) for values in cosine):
+        return None
+    return float(torch.stack(euclidean).mean()), float(torch.cat(cosine).mean())
 
 
 def expected_at_start(locations: int) -> Dimensionless:

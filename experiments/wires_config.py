@@ -23,8 +23,8 @@ class WiresConfig:
     Draws the voltage that reaches each device.
 
     Writes wires.json, .csv, .md and .png into the run's folder. Repeat the command to go on after a stop. The time
-    grows with the third power of the size of the arrays: seconds for each resistance with the digits, a minute or
-    more with MNIST.
+    grows with the third power of the size of the arrays: about a minute for each resistance with the digits, of which
+    the unrolled layers take most; some minutes with MNIST.
 
     Examples:
       xbar wires runs/fcn_digits-hwa-pcm-0123456789ab

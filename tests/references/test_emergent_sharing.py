@@ -67,6 +67,16 @@ def test_two_kernels_by_hand() -> None:
     np.testing.assert_allclose(kernel_distances(kernels, 1), (math.sqrt(2) / 3, 1.0), rtol=1e-12)
 
 
+def test_kernels_without_inputs_have_no_direction() -> None:
+    """A kernel of zeros amid equal ones: as far as they are long, and in no direction from them."""
+    kernels = torch.ones(4, 3, 5)
+    kernels[1, 1] = 0
+    euclidean, cosine = kernel_distances(kernels, 1) or (None, None)
+    assert cosine == pytest.approx(0, abs=1e-12)
+    assert euclidean == pytest.approx((1 + 1 / 8) / 2 / math.sqrt(11), rel=1e-12)
+    assert kernel_distances(torch.zeros(3, 3, 2), 1) is None
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_training_starts_at_the_papers_value(seed: int) -> None:
     """0.109 (Ott et al.): sqrt(2 / 169), which the mean over 968 rings of 288 entries meets within 1 %."""
