@@ -1,6 +1,7 @@
 """What wires promise: straight-through gradients, computed every few steps, exact resumption, clear refusals."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +12,12 @@ from crossbar import (
     LocallyConnected2d,
     TileArray,
     WireParameters,
+    age_chip,
     convert_to_analog,
+    load_model,
     program_chip,
     replace_placement,
+    save_model,
     tile_arrays,
 )
 from crossbar.aihwkit_adapter import InferenceRPUConfig
@@ -109,6 +113,22 @@ def test_a_saved_training_goes_on_as_if_it_had_not_stopped() -> None:
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for k in range(6, 10):
         assert torch.equal(step(second), expected[k])
+
+
+def test_a_saved_chip_is_read_through_its_wires_later(tmp_path: Path) -> None:
+    def model(wires: WireParameters | None) -> nn.Module:
+        return convert_to_analog(nn.Sequential(nn.Linear(20, 6)), config(), wires=wires).eval()
+
+    whole, other = model(WIRES), model(WIRES)
+    program_chip(whole, seed=3)
+    save_model(whole, tmp_path / "chip.safetensors")
+    load_model(tmp_path / "chip.safetensors", other)
+    x = torch.rand(4, 20)
+    for chip in (whole, other):
+        age_chip(chip, 3600.0, seed=4)
+    assert torch.equal(whole(x), other(x))
+    with pytest.raises(ValueError, match="Use the same architecture and configuration"):
+        load_model(tmp_path / "chip.safetensors", model(None))
 
 
 def test_absent_devices_stay_absent() -> None:
