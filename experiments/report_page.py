@@ -87,7 +87,7 @@ def write_study_page(folder: Path) -> Path:
     if not isinstance(content, dict) or "rows" not in content:
         raise ValueError(f"`run` must be the folder of a study, but {folder / name}.json is something else.")
     text = (folder / f"{name}.md").read_text(encoding="utf-8")
-    sections = [Section(title="Results", code=text)]
+    sections = _sections_of(text)
     for path in sorted(folder.glob("*.png")):
         title = path.stem.replace("_", " ")
         sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
@@ -107,6 +107,33 @@ def write_study_page(folder: Path) -> Path:
         sections=sections,
     )
     return path
+
+
+def _sections_of(markdown: str) -> list[Section]:
+    """Turn the text of a study into sections: its tables into tables, all else into paragraphs."""
+    sections: list[Section] = []
+    paragraphs: list[str] = []
+    table: list[list[str]] = []
+
+    def close() -> None:
+        if table or paragraphs:
+            title = "Results" if not sections else "Results, continued"
+            rows = [row for row in table[1:] if not set("".join(row)) <= set("-:")]
+            own = Table(header=table[0], rows=rows) if table else None
+            sections.append(Section(title=title, text=tuple(paragraphs), table=own))
+        paragraphs.clear()
+        table.clear()
+
+    for line in (line.strip() for line in markdown.splitlines()):
+        if line.startswith("|"):
+            table.append([cell.strip() for cell in line.strip("|").split("|")])
+            continue
+        if table:
+            close()
+        if line:
+            paragraphs.append(line.replace("**", "").lstrip("- "))
+    close()
+    return sections
 
 
 def study_in(folder: Path) -> str | None:
