@@ -46,7 +46,7 @@ _PRESETS: Final[dict[Scale, dict[str, Any]]] = {
     },
     "laptop": {
         "data": "mnist",
-        "epochs": 10,
+        "epochs": 6,
         "hardware_epochs": 4,
         "batch_size": 128,
         "lr": 2e-3,
@@ -143,7 +143,7 @@ class PaperConfig:
     folds: _OpenInt = None
     """Cross-validation: the training of seed s tests on part s of so many. (default: none; 5 for full)"""
     epochs: _OpenInt = None
-    """Passes through the training images, digitally. (default: 12, 10, 250)"""
+    """Passes through the training images, digitally. (default: 12, 6, 250)"""
     hardware_epochs: _OpenInt = None
     """The same on hardware. (default: 12, 4, 250)"""
     batch_size: _OpenInt = None
