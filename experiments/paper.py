@@ -31,6 +31,13 @@ _FIGURES: Final = {
     "emergence": draw_emergence,
 }
 
+_WHAT: Final = {
+    "translation": "shifts",
+    "rotation": "turns",
+    "noise": "noise",
+    "edge-noise": "noise at the edge",
+}
+
 
 def run_paper(config: PaperConfig) -> list[Row]:
     """Train and score what is not there yet, answer the questions, write tables, figures and page.
@@ -84,7 +91,7 @@ def _runs_of(
 
 def _write(config: PaperConfig, out: Path, found: list[Row], failed: Mapping[str, str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    rows, command = Rows(found), _command(config)
+    rows, command = Rows(found, _WHAT[config.augment]), _command(config)
     is_papers_data = config.data == "mnist" and config.augment == "translation"
     environment = describe_environment(config.threads)
     text = markdown(rows, command, is_papers_data, dict(failed))

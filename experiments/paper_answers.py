@@ -73,7 +73,7 @@ def _translation(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dim
             return ""
         later = "" if aged is None else f", {aged.percent()} a year later"
         parts.append(
-            f"{network.upper()} {before.percent()} on shifted images, trained with shifts of {strong:g} "
+            f"{network.upper()} {before.percent()} on shifted images, trained with {rows.what} of {strong:g} "
             f"{after.percent()}{later}"
         )
     difference = rows.difference(score_of("translation"), setting, strong)
@@ -85,7 +85,9 @@ def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimension
     score = rows.difference(score_of(PLAIN), setting, strong)
     if score is None:
         return ""
-    sentence = f"after as many epochs with shifts of {strong:g}, the FCN has {score.points()} against the CNN"
+    sentence = (
+        f"after as many epochs with {rows.what} of {strong:g}, the FCN has {score.points()} against the CNN"
+    )
     budget = _common_budget(rows, setting, strong)
     if budget is not None:
         equal = rows.difference(lambda row: accuracy_at_energy(row, budget), setting, strong)
@@ -128,8 +130,8 @@ def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimen
     aged = rows.mean(distance_of(time=YEAR), setting, "fcn", strong)
     later = "" if aged is None else f", and {_number(aged)} on chips a year later"
     return (
-        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without shifts "
-        f"and {_number(here)} with shifts of {strong:g} (cosine distance {_number(there)}){later}."
+        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without {rows.what} "
+        f"and {_number(here)} with {rows.what} of {strong:g} (cosine distance {_number(there)}){later}."
     )
 
 
@@ -195,13 +197,13 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
             )
     found = [
         (
-            ["learned", "network", "shifts", *VALIDATIONS],
+            ["learned", "network", rows.what, *VALIDATIONS],
             [row for row in scores if any(c != "-" for c in row[3:])],
         ),
         (
             [
                 "learned",
-                "shifts",
+                rows.what,
                 "at first",
                 "trained",
                 "a year later",
@@ -213,7 +215,7 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
         ),
     ]
     if absent:
-        found.append((["learned", "shifts", "absent inputs", "plain", "µJ per image", "published"], absent))
+        found.append((["learned", rows.what, "absent inputs", "plain", "µJ per image", "published"], absent))
     return [(header, cells) for header, cells in found if cells]
 
 

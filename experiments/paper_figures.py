@@ -38,7 +38,7 @@ def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
         draw,
         "accuracy (solid: validation; dotted: training)",
         path,
-        "strength of the shifts",
+        f"strength of the {rows.what}",
         is_papers_data,
     )
 
@@ -58,7 +58,7 @@ def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
         draw,
         "accuracy on shifted images (dashed: a year later)",
         path,
-        "strength of the shifts",
+        f"strength of the {rows.what}",
         is_papers_data,
     )
 
@@ -129,7 +129,7 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
         draw,
         "distance between kernels of the first layer\n(dashed: chips a year later)",
         path,
-        "strength of the shifts",
+        f"strength of the {rows.what}",
         is_papers_data,
         is_percent=False,
     )
@@ -208,7 +208,7 @@ def _curves(axes: Axes, rows: Rows, setting: Setting, places: Callable[[Row], li
                 x = places(row)
                 if x is not None:
                     y = [entry["validation_accuracy"] for entry in row.history]
-                    name = f"{network.upper()}, shifts of {strength:g}" if number == 0 else None
+                    name = f"{network.upper()}, {rows.what} of {strength:g}" if number == 0 else None
                     axes.plot(x, y, color=_COLORS[network], alpha=alpha, lw=1.4, label=name)
 
 

@@ -179,9 +179,15 @@ class Mean:
 @final
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a study."""
+    """The rows of a study.
+
+    Attributes:
+        rows: One for each run.
+        what: What training images had more of with greater strength, in words.
+    """
 
     rows: Sequence[Row]
+    what: str = "shifts"
 
     def settings(self) -> list[Setting]:
         """Return where networks learned, in the order of the study."""
