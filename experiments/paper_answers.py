@@ -130,8 +130,8 @@ def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimen
     aged = rows.mean(distance_of(time=YEAR), setting, "fcn", strong)
     later = "" if aged is None else f", and {_number(aged)} on chips a year later"
     return (
-        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without {rows.what} "
-        f"and {_number(here)} with {rows.what} of {strong:g} (cosine distance {_number(there)}){later}."
+        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without "
+        f"{rows.what} and {_number(here)} with {rows.what} of {strong:g} (cosine distance {_number(there)}){later}."
     )
 
 
