@@ -110,10 +110,10 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
     """Question 4: distance between neighbouring kernels, against the strength of the augmentation."""
 
     def draw(axes: Axes, setting: Setting) -> None:
-        if not rows.select(setting, "fcn", rows.strengths(setting)[0]):
+        whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
+        start = Mean.of([row.start[LAYER]["euclidean 1"] for row in whole])
+        if start is None:
             return
-        start = Mean.of([row.start[LAYER]["euclidean 1"] for row in rows.rows if LAYER in row.start])
-        assert start is not None
         axes.axhline(start.value, color=GREY, lw=1, ls=(0, (5, 3)), label="at first")
         for measure, color, name in (
             ("euclidean 1", "#D55E00", "next to each other"),
