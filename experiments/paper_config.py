@@ -40,6 +40,7 @@ _PRESETS: Final[dict[Scale, dict[str, Any]]] = {
         "strengths": (0.0, 0.2),
         "hardware_strengths": (0.0, 0.2),
         "vcps": (0.3, 0.7),
+        "hardware_vcps": (0.3, 0.7),
         "seeds": (0,),
         "in_situ": ("ecram",),
         "chips": 1,
@@ -54,10 +55,11 @@ _PRESETS: Final[dict[Scale, dict[str, Any]]] = {
         "strengths": (0.0, 0.1, 0.2, 0.4),
         "hardware_strengths": (0.0, 0.2),
         "vcps": (0.3, 0.6, 0.9),
-        "seeds": (0, 1, 2),
+        "hardware_vcps": (0.6,),
+        "seeds": (0,),
         "in_situ": ("ecram", "reram-sb"),
         "chips": 2,
-        "hardware_images": 6000,
+        "hardware_images": 30_000,
     },
     "full": {
         "data": "mnist",
@@ -69,6 +71,7 @@ _PRESETS: Final[dict[Scale, dict[str, Any]]] = {
         "strengths": _STRENGTHS_OF_THE_PAPER,
         "hardware_strengths": _STRENGTHS_OF_THE_PAPER,
         "vcps": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "hardware_vcps": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "seeds": (0, 1, 2, 3, 4),
         "folds": 5,
         "in_situ": ("ecram", "reram-sb"),
@@ -94,13 +97,13 @@ class PaperConfig:
     figure for each question. Finished runs are not repeated: it can be stopped at any time, enlarged, and started
     again.
 
-    --scale smoke: the digits, some minutes; shows that everything runs. --scale laptop: real MNIST, three seeds,
-    reduced epochs; hours on two cores. --scale full: the paper's own settings, for a cluster (--dask).
+    --scale smoke: the digits, some minutes; shows that everything runs. --scale laptop: real MNIST, reduced epochs;
+    an hour on two cores for each seed. --scale full: the paper's own settings, for a cluster (--dask).
 
     Examples:
       xbar paper
       xbar paper --scale laptop --data-dir data --download
-      xbar paper --scale laptop --modes digital --seeds 0
+      xbar paper --scale laptop --modes digital --seeds 0 1 2 --data-dir data
       xbar paper --scale full --dask tcp://10.0.0.1:8786 --runs /shared/runs
     """
 
@@ -115,7 +118,7 @@ class PaperConfig:
     train_images: _OpenInt = None
     """Train on this many images only, digitally. (default: all)"""
     hardware_images: _OpenInt = None
-    """Train on this many images only, on hardware. (default: 6000 for laptop, else all)"""
+    """Train on this many images only, on hardware. (default: 30000 for laptop, else all)"""
     test_images: _OpenInt = None
     """Test on this many images only. (default: all)"""
 
@@ -134,11 +137,13 @@ class PaperConfig:
     hardware_strengths: _Strengths = None
     """Strengths of it, on hardware. (default: 0 and 0.2; the paper's for full)"""
     vcps: _Strengths = None
-    """Shares of absent inputs of the FCN's local layers. (default: 0.3 and 0.7; 0.3, 0.6 and 0.9 for laptop; 0.1 to
-    0.9 for full)"""
+    """Shares of absent inputs of the FCN's local layers, digitally; no values: none. (default: 0.3 and 0.7; 0.3, 0.6
+    and 0.9 for laptop; 0.1 to 0.9 for full)"""
+    hardware_vcps: _Strengths = None
+    """The same on hardware. (default: 0.3 and 0.7; 0.6 for laptop; 0.1 to 0.9 for full)"""
     seeds: _Seeds = None
-    """Seeds of the runs: of split, initial weights, order and draws of images, devices, noise. (default: 0 for smoke,
-    0 to 2 for laptop, 0 to 4 for full)"""
+    """Seeds of the runs: of split, initial weights, order and draws of images, devices, noise. (default: 0; 0 to 4
+    for full)"""
 
     folds: _OpenInt = None
     """Cross-validation: the training of seed s tests on part s of so many. (default: none; 5 for full)"""
@@ -179,12 +184,13 @@ class PaperConfig:
             "strengths",
             "hardware_strengths",
             "vcps",
+            "hardware_vcps",
             "seeds",
         ):
             values = getattr(self, name)
             if values is None:
                 continue
-            if not values:
+            if not values and "vcps" not in name:
                 raise ValueError(
                     f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
                 )
@@ -197,9 +203,10 @@ class PaperConfig:
             for value in getattr(self, name) or ():
                 if not 0 <= value <= 1:
                     raise ValueError(f"`{name}` must lie in [0, 1], but one is {value}. Try 0.2.")
-        for value in self.vcps or ():
-            if not 0 < value < 1:
-                raise ValueError(f"`vcps` must lie in (0, 1), but one is {value}. Try 0.3.")
+        for name in ("vcps", "hardware_vcps"):
+            for value in getattr(self, name) or ():
+                if not 0 < value < 1:
+                    raise ValueError(f"`{name}` must lie in (0, 1), but one is {value}. Try 0.3.")
         counts = ("epochs", "hardware_epochs", "batch_size", "train_images", "hardware_images", "test_images")
         for name in (*counts, "chips", "threads", "jobs"):
             value = getattr(self, name)

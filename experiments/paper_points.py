@@ -84,14 +84,16 @@ def points_of(config: PaperConfig) -> list[Point]:
     points = []
     for seed in config.seeds:
         for setting in settings_of(config):
-            strengths = config.strengths if setting.mode == "digital" else config.hardware_strengths
+            is_digital = setting.mode == "digital"
+            strengths = config.strengths if is_digital else config.hardware_strengths
+            vcps = config.vcps if is_digital else config.hardware_vcps
             points += [
                 Point(setting, network, strength, 0.0, seed)
                 for strength in strengths
                 for network in config.networks
             ]
-            if "fcn" in config.networks and config.vcps:
-                points += [Point(setting, "fcn", max(strengths[:2]), vcp, seed) for vcp in config.vcps]
+            if "fcn" in config.networks:
+                points += [Point(setting, "fcn", max(strengths[:2]), vcp, seed) for vcp in vcps or ()]
     return points
 
 

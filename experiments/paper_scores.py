@@ -8,7 +8,7 @@ from crossbar import age_chip, load_model, program_chip, seed_noise
 from devices import derive_seed, get
 from devices.units import Dimensionless
 
-from .augmentation import validation_sets
+from .augmentation import IMAGES_ON_HARDWARE, validation_sets
 from .commands import run_train
 from .config import NO_DEVICE, TrainConfig
 from .data import Images
@@ -24,8 +24,6 @@ from .run_folder import RunFolder
 from .training import initial_network, loss_and_accuracy, make_model
 
 FILE: Final = "paper.json"
-# Of the validation images, for chips, which are read at several times: 0.3 points of standard error at 99 %.
-_IMAGES: Final = 1000
 
 
 def train_and_score(wish: TrainConfig) -> None:
@@ -43,7 +41,7 @@ def train_and_score(wish: TrainConfig) -> None:
     if (folder.path / FILE).exists():
         return
     with folder.lock(), Interruption("the same command") as interruption:
-        found = _score(config, folder, data.validation.first(_IMAGES), interruption)
+        found = _score(config, folder, data.validation.first(IMAGES_ON_HARDWARE), interruption)
         write_json(folder.path / FILE, found)
 
 

@@ -21,6 +21,8 @@ TINY = [
         "32",
         "--vcps",
         "0.5",
+        "--hardware-vcps",
+        "0.5",
         "--jobs",
         "1",
         "--chips",
@@ -100,8 +102,10 @@ def test_scales_say_what_is_asked_for():
     assert (smoke.data, laptop.data, full.data) == ("digits", "mnist", "mnist")
     assert (full.epochs, full.batch_size, full.lr) == (250, 256, 1e-3)  # Ott et al. (2020)
     assert full.strengths == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
-    assert len(laptop.seeds) == 3
     assert len(settings_of(laptop)) == 4
+    assert len(points_of(laptop)) == (4 * 2 + 3) + 3 * (2 * 2 + 1)
+    without = PaperConfig(vcps=(), hardware_vcps=()).resolved()
+    assert len(points_of(without)) == 3 * 2 * 2
     assert len(points_of(smoke)) == 3 * (2 * 2 + 2)
     assert PaperConfig(scale="laptop", epochs=3).resolved().epochs == 3
 
@@ -115,6 +119,7 @@ def test_scales_say_what_is_asked_for():
         (["--augment", "none"], "`augment` must be a transformation, but is 'none'"),
         (["--in-situ", "nothing"], "nothing"),
         (["--vcps", "1"], "`vcps` must lie in"),
+        (["--hardware-vcps", "0"], "`hardware_vcps` must lie in"),
     ],
 )
 def test_wrong_wishes_get_a_sentence(words, sentence, tmp_path, capsys):
