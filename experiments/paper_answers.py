@@ -10,7 +10,7 @@ from devices.units import Dimensionless, MicroJoules, Seconds
 from .augmentation import PLAIN, VALIDATIONS
 from .durations import parse_times
 from .paper_config import Network
-from .paper_points import TIMES, Setting
+from .paper_points import DIGITAL, TIMES, Setting
 from .paper_published import DISTANCE_AT_START, DISTANCES, EPOCHS, SCORES, VCP
 from .paper_rows import LAYER, Mean, Row, Rows, Value, accuracy_at_energy, distance_of, score_of
 
@@ -44,8 +44,8 @@ def answers(rows: Rows) -> dict[str, list[str]]:
 
 
 def _gap(row: Row) -> Dimensionless | None:
-    """How much better training images are classified than validation images, after the last epoch."""
-    return row.history[-1]["accuracy"] - row.history[-1]["validation_accuracy"]
+    """How much better images are classified that the network was trained on than others."""
+    return row.fit["training"] - row.fit["validation"]
 
 
 def _overfitting(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
@@ -57,7 +57,7 @@ def _overfitting(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dim
     assert fcn is not None
     assert cnn is not None
     return (
-        f"without augmentation, accuracy on training images less that on validation images is {fcn.points()} (FCN) "
+        f"without {rows.what}, accuracy on training images less that on validation images is {fcn.points()} (FCN) "
         f"and {cnn.points()} (CNN); on validation images the FCN has {difference.points()} against the CNN."
     )
 
@@ -178,7 +178,7 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
                     scores.append(
                         cells + [_score(rows, setting, network, strength, name) for name in VALIDATIONS]
                     )
-                    if is_papers_data and setting.mode == "digital":
+                    if is_papers_data and setting == DIGITAL:
                         scores.append(_published(network, strength))
             distances.append(_distances(rows, setting, strength, is_papers_data))
         for strength, vcp in rows.vcps(setting):
@@ -290,6 +290,8 @@ def csv_text(rows: Sequence[Row]) -> str:
                     writer.writerow([*start, chip, look["time"], "", f"validation_{what}", value])
                 for what, value in look["sharing"].get(LAYER, {}).items():
                     writer.writerow([*start, chip, look["time"], "", f"{LAYER} {what}", value])
+        for what, value in row.fit.items():
+            writer.writerow([*start, "", "", "", f"fit_{what}", value])
         for what in ("energy_per_epoch", "energy_per_image"):
             if getattr(row, what) is not None:
                 writer.writerow([*start, "", "", "", f"{what}_uJ", getattr(row, what)])

@@ -59,7 +59,7 @@ _PRESETS: Final[dict[Scale, dict[str, Any]]] = {
         "seeds": (0,),
         "in_situ": ("ecram", "reram-sb"),
         "chips": 2,
-        "hardware_images": 30_000,
+        "hardware_images": 20_000,
     },
     "full": {
         "data": "mnist",
@@ -118,7 +118,7 @@ class PaperConfig:
     train_images: _OpenInt = None
     """Train on this many images only, digitally. (default: all)"""
     hardware_images: _OpenInt = None
-    """Train on this many images only, on hardware. (default: 30000 for laptop, else all)"""
+    """Train on this many images only, on hardware. (default: 20000 for laptop, else all)"""
     test_images: _OpenInt = None
     """Test on this many images only. (default: all)"""
 

@@ -24,12 +24,12 @@ _NAMES: Final = {"fcn": "FCN: a kernel for each location", "cnn": "CNN: one kern
 
 
 def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
-    """Question 1: accuracy on validation images and on training images, against the strength of the augmentation."""
+    """Question 1: accuracy on images trained on and on others, against the strength of the augmentation."""
 
     def draw(axes: Axes, setting: Setting) -> None:
         for network in NETWORKS:
-            _line(axes, rows, setting, network, score_of(PLAIN), "-", _NAMES[network])
-            _line(axes, rows, setting, network, lambda row: row.history[-1]["accuracy"], ":", None)
+            _line(axes, rows, setting, network, lambda row: row.fit["validation"], "-", _NAMES[network])
+            _line(axes, rows, setting, network, lambda row: row.fit["training"], ":", None)
             if is_papers_data:
                 _crosses(axes, SCORES[network, PLAIN], network, rows.strengths(setting))
 

@@ -26,18 +26,25 @@ class Setting:
     Attributes:
         mode: "digital", "hwa" or "in-situ".
         device: The memory cell; "none" digitally.
+        is_control: Digitally, but only with the images and the epochs that the hardware gets.
     """
 
     mode: Mode
     device: str = NO_DEVICE
+    is_control: bool = False
 
     def __str__(self) -> str:
         """Name it in tables and figures."""
+        if self.is_control:
+            return "digital, as briefly"
         return {
             "digital": "digital",
             "hwa": f"hardware-aware, {self.device}",
             "in-situ": f"in situ, {self.device}",
         }[self.mode]
+
+
+DIGITAL: Final = Setting("digital")
 
 
 @final
@@ -73,6 +80,12 @@ def settings_of(config: PaperConfig) -> list[Setting]:
         if mode in config.modes:
             devices = {"digital": (NO_DEVICE,), "hwa": config.hwa, "in-situ": config.in_situ}[mode]
             settings += [Setting(mode, device) for device in devices or ()]
+    budgets = {
+        (config.train_images, config.epochs),
+        (config.hardware_images or config.train_images, config.hardware_epochs),
+    }
+    if len(budgets) == 2 and {setting.mode for setting in settings} > {"digital"}:
+        settings.insert(1, Setting("digital", is_control=True))
     return settings
 
 
@@ -84,9 +97,9 @@ def points_of(config: PaperConfig) -> list[Point]:
     points = []
     for seed in config.seeds:
         for setting in settings_of(config):
-            is_digital = setting.mode == "digital"
-            strengths = config.strengths if is_digital else config.hardware_strengths
-            vcps = config.vcps if is_digital else config.hardware_vcps
+            is_long = setting.mode == "digital" and not setting.is_control
+            strengths = config.strengths if is_long else config.hardware_strengths
+            vcps = () if setting.is_control else config.vcps if is_long else config.hardware_vcps
             points += [
                 Point(setting, network, strength, 0.0, seed)
                 for strength in strengths
@@ -116,7 +129,8 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
     assert config.data is not None
     assert config.batch_size is not None
     assert config.chips is not None
-    is_digital, learns_in_situ = point.setting.mode == "digital", point.setting.mode == "in-situ"
+    is_long = point.setting.mode == "digital" and not point.setting.is_control
+    learns_in_situ = point.setting.mode == "in-situ"
     lr = config.lr
     if learns_in_situ:
         # That of `xbar train` for kernels of their own; a shared kernel sums the gradients of all its locations.
@@ -127,7 +141,7 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
         data=config.data,
         data_dir=config.data_dir,
         download=config.download,
-        train_images=config.train_images if is_digital else config.hardware_images,
+        train_images=config.train_images if is_long else config.hardware_images or config.train_images,
         test_images=config.test_images,
         fold=None if config.folds is None else f"{point.seed % config.folds + 1}/{config.folds}",
         augment="none" if point.strength == 0 else config.augment,
@@ -137,7 +151,7 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
         model=f"{point.network}_{_FAMILY_OF_SHAPE[image_shape]}",
         mode=point.setting.mode,
         device=point.setting.device,
-        epochs=config.epochs if is_digital else config.hardware_epochs,
+        epochs=config.epochs if is_long else config.hardware_epochs,
         batch_size=64 if learns_in_situ else config.batch_size,
         lr=lr,
         schedule="cosine" if learns_in_situ else config.schedule,

@@ -38,6 +38,8 @@ class Row:
         history: Its log: one dictionary for each epoch.
         start: How alike kernels were at first; see `emergent_sharing.sharing_of`.
         trained: The same after training; on hardware without a chip's noise, in situ on the devices.
+        fit: Accuracy on images that it was trained on, untransformed ("training"), and on others ("validation"); on
+            hardware of the first chip, fresh.
         chips: For each chip what was seen of it: time (None as trained), scores, and how alike kernels were.
         energy_per_epoch: Of training on the chip; None for training in software.
         energy_per_image: Of inference; None without a chip.
@@ -49,6 +51,7 @@ class Row:
     history: list[dict[str, float]]
     start: dict[str, dict[str, float]]
     trained: dict[str, dict[str, float]]
+    fit: dict[str, Dimensionless]
     chips: list[list[dict[str, Any]]]
     energy_per_epoch: MicroJoules | None
     energy_per_image: MicroJoules | None
@@ -112,6 +115,7 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
         history=history,
         start=found["start"],
         trained=found["trained"],
+        fit=found["fit"],
         chips=found["chips"],
         energy_per_epoch=per_epoch,
         energy_per_image=per_image,

@@ -41,12 +41,15 @@ def study(tmp_path_factory):
 def test_all_that_was_asked_for_is_there(study):
     content = json.loads((study / "study" / "paper.json").read_text())
     points = [row["point"] for row in content["rows"]]
-    assert len(points) == 3 * (2 * 2 + 1)  # places of learning x (strengths x networks + absent inputs)
+    # Places of learning x (strengths x networks + absent inputs), and floating point as briefly as on hardware.
+    assert len(points) == 3 * (2 * 2 + 1) + 2 * 2
     assert content["failed"] == {}
-    assert [len(sentences) for sentences in content["answers"].values()] == [3, 3, 3, 3]
+    assert [len(sentences) for sentences in content["answers"].values()] == [4, 4, 4, 4]
     for row in content["rows"]:
         point = row["point"]
-        assert len(row["history"]) == (2 if point["setting"]["mode"] == "digital" else 1)
+        is_long = point["setting"]["mode"] == "digital" and not point["setting"]["is_control"]
+        assert len(row["history"]) == (2 if is_long else 1)
+        assert {"training", "validation"} == set(row["fit"])
         assert {"validation_translation", "validation_quadrant-swap"} <= set(row["history"][-1])
         if point["network"] == "fcn" and not point["vcp"]:
             # 8 x 8 images, 3 x 3 kernels: 36 locations. 144 entries each leave 1 % to chance.
@@ -88,11 +91,11 @@ def test_it_can_be_read(study):
 
 def test_nothing_is_computed_twice(study, capsys):
     before = {file: file.stat().st_mtime_ns for file in study.glob("*/*.safetensors")}
-    assert len(before) == 15
+    assert len(before) == 19
     (damaged,) = list(study.glob("fcn_digits-digital*/paper.json"))[:1]
     damaged.unlink()  # as if it had been stopped between training and scoring
     assert main([*TINY, "--runs", str(study), "--out", str(study / "study")]) == 0
-    assert "15 runs, 14 of them finished" in capsys.readouterr().out
+    assert "19 runs, 18 of them finished" in capsys.readouterr().out
     assert damaged.exists()
     assert {file: file.stat().st_mtime_ns for file in study.glob("*/*.safetensors")} == before
 
@@ -102,8 +105,9 @@ def test_scales_say_what_is_asked_for():
     assert (smoke.data, laptop.data, full.data) == ("digits", "mnist", "mnist")
     assert (full.epochs, full.batch_size, full.lr) == (250, 256, 1e-3)  # Ott et al. (2020)
     assert full.strengths == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
-    assert len(settings_of(laptop)) == 4
-    assert len(points_of(laptop)) == (4 * 2 + 3) + 3 * (2 * 2 + 1)
+    assert len(settings_of(laptop)) == 5  # digital, as briefly as the others, hardware-aware, two in situ
+    assert len(points_of(laptop)) == (4 * 2 + 3) + 2 * 2 + 3 * (2 * 2 + 1)
+    assert len(settings_of(full)) == 4  # all equally long
     without = PaperConfig(vcps=(), hardware_vcps=()).resolved()
     assert len(points_of(without)) == 3 * 2 * 2
     assert len(points_of(smoke)) == 3 * (2 * 2 + 2)
