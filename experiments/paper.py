@@ -86,7 +86,13 @@ def _runs_of(
     assert config.data is not None
     data = load_data(config.data, config.data_dir, seed=points[0].seed, download=config.download)
     wishes = {point: wish_of(point, config, data.image_shape) for point in points}
-    return wishes, {point: RunFolder.of(resolve(wish, data.image_shape)) for point, wish in wishes.items()}
+    folders = {}
+    for point, wish in wishes.items():
+        try:
+            folders[point] = RunFolder.of(resolve(wish, data.image_shape))
+        except ValueError as error:
+            raise ValueError(f"{point.setting}: {error}") from error
+    return wishes, folders
 
 
 def _write(config: PaperConfig, out: Path, found: list[Row], failed: Mapping[str, str]) -> None:

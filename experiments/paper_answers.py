@@ -100,7 +100,7 @@ def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimension
     if absent:
         means = [(vcp, rows.mean(score_of(PLAIN), setting, "fcn", s, vcp)) for s, vcp in absent]
         sentence += "; with inputs absent: " + ", ".join(
-            f"{vcp:.0%} {mean.percent()}" for vcp, mean in means if mean is not None
+            f"{100 * vcp:.0f} % {mean.percent()}" for vcp, mean in means if mean is not None
         )
     return f"{sentence}."
 
@@ -189,10 +189,10 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
                 [
                     str(setting),
                     f"{strength:g}",
-                    f"{vcp:.0%}",
+                    f"{100 * vcp:.0f} %",
                     "-" if mean is None else mean.percent(),
                     "-" if energy is None else f"{energy.value:.3g}",
-                    "-" if published is None else f"{published:.0%}",
+                    "-" if published is None else f"{100 * published:.0f} %",
                 ]
             )
     found = [

@@ -65,45 +65,51 @@ def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
 
 def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     """Question 3: accuracy against epochs, against the energy of training on the chip, and against absent inputs."""
-    settings = rows.settings()
+    settings = [setting for setting in rows.settings() if not setting.is_control]
     in_situ = [setting for setting in settings if setting.mode == "in-situ"]
     with_vcp = [setting for setting in settings if rows.vcps(setting)]
-    figure = Figure(
-        figsize=(3.2 * (len(settings) + len(in_situ) + bool(with_vcp)), 3.6), layout="constrained"
-    )
-    panels = list(figure.subplots(1, len(settings) + len(in_situ) + bool(with_vcp), squeeze=False)[0])
-    for axes, setting in zip(panels, settings, strict=False):
+    below = len(in_situ) + bool(with_vcp)
+    columns = max(len(settings), below)
+    figure = Figure(figsize=(3.2 * columns, 3.3 * (1 + bool(below))), layout="constrained")
+    grid = figure.subplots(1 + bool(below), columns, sharey=True, squeeze=False)
+    for axes, setting in zip(grid[0], settings, strict=False):
         _curves(axes, rows, setting, lambda row: [float(entry["epoch"]) for entry in row.history])
         axes.set_xlabel("epochs")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(str(setting), loc="left", fontsize=9.5)
-    for axes, setting in zip(panels[len(settings) :], in_situ, strict=False):
+    for axes, setting in zip(grid[-1], in_situ, strict=False):
         _curves(axes, rows, setting, _joules)
         axes.set_xlabel("energy of the training on the chip, J")
         axes.set_title(f"{setting}, by energy", loc="left", fontsize=9.5)
     if with_vcp:
-        axes = panels[-1]
-        for number, setting in enumerate(with_vcp):
-            means = [
-                (vcp, rows.mean(score_of(PLAIN), setting, "fcn", strength, vcp))
-                for strength, vcp in rows.vcps(setting)
-            ]
-            known = [(vcp, mean.value, mean.std or 0.0) for vcp, mean in means if mean is not None]
-            axes.errorbar(
-                *zip(*[(vcp, value) for vcp, value, _ in known], strict=True), yerr=[std for *_, std in known],
-                marker="os^Dv"[number % 5], ms=4.5, lw=1.6, capsize=2, label=str(setting),
-            )  # fmt: skip
-        if is_papers_data:
-            axes.plot(
-                list(VCP), list(VCP.values()), "x", color="black", ms=8, mew=2, label="published (digital)"
-            )
-        axes.set_xlabel("share of inputs that are absent, FCN")
-        axes.legend(frameon=False, fontsize=7.5)
-    for axes in panels:
-        _percent_axis(axes)
-    panels[0].set_ylabel("validation accuracy")
-    panels[0].legend(frameon=False, fontsize=8)
+        _draw_absent(grid[-1][len(in_situ)], rows, with_vcp, is_papers_data)
+    for axes in grid.flat:
+        if axes.has_data():
+            _percent_axis(axes)
+        else:
+            axes.set_axis_off()
+    for row in grid:
+        row[0].set_ylabel("validation accuracy")
+    grid[0][0].legend(frameon=False, fontsize=8)
     save_figure(figure, path)
+
+
+def _draw_absent(axes: Axes, rows: Rows, settings: Sequence[Setting], is_papers_data: bool) -> None:
+    for number, setting in enumerate(settings):
+        means = [
+            (vcp, rows.mean(score_of(PLAIN), setting, "fcn", strength, vcp))
+            for strength, vcp in rows.vcps(setting)
+        ]
+        known = [(vcp, mean.value, mean.std or 0.0) for vcp, mean in means if mean is not None]
+        axes.errorbar(
+            [vcp for vcp, *_ in known], [value for _, value, _ in known], yerr=[std for *_, std in known],
+            marker="os^Dv"[number % 5], ms=4.5, lw=1.6, capsize=2, label=str(setting),
+        )  # fmt: skip
+    if is_papers_data:
+        axes.plot(list(VCP), list(VCP.values()), "x", color="black", ms=8, mew=2, label="published (digital)")
+    axes.set_xlabel("share of inputs that are absent, FCN")
+    axes.set_title("absent inputs", loc="left", fontsize=9.5)
+    axes.legend(frameon=False, fontsize=7.5, loc="lower left")
 
 
 def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
