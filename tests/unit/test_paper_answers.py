@@ -1,0 +1,143 @@
+"""What `xbar paper` says of a study whose numbers were made up, so that its sentences and tables are known."""
+
+import csv
+import io
+
+import pytest
+
+from experiments.durations import parse_times
+from experiments.paper_answers import answers, csv_text, markdown, tables
+from experiments.paper_points import DIGITAL, Point, Setting
+from experiments.paper_rows import Row, Rows
+
+HWA = Setting("hwa", "pcm")
+IN_SITU = Setting("in-situ", "ecram")
+YEAR = parse_times("1y")[0]
+NAMES = ("plain", "translation", "rotation", "noise", "edge-noise", "quadrant-swap")
+
+
+def row(setting, network, strength, seed, plain, shifted, *, fit=0.0, distance=0.1, vcp=0.0, energy=None):
+    """A run: plain and shifted validation accuracies, what training images have more, and its kernels."""
+    scores = dict.fromkeys(NAMES, 0.5) | {"plain": plain, "translation": shifted}
+    sharing = {"local1": {"euclidean 1": distance, "euclidean 4": 0.2, "cosine 1": 0.99, "snr": 0.01}}
+    history = [
+        {"epoch": epoch, "accuracy": 0.0, "validation_accuracy": plain * epoch / 2}
+        | {f"validation_{name}": score for name, score in scores.items() if name != "plain"}
+        for epoch in (1, 2)
+    ]
+    look = {"time": 1.0, "scores": scores, "sharing": sharing}
+    aged = {
+        "time": YEAR,
+        "scores": {name: score - 0.1 for name, score in scores.items()},
+        "sharing": {"local1": sharing["local1"] | {"euclidean 1": distance + 0.01}},
+    }
+    chips = {"digital": [], "hwa": [[look, aged], [look, aged]], "in-situ": [[look | {"time": None}]]}
+    return Row(
+        point=Point(setting, network, strength, vcp, seed),
+        run=f"run-{seed}",
+        command="xbar train",
+        history=history,
+        start={"local1": {"euclidean 1": 0.109}} if network == "fcn" else {},
+        trained=sharing if network == "fcn" else {},
+        fit={"training": plain + fit, "validation": plain},
+        chips=chips[setting.mode],
+        energy_per_epoch=energy,
+        energy_per_image=None if setting == DIGITAL else 2.0 if network == "fcn" else 1.0,
+    )
+
+
+def study(setting, *, energies=(None, None)):
+    rows = []
+    for seed in (0, 1):
+        more = 0.01 * seed
+        for strength, plain, shifted in ((0.0, 0.95, 0.38), (0.2, 0.93, 0.90)):
+            rows.append(
+                row(setting, "fcn", strength, seed, plain + more, shifted + more, fit=0.02 + more,
+                    distance=0.1 - strength / 10 + more / 10, energy=energies[0])
+            )  # fmt: skip
+            rows.append(
+                row(
+                    setting, "cnn", strength, seed, plain + 0.02, shifted + 0.03, fit=0.01, energy=energies[1]
+                )
+            )
+        rows.append(row(setting, "fcn", 0.2, seed, 0.8, 0.7, vcp=0.6, energy=energies[0]))
+    return rows
+
+
+def sentences(*rows):
+    return ["".join(found) for found in answers(Rows([row for study in rows for row in study])).values()]
+
+
+def test_floating_point():
+    overfitting, translation, price, emergence = sentences(study(DIGITAL))
+    # Two seeds: the 95 % interval of a mean is 12.7 standard errors, here of half the difference between them.
+    assert "is +2.5 ± 6.4 points (FCN) and +1.0 ± 0.0 points (CNN)" in overfitting
+    assert "on validation images the FCN has -1.5 ± 6.4 points against the CNN" in overfitting
+    assert (
+        "FCN 38.5 ± 0.7 % on shifted images, trained with shifts of 0.2 90.5 ± 0.7 %; CNN 41.0" in translation
+    )
+    assert (
+        "trained with shifts of 0.2 93.0 ± 0.0 %. The FCN has -2.5 ± 6.4 points against the CNN."
+        in translation
+    )
+    assert "with shifts of 0.2, the FCN has -1.5 ± 6.4 points against the CNN; with inputs absent" in price
+    assert "0 % 93.5 ± 0.7 %, 60 % 80.0 ± 0.0 %" in price
+    assert "energy" not in price
+    assert (
+        "goes from 0.1090 to 0.1005 ± 0.0007 without shifts and 0.0805 ± 0.0007 with shifts of 0.2"
+        in emergence
+    )
+    assert "a year" not in emergence
+
+
+def test_programmed_chips_are_read_after_a_year():
+    _, translation, price, emergence = sentences(study(HWA))
+    assert "with shifts of 0.2 90.5 ± 0.7 %, 80.5 ± 0.7 % a year later; CNN" in translation
+    assert "and 0.0905 ± 0.0007 on chips a year later." in emergence
+    assert "an image costs 2 µJ (FCN) and 1 µJ (CNN)" in price
+
+
+def test_equal_energy_is_that_of_the_cheaper_training():
+    _, _, price, _ = sentences(study(IN_SITU, energies=(1.6e6, 1e6)))
+    # The CNN's two epochs take 2 J, 1.25 epochs of the FCN, whose accuracy is then 0.625 of 0.93 and 0.94.
+    assert "and after as much energy (2 J on the chip) -36.6 ± 4.0 points" in price
+
+
+def test_tables_show_the_published_values_beside_floating_point_only():
+    rows = Rows(study(DIGITAL) + study(HWA))
+    accuracy, distances, absent = tables(rows, is_papers_data=True)
+    cells = {tuple(line[:3]): line[3:] for line in accuracy[1]}
+    assert cells["published", "FCN", "0.2"][:2] == ["99.3 %", "98.5 %"]
+    assert cells["digital", "FCN", "0.2"][:2] == ["93.5 ± 0.7 %", "90.5 ± 0.7 %"]
+    assert cells["hardware-aware, pcm", "CNN", "0"][0] == "97.0 ± 0.0 % (1 y: 87.0 ± 0.0 %)"
+    assert sum(line[0] == "published" for line in accuracy[1]) == 4
+    assert distances[1][1][:5] == ["digital", "0.2", "0.1090 ± 0.0000", "0.0805 ± 0.0007", "-"]
+    assert distances[1][3][4] == "0.0905 ± 0.0007"
+    assert distances[1][1][-1] == "0.109, then 0.1"
+    assert [line[:4] for line in absent[1] if line[0] == "digital"] == [
+        ["digital", "0.2", "0 %", "93.5 ± 0.7 %"],
+        ["digital", "0.2", "60 %", "80.0 ± 0.0 %"],
+    ]
+    assert all(line[0] != "published" for line in tables(rows, is_papers_data=False)[0][1])
+
+
+def test_floating_point_as_brief_as_hardware_is_told_apart():
+    control = Setting("digital", is_control=True)
+    rows = Rows(study(DIGITAL) + study(control))
+    text = markdown(rows, "xbar paper", True, {"one": "broke"})
+    assert "- Digital, as briefly: without shifts" in text
+    assert text.count("| published | FCN") == 2  # not again
+    assert text.endswith("Failed: one: broke\n")
+
+
+def test_the_tidy_file_has_every_number_once():
+    found = list(csv.DictReader(io.StringIO(csv_text(study(HWA)[:2]))))
+    mine = [line for line in found if line["network"] == "fcn"]
+    keys = [(line["chip"], line["time"], line["epoch"], line["what"]) for line in mine]
+    assert len(set(keys)) == len(keys)
+    by_key = {key: float(line["value"]) for key, line in zip(keys, mine, strict=True)}
+    assert by_key["1", repr(YEAR), "", "validation_translation"] == pytest.approx(0.28)
+    assert by_key["", "", "1", "validation_accuracy"] == pytest.approx(0.475)
+    assert by_key["", "", "", "fit_training"] == pytest.approx(0.97)
+    assert by_key["0", repr(YEAR), "", "local1 euclidean 1"] == pytest.approx(0.11)
+    assert {line["device"] for line in mine} == {"pcm"}
