@@ -2,21 +2,24 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
+from crossbar import load_profile, price
 from experiments.cli import main
 from experiments.emergent_sharing import expected_at_start
+from experiments.ledger_file import RunEvents
 from experiments.paper_config import PaperConfig
-from experiments.paper_points import points_of, settings_of
+from experiments.paper_points import points_of, settings_of, wish_of
 
 TINY = [
     *("paper", "--train-images", "96", "--hardware-images", "64", "--test-images", "20"),
     *(
         "--epochs",
-        "2",
+        "3",
         "--hardware-epochs",
-        "1",
+        "2",
         "--batch-size",
         "32",
         "--vcps",
@@ -48,7 +51,7 @@ def test_all_that_was_asked_for_is_there(study):
     for row in content["rows"]:
         point = row["point"]
         is_long = point["setting"]["mode"] == "digital" and not point["setting"]["is_control"]
-        assert len(row["history"]) == (2 if is_long else 1)
+        assert len(row["history"]) == (3 if is_long else 2)
         assert {"training", "validation"} == set(row["fit"])
         assert {"validation_translation", "validation_quadrant-swap"} <= set(row["history"][-1])
         if point["network"] == "fcn" and not point["vcp"]:
@@ -57,6 +60,14 @@ def test_all_that_was_asked_for_is_there(study):
         looks = {"digital": 0, "hwa": 2, "in-situ": 1}[point["setting"]["mode"]]  # ecram does not age
         assert [len(chip) for chip in row["chips"]] == [looks] * (2 if looks else 0)
         assert (row["energy_per_epoch"] is not None) == (point["setting"]["mode"] == "in-situ")
+
+
+def test_epochs_cost_what_the_ledger_says(study):
+    for row in json.loads((study / "study" / "paper.json").read_text())["rows"]:
+        if row["energy_per_epoch"] is not None:
+            events = RunEvents.read(Path(row["run"]) / "ledger.json")
+            bill = price(events.training, load_profile("rpu-ecram"))
+            assert 2 * row["energy_per_epoch"] == pytest.approx(sum(bill.energy_by_component().values()))
 
 
 def test_absent_inputs_cost_less(study):
@@ -112,6 +123,19 @@ def test_scales_say_what_is_asked_for():
     assert len(points_of(without)) == 3 * 2 * 2
     assert len(points_of(smoke)) == 3 * (2 * 2 + 2)
     assert PaperConfig(scale="laptop", epochs=3).resolved().epochs == 3
+
+
+def test_hardware_and_its_control_get_fewer_images():
+    laptop = PaperConfig(scale="laptop").resolved()
+    asked = {
+        (str(point.setting), wish.train_images, wish.epochs)
+        for point in points_of(laptop)
+        for wish in [wish_of(point, laptop, (1, 28, 28))]
+    }
+    places = ("digital, as briefly", "hardware-aware, pcm", "in situ, ecram", "in situ, reram-sb")
+    assert asked == {("digital", None, 6), *((place, 20_000, 4) for place in places)}
+    few = PaperConfig(train_images=500).resolved()  # where hardware's number is left open, it is the same
+    assert {wish_of(point, few, (1, 8, 8)).train_images for point in points_of(few)} == {500}
 
 
 @pytest.mark.parametrize(

@@ -50,16 +50,15 @@ def study(setting, *, energies=(None, None)):
     rows = []
     for seed in (0, 1):
         more = 0.01 * seed
-        for strength, plain, shifted in ((0.0, 0.95, 0.38), (0.2, 0.93, 0.90)):
+        for strength, plain, shifted, less in ((0.0, 0.95, 0.38, 0.01), (0.2, 0.93, 0.90, 0.02)):
             rows.append(
                 row(setting, "fcn", strength, seed, plain + more, shifted + more, fit=0.02 + more,
                     distance=0.1 - strength / 10 + more / 10, energy=energies[0])
             )  # fmt: skip
-            rows.append(
-                row(
-                    setting, "cnn", strength, seed, plain + 0.02, shifted + 0.03, fit=0.01, energy=energies[1]
-                )
+            cnn = row(
+                setting, "cnn", strength, seed, plain + less, shifted + less, fit=0.01, energy=energies[1]
             )
+            rows.append(cnn)
         rows.append(row(setting, "fcn", 0.2, seed, 0.8, 0.7, vcp=0.6, energy=energies[0]))
     return rows
 
@@ -72,12 +71,12 @@ def test_floating_point():
     overfitting, translation, price, emergence = sentences(study(DIGITAL))
     # Two seeds: the 95 % interval of a mean is 12.7 standard errors, here of half the difference between them.
     assert "is +2.5 ± 6.4 points (FCN) and +1.0 ± 0.0 points (CNN)" in overfitting
-    assert "on validation images the FCN has -1.5 ± 6.4 points against the CNN" in overfitting
+    assert "on validation images the FCN has -0.5 ± 6.4 points against the CNN" in overfitting
     assert (
-        "FCN 38.5 ± 0.7 % on shifted images, trained with shifts of 0.2 90.5 ± 0.7 %; CNN 41.0" in translation
+        "FCN 38.5 ± 0.7 % on shifted images, trained with shifts of 0.2 90.5 ± 0.7 %; CNN 39.0" in translation
     )
     assert (
-        "trained with shifts of 0.2 93.0 ± 0.0 %. The FCN has -2.5 ± 6.4 points against the CNN."
+        "trained with shifts of 0.2 92.0 ± 0.0 %. The FCN has -1.5 ± 6.4 points against the CNN."
         in translation
     )
     assert "with shifts of 0.2, the FCN has -1.5 ± 6.4 points against the CNN; with inputs absent" in price
@@ -109,7 +108,7 @@ def test_tables_show_the_published_values_beside_floating_point_only():
     cells = {tuple(line[:3]): line[3:] for line in accuracy[1]}
     assert cells["published", "FCN", "0.2"][:2] == ["99.3 %", "98.5 %"]
     assert cells["digital", "FCN", "0.2"][:2] == ["93.5 ± 0.7 %", "90.5 ± 0.7 %"]
-    assert cells["hardware-aware, pcm", "CNN", "0"][0] == "97.0 ± 0.0 % (1 y: 87.0 ± 0.0 %)"
+    assert cells["hardware-aware, pcm", "CNN", "0"][0] == "96.0 ± 0.0 % (1 y: 86.0 ± 0.0 %)"
     assert sum(line[0] == "published" for line in accuracy[1]) == 4
     assert distances[1][1][:5] == ["digital", "0.2", "0.1090 ± 0.0000", "0.0805 ± 0.0007", "-"]
     assert distances[1][3][4] == "0.0905 ± 0.0007"
