@@ -121,18 +121,30 @@ def _common_budget(rows: Rows, setting: Setting, strength: Dimensionless) -> Mic
 
 def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
     before = Mean.of([row.start[LAYER]["euclidean 1"] for row in rows.select(setting, "fcn", plain)])
-    here, there = (
-        rows.mean(distance_of(measure), setting, "fcn", strong) for measure in ("euclidean 1", "cosine 1")
+    here, apart, turned = (
+        rows.mean(value_of, setting, "fcn", strong)
+        for value_of in (distance_of(), distance_of("orthogonal 1"), _turned)
     )
     still = rows.mean(distance_of(), setting, "fcn", plain)
-    if before is None or here is None or still is None or there is None:
+    if before is None or here is None or still is None or apart is None or turned is None:
         return ""
-    aged = rows.mean(distance_of(time=YEAR), setting, "fcn", strong)
-    later = "" if aged is None else f", and {_number(aged)} on chips a year later"
+    aged = rows.mean(lambda row: _turned(row, YEAR), setting, "fcn", strong)
+    later = "" if aged is None else f", on chips a year later {_change(aged)} from the start"
     return (
         f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without "
-        f"{rows.what} and {_number(here)} with {rows.what} of {strong:g} (cosine distance {_number(there)}){later}."
+        f"{rows.what} and {_number(here)} with {rows.what} of {strong:g}, where kernels as long as these at right "
+        f"angles would be {apart.value:.4f} apart; their cosine distance changes by {_change(turned)}{later}."
     )
+
+
+def _turned(row: Row, time: Seconds | None = None) -> Dimensionless | None:
+    """By how much the cosine distance of neighbouring kernels has changed since the start."""
+    now = row.distance("cosine 1", time)
+    return None if now is None else now - row.start[LAYER]["cosine 1"]
+
+
+def _change(mean: Mean) -> str:
+    return f"{mean.value:+.4f}" + ("" if mean.reach is None else f" ± {mean.reach:.4f}")
 
 
 def _number(mean: Mean) -> str:
@@ -206,8 +218,11 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
                 rows.what,
                 "at first",
                 "trained",
+                "at right angles",
                 "a year later",
-                "cosine, trained",
+                "cosine at first",
+                "trained",
+                "a year later",
                 "signal to noise",
                 "published",
             ],
@@ -249,8 +264,11 @@ def _distances(rows: Rows, setting: Setting, strength: Dimensionless, is_papers_
         f"{strength:g}",
         cell(lambda row: row.start[LAYER]["euclidean 1"]),
         cell(distance_of()),
+        cell(distance_of("orthogonal 1")),
         cell(distance_of(time=YEAR)),
+        cell(lambda row: row.start[LAYER]["cosine 1"]),
         cell(distance_of("cosine 1")),
+        cell(distance_of("cosine 1", YEAR)),
         cell(distance_of("snr")),
         "-" if published is None else f"{DISTANCE_AT_START:g}, then {published:g}",
     ]

@@ -20,6 +20,7 @@ from .paper_rows import LAYER, Mean, Row, Rows, Value, distance_of, score_of
 
 _COLORS: Final = {"fcn": "#D55E00", "cnn": "#0072B2"}  # Okabe and Ito (2008)
 _MARKERS: Final = {"fcn": "o", "cnn": "s"}
+_PUBLISHED: Final = f"crosses: Ott et al. (2020), floating point, up to {EPOCHS} epochs"
 _NAMES: Final = {"fcn": "FCN: a kernel for each location", "cnn": "CNN: one kernel"}
 
 
@@ -113,32 +114,36 @@ def _draw_absent(axes: Axes, rows: Rows, settings: Sequence[Setting], is_papers_
 
 
 def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
-    """Question 4: distance between neighbouring kernels, against the strength of the augmentation."""
-
-    def draw(axes: Axes, setting: Setting) -> None:
-        whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
-        start = Mean.of([row.start[LAYER]["euclidean 1"] for row in whole])
-        if start is None:
-            return
-        axes.axhline(start.value, color=GREY, lw=1, ls=(0, (5, 3)), label="at first")
-        for measure, color, name in (
-            ("euclidean 1", "#D55E00", "next to each other"),
-            ("euclidean 4", "#009E73", "4 apart"),
-        ):
-            _line(axes, rows, setting, "fcn", distance_of(measure), "-", name, color)
-            _line(axes, rows, setting, "fcn", distance_of(measure, YEAR), "--", None, color)
+    """Question 4: distances between neighbouring kernels, Euclidean and cosine, against the strength."""
+    settings = rows.settings()
+    figure = Figure(figsize=(1.2 + 3.1 * len(settings), 6.2), layout="constrained")
+    grid = figure.subplots(2, len(settings), sharex="col", sharey="row", squeeze=False)
+    for (upper, lower), setting in zip(grid.T, settings, strict=True):
+        _draw_distances(upper, rows, setting, "euclidean 1", "#D55E00")
+        right_angles = distance_of("orthogonal 1")
+        _line(upper, rows, setting, "fcn", right_angles, ":", "as long, at right angles", GREY)
         if is_papers_data:
-            _crosses(axes, DISTANCES, "fcn", rows.strengths(setting))
+            _crosses(upper, DISTANCES, "fcn", rows.strengths(setting))
+        _draw_distances(lower, rows, setting, "cosine 1", "#009E73")
+        upper.set_title(str(setting), loc="left", fontsize=9.5)
+        lower.set_xlabel(f"strength of the {rows.what}")
+        strip(upper)
+        strip(lower)
+    for row, ylabel in zip(grid, ("Euclidean distance", "cosine distance"), strict=True):
+        row[0].set_ylabel(f"{ylabel} of neighbouring\nkernels of the first layer", fontsize=9)
+        row[0].legend(frameon=False, fontsize=8, loc="best")
+    if is_papers_data:
+        figure.supxlabel(_PUBLISHED, fontsize=8, color=GREY)
+    save_figure(figure, path)
 
-    _panels(
-        rows,
-        draw,
-        "distance between kernels of the first layer\n(dashed: chips a year later)",
-        path,
-        f"strength of the {rows.what}",
-        is_papers_data,
-        is_percent=False,
-    )
+
+def _draw_distances(axes: Axes, rows: Rows, setting: Setting, measure: str, color: str) -> None:
+    whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
+    start = Mean.of([row.start[LAYER][measure] for row in whole])
+    if start is not None:
+        axes.axhline(start.value, color=GREY, lw=1, ls=(0, (5, 3)), label="at first")
+    _line(axes, rows, setting, "fcn", distance_of(measure), "-", "trained", color)
+    _line(axes, rows, setting, "fcn", distance_of(measure, YEAR), "--", "chips a year later", color)
 
 
 def _panels(
@@ -148,8 +153,6 @@ def _panels(
     path: Path,
     xlabel: str,
     is_papers_data: bool,
-    *,
-    is_percent: bool = True,
 ) -> None:
     settings = rows.settings()
     figure = Figure(figsize=(1.2 + 3.1 * len(settings), 3.9), layout="constrained")
@@ -158,15 +161,11 @@ def _panels(
         draw(axes, setting)
         axes.set_title(str(setting), loc="left", fontsize=9.5)
         axes.set_xlabel(xlabel)
-        strip(axes)
-        if is_percent:
-            _percent_axis(axes)
+        _percent_axis(axes)
     panels[0].set_ylabel(ylabel, fontsize=9)
     panels[0].legend(frameon=False, fontsize=8, loc="best")
     if is_papers_data:
-        figure.supxlabel(
-            f"crosses: Ott et al. (2020), floating point, up to {EPOCHS} epochs", fontsize=8, color=GREY
-        )
+        figure.supxlabel(_PUBLISHED, fontsize=8, color=GREY)
     save_figure(figure, path)
 
 

@@ -23,7 +23,7 @@ from models import build, draw_connections, initialise
 
 from .augmentation import IMAGES_ON_HARDWARE, PLAIN, augment, validation_sets
 from .checkpoint import load_checkpoint, save_checkpoint
-from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from .config import LEARNS_ON_DEVICES, TrainConfig
 from .data import DataSplit, Images
 from .emergent_sharing import sharing_of
 from .in_situ import analog_sgd, put_on_learning_tiles
@@ -229,7 +229,7 @@ def _scores(
 ) -> dict[str, Dimensionless]:
     """Score the transformed validation images, and measure how alike the kernels of neighbouring locations are."""
     scores: dict[str, Dimensionless] = {}
-    if config.device != NO_DEVICE:
+    if config.mode != "digital":
         validation = validation.first(IMAGES_ON_HARDWARE)
     for name, images in validation_sets(validation, config.seed).items():
         if name != PLAIN:

@@ -22,11 +22,11 @@ from experiments.emergent_sharing import expected_at_start, kernel_distances, sh
 from models import build, initialise
 
 
-def slow(kernels: np.ndarray, distance: int) -> tuple[float, float]:
+def slow(kernels: np.ndarray, distance: int) -> tuple[float, float, float]:
     """Do as the definition says, place by place."""
     kernels = kernels / math.sqrt((kernels**2).sum())
     rows, columns = kernels.shape[:2]
-    euclidean, cosine = [], []
+    euclidean, orthogonal, cosine = [], [], []
     for i in range(distance, rows - distance):
         for j in range(distance, columns - distance):
             ring = [
@@ -37,10 +37,11 @@ def slow(kernels: np.ndarray, distance: int) -> tuple[float, float]:
             ]
             own = kernels[i, j]
             euclidean.append(np.mean([np.linalg.norm(own - other) for other in ring]))
+            orthogonal.append(np.mean([math.sqrt(own @ own + other @ other) for other in ring]))
             cosine.append(
                 np.mean([1 - own @ other / np.linalg.norm(own) / np.linalg.norm(other) for other in ring])
             )
-    return float(np.mean(euclidean)), float(np.mean(cosine))
+    return float(np.mean(euclidean)), float(np.mean(cosine)), float(np.mean(orthogonal))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_distances_are_those_of_the_definition(rows: int, columns: int, distance
 
 def test_equal_kernels_have_no_distance_and_small_maps_no_ring() -> None:
     kernels = torch.randn(1, 1, 9).expand(6, 6, 9)
-    np.testing.assert_allclose(kernel_distances(kernels, 1), (0, 0), atol=1e-12)
+    np.testing.assert_allclose(kernel_distances(kernels, 1), (0, 0, math.sqrt(2) / 6), atol=1e-12)
     assert kernel_distances(kernels, 3) is None
 
 
@@ -64,16 +65,19 @@ def test_two_kernels_by_hand() -> None:
     kernels = torch.zeros(3, 3, 2)
     kernels[..., 1] = 1
     kernels[1, 1] = torch.tensor([1.0, 0.0])
-    np.testing.assert_allclose(kernel_distances(kernels, 1), (math.sqrt(2) / 3, 1.0), rtol=1e-12)
+    np.testing.assert_allclose(
+        kernel_distances(kernels, 1), (math.sqrt(2) / 3, 1.0, math.sqrt(2) / 3), rtol=1e-12
+    )
 
 
 def test_kernels_without_inputs_have_no_direction() -> None:
     """A kernel of zeros amid equal ones: as far as they are long, and in no direction from them."""
     kernels = torch.ones(4, 3, 5)
     kernels[1, 1] = 0
-    euclidean, cosine = kernel_distances(kernels, 1) or (None, None)
-    assert cosine == pytest.approx(0, abs=1e-12)
-    assert euclidean == pytest.approx((1 + 1 / 8) / 2 / math.sqrt(11), rel=1e-12)
+    found = kernel_distances(kernels, 1)
+    assert found is not None
+    assert found.cosine == pytest.approx(0, abs=1e-12)
+    assert found.euclidean == pytest.approx((1 + 1 / 8) / 2 / math.sqrt(11), rel=1e-12)
     assert kernel_distances(torch.zeros(3, 3, 2), 1) is None
 
 
@@ -129,7 +133,7 @@ def agree_with_probing(model: torch.nn.Module) -> None:
     measures = sharing_of(model.eval())
     for name, channels, side in (("local1", 1, 8), ("local2", 16, 6)):
         probed = kernels_by_probing(model.get_submodule(name), channels, side)
-        found = measures[name]["euclidean 1"], measures[name]["cosine 1"]
+        found = [measures[name][f"{measure} 1"] for measure in ("euclidean", "cosine", "orthogonal")]
         np.testing.assert_allclose(found, slow(probed, 1), rtol=1e-4)
         locations = probed.reshape(-1, probed.shape[2])
         snr = np.mean(locations.mean(axis=0) ** 2 / locations.var(axis=0))
