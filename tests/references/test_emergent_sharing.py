@@ -195,5 +195,5 @@ def test_a_map_need_not_be_square() -> None:
     kernels = layer.weight.detach().double().numpy().reshape(11, 12, -1)  # rows differ, columns hardly
     measures = sharing_of(torch.nn.Sequential(layer))["0"]
     for distance in (1, 4):
-        found = measures[f"euclidean {distance}"], measures[f"cosine {distance}"]
+        found = [measures[f"{name} {distance}"] for name in ("euclidean", "cosine", "orthogonal")]
         np.testing.assert_allclose(found, slow(kernels, distance), rtol=1e-9)

@@ -12,6 +12,8 @@ from experiments.emergent_sharing import expected_at_start
 from experiments.ledger_file import RunEvents
 from experiments.paper_config import PaperConfig
 from experiments.paper_points import points_of, settings_of, wish_of
+from experiments.sharing_cost_points import Point as SharingPoint
+from experiments.sharing_cost_points import relative_rate
 
 TINY = [
     *("paper", "--train-images", "96", "--hardware-images", "64", "--test-images", "20"),
@@ -134,8 +136,25 @@ def test_hardware_and_its_control_get_fewer_images():
     }
     places = ("digital, as briefly", "hardware-aware, pcm", "in situ, ecram", "in situ, reram-sb")
     assert asked == {("digital", None, 6), *((place, 20_000, 4) for place in places)}
+    rates = {
+        wish_of(point, laptop, (1, 28, 28)).lr
+        for point in points_of(laptop)
+        if point.setting.mode == "digital" or point.setting.mode == "hwa"
+    }
+    assert rates == {2e-3}
     few = PaperConfig(train_images=500).resolved()  # where hardware's number is left open, it is the same
     assert {wish_of(point, few, (1, 8, 8)).train_images for point in points_of(few)} == {500}
+
+
+def test_seeds_take_the_folds_in_turn_and_a_shared_kernel_its_own_rate():
+    full = PaperConfig(scale="full", seeds=(0, 1, 4, 5)).resolved()
+    folds = {point.seed: wish_of(point, full, (1, 28, 28)).fold for point in points_of(full)}
+    assert folds == {0: "1/5", 1: "2/5", 4: "5/5", 5: "1/5"}
+    smoke = PaperConfig(in_situ=("reram-sb",), modes=("in-situ",)).resolved()
+    for point in points_of(smoke):
+        scheme = "free" if point.network == "fcn" else "time_multiplexed"
+        rate = relative_rate(SharingPoint("reram-sb", "in-situ", scheme, 0), (1, 8, 8))
+        assert wish_of(point, smoke, (1, 8, 8)).lr == (None if rate == 1 else rate)
 
 
 @pytest.mark.parametrize(
