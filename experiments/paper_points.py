@@ -133,9 +133,11 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
     learns_in_situ = point.setting.mode == "in-situ"
     lr = config.lr
     if learns_in_situ:
-        # That of `xbar train` for kernels of their own; a shared kernel sums the gradients of all its locations.
+        # That of `xbar train` for kernels of their own; a shared kernel sums the gradients of all its locations. Of
+        # long trainings, also for MNIST. ECRAM, 4 epochs of 20,000 images, seed 100, relative rates 0.1 / 0.3 / 1:
+        # CNN 89 / 91 / 74 % (seed 0), FCN with shifts of 0.2 - / 37 / 77 % (seed 0).
         shared = SharingPoint(point.setting.device, "in-situ", _PLACEMENTS[point.network], point.seed)
-        rate = relative_rate(shared, image_shape)
+        rate = relative_rate(shared)
         lr = None if rate == 1 else rate
     return TrainConfig(
         data=config.data,

@@ -1,6 +1,7 @@
 """`xbar paper` from end to end: runs, scores, answers, figures, page; nothing is computed twice."""
 
 import csv
+import itertools
 import json
 from pathlib import Path
 
@@ -151,10 +152,10 @@ def test_seeds_take_the_folds_in_turn_and_a_shared_kernel_its_own_rate():
     folds = {point.seed: wish_of(point, full, (1, 28, 28)).fold for point in points_of(full)}
     assert folds == {0: "1/5", 1: "2/5", 4: "5/5", 5: "1/5"}
     smoke = PaperConfig(in_situ=("reram-sb",), modes=("in-situ",)).resolved()
-    for point in points_of(smoke):
+    for point, shape in itertools.product(points_of(smoke), ((1, 8, 8), (1, 28, 28))):
         scheme = "free" if point.network == "fcn" else "time_multiplexed"
         rate = relative_rate(SharingPoint("reram-sb", "in-situ", scheme, 0), (1, 8, 8))
-        assert wish_of(point, smoke, (1, 8, 8)).lr == (None if rate == 1 else rate)
+        assert wish_of(point, smoke, shape).lr == (None if rate == 1 else rate)
 
 
 @pytest.mark.parametrize(
