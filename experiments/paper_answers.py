@@ -9,12 +9,10 @@ from devices.units import Dimensionless, MicroJoules, Seconds
 
 from .augmentation import PLAIN, VALIDATIONS
 from .durations import parse_times
-from .paper_config import Network
-from .paper_points import DIGITAL, TIMES, Setting
+from .paper_points import DIGITAL, NETWORKS, TIMES, Setting
 from .paper_published import DISTANCE_AT_START, DISTANCES, EPOCHS, SCORES, VCP
 from .paper_rows import LAYER, Mean, Row, Rows, Value, accuracy_at_energy, distance_of, score_of
 
-NETWORKS: Final[tuple[Network, ...]] = ("fcn", "cnn")
 YEAR: Final[Seconds] = parse_times(TIMES)[-1]
 _QUESTIONS: Final = (
     "1. Is weight sharing necessary to prevent overfitting?",
@@ -71,11 +69,9 @@ def _translation(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dim
         )
         if before is None or after is None:
             return ""
+        taught = f", trained with {rows.what} of {strong:g} {after.percent()}" if strong > plain else ""
         later = "" if aged is None else f", {aged.percent()} a year later"
-        parts.append(
-            f"{network.upper()} {before.percent()} on shifted images, trained with {rows.what} of {strong:g} "
-            f"{after.percent()}{later}"
-        )
+        parts.append(f"{network.upper()} {before.percent()} on shifted images{taught}{later}")
     difference = rows.difference(score_of("translation"), setting, strong)
     assert difference is not None
     return f"{'; '.join(parts)}. The FCN has {difference.points()} against the CNN."
@@ -96,6 +92,10 @@ def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimension
     images = [rows.mean(lambda row: row.energy_per_image, setting, network, strong) for network in NETWORKS]
     if images[0] is not None and images[1] is not None:
         sentence += f"; an image costs {images[0].value:.3g} µJ (FCN) and {images[1].value:.3g} µJ (CNN)"
+    for network in rows.networks():
+        other = None if network in NETWORKS else rows.difference(score_of(PLAIN), setting, strong, network)
+        if other is not None:
+            sentence += f"; {network} has {other.points()} against the CNN"
     absent = rows.vcps(setting)
     if absent:
         means = [(vcp, rows.mean(score_of(PLAIN), setting, "fcn", s, vcp)) for s, vcp in absent]
@@ -130,10 +130,11 @@ def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimen
         return ""
     aged = rows.mean(lambda row: _turned(row, YEAR), setting, "fcn", strong)
     later = "" if aged is None else f", on chips a year later {_change(aged)} from the start"
+    taught = f" and {_number(here)} with {rows.what} of {strong:g}" if strong > plain else ""
     return (
         f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without "
-        f"{rows.what} and {_number(here)} with {rows.what} of {strong:g}, where kernels as long as these at right "
-        f"angles would be {apart.value:.4f} apart; their cosine distance changes by {_change(turned)}{later}."
+        f"{rows.what}{taught}, where kernels as long as these at right angles would be {apart.value:.4f} apart; "
+        f"their cosine distance changes by {_change(turned)}{later}."
     )
 
 
@@ -184,13 +185,13 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
     absent = []
     for setting in rows.settings():
         for strength in rows.strengths(setting):
-            for network in NETWORKS:
+            for network in rows.networks():
                 if rows.select(setting, network, strength):
-                    cells = [str(setting), network.upper(), f"{strength:g}"]
+                    cells = [str(setting), title_of(network), f"{strength:g}"]
                     scores.append(
                         cells + [_score(rows, setting, network, strength, name) for name in VALIDATIONS]
                     )
-                    if is_papers_data and setting == DIGITAL:
+                    if is_papers_data and setting == DIGITAL and network in NETWORKS:
                         scores.append(_published(network, strength))
             distances.append(_distances(rows, setting, strength, is_papers_data))
         for strength, vcp in rows.vcps(setting):
@@ -234,7 +235,12 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
     return [(header, cells) for header, cells in found if cells]
 
 
-def _score(rows: Rows, setting: Setting, network: Network, strength: Dimensionless, name: str) -> str:
+def title_of(network: str) -> str:
+    """Return how tables and figures name a network."""
+    return network.upper() if network in NETWORKS else network
+
+
+def _score(rows: Rows, setting: Setting, network: str, strength: Dimensionless, name: str) -> str:
     fresh, aged = (rows.mean(score_of(name, time), setting, network, strength) for time in (None, YEAR))
     if fresh is None:
         return "-"

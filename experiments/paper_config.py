@@ -11,7 +11,6 @@ import tyro
 from .config import Augment, available_threads
 
 Scale = Literal["smoke", "laptop", "full"]
-Network = Literal["fcn", "cnn"]
 
 # Strengths of the augmentation, in the order of the paper's figures. Ott et al., Neural Networks 126 (2020).
 _STRENGTHS_OF_THE_PAPER: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
@@ -122,8 +121,9 @@ class PaperConfig:
     test_images: _OpenInt = None
     """Test on this many images only. (default: all)"""
 
-    networks: tuple[Network, ...] = ("fcn", "cnn")
-    """fcn: a kernel of its own for each location. cnn: one kernel for all."""
+    networks: tuple[str, ...] = ("fcn", "cnn")
+    """fcn: a kernel of its own for each location. cnn: one kernel for all. Or a placement in between, as for
+    `xbar train`: 'replicated(tiles=16)', 'blocks(rows=2,cols=2)'."""
     modes: tuple[Literal["digital", "hwa", "in-situ"], ...] = ("digital", "hwa", "in-situ")
     """digital: floating point. hwa: hardware-aware, then programmed. in-situ: by pulses."""
     hwa: tuple[str, ...] = ("pcm",)

@@ -12,14 +12,14 @@ from devices.units import Dimensionless
 
 from .augmentation import PLAIN
 from .figures import GREY, save_figure, strip
-from .paper_answers import NETWORKS, YEAR
-from .paper_config import Network
-from .paper_points import Setting
+from .paper_answers import YEAR, title_of
+from .paper_points import NETWORKS, Setting
 from .paper_published import DISTANCES, EPOCHS, SCORES, VCP
 from .paper_rows import LAYER, Mean, Row, Rows, Value, distance_of, score_of
 
-_COLORS: Final = {"fcn": "#D55E00", "cnn": "#0072B2"}  # Okabe and Ito (2008)
-_MARKERS: Final = {"fcn": "o", "cnn": "s"}
+# Of FCN, CNN and networks with other placements; Okabe and Ito (2008).
+_COLORS: Final = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS: Final = "os^Dv<"
 _PUBLISHED: Final = f"crosses: Ott et al. (2020), floating point, up to {EPOCHS} epochs"
 _NAMES: Final = {"fcn": "FCN: a kernel for each location", "cnn": "CNN: one kernel"}
 
@@ -28,11 +28,11 @@ def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
     """Question 1: accuracy on images trained on and on others, against the strength of the augmentation."""
 
     def draw(axes: Axes, setting: Setting) -> None:
-        for network in NETWORKS:
-            _line(axes, rows, setting, network, lambda row: row.fit["validation"], "-", _NAMES[network])
+        for network in rows.networks():
+            _line(axes, rows, setting, network, lambda row: row.fit["validation"], "-", _name_of(network))
             _line(axes, rows, setting, network, lambda row: row.fit["training"], ":", None)
-            if is_papers_data:
-                _crosses(axes, SCORES[network, PLAIN], network, rows.strengths(setting))
+            if is_papers_data and network in NETWORKS:
+                _crosses(axes, SCORES[network, PLAIN], _look_of(network, rows)[0], rows.strengths(setting))
 
     _panels(
         rows,
@@ -48,11 +48,12 @@ def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
     """Question 2: accuracy on shifted validation images, against the strength of the augmentation."""
 
     def draw(axes: Axes, setting: Setting) -> None:
-        for network in NETWORKS:
-            _line(axes, rows, setting, network, score_of("translation"), "-", _NAMES[network])
+        for network in rows.networks():
+            _line(axes, rows, setting, network, score_of("translation"), "-", _name_of(network))
             _line(axes, rows, setting, network, score_of("translation", YEAR), "--", None)
-            if is_papers_data:
-                _crosses(axes, SCORES[network, "translation"], network, rows.strengths(setting))
+            if is_papers_data and network in NETWORKS:
+                published = SCORES[network, "translation"]
+                _crosses(axes, published, _look_of(network, rows)[0], rows.strengths(setting))
 
     _panels(
         rows,
@@ -123,10 +124,11 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
         right_angles = distance_of("orthogonal 1")
         _line(upper, rows, setting, "fcn", right_angles, ":", "as long, at right angles", GREY)
         if is_papers_data:
-            _crosses(upper, DISTANCES, "fcn", rows.strengths(setting))
+            _crosses(upper, DISTANCES, _look_of("fcn", rows)[0], rows.strengths(setting))
         _draw_distances(lower, rows, setting, "cosine 1", "#009E73")
         upper.set_title(str(setting), loc="left", fontsize=9.5)
         lower.set_xlabel(f"strength of the {rows.what}")
+        _ticks_at_strengths(lower, rows, setting)
         strip(upper)
         strip(lower)
     for row, ylabel in zip(grid, ("Euclidean distance", "cosine distance"), strict=True):
@@ -161,6 +163,7 @@ def _panels(
         draw(axes, setting)
         axes.set_title(str(setting), loc="left", fontsize=9.5)
         axes.set_xlabel(xlabel)
+        _ticks_at_strengths(axes, rows, setting)
         _percent_axis(axes)
     panels[0].set_ylabel(ylabel, fontsize=9)
     panels[0].legend(frameon=False, fontsize=8, loc="best")
@@ -169,11 +172,21 @@ def _panels(
     save_figure(figure, path)
 
 
+def _name_of(network: str) -> str:
+    return _NAMES.get(network, network)
+
+
+def _look_of(network: str, rows: Rows) -> tuple[str, str]:
+    """Return the colour and the marker of a network."""
+    place = (*NETWORKS, *(name for name in rows.networks() if name not in NETWORKS)).index(network)
+    return _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
+
+
 def _line(
     axes: Axes,
     rows: Rows,
     setting: Setting,
-    network: Network,
+    network: str,
     value_of: Value,
     style: str,
     label: str | None,
@@ -185,42 +198,48 @@ def _line(
     ]
     known = [(strength, mean) for strength, mean in means if mean is not None]
     if known:
+        usual, marker = _look_of(network, rows)
         axes.errorbar(
             [strength for strength, _ in known], [mean.value for _, mean in known],
-            yerr=[mean.std or 0.0 for _, mean in known], ls=style, color=color or _COLORS[network],
-            marker=_MARKERS[network], ms=4.5, lw=1.7, capsize=2, label=label,
+            yerr=[mean.std or 0.0 for _, mean in known], ls=style, color=color or usual,
+            marker=marker, ms=4.5, lw=1.7, capsize=2, label=label,
         )  # fmt: skip
 
 
 def _crosses(
     axes: Axes,
     published: dict[Dimensionless, Dimensionless],
-    network: str,
+    color: str,
     strengths: Sequence[Dimensionless],
 ) -> None:
     shown = {strength: value for strength, value in published.items() if strength <= max(strengths) + 1e-9}
-    axes.plot(
-        list(shown), list(shown.values()), "x", color=_COLORS[network], ms=8, mew=2, alpha=0.65, zorder=1
-    )
+    axes.plot(list(shown), list(shown.values()), "x", color=color, ms=8, mew=2, alpha=0.65, zorder=1)
 
 
 def _curves(axes: Axes, rows: Rows, setting: Setting, places: Callable[[Row], list[float] | None]) -> None:
     """Draw the plain validation accuracy of every seed: without augmentation pale, with the strongest in full."""
     strengths = rows.strengths(setting)
-    for network in NETWORKS:
-        for strength, alpha in ((strengths[0], 0.35), (strengths[-1], 1.0)):
+    for network in rows.networks():
+        color, _ = _look_of(network, rows)
+        for strength, alpha in {strengths[0]: 0.35, strengths[-1]: 1.0}.items():
             for number, row in enumerate(rows.select(setting, network, strength)):
                 x = places(row)
                 if x is not None:
                     y = [entry["validation_accuracy"] for entry in row.history]
-                    name = f"{network.upper()}, {rows.what} of {strength:g}" if number == 0 else None
-                    axes.plot(x, y, color=_COLORS[network], alpha=alpha, lw=1.4, label=name)
+                    name = f"{title_of(network)}, {rows.what} of {strength:g}" if number == 0 else None
+                    axes.plot(x, y, color=color, alpha=alpha, lw=1.4, label=name)
 
 
 def _joules(row: Row) -> list[float] | None:
     if row.energy_per_epoch is None:
         return None
     return [1e-6 * row.energy_per_epoch * entry["epoch"] for entry in row.history]
+
+
+def _ticks_at_strengths(axes: Axes, rows: Rows, setting: Setting) -> None:
+    strengths = rows.strengths(setting)
+    if len(strengths) <= 5:
+        axes.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
 
 
 def _percent_axis(axes: Any) -> None:

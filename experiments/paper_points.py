@@ -6,13 +6,14 @@ from typing import Final, Literal, final
 from devices.units import Dimensionless
 
 from .config import NO_DEVICE, TrainConfig
-from .paper_config import Network, PaperConfig
+from .paper_config import PaperConfig
 from .sharing_cost_points import Point as SharingPoint
 from .sharing_cost_points import relative_rate
 
 Mode = Literal["digital", "hwa", "in-situ"]
 
 _FAMILY_OF_SHAPE: Final = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
+NETWORKS: Final = ("fcn", "cnn")  # of the paper; any other name is that of a placement
 _PLACEMENTS: Final = {"fcn": "free", "cnn": "time_multiplexed"}
 # Fresh, and after a year: what drift has done by then.
 TIMES: Final = "1s,1y"
@@ -54,14 +55,14 @@ class Point:
 
     Attributes:
         setting: Where it learns.
-        network: "fcn" or "cnn".
+        network: "fcn", "cnn" or the placement of another one.
         strength: Of the augmentation.
         vcp: Part of the inputs of every local layer that is absent.
         seed: The run's seed.
     """
 
     setting: Setting
-    network: Network
+    network: str
     strength: Dimensionless
     vcp: Dimensionless
     seed: int
@@ -136,7 +137,8 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
         # That of `xbar train` for kernels of their own; a shared kernel sums the gradients of all its locations. Of
         # long trainings, also for MNIST. ECRAM, 4 epochs of 20,000 images, seed 100, relative rates 0.1 / 0.3 / 1:
         # CNN 89 / 91 / 74 % (seed 0), FCN with shifts of 0.2 - / 37 / 77 % (seed 0).
-        shared = SharingPoint(point.setting.device, "in-situ", _PLACEMENTS[point.network], point.seed)
+        placement = _PLACEMENTS.get(point.network, point.network)
+        shared = SharingPoint(point.setting.device, "in-situ", placement, point.seed)
         rate = relative_rate(shared)
         lr = None if rate == 1 else rate
     return TrainConfig(
@@ -150,7 +152,8 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
         strength=point.strength,
         scores=True,
         vcp=point.vcp,
-        model=f"{point.network}_{_FAMILY_OF_SHAPE[image_shape]}",
+        model=f"{'fcn' if point.network == 'fcn' else 'cnn'}_{_FAMILY_OF_SHAPE[image_shape]}",
+        placement=None if point.network in NETWORKS else point.network,
         mode=point.setting.mode,
         device=point.setting.device,
         epochs=config.epochs if is_long else config.hardware_epochs,

@@ -15,8 +15,7 @@ from .augmentation import PLAIN
 from .config import NO_DEVICE
 from .emergent_sharing import EUCLIDEAN
 from .ledger_file import RunEvents
-from .paper_config import Network
-from .paper_points import Point, Setting
+from .paper_points import NETWORKS, Point, Setting
 from .paper_scores import scores_of_chips
 from .run_folder import RunFolder
 from .sharing_cost_points import profile_of
@@ -197,12 +196,17 @@ class Rows:
         """Return where networks learned, in the order of the study."""
         return list(dict.fromkeys(row.point.setting for row in self.rows))
 
+    def networks(self) -> list[str]:
+        """Return the paper's networks, then those with other placements."""
+        found = list(dict.fromkeys(row.point.network for row in self.rows))
+        return sorted(found, key=lambda network: (*NETWORKS, network).index(network))
+
     def strengths(self, setting: Setting) -> list[Dimensionless]:
         """Return the strengths of a setting, ascending."""
         return sorted({row.point.strength for row in self.rows if row.point.setting == setting})
 
     def select(
-        self, setting: Setting, network: Network, strength: Dimensionless, vcp: Dimensionless = 0.0
+        self, setting: Setting, network: str, strength: Dimensionless, vcp: Dimensionless = 0.0
     ) -> list[Row]:
         """Return the runs of all seeds at one point of the grid."""
         wanted = (setting, network, strength, vcp)
@@ -216,21 +220,23 @@ class Rows:
         self,
         value_of: Value,
         setting: Setting,
-        network: Network,
+        network: str,
         strength: Dimensionless,
         vcp: Dimensionless = 0.0,
     ) -> Mean | None:
         """Return the mean of a value over the seeds at one point of the grid."""
         return Mean.of([value_of(row) for row in self.select(setting, network, strength, vcp)])
 
-    def difference(self, value_of: Value, setting: Setting, strength: Dimensionless) -> Mean | None:
-        """Return what the FCN has more than the CNN, seed by seed."""
+    def difference(
+        self, value_of: Value, setting: Setting, strength: Dimensionless, network: str = "fcn"
+    ) -> Mean | None:
+        """Return what a network, the FCN if not told, has more than the CNN, seed by seed."""
         by_seed: dict[int, dict[str, float | None]] = {}
-        for network in ("fcn", "cnn"):
-            for row in self.select(setting, network, strength):
-                by_seed.setdefault(row.point.seed, {})[network] = value_of(row)
-        pairs = [(values.get("fcn"), values.get("cnn")) for values in by_seed.values()]
-        return Mean.of([fcn - cnn for fcn, cnn in pairs if fcn is not None and cnn is not None])
+        for name in (network, "cnn"):
+            for row in self.select(setting, name, strength):
+                by_seed.setdefault(row.point.seed, {})[name] = value_of(row)
+        pairs = [(values.get(network), values.get("cnn")) for values in by_seed.values()]
+        return Mean.of([mine - cnn for mine, cnn in pairs if mine is not None and cnn is not None])
 
     def vcps(self, setting: Setting) -> list[tuple[Dimensionless, Dimensionless]]:
         """Return the strength and the shares of absent inputs that were tried, with none at first."""

@@ -158,6 +158,20 @@ def test_seeds_take_the_folds_in_turn_and_a_shared_kernel_its_own_rate():
         assert wish_of(point, smoke, shape).lr == (None if rate == 1 else rate)
 
 
+def test_a_placement_is_a_network_of_its_own():
+    asked = PaperConfig(networks=("cnn", "replicated(tiles=4)"), modes=("in-situ",)).resolved()
+    found = {
+        point.network: (wish.model, wish.placement, wish.lr)
+        for point in points_of(asked)
+        for wish in [wish_of(point, asked, (1, 8, 8))]
+    }
+    rate = relative_rate(SharingPoint("ecram", "in-situ", "replicated(tiles=4)", 0))
+    assert found == {
+        "cnn": ("cnn_digits", None, rate),
+        "replicated(tiles=4)": ("cnn_digits", "replicated(tiles=4)", rate),
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -168,6 +182,7 @@ def test_seeds_take_the_folds_in_turn_and_a_shared_kernel_its_own_rate():
         (["--in-situ", "nothing"], "nothing"),
         (["--vcps", "1"], "`vcps` must lie in"),
         (["--hardware-vcps", "0"], "`hardware_vcps` must lie in"),
+        (["--networks", "nothing"], "`placement` must be one of blocks, free"),
     ],
 )
 def test_wrong_wishes_get_a_sentence(words, sentence, tmp_path, capsys):

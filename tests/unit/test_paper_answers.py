@@ -8,7 +8,7 @@ import pytest
 from experiments.durations import parse_times
 from experiments.paper_answers import answers, csv_text, markdown, tables
 from experiments.paper_points import DIGITAL, Point, Setting
-from experiments.paper_rows import Row, Rows
+from experiments.paper_rows import Row, Rows, score_of
 
 HWA = Setting("hwa", "pcm")
 IN_SITU = Setting("in-situ", "ecram")
@@ -144,3 +144,24 @@ def test_the_tidy_file_has_every_number_once():
     assert by_key["", "", "", "fit_training"] == pytest.approx(0.97)
     assert by_key["0", repr(YEAR), "", "local1 euclidean 1"] == pytest.approx(0.11)
     assert {line["device"] for line in mine} == {"pcm"}
+
+
+def test_networks_with_other_placements_stand_after_the_papers():
+    blocks = [row(DIGITAL, "blocks(rows=2,cols=2)", 0.0, seed, 0.97 + 0.01 * seed, 0.3) for seed in (0, 1)]
+    rows = Rows([*blocks, *study(DIGITAL)])
+    assert rows.networks() == ["fcn", "cnn", "blocks(rows=2,cols=2)"]
+    assert Rows(blocks).networks() == ["blocks(rows=2,cols=2)"]
+    _, lines = tables(rows, is_papers_data=True)[0]
+    of_blocks = [line for line in lines if line[1].startswith("blocks")]
+    assert of_blocks == [
+        ["digital", "blocks(rows=2,cols=2)", "0", "97.5 ± 0.7 %", "30.0 ± 0.0 %", *["50.0 ± 0.0 %"] * 4]
+    ]
+    # The CNNs have 96 % with both seeds.
+    difference = rows.difference(score_of("plain"), DIGITAL, 0.0, "blocks(rows=2,cols=2)")
+    assert difference is not None
+    assert difference.value == pytest.approx(0.015, abs=1e-12)
+    only_plain = Rows([one for one in rows.rows if one.point.strength == 0])
+    _, translation, price, emergence = ("".join(found) for found in answers(only_plain).values())
+    assert "blocks(rows=2,cols=2) has +1.5 ± 6.4 points against the CNN" in price
+    assert "trained with" not in translation
+    assert "with shifts of" not in emergence
