@@ -123,12 +123,12 @@ def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimen
     before = Mean.of([row.start[LAYER]["euclidean 1"] for row in rows.select(setting, "fcn", plain)])
     here, apart, turned = (
         rows.mean(value_of, setting, "fcn", strong)
-        for value_of in (distance_of(), distance_of("orthogonal 1"), _turned)
+        for value_of in (distance_of(), distance_of("orthogonal 1"), Row.turned)
     )
     still = rows.mean(distance_of(), setting, "fcn", plain)
     if before is None or here is None or still is None or apart is None or turned is None:
         return ""
-    aged = rows.mean(lambda row: _turned(row, YEAR), setting, "fcn", strong)
+    aged = rows.mean(lambda row: row.turned(YEAR), setting, "fcn", strong)
     later = "" if aged is None else f", on chips a year later {_change(aged)} from the start"
     taught = f" and {_number(here)} with {rows.what} of {strong:g}" if strong > plain else ""
     return (
@@ -136,12 +136,6 @@ def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimen
         f"{rows.what}{taught}, where kernels as long as these at right angles would be {apart.value:.4f} apart; "
         f"their cosine distance changes by {_change(turned)}{later}."
     )
-
-
-def _turned(row: Row, time: Seconds | None = None) -> Dimensionless | None:
-    """By how much the cosine distance of neighbouring kernels has changed since the start."""
-    now = row.distance("cosine 1", time)
-    return None if now is None else now - row.start[LAYER]["cosine 1"]
 
 
 def _change(mean: Mean) -> str:

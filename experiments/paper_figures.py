@@ -115,37 +115,42 @@ def _draw_absent(axes: Axes, rows: Rows, settings: Sequence[Setting], is_papers_
 
 
 def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
-    """Question 4: distances between neighbouring kernels, Euclidean and cosine, against the strength."""
+    """Question 4: distance between neighbouring kernels, and how they turned, against the strength."""
     settings = rows.settings()
     figure = Figure(figsize=(1.2 + 3.1 * len(settings), 6.2), layout="constrained")
     grid = figure.subplots(2, len(settings), sharex="col", sharey="row", squeeze=False)
     for (upper, lower), setting in zip(grid.T, settings, strict=True):
-        _draw_distances(upper, rows, setting, "euclidean 1", "#D55E00")
+        whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
+        start = Mean.of([row.start[LAYER]["euclidean 1"] for row in whole])
+        if start is not None:
+            upper.axhline(start.value, color=GREY, lw=1, ls=(0, (5, 3)), label="at first")
+        _line(upper, rows, setting, "fcn", distance_of(), "-", "trained")
+        _line(upper, rows, setting, "fcn", distance_of(time=YEAR), "--", "chips a year later")
         right_angles = distance_of("orthogonal 1")
         _line(upper, rows, setting, "fcn", right_angles, ":", "as long, at right angles", GREY)
         if is_papers_data:
             _crosses(upper, DISTANCES, _look_of("fcn", rows)[0], rows.strengths(setting))
-        _draw_distances(lower, rows, setting, "cosine 1", "#009E73")
+        lower.axhline(0, color=GREY, lw=1, ls=(0, (5, 3)))
+        _line(lower, rows, setting, "fcn", Row.turned, "-", "trained", "#009E73")
+        _line(
+            lower, rows, setting, "fcn", lambda row: row.turned(YEAR), "--", "chips a year later", "#009E73"
+        )
         upper.set_title(str(setting), loc="left", fontsize=9.5)
         lower.set_xlabel(f"strength of the {rows.what}")
         _ticks_at_strengths(lower, rows, setting)
         strip(upper)
         strip(lower)
-    for row, ylabel in zip(grid, ("Euclidean distance", "cosine distance"), strict=True):
-        row[0].set_ylabel(f"{ylabel} of neighbouring\nkernels of the first layer", fontsize=9)
-        row[0].legend(frameon=False, fontsize=8, loc="best")
+    for row, ylabel in zip(grid, ("Euclidean distance", "change of the cosine distance"), strict=True):
+        row[0].set_ylabel(f"{ylabel} of\nneighbouring kernels of the first layer", fontsize=9)
+        handles = {
+            name: handle
+            for axes in row
+            for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        row[0].legend(handles.values(), handles, frameon=False, fontsize=8, loc="best", handlelength=3.5)
     if is_papers_data:
         figure.supxlabel(_PUBLISHED, fontsize=8, color=GREY)
     save_figure(figure, path)
-
-
-def _draw_distances(axes: Axes, rows: Rows, setting: Setting, measure: str, color: str) -> None:
-    whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
-    start = Mean.of([row.start[LAYER][measure] for row in whole])
-    if start is not None:
-        axes.axhline(start.value, color=GREY, lw=1, ls=(0, (5, 3)), label="at first")
-    _line(axes, rows, setting, "fcn", distance_of(measure), "-", "trained", color)
-    _line(axes, rows, setting, "fcn", distance_of(measure, YEAR), "--", "chips a year later", color)
 
 
 def _panels(

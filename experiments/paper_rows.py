@@ -77,6 +77,11 @@ class Row:
             return self._over_chips(time, lambda look: look["sharing"].get(LAYER, {}).get(measure))
         return self.trained.get(LAYER, {}).get(measure)
 
+    def turned(self, time: Seconds | None = None) -> Dimensionless | None:
+        """Return by how much the cosine distance of the first layer's neighbouring kernels has changed."""
+        now = self.distance("cosine 1", time)
+        return None if now is None else now - self.start[LAYER]["cosine 1"]
+
     def _over_chips(
         self, time: Seconds | None, value_of: Callable[[Any], float | None]
     ) -> Dimensionless | None:
