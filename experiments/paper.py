@@ -16,7 +16,7 @@ from .html_page import Picture, Section, Table, write_page
 from .json_files import write_json
 from .paper_answers import answers, csv_text, markdown, tables
 from .paper_config import PaperConfig
-from .paper_figures import draw_emergence, draw_overfitting, draw_price, draw_translation
+from .paper_figures import draw_emergence, draw_overfitting, draw_price, draw_translation, draw_validations
 from .paper_points import Point, points_of, wish_of
 from .paper_rows import Row, Rows, row_of
 from .paper_scores import FILE, train_and_score
@@ -30,6 +30,7 @@ _FIGURES: Final = {
     "price": draw_price,
     "emergence": draw_emergence,
 }
+_OF_ALL_SCORES: Final = "validations"
 
 _WHAT: Final = {
     "translation": "shifts",
@@ -103,6 +104,7 @@ def _write(config: PaperConfig, out: Path, found: list[Row], failed: Mapping[str
     text = markdown(rows, command, is_papers_data, dict(failed))
     for name, draw in _FIGURES.items():
         draw(rows, is_papers_data, out / f"{name}.png")
+    draw_validations(rows, is_papers_data, out / f"{_OF_ALL_SCORES}.png")
     write_atomically(out / "paper.csv", csv_text(found).encode())
     write_atomically(out / "paper.md", text.encode())
     write_json(
@@ -137,10 +139,16 @@ def _write_page(
         )
         for (question, sentences), name in zip(answers(rows).items(), _FIGURES, strict=True)
     ]
+    of_scores = Picture(
+        path=out / f"{_OF_ALL_SCORES}.png",
+        description="Accuracy on the six validation sets against the strength",
+    )
     sections += [
-        Section(title=title, table=Table(header=header, rows=cells, text_columns=2))
-        for title, (header, cells) in zip(
-            ("Accuracy", "How alike kernels are", "Absent inputs"), tables(rows, is_papers_data), strict=False
+        Section(title=title, table=Table(header=header, rows=cells, text_columns=2), pictures=pictures)
+        for (title, pictures), (header, cells) in zip(
+            (("Accuracy", [of_scores]), ("How alike kernels are", []), ("Absent inputs", [])),
+            tables(rows, is_papers_data),
+            strict=False,
         )
     ]
     sections += [

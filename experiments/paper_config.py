@@ -93,7 +93,7 @@ class PaperConfig:
     profile.
 
     Writes paper.md with the four answers, paper.json, paper.csv, a page to read in a browser (paper.html) and one
-    figure for each question. Finished runs are not repeated: it can be stopped at any time, enlarged, and started
+    figure for each question, and one of all scores. Finished runs are not repeated: it can be stopped at any time, enlarged, and started
     again.
 
     --scale smoke: the digits, some minutes; shows that everything runs. --scale laptop: real MNIST, reduced epochs;

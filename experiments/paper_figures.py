@@ -1,4 +1,4 @@
-"""The figures of `xbar paper`: one for each question, with the paper's published values in the same axes."""
+"""The figures of `xbar paper`: one for each question and one of all scores, with the paper's published values."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from devices.units import Dimensionless
 
-from .augmentation import PLAIN
+from .augmentation import PLAIN, VALIDATIONS
 from .figures import GREY, save_figure, strip
 from .paper_answers import YEAR, title_of
 from .paper_points import NETWORKS, Setting
@@ -150,6 +150,32 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
         row[0].legend(handles.values(), handles, frameon=False, fontsize=8, loc="best", handlelength=3.5)
     if is_papers_data:
         figure.supxlabel(_PUBLISHED, fontsize=8, color=GREY)
+    save_figure(figure, path)
+
+
+def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
+    """All six validation sets, as in the paper's panels: accuracy against the strength of the augmentation."""
+    settings = rows.settings()
+    figure = Figure(figsize=(1.2 + 2.3 * len(VALIDATIONS), 0.8 + 2.3 * len(settings)), layout="constrained")
+    grid = figure.subplots(len(settings), len(VALIDATIONS), sharey=True, squeeze=False)
+    for line, setting in zip(grid, settings, strict=True):
+        for axes, name in zip(line, VALIDATIONS, strict=True):
+            for network in rows.networks():
+                _line(axes, rows, setting, network, score_of(name), "-", _name_of(network))
+                _line(axes, rows, setting, network, score_of(name, YEAR), "--", None)
+                if is_papers_data and (network, name) in SCORES:
+                    color, _ = _look_of(network, rows)
+                    _crosses(axes, SCORES[network, name], color, rows.strengths(setting))
+            _ticks_at_strengths(axes, rows, setting)
+            _percent_axis(axes)
+        line[0].set_ylabel(f"{setting}\naccuracy", fontsize=9)
+    for axes, name in zip(grid[0], VALIDATIONS, strict=True):
+        axes.set_title(name, loc="left", fontsize=9.5)
+    figure.legend(
+        *grid[0][0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False, fontsize=9
+    )
+    below = f"strength of the {rows.what}; dashed: chips a year later"
+    figure.supxlabel(f"{below}; {_PUBLISHED}" if is_papers_data else below, fontsize=9, color=GREY)
     save_figure(figure, path)
 
 

@@ -88,12 +88,12 @@ def test_absent_inputs_cost_less(study):
 
 def test_it_can_be_read(study):
     out = study / "study"
-    for name in ("overfitting", "translation", "price", "emergence"):
+    for name in ("overfitting", "translation", "price", "emergence", "validations"):
         assert (out / f"{name}.png").stat().st_size > 10_000
     page = (out / "paper.html").read_text()
     assert "http://" not in page
     assert "https://" not in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     text = (out / "paper.md").read_text()
     assert "1. Is weight sharing necessary to prevent overfitting?" in text
     assert "published" in text.lower()
