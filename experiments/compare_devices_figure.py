@@ -1,5 +1,6 @@
 """The figure of `xbar compare-devices`: accuracy over time, the ranking, and how pulses move the devices."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -109,7 +110,7 @@ def _draw_response(axes: Axes, sheet: Characterisation, color: str) -> None:
     pulses, mean, spread = response.pulses.numpy(), response.mean.numpy(), response.device_std.numpy()
     axes.fill_between(pulses, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
     axes.plot(pulses, mean, color=color, lw=1.4)
-    axes.set_title(sheet.name, fontsize=8.5, loc="left")
+    axes.set_title(textwrap.fill(sheet.name, 18), fontsize=8.5, loc="left")
     axes.tick_params(labelsize=7)
     axes.set_xlabel("pulse", fontsize=7.5)
     axes.set_ylabel("weight", fontsize=7.5)

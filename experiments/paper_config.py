@@ -92,9 +92,9 @@ class PaperConfig:
     validation sets, lets chips age, measures how alike kernels become, and prices the training with a hardware
     profile.
 
-    Writes paper.md with the four answers, paper.json, paper.csv, a page to read in a browser (paper.html) and one
-    figure for each question, and one of all scores. Finished runs are not repeated: it can be stopped at any time, enlarged, and started
-    again.
+    Writes paper.md with the four answers, paper.json, paper.csv, a page to read in a browser (paper.html), one figure
+    for each question and one of all scores. Finished runs are not repeated: it can be stopped at any time, enlarged,
+    and started again.
 
     --scale smoke: the digits, some minutes; shows that everything runs. --scale laptop: real MNIST, reduced epochs;
     an hour on two cores for each seed. --scale full: the paper's own settings, for a cluster (--dask).
