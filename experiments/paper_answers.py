@@ -185,7 +185,7 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
                     scores.append(
                         cells + [_score(rows, setting, network, strength, name) for name in VALIDATIONS]
                     )
-                    if is_papers_data and setting == DIGITAL and network in NETWORKS:
+                    if is_papers_data and setting == DIGITAL:
                         scores.append(_published(network, strength))
             distances.append(_distances(rows, setting, strength, is_papers_data))
         for strength, vcp in rows.vcps(setting):

@@ -64,20 +64,18 @@ def _score(
     found: dict[str, Any] = {
         "start": sharing_of(initial_network(config)),
         "trained": sharing_of(model),
-        "chips": [],
     }
     if config.device == NO_DEVICE:
-        found["fit"] = _fit(model, config, data)
-        return found
+        return found | {"fit": _fit(model, config, data), "chips": []}
     sets = validation_sets(data.validation.first(IMAGES_ON_HARDWARE), config.seed)
     device = get(config.device)
     is_in_situ = config.mode == "in-situ"
-    for chip in range(config.chips):
-        looks: list[dict[str, Any]] = []
-        if is_in_situ:
+    chips: list[list[dict[str, Any]]] = [[] for _ in range(config.chips)]
+    if is_in_situ:  # all readings of it, before the first one lets it age
+        for chip, looks in enumerate(chips):
             looks.append({"time": None, **_look(model, config, sets, chip, "as trained")})
-            if "fit" not in found:
-                found["fit"] = _fit(model, config, data)
+        found["fit"] = _fit(model, config, data)
+    for chip, looks in enumerate(chips):
         if not is_in_situ or ages(device):
             # What has learned in situ is one chip: it ages alike in all readings.
             seed = derive_seed(config.seed, "chip", 0 if is_in_situ else chip)
@@ -89,8 +87,7 @@ def _score(
                     if "fit" not in found:  # of the first chip, fresh
                         found["fit"] = _fit(model, config, data)
                 interruption.stop_if_requested()
-        found["chips"].append(looks)
-    return found
+    return found | {"chips": chips}
 
 
 def _fit(model: nn.Module, config: TrainConfig, data: DataSplit) -> dict[str, Dimensionless]:

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from crossbar import load_profile, price
+from crossbar import age_chip, load_model, load_profile, price, program_chip, seed_noise
+from devices import derive_seed, get
 from experiments.cli import main
-from experiments.emergent_sharing import expected_at_start
+from experiments.config import TrainConfig
+from experiments.emergent_sharing import expected_at_start, sharing_of
 from experiments.ledger_file import RunEvents
 from experiments.paper_config import PaperConfig
 from experiments.paper_points import points_of, settings_of, wish_of
+from experiments.paper_scores import scores_of_chips, train_and_score
+from experiments.run_data import images_of
+from experiments.run_folder import RunFolder
 from experiments.sharing_cost_points import Point as SharingPoint
 from experiments.sharing_cost_points import relative_rate
+from experiments.training import loss_and_accuracy, make_model
 
 TINY = [
     *("paper", "--train-images", "96", "--hardware-images", "64", "--test-images", "20"),
@@ -63,6 +69,52 @@ def test_all_that_was_asked_for_is_there(study):
         looks = {"digital": 0, "hwa": 2, "in-situ": 1}[point["setting"]["mode"]]  # ecram does not age
         assert [len(chip) for chip in row["chips"]] == [looks] * (2 if looks else 0)
         assert (row["energy_per_epoch"] is not None) == (point["setting"]["mode"] == "in-situ")
+
+
+def test_images_trained_on_are_told_from_others(study):
+    rows = json.loads((study / "study" / "paper.json").read_text())["rows"]
+    in_software = [row for row in rows if row["point"]["setting"]["mode"] == "digital"]
+    for row in in_software:
+        assert row["fit"]["validation"] == row["history"][-1]["validation_accuracy"]
+        if row["start"] and not row["point"]["vcp"]:
+            assert row["start"] == in_software[0]["start"]  # one seed, one initial network
+            assert row["start"] != row["trained"]
+    assert any(row["fit"]["training"] != row["fit"]["validation"] for row in in_software)
+
+
+def test_chips_are_read_as_programmed_and_a_year_later(study):
+    rows = json.loads((study / "study" / "paper.json").read_text())["rows"]
+    row = next(row for row in rows if row["point"]["setting"]["mode"] == "hwa")
+    folder = RunFolder(Path(row["run"]))
+    config = folder.read_config()
+    validation = images_of(config).validation
+    model = load_model(folder.model_file, make_model(config)).eval()
+    for chip, looks in enumerate(row["chips"]):
+        assert [look["time"] for look in looks] == [1.0, 365 * 86400.0]
+        seed = derive_seed(config.seed, "chip", chip)
+        program_chip(model, get("pcm").noise_model(), seed=seed, compensation="global")
+        for look in looks:
+            age_chip(model, look["time"], seed=seed)
+            assert sharing_of(model) == look["sharing"]
+            seed_noise(model, config.seed, "paper", chip, repr(look["time"]), "plain")
+            assert loss_and_accuracy(model, validation)[1] == look["scores"]["plain"]
+
+
+def test_what_learned_in_situ_is_one_chip_in_all_readings(tmp_path):
+    wish = TrainConfig(
+        mode="in-situ", device="pcm", model="fcn_digits", train_images=32, test_images=10, epochs=1, chips=2,
+        scores=True, out=tmp_path, threads=1,
+    )  # fmt: skip
+    train_and_score(wish)
+    (folder,) = [RunFolder(path) for path in tmp_path.iterdir()]
+    first, second = scores_of_chips(folder)["chips"]
+    assert [look["time"] for look in first] == [None, 1.0, 365 * 86400.0]
+    assert first[0]["sharing"] == second[0]["sharing"]
+    model = load_model(folder.model_file, make_model(folder.read_config())).eval()
+    for chip, looks in enumerate((first, second)):
+        program_chip(model, get("pcm").noise_model(), seed=derive_seed(0, "chip", 0), compensation="global")
+        age_chip(model, 1.0, seed=derive_seed(0, "chip", chip))
+        assert sharing_of(model) == looks[1]["sharing"]
 
 
 def test_epochs_cost_what_the_ledger_says(study):
