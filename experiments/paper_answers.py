@@ -258,7 +258,7 @@ def _distances(rows: Rows, setting: Setting, strength: Dimensionless, is_papers_
         mean = Mean.of([value_of(row) for row in mine])
         return "-" if mean is None else _number(mean)
 
-    published = DISTANCES.get(strength) if is_papers_data else None
+    published = DISTANCES.get(strength) if is_papers_data and setting == DIGITAL else None
     return [
         str(setting),
         f"{strength:g}",

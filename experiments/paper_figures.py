@@ -21,6 +21,9 @@ from .paper_rows import LAYER, Mean, Row, Rows, Value, distance_of, score_of
 _COLORS: Final = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS: Final = "os^Dv<"
 _PUBLISHED: Final = f"crosses: Ott et al. (2020), floating point, up to {EPOCHS} epochs"
+# Of the next network's markers, in strengths: they would hide each other.
+_ASIDE: Final[Dimensionless] = 0.004
+_MARGIN: Final[Dimensionless] = 0.02
 _NAMES: Final = {"fcn": "FCN: a kernel for each location", "cnn": "CNN: one kernel"}
 
 
@@ -37,7 +40,7 @@ def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
     _panels(
         rows,
         draw,
-        "accuracy (solid: validation; dotted: training)",
+        "accuracy (solid: validation; dotted, hollow: training)",
         path,
         f"strength of the {rows.what}",
         is_papers_data,
@@ -58,7 +61,7 @@ def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
     _panels(
         rows,
         draw,
-        "accuracy on shifted images (dashed: a year later)",
+        "accuracy on shifted images (dashed, hollow: a year later)",
         path,
         f"strength of the {rows.what}",
         is_papers_data,
@@ -174,7 +177,7 @@ def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
     figure.legend(
         *grid[0][0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False, fontsize=9
     )
-    below = f"strength of the {rows.what}; dashed: chips a year later"
+    below = f"strength of the {rows.what}; dashed, hollow: chips a year later"
     figure.supxlabel(f"{below}; {_PUBLISHED}" if is_papers_data else below, fontsize=9, color=GREY)
     save_figure(figure, path)
 
@@ -223,17 +226,18 @@ def _line(
     label: str | None,
     color: str | None = None,
 ) -> None:
-    """Draw means over seeds, with standard deviations."""
+    """Draw means over seeds, with standard deviations: hollow where the line is not solid, side by side."""
     means = [
         (strength, rows.mean(value_of, setting, network, strength)) for strength in rows.strengths(setting)
     ]
     known = [(strength, mean) for strength, mean in means if mean is not None]
     if known:
         usual, marker = _look_of(network, rows)
+        aside = _ASIDE * rows.networks().index(network)
         axes.errorbar(
-            [strength for strength, _ in known], [mean.value for _, mean in known],
+            [strength + aside for strength, _ in known], [mean.value for _, mean in known],
             yerr=[mean.std or 0.0 for _, mean in known], ls=style, color=color or usual,
-            marker=marker, ms=4.5, lw=1.7, capsize=2, label=label,
+            marker=marker, ms=4.5, lw=1.7, capsize=2, label=label, mfc=None if style == "-" else "white",
         )  # fmt: skip
 
 
@@ -271,6 +275,7 @@ def _ticks_at_strengths(axes: Axes, rows: Rows, setting: Setting) -> None:
     strengths = rows.strengths(setting)
     if len(strengths) <= 5:
         axes.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
+        axes.set_xlim(strengths[0] - _MARGIN, strengths[-1] + _MARGIN)
 
 
 def _percent_axis(axes: Any) -> None:
