@@ -41,13 +41,8 @@ def answers(rows: Rows) -> dict[str, list[str]]:
     return found
 
 
-def _gap(row: Row) -> Dimensionless | None:
-    """How much better images are classified that the network was trained on than others."""
-    return row.fit["training"] - row.fit["validation"]
-
-
 def _overfitting(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
-    gaps = [rows.mean(_gap, setting, network, plain) for network in NETWORKS]
+    gaps = [rows.mean(Row.gap, setting, network, plain) for network in NETWORKS]
     difference = rows.difference(score_of(PLAIN), setting, plain)
     if None in gaps or difference is None:
         return ""
@@ -55,7 +50,7 @@ def _overfitting(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dim
     assert fcn is not None
     assert cnn is not None
     return (
-        f"without {rows.what}, accuracy on training images less that on validation images is {fcn.points()} (FCN) "
+        f"{_taught(rows, plain)}, accuracy on training images less that on validation images is {fcn.points()} (FCN) "
         f"and {cnn.points()} (CNN); on validation images the FCN has {difference.points()} against the CNN."
     )
 
@@ -69,7 +64,8 @@ def _translation(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dim
         )
         if before is None or after is None:
             return ""
-        taught = f", trained with {rows.what} of {strong:g} {after.percent()}" if strong > plain else ""
+        taught = f", trained {_taught(rows, plain)}" if plain else ""
+        taught += f", trained {_taught(rows, strong)} {after.percent()}" if strong > plain else ""
         later = "" if aged is None else f", {aged.percent()} a year later"
         parts.append(f"{network.upper()} {before.percent()} on shifted images{taught}{later}")
     difference = rows.difference(score_of("translation"), setting, strong)
@@ -81,9 +77,7 @@ def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimension
     score = rows.difference(score_of(PLAIN), setting, strong)
     if score is None:
         return ""
-    sentence = (
-        f"after as many epochs with {rows.what} of {strong:g}, the FCN has {score.points()} against the CNN"
-    )
+    sentence = f"after as many epochs {_taught(rows, strong)}, the FCN has {score.points()} against the CNN"
     budget = _common_budget(rows, setting, strong)
     if budget is not None:
         equal = rows.difference(lambda row: accuracy_at_energy(row, budget), setting, strong)
@@ -130,12 +124,16 @@ def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimen
         return ""
     aged = rows.mean(lambda row: row.turned(YEAR), setting, "fcn", strong)
     later = "" if aged is None else f", on chips a year later {_change(aged)} from the start"
-    taught = f" and {_number(here)} with {rows.what} of {strong:g}" if strong > plain else ""
+    more = f" and {_number(here)} {_taught(rows, strong)}" if strong > plain else ""
     return (
-        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} without "
-        f"{rows.what}{taught}, where kernels as long as these at right angles would be {apart.value:.4f} apart; "
-        f"their cosine distance changes by {_change(turned)}{later}."
+        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} "
+        f"{_taught(rows, plain)}{more}, where kernels as long as these at right angles would be "
+        f"{apart.value:.4f} apart; their cosine distance changes by {_change(turned)}{later}."
     )
+
+
+def _taught(rows: Rows, strength: Dimensionless) -> str:
+    return f"with {rows.what} of {strength:g}" if strength else f"without {rows.what}"
 
 
 def _change(mean: Mean) -> str:
@@ -166,6 +164,8 @@ def markdown(rows: Rows, command: str, is_papers_data: bool, failed: dict[str, s
         lines += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
         lines += ["| " + " | ".join(row) + " |" for row in cells]
         lines.append("")
+    if any(setting.is_control for setting in rows.settings()):
+        lines.append("Digital control: floating point with as many images and epochs as on hardware.")
     if is_papers_data:
         lines.append(f"Published: Ott et al. (2020), up to {EPOCHS} epochs, read off their plots.")
     lines += [f"Failed: {name}: {why}" for name, why in failed.items()]

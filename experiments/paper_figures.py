@@ -1,6 +1,6 @@
 """The figures of `xbar paper`: one for each question and one of all scores, with the paper's published values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,23 +28,25 @@ _NAMES: Final = {"fcn": "FCN: a kernel for each location", "cnn": "CNN: one kern
 
 
 def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
-    """Question 1: accuracy on images trained on and on others, against the strength of the augmentation."""
+    """Question 1: accuracy on images trained on and on others, and by how much they differ, against the strength."""
 
-    def draw(axes: Axes, setting: Setting) -> None:
+    def accuracy(axes: Axes, setting: Setting) -> None:
         for network in rows.networks():
             _line(axes, rows, setting, network, lambda row: row.fit["validation"], "-", _name_of(network))
             _line(axes, rows, setting, network, lambda row: row.fit["training"], ":", None)
             if is_papers_data and network in NETWORKS:
                 _crosses(axes, SCORES[network, PLAIN], _look_of(network, rows)[0], rows.strengths(setting))
+        _percent_axis(axes)
 
-    _panels(
-        rows,
-        draw,
-        "accuracy (solid: validation; dotted, hollow: training)",
-        path,
-        f"strength of the {rows.what}",
-        is_papers_data,
-    )
+    def gap(axes: Axes, setting: Setting) -> None:
+        for network in rows.networks():
+            _line(axes, rows, setting, network, Row.gap, "-", _name_of(network))
+        axes.axhline(0, color=GREY, lw=1, ls=(0, (5, 3)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+        strip(axes)
+
+    drawn = {"accuracy": accuracy, "training less\nvalidation, points": gap}
+    _panels(rows, drawn, "solid: validation; dotted, hollow: training", is_papers_data, path)
 
 
 def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
@@ -57,20 +59,15 @@ def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
             if is_papers_data and network in NETWORKS:
                 published = SCORES[network, "translation"]
                 _crosses(axes, published, _look_of(network, rows)[0], rows.strengths(setting))
+        _percent_axis(axes)
 
-    _panels(
-        rows,
-        draw,
-        "accuracy on shifted images (dashed, hollow: a year later)",
-        path,
-        f"strength of the {rows.what}",
-        is_papers_data,
-    )
+    _panels(rows, {"accuracy on shifted images": draw}, "dashed, hollow: a year later", is_papers_data, path)
 
 
 def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     """Question 3: accuracy against epochs, against the energy of training on the chip, and against absent inputs."""
     settings = [setting for setting in rows.settings() if not setting.is_control]
+    common = sorted(set.intersection(*(set(rows.strengths(setting)) for setting in settings)))
     in_situ = [setting for setting in settings if setting.mode == "in-situ"]
     with_vcp = [setting for setting in settings if rows.vcps(setting)]
     below = len(in_situ) + bool(with_vcp)
@@ -78,12 +75,12 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     figure = Figure(figsize=(3.2 * columns, 3.3 * (1 + bool(below))), layout="constrained")
     grid = figure.subplots(1 + bool(below), columns, sharey=True, squeeze=False)
     for axes, setting in zip(grid[0], settings, strict=False):
-        _curves(axes, rows, setting, lambda row: [float(entry["epoch"]) for entry in row.history])
+        _curves(axes, rows, setting, common, lambda row: [float(entry["epoch"]) for entry in row.history])
         axes.set_xlabel("epochs")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(str(setting), loc="left", fontsize=9.5)
     for axes, setting in zip(grid[-1], in_situ, strict=False):
-        _curves(axes, rows, setting, _joules)
+        _curves(axes, rows, setting, common, _joules)
         axes.set_xlabel("energy of the training on the chip, J")
         axes.set_title(f"{setting}, by energy", loc="left", fontsize=9.5)
     if with_vcp:
@@ -95,7 +92,8 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
             axes.set_axis_off()
     for row in grid:
         row[0].set_ylabel("validation accuracy")
-    grid[0][0].legend(frameon=False, fontsize=8)
+    for axes in grid[0][: 1 if common else len(settings)]:
+        axes.legend(frameon=False, fontsize=8)
     save_figure(figure, path)
 
 
@@ -184,25 +182,26 @@ def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
 
 def _panels(
     rows: Rows,
-    draw: Callable[[Axes, Setting], None],
-    ylabel: str,
-    path: Path,
-    xlabel: str,
+    drawn: Mapping[str, Callable[[Axes, Setting], None]],
+    note: str,
     is_papers_data: bool,
+    path: Path,
 ) -> None:
+    """Draw a column for each place of learning, and a row for each quantity."""
     settings = rows.settings()
-    figure = Figure(figsize=(1.2 + 3.1 * len(settings), 3.9), layout="constrained")
-    panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
-    for axes, setting in zip(panels, settings, strict=True):
-        draw(axes, setting)
+    figure = Figure(figsize=(1.2 + 2.7 * len(settings), 1 + 2.9 * len(drawn)), layout="constrained")
+    grid = figure.subplots(len(drawn), len(settings), sharex="col", sharey="row", squeeze=False)
+    for line, (ylabel, draw) in zip(grid, drawn.items(), strict=True):
+        for axes, setting in zip(line, settings, strict=True):
+            draw(axes, setting)
+            _ticks_at_strengths(axes, rows, setting)
+        line[0].set_ylabel(ylabel)
+    for axes, setting in zip(grid[0], settings, strict=True):
         axes.set_title(str(setting), loc="left", fontsize=9.5)
-        axes.set_xlabel(xlabel)
-        _ticks_at_strengths(axes, rows, setting)
-        _percent_axis(axes)
-    panels[0].set_ylabel(ylabel, fontsize=9)
-    panels[0].legend(frameon=False, fontsize=8, loc="best")
-    if is_papers_data:
-        figure.supxlabel(_PUBLISHED, fontsize=8, color=GREY)
+    for axes in grid[-1]:
+        axes.set_xlabel(f"strength of the {rows.what}")
+    grid[0][0].legend(frameon=False, fontsize=8, loc="best")
+    figure.supxlabel(f"{note}; {_PUBLISHED}" if is_papers_data else note, fontsize=8, color=GREY)
     save_figure(figure, path)
 
 
@@ -251,9 +250,15 @@ def _crosses(
     axes.plot(list(shown), list(shown.values()), "x", color=color, ms=8, mew=2, alpha=0.65, zorder=1)
 
 
-def _curves(axes: Axes, rows: Rows, setting: Setting, places: Callable[[Row], list[float] | None]) -> None:
-    """Draw the plain validation accuracy of every seed: without augmentation pale, with the strongest in full."""
-    strengths = rows.strengths(setting)
+def _curves(
+    axes: Axes,
+    rows: Rows,
+    setting: Setting,
+    common: Sequence[Dimensionless],
+    places: Callable[[Row], list[float] | None],
+) -> None:
+    """Draw the plain validation accuracy of every seed: with the weakest augmentation pale, the strongest in full."""
+    strengths = common or rows.strengths(setting)
     for network in rows.networks():
         color, _ = _look_of(network, rows)
         for strength, alpha in {strengths[0]: 0.35, strengths[-1]: 1.0}.items():

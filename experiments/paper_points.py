@@ -37,7 +37,7 @@ class Setting:
     def __str__(self) -> str:
         """Name it in tables and figures."""
         if self.is_control:
-            return "digital, as briefly"
+            return "digital control"
         return {
             "digital": "digital",
             "hwa": f"hardware-aware, {self.device}",

@@ -77,6 +77,10 @@ class Row:
             return self._over_chips(time, lambda look: look["sharing"].get(LAYER, {}).get(measure))
         return self.trained.get(LAYER, {}).get(measure)
 
+    def gap(self) -> Dimensionless:
+        """Return by how much better images are classified that the network was trained on than others."""
+        return self.fit["training"] - self.fit["validation"]
+
     def turned(self, time: Seconds | None = None) -> Dimensionless | None:
         """Return by how much the cosine distance of the first layer's neighbouring kernels has changed."""
         now = self.distance("cosine 1", time)

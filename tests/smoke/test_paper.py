@@ -171,7 +171,7 @@ def test_scales_say_what_is_asked_for():
     assert (smoke.data, laptop.data, full.data) == ("digits", "mnist", "mnist")
     assert (full.epochs, full.batch_size, full.lr) == (250, 256, 1e-3)  # Ott et al. (2020)
     assert full.strengths == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
-    assert len(settings_of(laptop)) == 5  # digital, as briefly as the others, hardware-aware, two in situ
+    assert len(settings_of(laptop)) == 5  # digital, digital control, hardware-aware, two in situ
     assert len(points_of(laptop)) == (4 * 2 + 3) + 2 * 2 + 3 * (2 * 2 + 1)
     assert len(settings_of(full)) == 4  # all equally long
     without = PaperConfig(vcps=(), hardware_vcps=()).resolved()
@@ -187,7 +187,7 @@ def test_hardware_and_its_control_get_fewer_images():
         for point in points_of(laptop)
         for wish in [wish_of(point, laptop, (1, 28, 28))]
     }
-    places = ("digital, as briefly", "hardware-aware, pcm", "in situ, ecram", "in situ, reram-sb")
+    places = ("digital control", "hardware-aware, pcm", "in situ, ecram", "in situ, reram-sb")
     assert asked == {("digital", None, 6), *((place, 20_000, 4) for place in places)}
     rates = {
         wish_of(point, laptop, (1, 28, 28)).lr

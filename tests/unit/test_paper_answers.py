@@ -128,7 +128,7 @@ def test_floating_point_as_brief_as_hardware_is_told_apart():
     control = Setting("digital", is_control=True)
     rows = Rows(study(DIGITAL) + study(control))
     text = markdown(rows, "xbar paper", True, {"one": "broke"})
-    assert "- Digital, as briefly: without shifts" in text
+    assert "- Digital control: without shifts" in text
     assert text.count("| published | FCN") == 2  # not again
     assert text.endswith("Failed: one: broke\n")
 
@@ -165,3 +165,10 @@ def test_networks_with_other_placements_stand_after_the_papers():
     assert "blocks(rows=2,cols=2) has +1.5 ± 6.4 points against the CNN" in price
     assert "trained with" not in translation
     assert "with shifts of" not in emergence
+
+
+def test_a_study_without_whole_images_does_not_speak_of_them():
+    text = "".join(sentences([one for one in study(DIGITAL) if one.point.strength == 0.2]))
+    assert "without shifts" not in text
+    assert "with shifts of 0.2, accuracy on training images" in text
+    assert "FCN 90.5 ± 0.7 % on shifted images, trained with shifts of 0.2; CNN" in text
