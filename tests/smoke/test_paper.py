@@ -155,6 +155,13 @@ def test_it_can_be_read(study):
     }
 
 
+@pytest.mark.parametrize("width", [360, 1280])  # a telephone, a laptop
+def test_its_page_fits_the_screen(width, study, in_chromium):
+    needed, shown, pictures = in_chromium((study / "study" / "paper.html").read_text(), width)
+    assert needed <= shown == width
+    assert pictures == 5
+
+
 def test_nothing_is_computed_twice(study, capsys):
     before = {file: file.stat().st_mtime_ns for file in study.glob("*/*.safetensors")}
     assert len(before) == 19

@@ -1,10 +1,7 @@
 """`xbar report` writes one page that needs nothing else, fits the screen, and holds the numbers of the result."""
 
-import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,6 @@ TINY = [
     *("--train-images", "64", "--test-images", "30", "--batch-size", "32", "--epochs", "1"),
     *("--chips", "2", "--threads", "1"),
 ]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -61,26 +57,9 @@ def test_it_holds_what_came_out(run, page):
     assert "&#34;aihwkit&#34;: &#34;1.1.0&#34;" in page
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to show the page in")
 @pytest.mark.parametrize("width", [360, 1280])  # a telephone, a laptop
-def test_it_fits_the_screen(width, page, tmp_path):
-    """In a frame of the width, as no window is so narrow; a script that only the test adds measures the page.
-
-    Wide tables and figures scroll by themselves.
-    """
-    measure = (
-        "<script>onload = () => parent.document.title = document.documentElement.scrollWidth + ' ' + innerWidth + ' '"
-        " + [...document.images].filter(i => i.complete && i.naturalWidth > 0).length</script></body>"
-    )
-    whole = html.escape(page.replace("<details>", "<details open>").replace("</body>", measure))
-    file = tmp_path / "page.html"
-    file.write_text(f'<title>-</title><iframe style="width:{width}px; border:0" srcdoc="{whole}"></iframe>')
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1600,900", "--dump-dom", file.as_uri()],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    needed, shown, pictures = map(int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout).groups())
+def test_it_fits_the_screen(width, page, in_chromium):
+    needed, shown, pictures = in_chromium(page, width)
     assert needed <= shown == width
     assert pictures == 3
 
