@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -70,7 +72,7 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     common = sorted(set.intersection(*(set(rows.strengths(setting)) for setting in settings)))
     in_situ = [setting for setting in settings if setting.mode == "in-situ"]
     with_vcp = [setting for setting in settings if rows.vcps(setting)]
-    below = len(in_situ) + bool(with_vcp)
+    below = len(in_situ) + 2 * bool(with_vcp)  # one for its legend
     columns = max(len(settings), below)
     figure = Figure(figsize=(3.2 * columns, 3.3 * (1 + bool(below))), layout="constrained")
     grid = figure.subplots(1 + bool(below), columns, sharey=True, squeeze=False)
@@ -84,7 +86,8 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
         axes.set_xlabel("energy of the training on the chip, J")
         axes.set_title(f"{setting}, by energy", loc="left", fontsize=9.5)
     if with_vcp:
-        _draw_absent(grid[-1][len(in_situ)], rows, with_vcp, is_papers_data)
+        place, beside = grid[-1][len(in_situ) : len(in_situ) + 2]
+        _draw_absent(place, beside, rows, with_vcp, is_papers_data)
     for axes in grid.flat:
         if axes.has_data():
             _percent_axis(axes)
@@ -97,7 +100,9 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     save_figure(figure, path)
 
 
-def _draw_absent(axes: Axes, rows: Rows, settings: Sequence[Setting], is_papers_data: bool) -> None:
+def _draw_absent(
+    axes: Axes, beside: Axes, rows: Rows, settings: Sequence[Setting], is_papers_data: bool
+) -> None:
     for number, setting in enumerate(settings):
         means = [
             (vcp, rows.mean(score_of(PLAIN), setting, "fcn", strength, vcp))
@@ -112,15 +117,15 @@ def _draw_absent(axes: Axes, rows: Rows, settings: Sequence[Setting], is_papers_
         axes.plot(list(VCP), list(VCP.values()), "x", color="black", ms=8, mew=2, label="published (digital)")
     axes.set_xlabel("share of inputs that are absent, FCN")
     axes.set_title("absent inputs", loc="left", fontsize=9.5)
-    axes.legend(frameon=False, fontsize=7.5, loc="lower left")
+    beside.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=8, loc="center left")
 
 
 def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
-    """Question 4: distance between neighbouring kernels, and how they turned, against the strength."""
+    """Question 4: distance between neighbouring kernels, and how they turned: by strength, by epoch."""
     settings = rows.settings()
-    figure = Figure(figsize=(1.2 + 3.1 * len(settings), 6.2), layout="constrained")
-    grid = figure.subplots(2, len(settings), sharex="col", sharey="row", squeeze=False)
-    for (upper, lower), setting in zip(grid.T, settings, strict=True):
+    figure = Figure(figsize=(1.2 + 2.7 * len(settings), 9), layout="constrained")
+    grid = figure.subplots(3, len(settings), sharey="row", squeeze=False)
+    for (upper, lower, during), setting in zip(grid.T, settings, strict=True):
         whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
         start = Mean.of([row.start[LAYER]["euclidean 1"] for row in whole])
         if start is not None:
@@ -137,11 +142,13 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
             lower, rows, setting, "fcn", lambda row: row.turned(YEAR), "--", "chips a year later", "#009E73"
         )
         upper.set_title(str(setting), loc="left", fontsize=9.5)
-        lower.set_xlabel(f"strength of the {rows.what}")
-        _ticks_at_strengths(lower, rows, setting)
-        strip(upper)
-        strip(lower)
-    for row, ylabel in zip(grid, ("Euclidean distance", "change of the cosine distance"), strict=True):
+        _turning(during, rows, setting)
+        for axes in (upper, lower):
+            axes.set_xlabel(f"strength of the {rows.what}")
+            _ticks_at_strengths(axes, rows, setting)
+            strip(axes)
+    turned = "change of the cosine distance"
+    for row, ylabel in zip(grid, ("Euclidean distance", turned, turned), strict=True):
         row[0].set_ylabel(f"{ylabel} of\nneighbouring kernels of the first layer", fontsize=9)
         handles = {
             name: handle
@@ -152,6 +159,26 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
     if is_papers_data:
         figure.supxlabel(_PUBLISHED, fontsize=8, color=GREY)
     save_figure(figure, path)
+
+
+def _turning(axes: Axes, rows: Rows, setting: Setting) -> None:
+    """Draw how kernels turn towards their neighbours, epoch by epoch, for every seed: the stronger, the darker."""
+    everywhere = sorted({strength for place in rows.settings() for strength in rows.strengths(place)})
+    shades = dict(zip(everywhere, colormaps["viridis_r"](np.linspace(0.15, 1, len(everywhere))), strict=True))
+    axes.axhline(0, color=GREY, lw=1, ls=(0, (5, 3)))
+    for strength in rows.strengths(setting):
+        for number, row in enumerate(rows.select(setting, "fcn", strength)):
+            measure = f"{LAYER} cosine 1"
+            start = row.start[LAYER]["cosine 1"]
+            axes.plot(
+                [0, *(entry["epoch"] for entry in row.history)],
+                [0, *(entry[measure] - start for entry in row.history)],
+                color=shades[strength], lw=1.4,
+                label=f"{rows.what} of {strength:g}" if number == 0 else None,
+            )  # fmt: skip
+    axes.set_xlabel("epochs")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    strip(axes)
 
 
 def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
