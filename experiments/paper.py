@@ -17,7 +17,7 @@ from .json_files import write_json
 from .paper_answers import answers, csv_text, markdown, tables
 from .paper_config import PaperConfig
 from .paper_figures import draw_emergence, draw_overfitting, draw_price, draw_translation, draw_validations
-from .paper_points import NETWORKS, Point, points_of, wish_of
+from .paper_points import Point, points_of, wish_of
 from .paper_rows import Row, Rows, row_of
 from .paper_scores import FILE, train_and_score
 from .parallel import do_all
@@ -92,8 +92,7 @@ def _runs_of(
         try:
             folders[point] = RunFolder.of(resolve(wish, data.image_shape))
         except ValueError as error:
-            hint = "" if point.network in NETWORKS else f" `networks` takes {' and '.join(NETWORKS)} too."
-            raise ValueError(f"{point.setting}, {point.network}: {error}{hint}") from error
+            raise ValueError(f"{point.setting}, network {point.network}: {error}") from error
     return wishes, folders
 
 

@@ -43,7 +43,7 @@ def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
     def gap(axes: Axes, setting: Setting) -> None:
         for network in rows.networks():
             _line(axes, rows, setting, network, Row.gap, "-", _name_of(network))
-        axes.axhline(0, color=GREY, lw=1, ls=(0, (5, 3)))
+        _level(axes, 0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
         strip(axes)
 
@@ -125,24 +125,26 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
     settings = rows.settings()
     figure = Figure(figsize=(1.2 + 2.7 * len(settings), 9), layout="constrained")
     grid = figure.subplots(3, len(settings), sharey="row", squeeze=False)
+    everywhere = sorted({strength for setting in settings for strength in rows.strengths(setting)})
+    shades = dict(zip(everywhere, colormaps["viridis_r"](np.linspace(0.15, 1, len(everywhere))), strict=True))
     for (upper, lower, during), setting in zip(grid.T, settings, strict=True):
         whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
         start = Mean.of([row.start[LAYER]["euclidean 1"] for row in whole])
         if start is not None:
-            upper.axhline(start.value, color=GREY, lw=1, ls=(0, (5, 3)), label="at first")
+            _level(upper, start.value, "at first")
         _line(upper, rows, setting, "fcn", distance_of(), "-", "trained")
         _line(upper, rows, setting, "fcn", distance_of(time=YEAR), "--", "chips a year later")
         right_angles = distance_of("orthogonal 1")
         _line(upper, rows, setting, "fcn", right_angles, ":", "as long, at right angles", GREY)
         if is_papers_data:
             _crosses(upper, DISTANCES, _look_of("fcn", rows)[0], rows.strengths(setting))
-        lower.axhline(0, color=GREY, lw=1, ls=(0, (5, 3)))
+        _level(lower, 0)
         _line(lower, rows, setting, "fcn", Row.turned, "-", "trained", "#009E73")
         _line(
             lower, rows, setting, "fcn", lambda row: row.turned(YEAR), "--", "chips a year later", "#009E73"
         )
         upper.set_title(str(setting), loc="left", fontsize=9.5)
-        _turning(during, rows, setting)
+        _turning(during, rows, setting, shades)
         for axes in (upper, lower):
             axes.set_xlabel(f"strength of the {rows.what}")
             _ticks_at_strengths(axes, rows, setting)
@@ -161,18 +163,15 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
     save_figure(figure, path)
 
 
-def _turning(axes: Axes, rows: Rows, setting: Setting) -> None:
+def _turning(axes: Axes, rows: Rows, setting: Setting, shades: Mapping[Dimensionless, Any]) -> None:
     """Draw how kernels turn towards their neighbours, epoch by epoch, for every seed: the stronger, the darker."""
-    everywhere = sorted({strength for place in rows.settings() for strength in rows.strengths(place)})
-    shades = dict(zip(everywhere, colormaps["viridis_r"](np.linspace(0.15, 1, len(everywhere))), strict=True))
-    axes.axhline(0, color=GREY, lw=1, ls=(0, (5, 3)))
+    _level(axes, 0)
     for strength in rows.strengths(setting):
         for number, row in enumerate(rows.select(setting, "fcn", strength)):
-            measure = f"{LAYER} cosine 1"
             start = row.start[LAYER]["cosine 1"]
             axes.plot(
                 [0, *(entry["epoch"] for entry in row.history)],
-                [0, *(entry[measure] - start for entry in row.history)],
+                [0, *(entry[f"{LAYER} cosine 1"] - start for entry in row.history)],
                 color=shades[strength], lw=1.4,
                 label=f"{rows.what} of {strength:g}" if number == 0 else None,
             )  # fmt: skip
@@ -265,6 +264,11 @@ def _line(
             yerr=[mean.std or 0.0 for _, mean in known], ls=style, color=color or usual,
             marker=marker, ms=4.5, lw=1.7, capsize=2, label=label, mfc=None if style == "-" else "white",
         )  # fmt: skip
+
+
+def _level(axes: Axes, value: Dimensionless, label: str | None = None) -> None:
+    """Draw what values are to be compared with."""
+    axes.axhline(value, color=GREY, lw=1, ls=(0, (5, 3)), label=label)
 
 
 def _crosses(

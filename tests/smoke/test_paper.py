@@ -241,7 +241,7 @@ def test_a_placement_is_a_network_of_its_own():
         (["--in-situ", "nothing"], "nothing"),
         (["--vcps", "1"], "`vcps` must lie in"),
         (["--hardware-vcps", "0"], "`hardware_vcps` must lie in"),
-        (["--networks", "nothing"], "`networks` takes fcn and cnn too."),
+        (["--networks", "nothing"], "network nothing: `placement` must be one of blocks, free"),
     ],
 )
 def test_wrong_wishes_get_a_sentence(words, sentence, tmp_path, capsys):

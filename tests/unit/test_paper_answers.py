@@ -2,9 +2,11 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
+from experiments import paper_figures
 from experiments.durations import parse_times
 from experiments.paper_answers import answers, csv_text, markdown, tables
 from experiments.paper_points import DIGITAL, Point, Setting
@@ -130,6 +132,7 @@ def test_floating_point_as_brief_as_hardware_is_told_apart():
     text = markdown(rows, "xbar paper", True, {"one": "broke"})
     assert "- Digital control: without shifts" in text
     assert text.count("| published | FCN") == 2  # not again
+    assert "\nDigital control: floating point with as many images and epochs as on hardware.\n" in text
     assert text.endswith("Failed: one: broke\n")
 
 
@@ -172,3 +175,28 @@ def test_a_study_without_whole_images_does_not_speak_of_them():
     assert "without shifts" not in text
     assert "with shifts of 0.2, accuracy on training images" in text
     assert "FCN 90.5 ± 0.7 % on shifted images, trained with shifts of 0.2; CNN" in text
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures are kept instead of written."""
+    figures = []
+    monkeypatch.setattr(paper_figures, "save_figure", lambda figure, path: figures.append(figure))
+    return figures
+
+
+def test_curves_are_compared_at_strengths_that_all_places_share(drawn):
+    longer = [row(DIGITAL, "fcn", 0.4, seed, 0.9, 0.9) for seed in (0, 1)]
+    paper_figures.draw_price(Rows([*study(DIGITAL), *longer, *study(HWA)]), False, Path())
+    names = {text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()}
+    assert names == {
+        f"{network}, shifts of {strength}" for network in ("FCN", "CNN") for strength in (0, 0.2)
+    }
+
+
+def test_the_gap_between_training_and_validation_is_drawn(drawn):
+    paper_figures.draw_overfitting(Rows(study(DIGITAL)), False, Path())
+    upper, lower = drawn[0].axes
+    means, *_ = lower.containers[0]
+    assert means.get_ydata() == pytest.approx([0.025, 0.025], abs=1e-12)
+    assert upper.get_ylabel() == "accuracy"
