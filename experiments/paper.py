@@ -14,7 +14,7 @@ from .defaults import resolve
 from .environment import describe_environment
 from .html_page import Picture, Section, Table, write_page
 from .json_files import write_json
-from .paper_answers import answers, csv_text, markdown, tables
+from .paper_answers import UNCERTAINTY, answers, csv_text, markdown, notes, tables
 from .paper_config import PaperConfig
 from .paper_figures import draw_emergence, draw_overfitting, draw_price, draw_translation, draw_validations
 from .paper_points import Point, points_of, wish_of
@@ -167,7 +167,8 @@ def _write_page(
     write_page(
         path,
         title="To share or not to share, on hardware",
-        summary=f"{len(rows.rows)} runs. The questions of Ott et al., Neural Networks 126 (2020).",
+        summary=f"{len(rows.rows)} runs. The questions of Ott et al., Neural Networks 126 (2020). "
+        + " ".join([UNCERTAINTY, *notes(rows, is_papers_data)]),
         sections=sections,
     )
 

@@ -13,6 +13,9 @@ from .paper_points import DIGITAL, NETWORKS, TIMES, Setting
 from .paper_published import DISTANCE_AT_START, DISTANCES, EPOCHS, SCORES, VCP
 from .paper_rows import LAYER, Mean, Row, Rows, Value, accuracy_at_energy, distance_of, score_of
 
+UNCERTAINTY: Final = (
+    "Differences with 95 % intervals over seeds (Student's t), accuracies ± standard deviation."
+)
 YEAR: Final[Seconds] = parse_times(TIMES)[-1]
 _QUESTIONS: Final = (
     "1. Is weight sharing necessary to prevent overfitting?",
@@ -154,22 +157,26 @@ def markdown(rows: Rows, command: str, is_papers_data: bool, failed: dict[str, s
         failed: Runs that failed, and why.
     """
     lines = [f"`{command}`", ""]
-    lines += [
-        "Differences with 95 % intervals over seeds (Student's t), accuracies ± standard deviation.",
-        "",
-    ]
+    lines += [UNCERTAINTY, ""]
     for question, sentences in answers(rows).items():
         lines += [f"**{question}**", "", *(f"- {sentence}" for sentence in sentences), ""]
     for header, cells in tables(rows, is_papers_data):
         lines += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
         lines += ["| " + " | ".join(row) + " |" for row in cells]
         lines.append("")
-    if any(setting.is_control for setting in rows.settings()):
-        lines.append("Digital control: floating point with as many images and epochs as on hardware.")
-    if is_papers_data:
-        lines.append(f"Published: Ott et al. (2020), up to {EPOCHS} epochs, read off their plots.")
+    lines += notes(rows, is_papers_data)
     lines += [f"Failed: {name}: {why}" for name, why in failed.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def notes(rows: Rows, is_papers_data: bool) -> list[str]:
+    """Say what the names of rows in tables and of columns in figures mean."""
+    found = []
+    if any(setting.is_control for setting in rows.settings()):
+        found.append("Digital control: floating point with as many images and epochs as on hardware.")
+    if is_papers_data:
+        found.append(f"Published: Ott et al. (2020), up to {EPOCHS} epochs, read off their plots.")
+    return found
 
 
 def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[str]]]]:

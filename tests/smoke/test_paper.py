@@ -146,6 +146,7 @@ def test_it_can_be_read(study):
     assert "http://" not in page
     assert "https://" not in page
     assert page.count("data:image/png;base64,") == 5
+    assert "accuracies ± standard deviation. Digital control: floating point with" in page
     text = (out / "paper.md").read_text()
     assert "1. Is weight sharing necessary to prevent overfitting?" in text
     assert "published" in text.lower()
