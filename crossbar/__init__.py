@@ -1,36 +1,36 @@
 """Tile arrays, the analog matrix-vector product, analog layers, placements and costs."""
 
-from .compatibility import check_environment
+from .aihwkit.compatibility import check_environment
 
 check_environment()
 
-from .analog_convolution import AnalogConv2d, AnalogLocallyConnected2d  # noqa: E402
-from .analog_linear import AnalogLinear  # noqa: E402
-from .chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
-from .compensation import Compensation  # noqa: E402
-from .convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
-from .event_recording import record_events  # noqa: E402
-from .events import EventLedger  # noqa: E402
-from .faulty_devices import break_devices, device_yield  # noqa: E402
-from .hardware_profile import HardwareProfile, load_profile, profile_names  # noqa: E402
-from .locally_connected import LocallyConnected2d  # noqa: E402
-from .noise import NoiseStream  # noqa: E402
-from .placement import Placement, placement  # noqa: E402
-from .pricing import price  # noqa: E402
-from .replacing import replace_placement  # noqa: E402
-from .residual import (  # noqa: E402
+from .cost.events import EventLedger  # noqa: E402
+from .cost.hardware_profile import HardwareProfile, load_profile, profile_names  # noqa: E402
+from .cost.pricing import price  # noqa: E402
+from .layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d  # noqa: E402
+from .layers.analog_linear import AnalogLinear  # noqa: E402
+from .layers.locally_connected import LocallyConnected2d  # noqa: E402
+from .learning.synchronisation import SyncCounts, synchronise  # noqa: E402
+from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
+from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
+from .network.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
+from .network.event_recording import record_events  # noqa: E402
+from .network.faulty_devices import break_devices, device_yield  # noqa: E402
+from .network.replacing import replace_placement  # noqa: E402
+from .network.residual import (  # noqa: E402
     CopiesResidual,
     LayerSharing,
     copies_residual,
     model_sharing,
     weight_signal_to_noise,
 )
-from .soft_sharing import neighbour_penalty, sleep  # noqa: E402
-from .storage import load_model, save_model  # noqa: E402
-from .synchronisation import SyncCounts, synchronise  # noqa: E402
-from .tile_array import Backend, TileArray  # noqa: E402
+from .network.soft_sharing import neighbour_penalty, sleep  # noqa: E402
+from .network.storage import load_model, save_model  # noqa: E402
+from .placement.placement import Placement, placement  # noqa: E402
+from .reading.noise import NoiseStream  # noqa: E402
+from .tiles.compensation import Compensation  # noqa: E402
+from .tiles.tile_array import Backend, TileArray  # noqa: E402
 from .wires import CrossbarSolution, WireParameters, effective_conductance, solve_crossbar, solve_nodes  # noqa: E402
-from .write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 
 __all__ = [
     "CONVERSION_MAP",

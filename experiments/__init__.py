@@ -4,6 +4,6 @@ Importing this package checks that `devices`, `crossbar`, `models` and `experime
 names are common words, and another installed package or a file in the working folder can take their place.
 """
 
-from .origin import check_package_origin
+from .support.origin import check_package_origin
 
 check_package_origin()

@@ -14,14 +14,21 @@ from typing import Any, Final
 
 import tyro
 
-from .compare_devices_config import CompareDevicesConfig
-from .config import DevicesConfig, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig, available_threads
-from .does_it_matter_config import DoesItMatterConfig
-from .fit_device_config import FitDeviceConfig
-from .paper_config import PaperConfig
-from .sharing_cost_config import SharingCostConfig
-from .verify_config import VerifyConfig
-from .wires_config import WiresConfig
+from .commands.fit_device_config import FitDeviceConfig
+from .commands.verify_config import VerifyConfig
+from .runs.options.config import (
+    DevicesConfig,
+    EvaluateConfig,
+    ReportConfig,
+    ResumeConfig,
+    TrainConfig,
+    available_threads,
+)
+from .studies.compare_devices.config import CompareDevicesConfig
+from .studies.does_it_matter.config import DoesItMatterConfig
+from .studies.paper.config import PaperConfig
+from .studies.sharing_cost.config import SharingCostConfig
+from .studies.wires.config import WiresConfig
 
 _OVERVIEW: Final = """\
 usage: xbar COMMAND [OPTIONS]
@@ -84,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"xbar: {' '.join(str(error).split())}", file=sys.stderr)
         return _USER_ERROR
     except Exception as error:
-        from .interruption import RunInterrupted
+        from .support.interruption import RunInterrupted
 
         if not isinstance(error, RunInterrupted):
             raise
@@ -97,76 +104,76 @@ def _dispatch(command: str, words: list[str]) -> None:
     if command == "train":
         train_config = _parse(TrainConfig, command, words)
         _set_threads(train_config.threads)
-        from .commands import run_train
+        from .commands.run_commands import run_train
 
         run_train(train_config)
     elif command == "resume":
         resume_config = _parse(ResumeConfig, command, words)
         _set_threads(None)
-        from .commands import run_resume
+        from .commands.run_commands import run_resume
 
         run_resume(resume_config)
     elif command == "evaluate":
         evaluate_config = _parse(EvaluateConfig, command, words)
         _set_threads(evaluate_config.threads)
-        from .commands import run_evaluate
+        from .commands.run_commands import run_evaluate
 
         run_evaluate(evaluate_config)
     elif command == "devices":
         devices_config = _parse(DevicesConfig, command, words)
-        from .device_list import run_devices
+        from .commands.device_list import run_devices
 
         run_devices(devices_config)
     elif command == "fit-device":
         fit_config = _parse(FitDeviceConfig, command, words)
-        from .fit_device import run_fit_device
+        from .commands.fit_device import run_fit_device
 
         run_fit_device(fit_config)
     elif command == "report":
         report_config = _parse(ReportConfig, command, words)
         _set_threads(None)
-        from .commands import run_report
+        from .commands.run_commands import run_report
 
         run_report(report_config)
     elif command == "sharing-cost":
         study_config = _parse(SharingCostConfig, command, words).resolved()  # counts cores for the jobs
         _set_threads(study_config.threads)
-        from .sharing_cost import run_sharing_cost
+        from .studies.sharing_cost.study import run_sharing_cost
 
         run_sharing_cost(study_config)
     elif command == "compare-devices":
         comparison = _parse(CompareDevicesConfig, command, words).resolved()  # counts cores for the jobs
         _set_threads(comparison.threads)
-        from .compare_devices import run_compare_devices
+        from .studies.compare_devices.study import run_compare_devices
 
         run_compare_devices(comparison)
     elif command == "does-it-matter":
         question = _parse(DoesItMatterConfig, command, words)
         _set_threads(None)
-        from .does_it_matter import run_does_it_matter
+        from .studies.does_it_matter.study import run_does_it_matter
 
         run_does_it_matter(question)
     elif command == "paper":
         paper_config = _parse(PaperConfig, command, words).resolved()  # counts cores for the jobs
         _set_threads(paper_config.threads)
-        from .paper import run_paper
+        from .studies.paper.study import run_paper
 
         run_paper(paper_config)
     elif command == "verify":
         verify_config = _parse(VerifyConfig, command, words)
         _set_threads(verify_config.threads)
-        from .verify import run_verify
+        from .commands.verify import run_verify
 
         run_verify(verify_config)
     elif command == "wires":
         wires_config = _parse(WiresConfig, command, words)
         _set_threads(wires_config.threads)
-        from .wires_study import run_wires
+        from .studies.wires.study import run_wires
 
         run_wires(wires_config)
     elif command == "bench":
         _set_threads(None)
-        from . import bench
+        from .bench import bench
 
         bench.run(_parse(bench.BenchConfig, command, words))
     else:

@@ -10,7 +10,7 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
 
-from experiments.origin import PACKAGES
+from experiments.support.origin import PACKAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -18,7 +18,7 @@ from crossbar import (
     save_model,
     seed_noise,
 )
-from crossbar.aihwkit_adapter import InferenceRPUConfig, StandardHWATrainingPreset
+from crossbar.aihwkit.adapter import InferenceRPUConfig, StandardHWATrainingPreset
 
 PLACEMENTS = [
     "free",

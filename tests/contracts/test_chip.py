@@ -13,7 +13,7 @@ from crossbar import (
     seed_noise,
     tile_arrays,
 )
-from crossbar.aihwkit_adapter import InferenceRPUConfig
+from crossbar.aihwkit.adapter import InferenceRPUConfig
 from devices import get
 
 X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))

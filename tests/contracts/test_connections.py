@@ -17,8 +17,8 @@ from crossbar import (
     save_model,
     tile_arrays,
 )
-from crossbar.aihwkit_adapter import AnalogSGD
-from crossbar.connections import present_inputs
+from crossbar.aihwkit.adapter import AnalogSGD
+from crossbar.placement.connections import present_inputs
 from devices import get
 from models import build, draw_connections, initialise
 

@@ -21,7 +21,7 @@ from crossbar import (
     seed_noise,
     tile_arrays,
 )
-from crossbar.aihwkit_adapter import PulseType
+from crossbar.aihwkit.adapter import PulseType
 from devices import Faults, ProgrammedTiles, catalogue, get, program
 from devices.aihwkit_adapter import BaseConductanceConverter
 from devices.pulsed import WriteVerify, is_faulty, write_verify

@@ -13,7 +13,7 @@ from aihwkit.simulator.parameters.pre_post import InputRangeParameter
 from aihwkit.utils.analog_info import analog_summary
 from torch import nn
 
-import crossbar.in_situ as in_situ_module
+import crossbar.tiles.pulsed as in_situ_module
 from crossbar import (
     AnalogConv2d,
     AnalogLinear,
@@ -26,7 +26,7 @@ from crossbar import (
     save_model,
     seed_noise,
 )
-from crossbar.configuration import IN_SITU, is_in_situ
+from crossbar.tiles.configuration import IN_SITU, is_in_situ
 from devices import get
 
 PLACEMENTS = [

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from crossbar.locally_connected import LocallyConnected2d
-from crossbar.placement import placement
+from crossbar.layers.locally_connected import LocallyConnected2d
+from crossbar.placement.placement import placement
 
 KERNELS = {
     "free": 20,

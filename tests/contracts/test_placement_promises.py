@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from crossbar.placement import placement
+from crossbar.placement.placement import placement
 
 SIZES = [(6, 6), (5, 7), (2, 2)]
 SPECS = [

@@ -17,7 +17,7 @@ from crossbar import (
     convert_to_analog,
     program_chip,
 )
-from crossbar.replacing import replace_placement
+from crossbar.network.replacing import replace_placement
 
 X = torch.rand(4, 1, 9, 8, generator=torch.Generator().manual_seed(0))
 INPUT = (1, 9, 8)

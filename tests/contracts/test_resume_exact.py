@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import experiments.checkpoint
-import experiments.commands
-import experiments.evaluation
-import experiments.training
-from experiments.commands import run_resume, run_train
-from experiments.config import ResumeConfig, TrainConfig
-from experiments.interruption import RunInterrupted
-from experiments.record import read_columns
-from experiments.run_folder import RunFolder
+import experiments.commands.run_commands
+import experiments.runs.checkpoint
+import experiments.runs.evaluation
+import experiments.runs.training
+from experiments.commands.run_commands import run_resume, run_train
+from experiments.runs.options.config import ResumeConfig, TrainConfig
+from experiments.runs.record import read_columns
+from experiments.runs.run_folder import RunFolder
+from experiments.support.interruption import RunInterrupted
 
 # Two epochs of four steps, the last one smaller; one chip at two times.
 TINY = TrainConfig(
@@ -147,7 +147,9 @@ def test_power_failures_at_random_steps(tmp_path, monkeypatch, uninterrupted, ki
     while True:
         starts += 1
         with monkeypatch.context() as patch:
-            fail_at(patch, experiments.training, "_take_step", dice.randint(2, 4), after=dice.random() < 0.5)
+            fail_at(
+                patch, experiments.runs.training, "_take_step", dice.randint(2, 4), after=dice.random() < 0.5
+            )
             try:
                 run_train(config) if starts == 1 else run_resume(
                     ResumeConfig(run=str(only_run(config.out).path))
@@ -162,14 +164,24 @@ def test_power_failures_at_random_steps(tmp_path, monkeypatch, uninterrupted, ki
 @pytest.mark.parametrize(
     ("module", "name", "call", "after"),
     [
-        (experiments.training, "_take_step", 1, False),  # nothing saved yet
-        (experiments.training, "_finish_epoch", 1, True),  # an epoch done, not saved
-        (experiments.checkpoint, "write_tensors", 1, False),
-        (experiments.training, "save_checkpoint", 1, True),  # saved, not in the log
-        (experiments.training, "save_checkpoint", 2, True),  # trained to the end, model not written
-        (experiments.commands, "save_model", 1, False),  # the events of the training written, the model not
-        (experiments.evaluation, "age_chip", 2, False),  # trained, evaluation under way
-        (experiments.commands, "draw_learning_curve", 1, False),  # all events written, the result not
+        (experiments.runs.training, "_take_step", 1, False),  # nothing saved yet
+        (experiments.runs.training, "_finish_epoch", 1, True),  # an epoch done, not saved
+        (experiments.runs.checkpoint, "write_tensors", 1, False),
+        (experiments.runs.training, "save_checkpoint", 1, True),  # saved, not in the log
+        (experiments.runs.training, "save_checkpoint", 2, True),  # trained to the end, model not written
+        (
+            experiments.commands.run_commands,
+            "save_model",
+            1,
+            False,
+        ),  # the events of the training written, the model not
+        (experiments.runs.evaluation, "age_chip", 2, False),  # trained, evaluation under way
+        (
+            experiments.commands.run_commands,
+            "draw_learning_curve",
+            1,
+            False,
+        ),  # all events written, the result not
     ],
 )
 def test_power_failures_at_the_seams(tmp_path, monkeypatch, uninterrupted, module, name, call, after):
@@ -185,9 +197,9 @@ def test_power_failures_at_the_seams(tmp_path, monkeypatch, uninterrupted, modul
 @pytest.mark.parametrize(
     ("module", "name", "call", "after"),
     [
-        (experiments.checkpoint, "write_tensors", 2, False),  # the record written, the checkpoint not
-        (experiments.training, "_take_step", 5, True),  # an update taken, not yet recorded
-        (experiments.evaluation, "loss_and_accuracy", 2, False),  # trained, readings under way
+        (experiments.runs.checkpoint, "write_tensors", 2, False),  # the record written, the checkpoint not
+        (experiments.runs.training, "_take_step", 5, True),  # an update taken, not yet recorded
+        (experiments.runs.evaluation, "loss_and_accuracy", 2, False),  # trained, readings under way
     ],
 )
 def test_power_failures_at_the_seams_in_situ(tmp_path, monkeypatch, uninterrupted, module, name, call, after):
@@ -203,7 +215,8 @@ def test_power_failures_at_the_seams_in_situ(tmp_path, monkeypatch, uninterrupte
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("module", "name", "call"),
-    [(experiments.training, "_take_step", n) for n in (1, 4, 6)] + [(experiments.evaluation, "age_chip", 1)],
+    [(experiments.runs.training, "_take_step", n) for n in (1, 4, 6)]
+    + [(experiments.runs.evaluation, "age_chip", 1)],
 )
 def test_a_signal_stops_after_the_step_and_saves_it(
     tmp_path, monkeypatch, uninterrupted, module, name, call, number
@@ -217,12 +230,14 @@ def test_a_signal_stops_after_the_step_and_saves_it(
     assert stop.value.signal_number == number
     assert signal.getsignal(number) is before
     folder = only_run(config.out)
-    if module is experiments.training:
+    if module is experiments.runs.training:
         with monkeypatch.context() as patch:
             steps = []
-            original = experiments.training._take_step
+            original = experiments.runs.training._take_step
             patch.setattr(
-                experiments.training, "_take_step", lambda *args: (steps.append(None), original(*args))[1]
+                experiments.runs.training,
+                "_take_step",
+                lambda *args: (steps.append(None), original(*args))[1],
             )
             run_resume(ResumeConfig(run=str(folder.path)))
         assert len(steps) == 8 - call
@@ -241,11 +256,11 @@ def test_another_seed_is_another_run(tmp_path, uninterrupted):
 def test_changed_data_are_noticed(tmp_path, monkeypatch):
     config = replace(TINY, out=tmp_path / "runs")
     with monkeypatch.context() as patch:
-        fail_at(patch, experiments.training, "_take_step", 6)
+        fail_at(patch, experiments.runs.training, "_take_step", 6)
         with pytest.raises(PowerFailureError):
             run_train(config)
     with monkeypatch.context() as patch:
-        patch.setattr(experiments.data.DataSplit, "fingerprint", lambda self: "other")
+        patch.setattr(experiments.data.datasets.DataSplit, "fingerprint", lambda self: "other")
         with pytest.raises(
             ValueError, match=r"`data` must be the images .* was started with, but they have chang"
         ):

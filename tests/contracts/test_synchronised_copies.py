@@ -22,10 +22,10 @@ from crossbar import (
     sleep,
     write_verify_config,
 )
-from crossbar.algorithms import make_cells
-from crossbar.events import LayerEvents, LayerShape
-from crossbar.noise import NoiseStream
-from crossbar.synchronisation import count_synchronisation, synchronise
+from crossbar.cost.events import LayerEvents, LayerShape
+from crossbar.learning import make_cells
+from crossbar.learning.synchronisation import count_synchronisation, synchronise
+from crossbar.reading.noise import NoiseStream
 from devices import get
 from devices.pulsed import WriteVerify
 

@@ -10,13 +10,13 @@ from torch.nn.functional import cross_entropy
 
 from crossbar import LocallyConnected2d, convert_to_analog, program_chip, seed_noise, tile_arrays
 from devices import get
-from experiments.commands import resolve
-from experiments.config import TrainConfig
-from experiments.data import load_data
-from experiments.evaluation import evaluate, take_off_tiles
-from experiments.interruption import Interruption
-from experiments.run_folder import RunFolder
-from experiments.training import learning_rate, loss_and_accuracy, make_model, train
+from experiments.commands.run_commands import resolve
+from experiments.data.datasets import load_data
+from experiments.runs.evaluation import evaluate, take_off_tiles
+from experiments.runs.options.config import TrainConfig
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.training import learning_rate, loss_and_accuracy, make_model, train
+from experiments.support.interruption import Interruption
 from models import build, initialise
 
 DATA = load_data("digits", seed=0, train_images=100, test_images=60)
@@ -66,7 +66,8 @@ def test_the_log_holds_means_over_images(tmp_path):
 def test_every_image_is_seen_once_in_each_epoch_in_another_order(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "experiments.training._take_step", lambda c, m, o, pixels, labels: (seen.append(pixels), (1.0, 0))[1]
+        "experiments.runs.training._take_step",
+        lambda c, m, o, pixels, labels: (seen.append(pixels), (1.0, 0))[1],
     )
     trained(config_of(mode="digital", epochs=2), tmp_path)
     orders = [torch.cat(seen[:4]), torch.cat(seen[4:])]
@@ -155,7 +156,7 @@ def test_a_chip_is_the_same_devices_with_and_without_compensation(model, monkeyp
         (array, *_) = (array for _, array in tile_arrays(analog))
         written.append(torch.cat([value.flatten() for value in array.programmed.state().values()]))
 
-    monkeypatch.setattr("experiments.evaluation.program_chip", programming)
+    monkeypatch.setattr("experiments.runs.evaluation.program_chip", programming)
     for seed in (0, 1):
         chips_of(model, chips=2, times="1d", seed=seed)
     chips = [written[i : i + 2] for i in range(0, 8, 2)]

@@ -34,8 +34,8 @@ from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import Tensor
 
-from crossbar.algorithms import UnitCells, make_cells, why_not_batched
-from crossbar.noise import NoiseStream
+from crossbar.learning import UnitCells, make_cells, why_not_batched
+from crossbar.reading.noise import NoiseStream
 
 Z = 4.9  # two-sided, one false alarm in a million
 TRAINING = (SingleRPUConfig, UnitCellRPUConfig, DigitalRankUpdateRPUConfig)

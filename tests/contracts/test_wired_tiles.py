@@ -20,8 +20,8 @@ from crossbar import (
     save_model,
     tile_arrays,
 )
-from crossbar.aihwkit_adapter import InferenceRPUConfig
-from crossbar.weight_mapping import weight_for_reading
+from crossbar.aihwkit.adapter import InferenceRPUConfig
+from crossbar.tiles.weight_mapping import weight_for_reading
 from devices import get
 
 WIRES = WireParameters(word_line=30.0, bit_line=50.0)

@@ -21,9 +21,9 @@ from crossbar import (
     seed_noise,
     write_verify_config,
 )
-from crossbar.algorithms import OneSidedCells, SingleCells, WriteVerifyCells, make_cells
-from crossbar.configuration import is_in_situ
-from crossbar.write_verify_config import WriteVerifyRPUConfig
+from crossbar.learning import OneSidedCells, SingleCells, WriteVerifyCells, make_cells
+from crossbar.learning.write_verify_config import WriteVerifyRPUConfig
+from crossbar.tiles.configuration import is_in_situ
 from devices import get
 from devices.pulsed import WriteCounts, WriteVerify
 

@@ -18,7 +18,7 @@ from aihwkit.simulator.configs.utils import (
 )
 from torch import Tensor, nn
 
-import crossbar.in_situ
+import crossbar.tiles.pulsed
 from crossbar import (
     AnalogConv2d,
     AnalogLinear,
@@ -29,10 +29,10 @@ from crossbar import (
     record_events,
     write_verify_config,
 )
-from crossbar.algorithms import MixedPrecision, WriteVerifyCells
-from crossbar.events import PHASES
-from crossbar.soft_sharing import sleep
-from crossbar.synchronisation import SyncCounts
+from crossbar.cost.events import PHASES
+from crossbar.learning import MixedPrecision, WriteVerifyCells
+from crossbar.learning.synchronisation import SyncCounts
+from crossbar.network.soft_sharing import sleep
 from devices import get
 
 
@@ -233,13 +233,13 @@ def test_training_in_place(
 
 def caught_synchronisations(monkeypatch: pytest.MonkeyPatch) -> list[SyncCounts]:
     taken: list[SyncCounts] = []
-    synchronise = crossbar.in_situ.synchronise
+    synchronise = crossbar.tiles.pulsed.synchronise
 
     def catch(*args: Any, **kwargs: Any) -> SyncCounts:
         taken.append(synchronise(*args, **kwargs))
         return taken[-1]
 
-    monkeypatch.setattr(crossbar.in_situ, "synchronise", catch)
+    monkeypatch.setattr(crossbar.tiles.pulsed, "synchronise", catch)
     return taken
 
 

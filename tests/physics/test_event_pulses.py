@@ -21,7 +21,7 @@ from crossbar import (
     EventLedger,
     record_events,
 )
-from crossbar.analog_layer import AnalogLayer
+from crossbar.layers.analog_layer import AnalogLayer
 
 DW_MIN = 2.0**-10
 # On a map of 2 x 2 locations: tiles, kernels, locations of the busiest tile.

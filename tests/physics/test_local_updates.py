@@ -15,7 +15,7 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import nn
 
 from crossbar import AnalogConv2d, AnalogLinear, TileArray, copies_residual, seed_noise, write_verify_config
-from crossbar.synchronisation import synchronise
+from crossbar.learning.synchronisation import synchronise
 from devices.pulsed import WriteVerify
 
 X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from crossbar.locally_connected import LocallyConnected2d
+from crossbar.layers.locally_connected import LocallyConnected2d
 
 SPECS = [
     "free",

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crossbar.mvm import Periphery, analog_mvm
-from crossbar.noise import NoiseStream
+from crossbar.reading.mvm import Periphery, analog_mvm
+from crossbar.reading.noise import NoiseStream
 
 NM, BM, MV = NoiseManagementType, BoundManagementType, AnalogMVType
 TILES, BATCH, OUT, IN = 3, 12, 5, 7

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbar import EventLedger, load_profile, price, profile_names
-from crossbar.events import EVENTS, PHASES, LayerEvents, LayerShape
-from crossbar.hardware_profile import CONSTANTS
-from crossbar.packing import PACKINGS, pack
-from crossbar.pricing import COMPONENTS
+from crossbar.cost.events import EVENTS, PHASES, LayerEvents, LayerShape
+from crossbar.cost.hardware_profile import CONSTANTS
+from crossbar.cost.packing import PACKINGS, pack
+from crossbar.cost.pricing import COMPONENTS
 
 PROFILES = {name: load_profile(name) for name in profile_names()}
 PROFILES["ungated"] = replace(PROFILES["hermes-pcm"], gated_periphery=False)

@@ -7,7 +7,7 @@ from aihwkit.simulator.configs.devices import ConstantStepDevice
 from torch import nn
 
 from crossbar import AnalogConv2d, AnalogLocallyConnected2d, LocallyConnected2d
-from crossbar.soft_sharing import neighbour_penalty, sleep
+from crossbar.network.soft_sharing import neighbour_penalty, sleep
 
 MANY = ["free", "blocks(rows=2,cols=3)", "interleaved(period=2)", "random(tiles=5)"]
 ONE = ["time_multiplexed", "replicated(tiles=4)", "blocks(rows=1,cols=1)"]

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from crossbar import LocallyConnected2d, convert_to_analog, neighbour_penalty
-from crossbar.aihwkit_adapter import AnalogSGD, PulseType, SingleRPUConfig
-from crossbar.write_verify_config import write_verify_config
+from crossbar.aihwkit.adapter import AnalogSGD, PulseType, SingleRPUConfig
+from crossbar.learning.write_verify_config import write_verify_config
 from devices import get
 
 STRENGTH, RATE, STEPS = 5.0, 0.05, 3

@@ -13,7 +13,7 @@ from aihwkit.utils.analog_info import analog_summary
 from torch import nn
 
 from crossbar import CONVERSION_MAP, AnalogLinear, AnalogLocallyConnected2d, LocallyConnected2d
-from crossbar.aihwkit_adapter import (
+from crossbar.aihwkit.adapter import (
     AnalogSequential,
     InferenceRPUConfig,
     ModuleError,

@@ -46,7 +46,7 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.tiles import AnalogTile
 from torch import Tensor
 
-from crossbar.algorithms import (
+from crossbar.learning import (
     DynamicTransfer,
     MixedPrecision,
     OneSidedCells,
@@ -54,8 +54,8 @@ from crossbar.algorithms import (
     UnitCells,
     make_cells,
 )
-from crossbar.algorithms.one_sided import invert_
-from crossbar.noise import NoiseStream
+from crossbar.learning.one_sided import invert_
+from crossbar.reading.noise import NoiseStream
 from devices.pulsed import DeviceArray, from_hidden
 
 TILES = 2

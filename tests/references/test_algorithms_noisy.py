@@ -27,8 +27,8 @@ from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.tiles import AnalogTile
 
-from crossbar.algorithms import make_cells
-from crossbar.noise import NoiseStream
+from crossbar.learning import make_cells
+from crossbar.reading.noise import NoiseStream
 
 Z, KURTOSIS = 4.9, 6.0
 THEIRS, OURS = 400, 4000

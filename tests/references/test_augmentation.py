@@ -9,8 +9,8 @@ from scipy.stats import kstest
 from torchvision.transforms.v2 import functional
 
 from devices.streams import generator
-from experiments.augmentation import AUGMENTATIONS, VALIDATIONS, augment, swap_quadrants, validation_sets
-from experiments.data import Images
+from experiments.data.augmentation import AUGMENTATIONS, VALIDATIONS, augment, swap_quadrants, validation_sets
+from experiments.data.datasets import Images
 
 
 def images(number: int = 6, channels: int = 2, height: int = 28, width: int = 24) -> torch.Tensor:

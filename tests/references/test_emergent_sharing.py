@@ -18,7 +18,7 @@ from crossbar import (
     tile_arrays,
 )
 from devices import get
-from experiments.emergent_sharing import expected_at_start, kernel_distances, sharing_of
+from experiments.runs.emergent_sharing import expected_at_start, kernel_distances, sharing_of
 from models import build, initialise
 
 

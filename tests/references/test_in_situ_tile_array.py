@@ -132,7 +132,7 @@ def test_a_convolution_sends_its_vectors_in_their_order(device):
 
 
 def test_the_order_of_vectors_is_seen_by_that_test(monkeypatch):
-    import crossbar.in_situ_product as module
+    import crossbar.tiles.pulsed_product as module
 
     monkeypatch.setattr(module, "image_by_image", lambda values, locations: values.transpose(0, 1))
     with pytest.raises(AssertionError):

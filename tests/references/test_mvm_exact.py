@@ -28,8 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crossbar.mvm import Periphery, analog_mvm
-from crossbar.noise import NoiseStream
+from crossbar.reading.mvm import Periphery, analog_mvm
+from crossbar.reading.noise import NoiseStream
 
 NM, BM, MV = NoiseManagementType, BoundManagementType, AnalogMVType
 EPS = 2.0**-24

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from crossbar import AnalogConv2d, AnalogLocallyConnected2d, EventLedger, load_profile, price, record_events
-from crossbar.events import LayerEvents, LayerShape
-from crossbar.hardware_profile import Constant
-from crossbar.packing import pack
+from crossbar.cost.events import LayerEvents, LayerShape
+from crossbar.cost.hardware_profile import Constant
+from crossbar.cost.packing import pack
 
 HERMES = load_profile("hermes-pcm").scaled("static_power", 0)
 ISAAC = load_profile("isaac-reram").scaled("static_power", 0)

@@ -33,7 +33,7 @@ from aihwkit.simulator.tiles import AnalogTile
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, from_hidden, send_pulses
-from experiments.update_error import repeat
+from experiments.bench.update_error import repeat
 
 OUT_SIZE, IN_SIZE = 6, 4
 Z, REPEATS, TABLE_BIAS = 5.5, 2_000, 0.02

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crossbar import TileArray
-from crossbar.aihwkit_adapter import (
+from crossbar.aihwkit.adapter import (
     GlobalDriftCompensation,
     InferenceRPUConfig,
     InputRangeParameter,
@@ -19,11 +19,11 @@ from crossbar.aihwkit_adapter import (
     WeightRemapParameter,
     WeightRemapType,
 )
-from crossbar.aihwkit_backend import LoopOfTiles
-from crossbar.compensation import readout
-from crossbar.noise import NoiseStream
-from crossbar.weight_constraints import clip_weights_, remap_weights_
-from crossbar.weight_modifiers import modify_weights
+from crossbar.reading.noise import NoiseStream
+from crossbar.reference.backend import LoopOfTiles
+from crossbar.tiles.compensation import readout
+from crossbar.tiles.weight_constraints import clip_weights_, remap_weights_
+from crossbar.tiles.weight_modifiers import modify_weights
 
 TILES, OUT, IN, BATCH = 4, 6, 9, 16
 ULP = 2**-23  # of float32

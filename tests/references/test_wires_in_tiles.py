@@ -12,7 +12,7 @@ from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import spsolve
 
 from crossbar import TileArray, WireParameters
-from crossbar.aihwkit_adapter import BoundManagementType, NoiseManagementType
+from crossbar.aihwkit.adapter import BoundManagementType, NoiseManagementType
 from crossbar.wires.tiles import seen_through
 from devices import Faults, get
 

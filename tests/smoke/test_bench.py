@@ -7,9 +7,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from experiments.bench import BenchConfig, run
-from experiments.bench_growth import LARGEST_LOOP, measure_point
-from experiments.bench_speed import (
+from experiments.bench.bench import BenchConfig, run
+from experiments.bench.growth import LARGEST_LOOP, measure_point
+from experiments.bench.speed import (
     CONFIGURATIONS,
     CONTESTANTS,
     WORKS,
@@ -20,16 +20,16 @@ from experiments.bench_speed import (
     local_layers,
     take_turns,
 )
-from experiments.bench_step import structured_images, training_images
-from experiments.bench_tables import wires_table
-from experiments.bench_update import (
+from experiments.bench.step import structured_images, training_images
+from experiments.bench.tables import wires_table
+from experiments.bench.update import (
     GRADIENTS,
     RULES,
     UPDATE_CONTESTANTS,
     UpdateComparison,
     make_learners,
 )
-from experiments.bench_wires import OHM, measure_wires
+from experiments.bench.wires import OHM, measure_wires
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_every_library_gets_the_threads_and_they_are_given_back(tmp_path, monkey
         seen.extend([{torch.get_num_threads()}, openmp_threads()])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("experiments.bench.measure_speed", stop)
+    monkeypatch.setattr("experiments.bench.bench.measure_speed", stop)
     before = torch.get_num_threads(), openmp_threads()
     wish = before[0] + 1
     with pytest.raises(KeyboardInterrupt):
@@ -119,8 +119,8 @@ def test_tables_are_printed(tmp_path, monkeypatch, capsys):
         loop_over_ours=spread,
         ours_over_digital=Spread(median=4.0, quartiles=(3.5, 4.5)),
     )
-    monkeypatch.setattr("experiments.bench.measure_speed", lambda *_: [comparison])
-    monkeypatch.setattr("experiments.bench.measure_growth", lambda *_: [measure_point("ours", 2, 1)])
+    monkeypatch.setattr("experiments.bench.bench.measure_speed", lambda *_: [comparison])
+    monkeypatch.setattr("experiments.bench.bench.measure_growth", lambda *_: [measure_point("ours", 2, 1)])
     updates = [
         UpdateComparison(
             rule="ConstantStep",
@@ -133,8 +133,8 @@ def test_tables_are_printed(tmp_path, monkeypatch, capsys):
         )
         for gradients in GRADIENTS
     ]
-    monkeypatch.setattr("experiments.bench.measure_updates", lambda *_: updates)
-    monkeypatch.setattr("experiments.bench.measure_steps", lambda *_: ("drawn", []))
+    monkeypatch.setattr("experiments.bench.bench.measure_updates", lambda *_: updates)
+    monkeypatch.setattr("experiments.bench.bench.measure_steps", lambda *_: ("drawn", []))
     result = run(BenchConfig(threads=1, out=tmp_path))
     printed = capsys.readouterr().out
     row = next(line for line in printed.splitlines() if "all of them together" in line)
@@ -155,7 +155,7 @@ def test_tables_are_printed(tmp_path, monkeypatch, capsys):
     [("growth", ["bench.json", "bench.png"]), ("step", ["bench.json", "bench_update.png"])],
 )
 def test_one_part_can_be_measured_alone(tmp_path, monkeypatch, part, files):
-    monkeypatch.setattr("experiments.bench.measure_growth", lambda *_: [measure_point("ours", 2, 1)])
+    monkeypatch.setattr("experiments.bench.bench.measure_growth", lambda *_: [measure_point("ours", 2, 1)])
     result = run(BenchConfig(quick=True, threads=1, only=part, out=tmp_path))
     assert [name for name in ("speed", "growth", "update", "step") if result[name]] == [part]
     assert sorted(path.name for path in tmp_path.iterdir()) == files
@@ -168,7 +168,7 @@ def test_long_work_is_done_less_often(monkeypatch):
         done.append(name)
         clock[0] += seconds
 
-    monkeypatch.setattr("experiments.bench_speed.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("experiments.bench.speed.perf_counter", lambda: clock[0])
     pieces = {"slow": lambda: work("slow", 3.0), "fast": lambda: work("fast", 1.0)}
     rounds = take_turns(pieces, 10)
     assert rounds == [{"slow": 3.0, "fast": 1.0}] * 3
@@ -257,8 +257,8 @@ def test_evaluation_records_nothing_and_learns_nothing():
 
 def test_the_loop_is_spared_the_largest_numbers(monkeypatch):
     asked = []
-    monkeypatch.setattr("experiments.bench_growth._in_a_fresh_process", lambda *task: asked.append(task[:2]))
-    from experiments.bench_growth import measure_growth
+    monkeypatch.setattr("experiments.bench.growth._in_a_fresh_process", lambda *task: asked.append(task[:2]))
+    from experiments.bench.growth import measure_growth
 
     measure_growth((1, LARGEST_LOOP, LARGEST_LOOP + 1), 1, 1)
     largest = [max(tiles for name, tiles in asked if name == kind) for kind in ("ours", "aihwkit_loop")]
@@ -266,7 +266,7 @@ def test_the_loop_is_spared_the_largest_numbers(monkeypatch):
 
 
 def test_a_failed_process_is_named():
-    from experiments.bench_growth import measure_growth
+    from experiments.bench.growth import measure_growth
 
     with pytest.raises(RuntimeError, match=r"measuring 0 tiles \(ours\) failed: ValueError"):
         measure_growth((0,), 1, 1)
@@ -302,7 +302,7 @@ def test_badcrossbar_stands_beside_them_where_it_is_installed(monkeypatch):
         shapes.append((voltages.shape, resistances.shape))
         assert options["r_i"] == OHM
 
-    monkeypatch.setattr("experiments.bench_wires._badcrossbar", lambda: compute)
+    monkeypatch.setattr("experiments.bench.wires._badcrossbar", lambda: compute)
     timings = measure_wires("fcn_digits", 1)
     assert set(shapes) == {((n, 16), (n, m)) for m, n in ((128, 128), (16, 9), (32, 144))}
     assert all(t.badcrossbar is not None and t.badcrossbar > 0 for t in timings)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devices import catalogue, characterise
-from experiments.characterisation_figure import draw_characterisation
+from experiments.drawing.characterisation_figure import draw_characterisation
 
 # Both kinds, one-way, single devices, a few measured times, and nothing to see at all.
 KINDS = ("pcm", "reram-sb", "reram-es", "reram-cmo", "reram-wan2022", "ideal")

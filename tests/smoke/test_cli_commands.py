@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from devices import catalogue, get
 from experiments.cli import main
-from experiments.run_folder import RunFolder
+from experiments.runs.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = [
@@ -164,7 +164,9 @@ def test_a_device_is_described_and_drawn(capsys, tmp_path, name, states):
 
 
 def test_what_runs_on_aihwkit_only_is_listed_with_the_reason(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("experiments.device_list.why_not_batched", lambda config: "`x` is not honoured.")
+    monkeypatch.setattr(
+        "experiments.commands.device_list.why_not_batched", lambda config: "`x` is not honoured."
+    )
     assert main(["devices"]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"^  ecram +\S.* 1,000  aihwkit$", printed, re.MULTILINE)

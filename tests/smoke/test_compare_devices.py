@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
-from experiments.html_page import Picture, Section, Table, write_page
+from experiments.drawing.html_page import Picture, Section, Table, write_page
 
 TINY = [
     "compare-devices", "--devices", "pcm", "reram-wan2022", "ecram", "--seeds", "0", "1", "--epochs", "1",
@@ -62,7 +62,9 @@ def test_the_table_is_ranked(study: Path) -> None:
 
 
 def test_a_finished_study_is_not_repeated(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.compare_devices.run_train", lambda wish: pytest.fail("trained again"))
+    monkeypatch.setattr(
+        "experiments.studies.compare_devices.study.run_train", lambda wish: pytest.fail("trained again")
+    )
     before = (study / "study" / "compare_devices.md").read_bytes()
     assert main([*TINY, "--runs", str(study / "runs"), "--out", str(study / "study")]) == 0
     assert (study / "study" / "compare_devices.md").read_bytes() == before

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import does_it_matter
 from experiments.cli import main
-from experiments.data import Images
+from experiments.data.datasets import Images
+from experiments.studies.does_it_matter import study as does_it_matter
 
 TRAIN = [
     "train", "--train-images", "256", "--test-images", "128", "--chips", "1", "--threads", "1", "--epochs", "4",

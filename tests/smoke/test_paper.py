@@ -10,17 +10,17 @@ import pytest
 from crossbar import age_chip, load_model, load_profile, price, program_chip, seed_noise
 from devices import derive_seed, get
 from experiments.cli import main
-from experiments.config import TrainConfig
-from experiments.emergent_sharing import expected_at_start, sharing_of
-from experiments.ledger_file import RunEvents
-from experiments.paper_config import PaperConfig
-from experiments.paper_points import points_of, settings_of, wish_of
-from experiments.paper_scores import scores_of_chips, train_and_score
-from experiments.run_data import images_of
-from experiments.run_folder import RunFolder
-from experiments.sharing_cost_points import Point as SharingPoint
-from experiments.sharing_cost_points import relative_rate
-from experiments.training import loss_and_accuracy, make_model
+from experiments.runs.emergent_sharing import expected_at_start, sharing_of
+from experiments.runs.ledger_file import RunEvents
+from experiments.runs.options.config import TrainConfig
+from experiments.runs.run_data import images_of
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.training import loss_and_accuracy, make_model
+from experiments.studies.paper.config import PaperConfig
+from experiments.studies.paper.points import points_of, settings_of, wish_of
+from experiments.studies.paper.scores import scores_of_chips, train_and_score
+from experiments.studies.sharing_cost.points import Point as SharingPoint
+from experiments.studies.sharing_cost.points import relative_rate
 
 TINY = [
     *("paper", "--train-images", "96", "--hardware-images", "64", "--test-images", "20"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.interruption import Interruption, RunInterrupted
-from experiments.parallel import do_all
+from experiments.support.interruption import Interruption, RunInterrupted
+from experiments.support.parallel import do_all
 
 
 def work(task: tuple[Path, str]) -> None:
@@ -69,7 +69,7 @@ def test_a_cluster_that_does_not_answer_gets_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed", reason="Dask is an optional extra: crossbar-emulator[cluster]")
-    monkeypatch.setattr("experiments.parallel._SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr("experiments.support.parallel._SECONDS_TO_CONNECT", 1)
     with pytest.raises(OSError, match=r"`dask` must be the address of a running scheduler, but none answers"):
         do_all(
             work, tasks(tmp_path, "a"), total=1, jobs=1, threads=1, folder=tmp_path, dask="tcp://127.0.0.1:9"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import experiments.training as training
+import experiments.runs.training as training
 from crossbar import load_profile, price
 from experiments.cli import main
-from experiments.ledger_file import RunEvents
-from experiments.run_folder import RunFolder
-from experiments.sharing_cost_config import SharingCostConfig
-from experiments.sharing_cost_flips import find_flips
-from experiments.sharing_cost_rows import Row
+from experiments.runs.ledger_file import RunEvents
+from experiments.runs.run_folder import RunFolder
+from experiments.studies.sharing_cost.config import SharingCostConfig
+from experiments.studies.sharing_cost.flips import find_flips
+from experiments.studies.sharing_cost.rows import Row
 
 SCHEMES = ("time_multiplexed", "replicated(sync_every=2)")
 TINY = [
@@ -188,7 +188,9 @@ def test_a_single_run_is_priced(finished, capsys):
 
 def test_a_finished_study_is_not_repeated(finished, monkeypatch):
     folder, content = finished
-    monkeypatch.setattr("experiments.sharing_cost.run_train", lambda wish: pytest.fail("trained again"))
+    monkeypatch.setattr(
+        "experiments.studies.sharing_cost.study.run_train", lambda wish: pytest.fail("trained again")
+    )
     assert study(folder)["rows"] == content["rows"]
 
 
@@ -215,14 +217,14 @@ def test_stopped_in_mid_run_and_continued_it_comes_to_the_same(finished, tmp_pat
 
 
 def test_a_run_that_breaks_off_does_not_stop_the_others(tmp_path, monkeypatch):
-    from experiments.commands import run_train
+    from experiments.commands.run_commands import run_train
 
     def train_or_fail(wish):
         if wish.placement == SCHEMES[1]:
             raise ValueError("the loss became\n nan")
         run_train(wish)
 
-    monkeypatch.setattr("experiments.sharing_cost.run_train", train_or_fail)
+    monkeypatch.setattr("experiments.studies.sharing_cost.study.run_train", train_or_fail)
     content = study(tmp_path, "--mechanisms", "in-situ")
     assert content["failed"] == {f"ecram, in-situ, {SCHEMES[1]}, seed 0": "the loss became nan"}
     assert len(content["rows"]) == 3

@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 
 from crossbar import EventLedger, load_model, model_sharing
 from experiments.cli import main
-from experiments.ledger_file import EvaluationEvents, RunEvents
-from experiments.record import Record
-from experiments.run_folder import RunFolder
-from experiments.training import make_model
+from experiments.runs.ledger_file import EvaluationEvents, RunEvents
+from experiments.runs.record import Record
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.training import make_model
 
 SCHEMES = {
     "free": "free",

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import verify, verify_checks
 from experiments.cli import main
-from experiments.config import TrainConfig
+from experiments.commands import verify, verify_checks
+from experiments.runs.options.config import TrainConfig
 
 
 def test_the_quick_numbers_hold_and_are_written_down(tmp_path, capsys):

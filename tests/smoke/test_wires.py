@@ -10,7 +10,7 @@ from torch import nn
 
 from crossbar import LocallyConnected2d
 from experiments.cli import main
-from experiments.wires_layouts import unroll
+from experiments.studies.wires.layouts import unroll
 from models import build
 
 TINY = [
@@ -53,7 +53,7 @@ def test_a_digital_network_is_calibrated_through_its_wires(tmp_path):
 
 def test_the_study_writes_what_it_measures_and_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch):
     folder = train(tmp_path, "--times", "1s", "--model", "cnn_digits")
-    monkeypatch.setattr("experiments.wires_study.LARGEST_UNROLLED", 64)  # unrolling takes minutes
+    monkeypatch.setattr("experiments.studies.wires.study.LARGEST_UNROLLED", 64)  # unrolling takes minutes
     capsys.readouterr()
     assert main(["wires", str(folder), *QUICK]) == 0
     printed = capsys.readouterr().out

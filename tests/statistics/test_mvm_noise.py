@@ -27,8 +27,8 @@ from aihwkit.simulator.tiles.inference import InferenceTile
 from scipy import stats
 from torch import Tensor
 
-from crossbar.mvm import Periphery, analog_mvm
-from crossbar.noise import NoiseStream
+from crossbar.reading.mvm import Periphery, analog_mvm
+from crossbar.reading.noise import NoiseStream
 
 Z = 4.9
 READS = 20_000

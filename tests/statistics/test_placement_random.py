@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from crossbar.placement import placement
+from crossbar.placement.placement import placement
 
 Z = 6.0  # 2e-9 two-sided; 83 comparisons below: a false alarm in six million runs
 DRAWS = 4000

@@ -25,7 +25,7 @@ from scipy import stats
 from torch import Tensor
 
 from devices.pulsed import Engine, from_hidden, pulsed_update
-from experiments.update_error import measure, repeat
+from experiments.bench.update_error import measure, repeat
 
 Z = 5.5
 REPEATS = 1_500

@@ -22,7 +22,7 @@ from torch import Tensor
 from devices.pulsed import DeviceArray, PulseTrains, draw_trains, fabricate
 from devices.pulsed.aggregated import apply_aggregated, coincidences
 from devices.pulsed.aggregated_torch import respond
-from experiments.update_error import repeat
+from experiments.bench.update_error import repeat
 
 Z = 5.5
 REPEATS, OUT_SIZE, IN_SIZE, BATCH = 600, 4, 6, 32

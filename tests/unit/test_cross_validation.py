@@ -8,10 +8,10 @@ import torch
 from scipy.stats import binomtest
 from sklearn.model_selection import KFold
 
-from experiments.config import TrainConfig
-from experiments.cross_validation import fold
-from experiments.data import VALIDATION_FRACTION, DataSplit, Images
-from experiments.run_data import images_of
+from experiments.data.cross_validation import fold
+from experiments.data.datasets import VALIDATION_FRACTION, DataSplit, Images
+from experiments.runs.options.config import TrainConfig
+from experiments.runs.run_data import images_of
 
 
 def numbered(train: int, validation: int, test: int) -> DataSplit:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.data import load_data
+from experiments.data.datasets import load_data
 
 
 def write_images(path, images=None, labels=None, **more):

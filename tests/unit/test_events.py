@@ -24,9 +24,9 @@ from crossbar import (
     seed_noise,
     write_verify_config,
 )
-from crossbar.analog_layer import AnalogLayer
-from crossbar.event_recording import shape_of
-from crossbar.events import EVENTS, PHASES, LayerEvents, LayerShape
+from crossbar.cost.events import EVENTS, PHASES, LayerEvents, LayerShape
+from crossbar.layers.analog_layer import AnalogLayer
+from crossbar.network.event_recording import shape_of
 from devices import get
 
 X = torch.rand(3, 1, 5, 5, generator=torch.Generator().manual_seed(0))

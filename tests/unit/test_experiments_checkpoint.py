@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from crossbar.storage import write_tensors
-from experiments.checkpoint import load_checkpoint, save_checkpoint
-from experiments.progress import Progress
+from crossbar.network.storage import write_tensors
+from experiments.runs.checkpoint import load_checkpoint, save_checkpoint
+from experiments.runs.progress import Progress
 
 PROGRESS = {"epoch": 2, "loss_sum": 0.1 + 0.2}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.commands import resolve
-from experiments.config import EvaluateConfig, TrainConfig
-from experiments.defaults import digital_reference
-from experiments.run_folder import RunFolder
+from experiments.commands.run_commands import resolve
+from experiments.runs.options.config import EvaluateConfig, TrainConfig
+from experiments.runs.options.defaults import digital_reference
+from experiments.runs.run_folder import RunFolder
 
 # For each field a value that differs from the resolved default.
 OTHER = {

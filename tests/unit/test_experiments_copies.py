@@ -5,10 +5,10 @@ import torch
 
 from crossbar import AnalogLocallyConnected2d
 from devices import get
-from experiments.config import TrainConfig
-from experiments.copies import CopiesLog
-from experiments.defaults import resolve
-from experiments.training import make_model
+from experiments.runs.copies import CopiesLog
+from experiments.runs.options.config import TrainConfig
+from experiments.runs.options.defaults import resolve
+from experiments.runs.training import make_model
 
 
 def test_mean_over_chips_and_the_largest_of_all():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.durations import format_time, parse_times, write_times
+from experiments.support.durations import format_time, parse_times, write_times
 
 
 def test_units():

@@ -14,9 +14,9 @@ from crossbar import (
     tile_arrays,
 )
 from devices import get
-from experiments import dynamics_figures
-from experiments.record import PULSE_BINS, Record, read_columns
-from experiments.recorder import Recorder
+from experiments.drawing import dynamics_figures
+from experiments.runs.record import PULSE_BINS, Record, read_columns
+from experiments.runs.recorder import Recorder
 
 
 def learning(layers):

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 from matplotlib.colors import same_color
 
-from experiments import figures
-from experiments.report import table
-from experiments.result import Result
+from experiments.drawing import figures
+from experiments.drawing.run_tables import table
+from experiments.runs.result import Result
 
 RESULT = Result(
     model="fcn_digits", placement="free", data="digits", mode="hwa", device="pcm", compensation="global",

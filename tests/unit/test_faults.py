@@ -3,7 +3,7 @@
 import pytest
 
 from devices import Faults
-from experiments.fault_options import canonical
+from experiments.runs.options.fault_options import canonical
 
 
 def test_text_there_and_back() -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from crossbar.geometry import Geometry
+from crossbar.placement.geometry import Geometry
 
 
 def test_sizes_by_hand():

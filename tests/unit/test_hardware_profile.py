@@ -5,7 +5,7 @@ import json
 import pytest
 
 from crossbar import EventLedger, HardwareProfile, load_profile, price, profile_names
-from crossbar.events import LayerEvents, LayerShape
+from crossbar.cost.events import LayerEvents, LayerShape
 
 TEXT = load_profile("hermes-pcm").to_toml()
 AREA = 'area = { value = 0.634, unit = "mm2"'

@@ -3,8 +3,8 @@
 import torch
 
 from crossbar import TileArray
-from crossbar.aihwkit_adapter import InferenceRPUConfig, InputRangeParameter
-from crossbar.input_range import SMALLEST_SHARE
+from crossbar.aihwkit.adapter import InferenceRPUConfig, InputRangeParameter
+from crossbar.reading.input_range import SMALLEST_SHARE
 
 INIT = 2.0
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbar.kernel_blocks import KernelBlocks, block_starts
+from crossbar.placement.kernel_blocks import KernelBlocks, block_starts
 
 
 @given(total=st.integers(1, 600), largest=st.integers(0, 600))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import paper_figures
-from experiments.durations import parse_times
-from experiments.paper_answers import answers, csv_text, markdown, tables
-from experiments.paper_points import DIGITAL, Point, Setting
-from experiments.paper_rows import Row, Rows, score_of
+from experiments.studies.paper import figures as paper_figures
+from experiments.studies.paper.answers import answers, csv_text, markdown, tables
+from experiments.studies.paper.points import DIGITAL, Point, Setting
+from experiments.studies.paper.rows import Row, Rows, score_of
+from experiments.support.durations import parse_times
 
 HWA = Setting("hwa", "pcm")
 IN_SITU = Setting("in-situ", "ecram")

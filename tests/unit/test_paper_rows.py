@@ -3,8 +3,8 @@
 import pytest
 from scipy import stats
 
-from experiments.paper_points import Point, Setting
-from experiments.paper_rows import Mean, Row, Rows, accuracy_at_energy, score_of
+from experiments.studies.paper.points import Point, Setting
+from experiments.studies.paper.rows import Mean, Row, Rows, accuracy_at_energy, score_of
 
 DIGITAL = Setting("digital")
 IN_SITU = Setting("in-situ", "ecram")

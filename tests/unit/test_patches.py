@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from crossbar.geometry import Geometry
-from crossbar.grouping import Grouping
-from crossbar.patches import assemble, extract_patches, group_patches, ungroup
+from crossbar.placement.geometry import Geometry
+from crossbar.placement.grouping import Grouping
+from crossbar.placement.patches import assemble, extract_patches, group_patches, ungroup
 
 small = st.integers(1, 3)
 pairs = st.tuples(small, small)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbar.grouping import Grouping
-from crossbar.placement import placement
+from crossbar.placement.grouping import Grouping
+from crossbar.placement.placement import placement
 
 
 def test_unequal_groups_are_padded():

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from crossbar.placement import placement
+from crossbar.placement.placement import placement
 
 
 def tiles(spec, size):

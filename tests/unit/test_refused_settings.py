@@ -5,7 +5,7 @@ from aihwkit.simulator.configs import FloatingPointRPUConfig
 from aihwkit.simulator.parameters.io import IOParametersIRDropT
 
 from crossbar import TileArray
-from crossbar.aihwkit_adapter import (
+from crossbar.aihwkit.adapter import (
     AnalogMVType,
     BoundManagementType,
     InferenceRPUConfig,

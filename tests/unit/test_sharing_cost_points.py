@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from experiments.cli import _parse
-from experiments.config import TrainConfig
-from experiments.sharing_cost_config import SCHEMES, SharingCostConfig
-from experiments.sharing_cost_points import Point, command_of, points_of, profile_of, wish_of
+from experiments.runs.options.command_line import command_of
+from experiments.runs.options.config import TrainConfig
+from experiments.runs.options.profile_of_device import profile_of
+from experiments.studies.sharing_cost.config import SCHEMES, SharingCostConfig
+from experiments.studies.sharing_cost.points import Point, points_of, wish_of
 
 DIGITS = (1, 8, 8)
 

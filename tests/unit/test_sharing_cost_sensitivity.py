@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from experiments.sharing_cost_sensitivity import TIE, Line, crossing, flips, lines_of, ranking
+from experiments.studies.sharing_cost.sensitivity import TIE, Line, crossing, flips, lines_of, ranking
 
 energies = st.floats(0.01, 1e4)
 WHERE = {"device": "pcm", "mechanism": "in-situ", "work": "training step", "constant": "ADC energy"}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from experiments.sharing_cost_rows import (
+from experiments.studies.sharing_cost.rows import (
     FRESH,
     Costs,
     Row,
@@ -16,8 +16,8 @@ from experiments.sharing_cost_rows import (
     energy_per_step,
     scheme_label,
 )
-from experiments.sharing_cost_sensitivity import Flip
-from experiments.sharing_cost_table import csv_text, markdown, number
+from experiments.studies.sharing_cost.sensitivity import Flip
+from experiments.studies.sharing_cost.table import csv_text, markdown, number
 
 
 def make_row(scheme="free", seed=0, mechanism="in-situ", device="pcm", **changes):

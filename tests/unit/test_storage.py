@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from crossbar import AnalogLinear, load_model, save_model
-from crossbar.storage import FORMAT, write_tensors
+from crossbar.network.storage import FORMAT, write_tensors
 
 
 class Hostile:

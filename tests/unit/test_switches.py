@@ -8,10 +8,18 @@ from aihwkit.simulator.configs import devices as aihwkit_devices
 from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.training import UpdateParameters
 
-from crossbar.periphery import resolution
+from crossbar.reading.periphery import resolution
 from devices import catalogue, get
-from experiments.does_it_matter import Outcome, effect_of
-from experiments.switches import DEVICES, NOISE_MODELS, PRODUCTS, UPDATES, Off, Switch, switches_of
+from experiments.studies.does_it_matter.study import Outcome, effect_of
+from experiments.studies.does_it_matter.switches import (
+    DEVICES,
+    NOISE_MODELS,
+    PRODUCTS,
+    UPDATES,
+    Off,
+    Switch,
+    switches_of,
+)
 
 CLASSES = [
     value

@@ -1,0 +1,1 @@
+"""What a network makes happen in hardware, counted as integers, and what that costs on a given hardware."""

@@ -1,0 +1,78 @@
+"""Dense layers on analog tiles."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..tiles.tile_array import Backend
+from .analog_layer import AnalogLayer
+
+
+class AnalogLinear(AnalogLayer):
+    """A dense layer on analog tiles: one location.
+
+    Args:
+        in_features: Inputs.
+        out_features: Outputs.
+        bias: Whether to add a bias, digitally.
+        rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
+        backend: "batched" or "aihwkit", the slow reference.
+
+    Example:
+        >>> layer = AnalogLinear(4, 3)
+        >>> layer(torch.zeros(2, 4)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        rpu_config: Any = None,
+        backend: Backend = "batched",
+    ) -> None:
+        super().__init__(
+            1, torch.zeros(1, dtype=torch.long), out_features, in_features, bias, rpu_config, backend
+        )
+        self.in_features, self.out_features = in_features, out_features
+        start = nn.Linear(in_features, out_features, bias)
+        self.set_weights(start.weight, start.bias)
+
+    def kernel_shape(self) -> tuple[int, ...]:
+        """Return (out, in)."""
+        return self.out_features, self.in_features
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """Return (out,)."""
+        return (self.out_features,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        if x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"`x` must have {self.in_features} values in its last dimension, but has the shape {tuple(x.shape)}."
+            )
+        y = self.multiply(x.reshape(1, -1, self.in_features))
+        y = y if self.bias is None else y + self.bias[:, None, :]
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    @classmethod
+    def from_digital(
+        cls, module: nn.Linear, rpu_config: Any, tile_module_class: Any = None
+    ) -> "AnalogLinear":
+        """Put a trained `nn.Linear` onto tiles."""
+        layer = cls(module.in_features, module.out_features, module.bias is not None, rpu_config)
+        layer.set_weights(module.weight, module.bias)
+        return layer.to(module.weight.device).train(module.training)
+
+    @classmethod
+    def to_digital(cls, module: "AnalogLinear", realistic: bool = False) -> nn.Linear:
+        """Return an `nn.Linear` with the trained weights."""
+        digital = nn.Linear(module.in_features, module.out_features, module.bias is not None)
+        return module.fill(digital, realistic)
+
+    def extra_repr(self) -> str:
+        """Return the settings worth printing."""
+        return f"{self.in_features}, {self.out_features}, {super().extra_repr()}"

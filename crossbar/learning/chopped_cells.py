@@ -1,0 +1,117 @@
+"""What transfers with choppers have in common: scaled gradients, choppers, a buffer in units of pulses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from devices.pulsed import DeviceArray
+from devices.units import Dimensionless
+
+from ..aihwkit.adapter import UpdateParameters
+from .choppers import Choppers, Chops, Reads
+from .running_maxima import RunningMaxima
+from .transfer_cells import TransferCells
+
+
+class ChoppedCells(TransferCells):
+    """A fast and a slow device at every crosspoint, with choppers and a digital buffer in between.
+
+    With `auto_scale` the pulses of the gradient are scaled so that the largest of a usual vector fill the trains.
+
+    Args:
+        arrays: The fast and the slow devices.
+        compound: aihwkit's description of the compound.
+        update: aihwkit's settings of the gradient's pulses.
+        is_regular: Whether all choppers turn after a number of sweeps.
+        other_probability: With which lines across are turned after a sweep.
+        seed: Of the fabrication of the periphery by which lines are read for a transfer.
+
+    Attributes:
+        choppers: State of the choppers.
+        maxima: Running means of the largest inputs and gradients.
+        buffer: (tiles, out, in) what was read and not yet written, in pulses.
+    """
+
+    buffer: Tensor
+
+    def __init__(
+        self,
+        arrays: Sequence[DeviceArray],
+        compound: Any,
+        update: UpdateParameters,
+        *,
+        is_regular: bool,
+        other_probability: Dimensionless,
+        seed: int,
+    ) -> None:
+        super().__init__(arrays, compound, update, seed=seed)
+        sizes = self.in_size, self.out_size
+        self.choppers = Choppers(
+            self.tiles,
+            *(sizes if compound.transfer_columns else reversed(sizes)),
+            probability=compound.in_chop_prob,
+            is_random=compound.in_chop_random and compound.in_chop_prob > 0,
+            is_regular=is_regular,
+            other_probability=other_probability,
+        )
+        self.maxima = RunningMaxima(self.tiles, compound.auto_momentum)
+        self.register_buffer("buffer", torch.zeros(arrays[0].shape))
+
+    @override
+    def _gradient_rates(
+        self, x: Tensor, d: Tensor, learning_rate: Dimensionless, tile_of_train: Tensor | None
+    ) -> Dimensionless | Float[Tensor, "trains batch"]:
+        if not self.compound.auto_scale:
+            return super()._gradient_rates(x, d, learning_rate, tile_of_train)
+        whose = slice(None) if tile_of_train is None else tile_of_train
+        x_mean, d_mean = self.maxima.follow(x[whose], d[whose])
+        if self.compound.fast_lr <= 0:
+            return learning_rate
+        full = np.float32(self.update_parameters.desired_bl) * np.float32(self.chain[0].granularity)
+        rate = torch.full_like(x_mean, float(np.float32(self.compound.fast_lr) * full))
+        has_both = (x_mean > 0) & (d_mean > 0)
+        rate = torch.where(has_both, rate / (x_mean * d_mean), rate)
+        if tile_of_train is None:
+            return rate
+        # Copies of a kernel have seen the same vectors: their means are equal.
+        rate_of_train = torch.zeros(len(x), rate.shape[1], device=rate.device)
+        rate_of_train[tile_of_train] = rate
+        return rate_of_train
+
+    @override
+    def _chop(
+        self,
+        schedule: Sequence[Reads],
+        rates: Dimensionless | Float[Tensor, "trains batch"],
+        batch: int,
+        tile_of_train: Tensor | None,
+        rng: torch.Generator,
+    ) -> Chops | None:
+        if isinstance(rates, Tensor) and tile_of_train is not None:
+            rates = rates[tile_of_train]
+        return self.choppers.plan(schedule, rates, batch, rng)
+
+    def _scale(self, rate: Dimensionless, chops: Chops) -> Float[Tensor, "#tiles reads 1"]:
+        """Return how many pulses on the slow devices a unit of what was read is worth, for each read."""
+        settings = self.compound
+        fast, slow = (np.float32(array.granularity) for array in self.chain)
+        unit = np.float32(settings.buffer_granularity if settings.buffer_granularity > 0 else 1)
+        if settings.auto_granularity > 0:
+            period = np.float32(self.number_of_lines) * np.float32(abs(settings.transfer_every))
+            unit = unit * (fast * np.float32(settings.auto_granularity) / period)
+        else:
+            unit = unit * fast
+        scale = torch.full((1, len(chops.sweeps), 1), abs(rate), device=chops.sweeps.device)
+        if settings.correct_gradient_magnitudes:
+            unit = unit * (slow / fast)
+            scale = scale / (chops.rates[..., None] if isinstance(chops.rates, Tensor) else chops.rates)
+        return scale / float(unit)
+
+    def _write_rate(self) -> Dimensionless:
+        """Return the learning rate at which the slow devices are written."""
+        return float(np.float32(self.compound.step) * np.float32(self.slow().granularity))

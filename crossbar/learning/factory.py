@@ -1,0 +1,212 @@
+"""From aihwkit's training configurations to unit cells."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from devices.pulsed import DeviceArray, fabricate
+from devices.pulsed.fabrication import DEVICES
+from devices.streams import derive_seed
+
+from ..aihwkit.adapter import (
+    BufferedTransferCompound,
+    ChoppedTransferCompound,
+    DigitalRankUpdateRPUConfig,
+    DynamicTransferCompound,
+    MixedPrecisionCompound,
+    OneSidedUnitCell,
+    PulseType,
+    ReferenceUnitCell,
+    SingleRPUConfig,
+    TransferCompound,
+    UnitCellRPUConfig,
+    UpdateParameters,
+    VectorUnitCell,
+)
+from ..reading.noise import NoiseStream
+from ..reading.periphery import check_io_support
+from .buffered_transfer import BufferedTransfer
+from .chopped_transfer import ChoppedTransfer
+from .dynamic_transfer import DynamicTransfer
+from .mixed_precision import MixedPrecision
+from .one_sided import OneSidedCells, invert_
+from .single import SingleCells
+from .transfer import Transfer
+from .transfer_cells import transfer_settings
+from .unit_cells import UnitCells
+from .vector_cell import VectorCells
+from .write_verify_cells import WriteVerifyCells
+from .write_verify_config import WriteVerifyRPUConfig
+
+# The most specific first: the dynamic compound is a chopped one.
+_TRANSFERS: tuple[tuple[type, type[UnitCells]], ...] = (
+    (DynamicTransferCompound, DynamicTransfer),
+    (ChoppedTransferCompound, ChoppedTransfer),
+    (BufferedTransferCompound, BufferedTransfer),
+    (TransferCompound, Transfer),
+)
+_WITHOUT_PULSES = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
+
+
+def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed: int) -> UnitCells:
+    """Fabricate the unit cells of T tiles, with the learning rule that a configuration names. All weights are zero.
+
+    Args:
+        rpu_config: aihwkit's configuration: one device, a unit cell or compound, or a digital rank update; or
+            `WriteVerifyRPUConfig`.
+        tiles: Number of tiles T.
+        out_size: Bit lines of a tile.
+        in_size: Word lines of a tile.
+        seed: The array's seed; fabrication draws from streams that it names.
+
+    Raises:
+        ValueError: If the configuration contradicts itself, or only aihwkit's own tiles honour it.
+
+    Example:
+        >>> from aihwkit.simulator.presets import TikiTakaReRamSBPreset
+        >>> make_cells(TikiTakaReRamSBPreset(), 3, 4, 5, seed=0).weights().shape
+        torch.Size([3, 4, 5])
+    """
+    reason = why_not_batched(rpu_config)
+    if reason is not None:
+        raise ValueError(f"`rpu_config` must be one that runs batched, but it is not: {reason}")
+    device, update = rpu_config.device, deepcopy(rpu_config.update)
+    sizes = tiles, out_size, in_size
+    cells: UnitCells
+    if isinstance(rpu_config, WriteVerifyRPUConfig):
+        plain = _plain_cells(device, update, sizes, seed)
+        assert not isinstance(plain, VectorCells)
+        cells = WriteVerifyCells(plain, rpu_config.write_verify, rpu_config.write_every)
+    elif isinstance(device, MixedPrecisionCompound):
+        update.update_management = update.update_bl_management = True
+        cells = MixedPrecision(_plain_cells(device.device, update, sizes, seed), device)
+    elif isinstance(device, TransferCompound):
+        # aihwkit makes all slow devices after the second description.
+        slow = [device.unit_cell_devices[1]] * (len(device.unit_cell_devices) - 1)
+        arrays = _fabricate_all([device.unit_cell_devices[0], *slow], sizes, seed)
+        rule = next(rule for compound, rule in _TRANSFERS if isinstance(device, compound))
+        cells = rule(arrays, device, update, seed=seed)  # type: ignore[call-arg,arg-type]
+    else:
+        cells = _plain_cells(device, update, sizes, seed)
+    cells.set_weights(torch.zeros(sizes), noise=NoiseStream(seed, "fabrication", "first weights"))
+    return cells
+
+
+def why_not_batched(rpu_config: Any) -> str | None:
+    """Return which setting of a configuration only aihwkit's own tiles honour, as a sentence; None if there is none.
+
+    Args:
+        rpu_config: aihwkit's configuration.
+    """
+    if not isinstance(rpu_config, SingleRPUConfig | UnitCellRPUConfig | DigitalRankUpdateRPUConfig):
+        return f"`rpu_config` is a {type(rpu_config).__name__}, which trains no pulsed devices."
+    device, pulse_type = rpu_config.device, rpu_config.update.pulse_type
+    if isinstance(rpu_config, WriteVerifyRPUConfig) and not isinstance(device, (*DEVICES, OneSidedUnitCell)):
+        raise ValueError(
+            f"`device` must be a plain device or a one-sided pair to be written, but is a {type(device).__name__}. "
+            "Make the configuration by `write_verify_config`."
+        )
+    if isinstance(device, DEVICES):
+        return None
+    if pulse_type == PulseType.NONE or (
+        pulse_type == PulseType.NONE_WITH_DEVICE and not isinstance(device, MixedPrecisionCompound)
+    ):
+        return f"`update.pulse_type` is {pulse_type.name}, but {type(device).__name__} learns by pulses."
+    if isinstance(device, MixedPrecisionCompound):
+        return _why_not_mixed(device)
+    if isinstance(device, TransferCompound):
+        return _why_not_devices(device) or _why_not_transfer(device)
+    return _why_not_plain(device)
+
+
+def _plain_cells(
+    device: Any, update: UpdateParameters, sizes: tuple[int, int, int], seed: int
+) -> SingleCells | VectorCells | OneSidedCells:
+    """Make cells without a digital part."""
+    if isinstance(device, DEVICES):
+        return SingleCells(fabricate(device, *sizes, seed=seed), update)
+    if isinstance(device, OneSidedUnitCell):
+        # aihwkit makes both devices after the first description.
+        minus, plus = _fabricate_all([device.unit_cell_devices[0]] * 2, sizes, seed)
+        if device.copy_inverted:
+            invert_(plus, minus)
+        return OneSidedCells(minus, plus, device, update, seed=seed)
+    devices = list(device.unit_cell_devices)
+    if isinstance(device, ReferenceUnitCell):
+        devices = (devices * 2)[:2] if len(devices) == 1 else devices[:2]
+    arrays = _fabricate_all(devices, sizes, seed)
+    return VectorCells(arrays, update, device.update_policy, device.first_update_idx, device.gamma_vec)
+
+
+def _fabricate_all(devices: list[Any], sizes: tuple[int, int, int], seed: int) -> list[DeviceArray]:
+    return [
+        fabricate(device, *sizes, seed=derive_seed(seed, "device", number))
+        for number, device in enumerate(devices)
+    ]
+
+
+def _why_not_devices(cell: Any) -> str | None:
+    for device in cell.unit_cell_devices:
+        if not isinstance(device, DEVICES):
+            return f"`unit_cell_devices` holds a {type(device).__name__}, which is no plain pulsed device."
+    fewest = 2 if isinstance(cell, TransferCompound) else 1
+    if len(cell.unit_cell_devices) < fewest:
+        return f"`unit_cell_devices` holds {len(cell.unit_cell_devices)} devices, fewer than {fewest}."
+    return None
+
+
+def _why_not_plain(cell: Any) -> str | None:
+    if isinstance(cell, DEVICES):
+        return None
+    if not isinstance(cell, VectorUnitCell | ReferenceUnitCell | OneSidedUnitCell):
+        return f"`device` is a {type(cell).__name__}, which exists in aihwkit's own tiles only."
+    reason = _why_not_devices(cell)
+    if reason is not None or not isinstance(cell, OneSidedUnitCell):
+        return reason
+    if cell.refresh_every > 0 and getattr(cell.unit_cell_devices[0], "write_noise_std", 0.0) > 0:
+        return (
+            "`refresh_every` resets single devices, which aihwkit refuses for devices with `write_noise_std`."
+        )
+    return _why_not_io("refresh_forward", cell.refresh_forward)
+
+
+def _why_not_mixed(compound: Any) -> str | None:
+    if 1 in (compound.n_x_bins, compound.n_d_bins):
+        return "`n_x_bins` or `n_d_bins` is 1, with which aihwkit divides by zero."
+    if compound.transfer_lr < 0:
+        return f"`transfer_lr` is {compound.transfer_lr}, with which steps would be written the wrong way."
+    if compound.random_row and isinstance(compound.device, OneSidedUnitCell):
+        return "`random_row` makes refreshes of one-sided cells depend on the row that each tile begins with."
+    return _why_not_plain(compound.device)
+
+
+def _why_not_transfer(compound: Any) -> str | None:
+    if compound.with_reset_prob > 0 and not compound.transfer_columns:
+        return "`with_reset_prob` is set for rows, which aihwkit cannot reset."
+    if not isinstance(compound, ChoppedTransferCompound):
+        return _why_not_io("transfer_forward", transfer_settings(compound.transfer_forward))
+    if len(compound.unit_cell_devices) != 2:
+        return f"`unit_cell_devices` holds {len(compound.unit_cell_devices)} devices, but choppers need two."
+    if compound.n_reads_per_transfer != 1 or compound.random_selection or compound.with_reset_prob > 0:
+        return (
+            "`n_reads_per_transfer`, `random_selection` or `with_reset_prob` is set, but choppers need single reads "
+            "in order, without resets."
+        )
+    if compound.gamma != 0 or compound.gamma_vec not in ([], [0.0, 1.0]):
+        return "`gamma` or `gamma_vec` shows the fast devices, but choppers need them hidden."
+    if compound.transfer_every < 0:
+        return (
+            f"`transfer_every` is {compound.transfer_every}, by which aihwkit counts in states of the device."
+        )
+    if not compound.no_self_transfer or any(compound.transfer_every_vec[1:]):
+        return "`no_self_transfer` or `transfer_every_vec` lets aihwkit transfer twice at a time."
+    return _why_not_io("transfer_forward", transfer_settings(compound.transfer_forward))
+
+
+def _why_not_io(name: str, io: Any) -> str | None:
+    try:
+        check_io_support(io)
+    except ValueError as error:
+        return f"`{name}` is not modelled: {error}"
+    return None

@@ -1,0 +1,170 @@
+"""Mixed precision: the gradient is added up in digital, and whole steps of it are written to the devices."""
+
+from copy import deepcopy
+from typing import Any, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from typing_extensions import override
+
+from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
+from devices.units import Dimensionless
+
+from ..reading.noise import NoiseStream
+from .one_hot import choose_line, one_hot
+from .one_sided import OneSidedCells
+from .single import SingleCells
+from .unit_cells import UnitCells, zero_count
+
+
+@final
+class MixedPrecision(UnitCells):
+    """Cells whose gradient is computed and accumulated by a digital processor.
+
+        chi <- chi + learning_rate * d x^T;    n = truncate(chi / granularity);    chi <- chi - n granularity
+
+    and n pulses are sent to every device of a row, row by row. A transfer happens at the first vector after every
+    `transfer_every` mini-batches, as aihwkit counts (rpu_mixedprec_device.cpp; S. R. Nandakumar et al., Front.
+    Neurosci. 14, 406 (2020)). With only one of `n_x_bins` and `n_d_bins` set, aihwkit 1.1.0 loses most of the
+    gradient to a wrong index; here the other one is taken as it is.
+
+    Args:
+        cells: What is written: cells whose pulses follow update and bit-length management.
+        compound: aihwkit's description of the compound.
+
+    Attributes:
+        chi: (tiles, out, in) gradient not yet written, in units of the weight.
+        updates: Vectors seen since the weights were set.
+        next_row: Row that is to be written next.
+    """
+
+    chi: Tensor
+    updates: Tensor
+    next_row: Tensor
+
+    def __init__(self, cells: UnitCells, compound: Any) -> None:
+        super().__init__(cells.tiles, cells.out_size, cells.in_size)
+        self.cells = cells
+        self.compound = deepcopy(compound)
+        self.decays, self.diffuses = cells.decays, cells.diffuses
+        self.register_buffer("chi", torch.zeros(self.tiles, self.out_size, self.in_size))
+        self.register_buffer("updates", zero_count())
+        self.register_buffer("next_row", zero_count())
+
+    @property
+    @override
+    def granularity(self) -> Dimensionless:
+        given: Dimensionless = self.compound.granularity
+        return given if given > 0 else self.cells.granularity
+
+    @override
+    def weights(self) -> Float[Tensor, "tiles out in"]:
+        return self.cells.weights()
+
+    @override
+    @torch.no_grad()
+    def set_weights(self, weight: Float[Tensor, "tiles out in"], *, noise: NoiseStream) -> None:
+        self.chi.zero_()
+        self.updates.zero_()
+        self.next_row.zero_()
+        self.cells.set_weights(weight, noise=noise)
+
+    @override
+    @torch.no_grad()
+    def update(
+        self,
+        x: Float[Tensor, "trains batch in"],
+        d: Float[Tensor, "trains batch out"],
+        learning_rate: Dimensionless,
+        *,
+        noise: NoiseStream,
+        engine: Engine = "auto",
+        tile_of_train: Int[Tensor, " tiles"] | None = None,
+    ) -> None:
+        batch = x.shape[1]
+        if learning_rate == 0 or batch == 0:
+            return
+        rng, settings = noise.generator("cpu"), self.compound
+        x = _into_bins(x.float(), settings.n_x_bins, settings.stoc_round_x, rng)
+        d = _into_bins(d.float(), settings.n_d_bins, settings.stoc_round_d, rng)
+        seen, every, done = int(self.updates), settings.transfer_every * batch, 0
+        for vector in range(-seen % every, batch, every) if every > 0 else ():
+            if seen + vector == 0:
+                continue
+            self._accumulate(x[:, done : vector + 1], d[:, done : vector + 1], learning_rate, tile_of_train)
+            self._transfer(noise, rng, engine)
+            done = vector + 1
+        if done < batch:
+            self._accumulate(x[:, done:], d[:, done:], learning_rate, tile_of_train)
+        self.updates.add_(batch)
+
+    @override
+    def write(
+        self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
+    ) -> WriteCounts:
+        """Write the devices; the gradient that is not yet written stays where it is."""
+        return self.cells.write(target, settings, noise=noise)
+
+    @override
+    def read_back(self, settings: WriteVerify, *, noise: NoiseStream) -> Float[Tensor, "tiles out in"]:
+        return self.cells.read_back(settings, noise=noise)
+
+    @override
+    def device_arrays(self) -> dict[str, DeviceArray]:
+        return self.cells.device_arrays()
+
+    @override
+    def slow(self) -> DeviceArray:
+        return self.cells.slow()
+
+    def _accumulate(
+        self, x: Tensor, d: Tensor, learning_rate: Dimensionless, tile_of_train: Tensor | None
+    ) -> None:
+        gradient = torch.bmm((learning_rate * d).transpose(1, 2), x)
+        self.chi.add_(gradient if tile_of_train is None else gradient[tile_of_train])
+
+    def _transfer(self, noise: NoiseStream, rng: torch.Generator, engine: Engine) -> None:
+        """Write the whole steps of some rows, one row after the other."""
+        settings, rows = self.compound, self.out_size
+        number = min(settings.n_rows_per_transfer if settings.n_rows_per_transfer >= 0 else rows, rows)
+        if number == 0 or settings.transfer_lr == 0:
+            return
+        device = self.chi.device
+        if settings.random_row and number < rows:
+            start = choose_line(rows, self.tiles, rng=rng).to(device)
+        else:
+            start = self.next_row.clone().reshape(1, 1)
+            self.next_row.copy_((self.next_row + number) % rows)
+        chosen = ((start + torch.arange(number, device=device)) % rows).expand(self.tiles, number)
+        index = chosen[..., None].expand(-1, -1, self.in_size)
+        chi = self.chi.gather(1, index)
+        steps = (chi / self.granularity).trunc()
+        self.chi.scatter_(1, index, chi - steps * self.granularity)
+        if isinstance(self.cells, SingleCells) and not steps.any():
+            return  # nothing to write, and no schedule that counts rows
+        rate = self.granularity * settings.transfer_lr
+        d = one_hot(chosen, rows)
+        if isinstance(self.cells, OneSidedCells):
+            # A run of rows up to the last is a batch of its own, in which refreshes are counted.
+            before_jump = min(number, rows - int(start[0]))
+            for part in (slice(0, before_jump), slice(before_jump, number)):
+                if part.start < part.stop:
+                    self.cells.update(steps[:, part], d[:, part], rate, noise=noise, engine=engine)
+        else:
+            self.cells.update(steps, d, rate, noise=noise, engine=engine)
+
+
+def _into_bins(
+    values: Float[Tensor, "tiles batch n"], bins: int, is_stochastic: bool, rng: torch.Generator
+) -> Float[Tensor, "tiles batch n"]:
+    """Round each vector to a number of bins over its own range; 0 bins leave it as it is."""
+    if bins <= 0:
+        return values
+    half = bins // 2
+    width = values.abs().amax(dim=2, keepdim=True) / half
+    width = torch.where(width == 0, torch.ones_like(width), width)
+    position = values / width
+    if is_stochastic:
+        position = position + (torch.rand(values.shape, generator=rng).to(values.device) - 0.5)
+    return position.round().clamp(-half, half) * width

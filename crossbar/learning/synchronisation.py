@@ -1,0 +1,217 @@
+"""Making copies of one kernel equal again: read them, average them digitally, write every copy to the mean."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from devices.pulsed import DeviceArray, WriteCounts, WriteVerify, write_verify
+
+from ..aihwkit.adapter import PulseType
+from ..placement.mean_of_copies import mean_of_copies
+from ..reading.noise import NoiseStream
+from . import UnitCells
+from .buffered_transfer import BufferedTransfer
+from .chopped_cells import ChoppedCells
+from .dynamic_transfer import DynamicTransfer
+from .mixed_precision import MixedPrecision
+from .one_sided import OneSidedCells
+from .single import SingleCells
+from .transfer_cells import TransferCells
+from .write_verify_cells import WriteVerifyCells
+
+if TYPE_CHECKING:
+    from ..cost.events import LayerEvents
+
+# Of a weight on its way between tiles: 16 bits hold what an ADC reads, with room for the sums (notes on costs, 3c).
+BYTES = 2
+_WITHOUT_PULSES = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
+
+
+Change = Callable[[Tensor], Tensor]
+"""From the weights (tiles, out, in) that were read to those that are to be written."""
+
+
+@dataclass(frozen=True)
+class SyncCounts:
+    """What one synchronisation took.
+
+    Attributes:
+        write: Pulses and verify reads of the write-verify loop.
+        readback_rows: Word lines read to learn what the copies hold, over all tiles.
+        serial_readback_rows: Likewise, of one tile: tiles are read in parallel.
+        allreduce_bytes: Sent between tiles by a ring all-reduce: 2 (copies - 1) numbers of 2 bytes for every
+            crosspoint of a kernel, and for everything that is averaged there.
+        allreduce_adds: Additions in it: copies - 1.
+    """
+
+    write: WriteCounts = field(default_factory=WriteCounts)
+    readback_rows: int = 0
+    serial_readback_rows: int = 0
+    allreduce_bytes: int = 0
+    allreduce_adds: int = 0
+
+    def __add__(self, other: "SyncCounts") -> "SyncCounts":
+        return SyncCounts(
+            self.write + other.write,
+            self.readback_rows + other.readback_rows,
+            self.serial_readback_rows + other.serial_readback_rows,
+            self.allreduce_bytes + other.allreduce_bytes,
+            self.allreduce_adds + other.allreduce_adds,
+        )
+
+
+@torch.no_grad()
+def synchronise(
+    cells: UnitCells, kernel_of_tile: Int[Tensor, " tiles"], settings: WriteVerify, *, noise: NoiseStream
+) -> SyncCounts:
+    """Write every copy of a kernel to the mean of its copies.
+
+    All devices are read row by row, with the noise of a verify read, averaged, and written by the write-verify loop:
+    single devices and one-sided pairs by the weight that they show, the devices of compounds array by array. Digital
+    memories of a compound are averaged as they are. Fast devices behind choppers are averaged as the algorithm reads
+    them: with the signs of their lines. With the pulse types NONE and NONE_WITH_DEVICE weights are numbers in a
+    memory: they are averaged exactly, without pulses and reads.
+
+    The noise of the reads stays in the mean, which is one for all copies. How far a copy is from it afterwards, the
+    loop alone decides.
+
+    Args:
+        cells: The devices; changed in place.
+        kernel_of_tile: Kernel that each tile holds a copy of.
+        settings: Of the write-verify loop.
+        noise: Draws the noise of reading and writing.
+
+    Returns:
+        What it took.
+    """
+    memories = _memories_of(cells)
+    for memory, signs in memories:
+        memory.copy_(_mean(memory, kernel_of_tile, signs))
+    counts = _all_reduce(cells, kernel_of_tile, len(memories))
+    if isinstance(cells, MixedPrecision):
+        return counts + synchronise(cells.cells, kernel_of_tile, settings, noise=noise)
+    if isinstance(cells, SingleCells | OneSidedCells):
+        counts += _all_reduce(cells, kernel_of_tile, 1)
+        return counts + rewrite(cells, partial(_mean, kernel_of_tile=kernel_of_tile), settings, noise=noise)
+    for array in cells.device_arrays().values():
+        signs = _chopper_signs(cells, array)
+        counts += _all_reduce(cells, kernel_of_tile, 1)
+        counts += _rewrite_array(
+            array, partial(_mean, kernel_of_tile=kernel_of_tile, signs=signs), settings, noise
+        )
+    return counts
+
+
+@torch.no_grad()
+def rewrite(
+    cells: UnitCells,
+    changed: Change,
+    settings: WriteVerify,
+    *,
+    noise: NoiseStream,
+) -> SyncCounts:
+    """Read what devices show, and write them to what digital arithmetic makes of it.
+
+    Args:
+        cells: The devices; changed in place.
+        changed: See `Change`.
+        settings: Of the write-verify loop.
+        noise: Draws the noise of reading and writing.
+
+    Returns:
+        What reading and writing took.
+    """
+    if isinstance(cells, WriteVerifyCells):  # what they are meant to hold is in digital already
+        return SyncCounts(cells.write(changed(cells.target), settings, noise=noise))
+    if isinstance(cells, TransferCells) and cells.is_hidden:
+        return _rewrite_array(cells.slow(), changed, settings, noise)
+    written = cells.write(changed(cells.read_back(settings, noise=noise)), settings, noise=noise)
+    is_read = not isinstance(cells, SingleCells) or cells.update_parameters.pulse_type not in _WITHOUT_PULSES
+    lines = cells.in_size if is_read else 0
+    return SyncCounts(written, readback_rows=cells.tiles * lines, serial_readback_rows=lines)
+
+
+def _rewrite_array(
+    array: DeviceArray, changed: Change, settings: WriteVerify, noise: NoiseStream
+) -> SyncCounts:
+    seen = array.weight + settings.read_noise * noise.normal_like(array.weight)
+    written = write_verify(array, changed(seen), settings, rng=noise.generator("cpu"))
+    tiles, _, in_size = array.shape
+    return SyncCounts(written, readback_rows=tiles * in_size, serial_readback_rows=in_size)
+
+
+def count_synchronisation(events: "LayerEvents | None", counts: SyncCounts | None) -> None:
+    """Hand what a synchronisation took to the ledger, if there were both.
+
+    Every word line that is read, to learn what devices hold or to verify, is a product with one input.
+
+    Args:
+        events: Where the layer's events are counted, or None.
+        counts: What it took, or None.
+    """
+    if events is None or counts is None:
+        return
+    write, bit_lines = counts.write, events.shape.tile_shape[0]
+    events.add(
+        "synchronisation",
+        synchronisations=1,
+        mvms=counts.readback_rows + write.verify_rows,
+        serial_mvms=counts.serial_readback_rows + write.serial_rows,
+        dac_conversions=counts.readback_rows + write.verify_rows,
+        adc_conversions=counts.readback_rows * bit_lines + write.adc,
+        cell_reads=counts.readback_rows * bit_lines + write.adc,
+        readback_rows=counts.readback_rows,
+        verify_rows=write.verify_rows,
+        serial_rows=write.serial_rows,
+        programming_pulses=write.pulses,
+        allreduce_bytes=counts.allreduce_bytes,
+        allreduce_adds=counts.allreduce_adds,
+    )
+
+
+def _mean(
+    values: Float[Tensor, "tiles out in"], kernel_of_tile: Tensor, signs: Tensor | None = None
+) -> Float[Tensor, "tiles out in"]:
+    """Return for each tile the mean over the copies of its kernel, each seen with its own signs."""
+    # In float64 the mean of equal copies is what each of them holds, to the last bit.
+    seen = values.double() if signs is None else values.double() * signs
+    mean = mean_of_copies(seen, kernel_of_tile, int(kernel_of_tile.max()) + 1)[kernel_of_tile]
+    return (mean if signs is None else mean * signs).to(values)
+
+
+def _memories_of(cells: UnitCells) -> list[tuple[Tensor, Tensor | None]]:
+    """Return the digital memories of a learning rule, (tiles, out, in) each, and the signs they are seen with."""
+    if isinstance(cells, MixedPrecision):
+        return [(cells.chi, None)]
+    if isinstance(cells, BufferedTransfer):
+        return [(buffer, None) for buffer in cells.buffer]
+    if isinstance(cells, ChoppedCells):
+        memories: list[tuple[Tensor, Tensor | None]] = [(cells.buffer, None)]
+        if isinstance(cells, DynamicTransfer):
+            signs = _chopper_signs(cells, cells.chain[0])
+            memories += [(cells.running_mean, signs), (cells.reference, signs)]
+        return memories
+    return []
+
+
+def _chopper_signs(cells: UnitCells, array: DeviceArray) -> Float[Tensor, "tiles out in"] | None:
+    """Return -1 where the choppers turn what a device holds around, or None if nothing turns these devices."""
+    if not isinstance(cells, ChoppedCells) or array is not cells.chain[0]:
+        return None
+    lines = 1.0 - 2.0 * cells.choppers.is_turned
+    others = 1.0 - 2.0 * cells.choppers.is_other_turned
+    if cells.lines.are_columns:
+        return lines[:, None, :] * others[:, :, None]
+    return lines[:, :, None] * others[:, None, :]
+
+
+def _all_reduce(cells: UnitCells, kernel_of_tile: Tensor, numbers: int) -> SyncCounts:
+    """Count averaging so many numbers at every crosspoint over the copies of each kernel."""
+    kernels = int(kernel_of_tile.max()) + 1
+    sums = numbers * (cells.tiles - kernels) * cells.out_size * cells.in_size
+    return SyncCounts(allreduce_bytes=2 * sums * BYTES, allreduce_adds=sums)

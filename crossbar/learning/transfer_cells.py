@@ -1,0 +1,352 @@
+"""Cells that learn on fast devices and transfer to slow ones: when lines are read, and in which order all happens.
+
+Fast devices receive the pulses of the gradients. Every so many vectors one line of them is read, and the next devices
+of the cell are written with what was read. Devices of different lines do not meet: neither pulses nor reads of a line
+change another. So many vectors and reads are computed together, as long as no line is read twice:
+
+    pulses up to the moment when each line is read -> all reads -> all writes -> ... -> the remaining pulses
+
+which is exactly what happens vector by vector.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from typing_extensions import override
+
+from devices.pulsed import DeviceArray, Engine, PulseTrains, apply_trains, count_lines, draw_trains
+from devices.streams import generator
+from devices.units import Dimensionless
+
+from ..aihwkit.adapter import (
+    BoundManagementType,
+    IOParameters,
+    NoiseManagementType,
+    UpdateParameters,
+)
+from ..reading.noise import NoiseStream
+from ..reading.periphery import Periphery
+from .choppers import Chops, Reads
+from .one_hot import Lines, choose_line
+from .trains_of_tiles import for_every_tile
+from .unit_cells import UnitCells, zero_count
+from .vector_cell import weighted_sum
+
+
+class TransferCells(UnitCells):
+    """Devices of a cell in a chain: gradients go to the first, and are transferred from each to the next.
+
+    Args:
+        arrays: The devices, fast ones first.
+        compound: aihwkit's description of the compound.
+        update: aihwkit's settings of the gradient's pulses.
+        seed: Of the fabrication of the periphery by which lines are read for a transfer.
+
+    Attributes:
+        updates: Vectors seen since the weights were set.
+        next_line: (devices,) line of each array that is to be read next.
+        every: Vectors, or mini-batches, between two transfers from each array.
+        is_hidden: Whether the last devices alone are what an MVM reads.
+    """
+
+    updates: Tensor
+    next_line: Tensor
+    gamma: Tensor
+
+    def __init__(
+        self, arrays: Sequence[DeviceArray], compound: Any, update: UpdateParameters, *, seed: int
+    ) -> None:
+        super().__init__(*arrays[0].shape)
+        self.arrays = nn.ModuleList(arrays)
+        self.compound = deepcopy(compound)
+        self.update_parameters = update
+        self.decays, self.diffuses = compound.requires_decay(), compound.requires_diffusion()
+        self.lines = Lines(compound.transfer_columns)
+        self.number_of_lines, length = self.in_size, self.out_size
+        if not compound.transfer_columns:
+            self.number_of_lines, length = length, self.number_of_lines
+        self.reads_per_transfer = min(compound.n_reads_per_transfer, self.number_of_lines)
+        devices = len(arrays)
+        self.every = transfer_intervals(compound, devices, self.reads_per_transfer, length)
+        gamma = cell_gamma(compound, devices)
+        self.register_buffer("gamma", gamma, persistent=False)
+        # aihwkit looks at the sum of the others, even where they cancel.
+        self.is_hidden = float(gamma[-1]) == 1 and float(gamma[:-1].sum()) == 0
+        self.transfer_io = transfer_settings(compound.transfer_forward)
+        self.periphery = Periphery(
+            self.transfer_io,
+            self.tiles,
+            length,
+            self.number_of_lines,
+            rng=generator(seed, "fabrication", "transfer"),
+        )
+        self.register_buffer("updates", zero_count())
+        self.register_buffer("next_line", torch.zeros(devices, dtype=torch.int64))
+
+    @property
+    @override
+    def granularity(self) -> Dimensionless:
+        return float(torch.stack([array.granularity for array in self.chain]).mean())
+
+    @property
+    def chain(self) -> list[DeviceArray]:
+        """The devices, fast ones first."""
+        return list(self.arrays)  # type: ignore[arg-type]
+
+    @override
+    def weights(self) -> Float[Tensor, "tiles out in"]:
+        return self.chain[-1].weight if self.is_hidden else weighted_sum(self.chain, self.gamma)
+
+    @override
+    @torch.no_grad()
+    def set_weights(self, weight: Float[Tensor, "tiles out in"], *, noise: NoiseStream) -> None:
+        """Put the last devices at this weight, the others at zero; buffers and choppers stay as they are."""
+        rng = noise.generator("cpu")
+        self.updates.zero_()
+        self.next_line.zero_()
+        for array in self.chain[:-1]:
+            array.hidden_weight.zero_()
+            array.weight.zero_()
+            if not self.is_hidden:
+                array.set_weights(array.weight, rng=rng)
+        self.chain[-1].set_weights(weight / self.gamma[-1], rng=rng)
+
+    @override
+    @torch.no_grad()
+    def update(
+        self,
+        x: Float[Tensor, "trains batch in"],
+        d: Float[Tensor, "trains batch out"],
+        learning_rate: Dimensionless,
+        *,
+        noise: NoiseStream,
+        engine: Engine = "auto",
+        tile_of_train: Int[Tensor, " tiles"] | None = None,
+    ) -> None:
+        batch = x.shape[1]
+        if learning_rate == 0 or batch == 0:
+            return
+        rng = noise.generator("cpu")
+        schedule = [
+            reads
+            for reads in self._schedule(batch, rng)
+            if self.transfer_rate(reads.source, learning_rate) != 0
+        ]
+        rates = self._gradient_rates(x, d, learning_rate, tile_of_train)
+        trains = draw_trains(x, d, rates, self.granularity, self.update_parameters, rng=rng)
+        trains = for_every_tile(trains, tile_of_train)
+        count_lines(self.chain[0], trains)
+        chops = self._chop(schedule, rates, batch, tile_of_train, rng)
+        if chops is not None:
+            trains = chops.turn(trains, self.lines.are_columns)
+        sent = torch.full((1, self.number_of_lines), -1, device=x.device)
+        for reads in schedule:
+            if reads.source == 0:
+                until = torch.full_like(sent, int(reads.vectors[-1])).expand(len(reads.lines), -1).clone()
+                until.scatter_(1, reads.lines, reads.vectors.expand(reads.lines.shape))
+                self._pulse(trains, sent, until, rng, engine)
+                sent = until
+            source = self.chain[reads.source]
+            values = self.lines.read(source.weight, reads.lines, self.transfer_io, self.periphery, noise)
+            rate = self.transfer_rate(reads.source, learning_rate)
+            self._transfer(reads, values, rate, chops, rng)
+        self._pulse(trains, sent, torch.full_like(sent, batch - 1), rng, engine)
+        self.updates.add_(batch)
+
+    @override
+    def device_arrays(self) -> dict[str, DeviceArray]:
+        roles = ["fast", "slow"] if len(self.chain) == 2 else map(str, range(len(self.chain)))
+        return dict(zip(roles, self.chain, strict=True))
+
+    @override
+    def slow(self) -> DeviceArray:
+        return self.chain[-1]
+
+    def transfer_rate(self, source: int, learning_rate: Dimensionless) -> Dimensionless:
+        """Return the learning rate of the transfer from an array.
+
+        Args:
+            source: Number of the array that is read.
+            learning_rate: The optimizer's.
+        """
+        rates = self.compound.transfer_lr_vec or [self.compound.transfer_lr] * len(self.chain)
+        scale = learning_rate if self.compound.scale_transfer_lr else 1.0
+        return float(np.float32(rates[source]) * np.float32(scale))
+
+    @abstractmethod
+    def _transfer(
+        self,
+        reads: Reads,
+        values: Float[Tensor, "tiles reads other"],
+        rate: Dimensionless,
+        chops: Chops | None,
+        rng: torch.Generator,
+    ) -> None:
+        """Write what was read to the next devices."""
+
+    def _gradient_rates(
+        self, x: Tensor, d: Tensor, learning_rate: Dimensionless, tile_of_train: Tensor | None
+    ) -> Dimensionless | Float[Tensor, "trains batch"]:
+        """Return the learning rate of the gradient's pulses, which go to the fast devices."""
+        fast: Dimensionless = self.compound.fast_lr
+        return fast if fast > 0 else learning_rate
+
+    def _chop(
+        self,
+        schedule: Sequence[Reads],
+        rates: Dimensionless | Float[Tensor, "trains batch"],
+        batch: int,
+        tile_of_train: Tensor | None,
+        rng: torch.Generator,
+    ) -> Chops | None:
+        """Decide which lines are turned, and when; None where a rule has no choppers."""
+        return None
+
+    def _schedule(self, batch: int, rng: torch.Generator) -> Iterator[Reads]:
+        """Go through the transfers of a batch in order, as many at a time as can be computed together."""
+        steps = [self._interval(source, batch) for source in range(len(self.chain) - 1)]
+        seen, device = int(self.updates), self.next_line.device
+        events = sorted(
+            (vector, source)
+            for source, step in enumerate(steps)
+            if step > 0
+            for vector in range(step - 1 - seen % step, batch, step)
+        )
+        offsets = torch.arange(self.reads_per_transfer, device=device)
+        most = self._most_transfers_together()
+        done, first = 0, 0
+        while done < len(events):
+            source, last = events[done][1], done + 1
+            while last < min(len(events), done + most) and events[last][1] == source:
+                last += 1
+            vectors = torch.tensor([vector for vector, _ in events[done:last]], device=device)
+            reads, transfers = last - done, last - done
+            if self.compound.random_selection:
+                start = choose_line(self.number_of_lines, self.tiles, rng=rng).to(device)
+            else:
+                begin = int(self.next_line[source])
+                start = begin + self.reads_per_transfer * torch.arange(transfers, device=device)[None]
+                self.next_line[source] = (begin + transfers * self.reads_per_transfer) % self.number_of_lines
+            lines = start[..., None] + offsets  # (1 or tiles, transfers, reads of each)
+            vectors = vectors[:, None].expand(transfers, self.reads_per_transfer).flatten()
+            reads = len(vectors)
+            if self.compound.with_reset_prob > 0:
+                yield from self._with_resets(source, vectors, lines.flatten(1), first)
+            else:
+                yield Reads(source, vectors, lines.flatten(1) % self.number_of_lines, first)
+            done, first = last, first + reads
+
+    def _with_resets(
+        self, source: int, vectors: Tensor, lines: Int[Tensor, "#tiles reads"], first: int
+    ) -> Iterator[Reads]:
+        """Read one line after the other: each read may reset all lines of its transfer, up to the last line."""
+        is_beyond = lines >= self.number_of_lines
+        lines = lines % self.number_of_lines
+        for number in range(len(vectors)):
+            together = is_beyond == is_beyond[:, number : number + 1]
+            reset = torch.zeros(len(lines), self.number_of_lines, dtype=torch.bool, device=lines.device)
+            reset.scatter_(1, lines, together)
+            one = slice(number, number + 1)
+            yield Reads(source, vectors[one], lines[:, one], first + number, reset)
+
+    def _interval(self, source: int, batch: int) -> int:
+        """Return the number of vectors between two transfers from an array; 0 for none."""
+        every = np.float32(self.every[source])
+        if self.compound.units_in_mbatch:
+            return max(ceil(every * np.float32(batch)), 0)
+        # C rounds halves away from zero.
+        return max(int(np.floor(every + np.float32(0.5))), 0)
+
+    def _most_transfers_together(self) -> int:
+        """Return how many transfers can be computed together."""
+        is_alone = self.compound.random_selection or self.compound.with_reset_prob > 0
+        # A noisy DAC lets the currents of all other lines into a read, as they are at that moment.
+        is_mixed = self.transfer_io.inp_noise > 0 and not self.transfer_io.is_perfect
+        return 1 if is_alone or is_mixed else max(self.number_of_lines // self.reads_per_transfer, 1)
+
+    def _pulse(
+        self,
+        trains: PulseTrains,
+        sent: Int[Tensor, "#tiles lines"],
+        until: Int[Tensor, "#tiles lines"],
+        rng: torch.Generator,
+        engine: Engine,
+    ) -> None:
+        """Send the gradient's pulses to each line: from after one vector, to another."""
+        begin, end = int(sent.min()) + 1, int(until.max()) + 1
+        if begin >= end:
+            return
+        vectors = torch.arange(begin, end, device=sent.device)[:, None]
+        is_now = (vectors > sent[:, None]) & (vectors <= until[:, None])  # (1 or tiles, vectors, lines)
+        part = trains.between(begin, end)
+        if not is_now.all():
+            part = part.where(is_now) if self.lines.are_columns else part.where_d(is_now)
+        apply_trains(self.chain[0], part, rng=rng, engine=engine)
+
+
+def transfer_settings(transfer_forward: IOParameters) -> IOParameters:
+    """Return the settings by which a transfer reads: aihwkit scales neither inputs nor outputs there."""
+    io: IOParameters = deepcopy(transfer_forward)
+    io.noise_management = NoiseManagementType.NONE
+    io.bound_management = BoundManagementType.NONE
+    return io
+
+
+def transfer_intervals(compound: Any, devices: int, reads: int, length: int) -> list[Dimensionless]:
+    """Return the vectors or mini-batches between two transfers from each array.
+
+    Unless given one by one, each array waits until every line of the one before was transferred into it.
+
+    Args:
+        compound: aihwkit's description of the compound.
+        devices: Arrays in the chain.
+        reads: Lines per transfer.
+        length: Devices on a line.
+
+    Raises:
+        ValueError: If they are given, but not one for each array.
+    """
+    given: list[Dimensionless] = list(compound.transfer_every_vec)
+    if given and len(given) != devices:
+        raise ValueError(
+            f"`transfer_every_vec` must have one interval for each of the {devices} devices, but has {len(given)}. "
+            "Add or remove some, or leave it empty."
+        )
+    if len(compound.transfer_lr_vec) not in (0, devices):
+        raise ValueError(
+            f"`transfer_lr_vec` must have one rate for each of the {devices} devices, but has "
+            f"{len(compound.transfer_lr_vec)}. Add or remove some, or leave it empty."
+        )
+    interval = np.float32(compound.transfer_every)
+    for _ in range(0 if given else devices):
+        given.append(float(interval))
+        interval = interval * (np.float32(length) / np.float32(reads))
+    return given
+
+
+def cell_gamma(compound: Any, devices: int) -> Float[Tensor, " devices"]:
+    """Return the weight of each array in what an MVM reads.
+
+    Args:
+        compound: aihwkit's description of the compound.
+        devices: Arrays in the chain.
+
+    Raises:
+        ValueError: If they are given, but not one for each array, or the last has none.
+    """
+    if not compound.gamma_vec:
+        powers = range(devices - 1, -1, -1)
+        return torch.tensor([float(compound.gamma) ** power for power in powers], dtype=torch.float32)
+    if len(compound.gamma_vec) != devices or compound.gamma_vec[-1] == 0:
+        raise ValueError(
+            f"`gamma_vec` must have a weight for each of the {devices} devices, the last not zero, but is "
+            f"{list(compound.gamma_vec)}. Give the last devices a part in the weight, or leave it empty."
+        )
+    return torch.tensor(list(compound.gamma_vec), dtype=torch.float32)

@@ -1,0 +1,90 @@
+"""The life of a chip, for a whole model: name its noise, program it, let it age, erase it."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from devices import Faults, derive_seed, generator
+from devices.streams import Name
+from devices.units import Seconds
+
+from ..aihwkit.adapter import BaseNoiseModel
+from ..layers.locally_connected import LocallyConnected2d
+from ..reading.noise import NoiseStream
+from ..tiles.compensation import Compensation
+from ..tiles.tile_array import TileArray
+
+
+def tile_arrays(model: nn.Module) -> Iterator[tuple[str, TileArray]]:
+    """Iterate over the tile arrays of a model and their names."""
+    for name, module in model.named_modules():
+        if isinstance(module, TileArray):
+            yield name, module
+
+
+def seed_noise(model: nn.Module, seed: int, *names: Name) -> None:
+    """Start every layer's noise stream anew, named by the seed, the names and the layer.
+
+    Called with the number of the training step among the names, it makes the noise of a step independent of
+    what ran before, so that a resumed run repeats an uninterrupted one.
+
+    Args:
+        model: A model with analog layers, digital layers with redrawn placements, or both.
+        seed: The run's seed.
+        names: What the noise is for, for example `"train", step`.
+    """
+    for name, array in tile_arrays(model):
+        array.noise = NoiseStream(seed, *names, name)
+    for name, module in model.named_modules():
+        if isinstance(module, LocallyConnected2d):
+            module.placement_rng = generator(seed, *names, name, "placement")
+
+
+def program_chip(
+    model: nn.Module,
+    noise_model: BaseNoiseModel | None = None,
+    *,
+    seed: int,
+    compensation: Compensation | None = None,
+    faults: Faults | None = None,
+) -> None:
+    """Program the trained weights of every analog layer into the devices of one chip.
+
+    Devices that were trained in place are not written: they are where training left them, and age from there.
+
+    Args:
+        model: A model with analog layers.
+        noise_model: Device model; that of each layer's configuration if None, or for devices that were trained in
+            place that of their own `DriftParameter`.
+        seed: Names the chip: its programming noise, the drift of its devices, and which of them fail.
+        compensation: "none", "global" (one factor for each layer), "per_tile" or "per_column"; that of each
+            layer's configuration if None.
+        faults: How many devices fail. Devices that were trained in place had theirs before: see `break_devices`.
+
+    Raises:
+        ValueError: If the model has no analog layer, or devices that were trained in place have no law of drift, or
+            are to fail only now.
+    """
+    arrays = list(tile_arrays(model))
+    if not arrays:
+        raise ValueError("`model` must have analog layers, but has none. Use `convert_to_analog` first.")
+    for name, array in arrays:
+        array.program(noise_model, seed=derive_seed(seed, name), compensation=compensation, faults=faults)
+
+
+def age_chip(model: nn.Module, time: Seconds, *, seed: int) -> None:
+    """Let a programmed chip drift until a time, and read it there.
+
+    Args:
+        model: A model that `program_chip` has programmed.
+        time: Seconds since the end of programming.
+        seed: Names the read noise; the drift belongs to the chip.
+    """
+    for name, array in tile_arrays(model):
+        array.at(time, seed=derive_seed(seed, name, "at", repr(float(time))))
+
+
+def erase_chip(model: nn.Module) -> None:
+    """Forget the programmed devices: evaluation uses the trained weights again."""
+    for _, array in tile_arrays(model):
+        array.erase()

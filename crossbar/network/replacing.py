@@ -1,0 +1,192 @@
+"""Re-placing: the kernels of a trained network on other tiles, to compare hardware rather than trainings."""
+
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d, PlacedLayer
+from ..placement.geometry import Geometry
+from ..placement.mean_of_copies import mean_of_copies
+from ..placement.placement import Placement, placement
+from ..tiles.tile_array import TileArray
+
+
+def replace_placement(model: nn.Module, placement: str, input_size: tuple[int, ...]) -> nn.Module:
+    """Deploy the trained kernels of every layer with locations on tiles of another placement.
+
+    A placement fits where all locations that share a kernel in it were served by one trained kernel: a convolution's
+    can go everywhere, also to one tile of its own for each location; those of blocks to smaller blocks inside them.
+    Weights, digital scales, biases and input ranges are carried over (of several tiles' ranges, the largest). The
+    devices are others: nothing is programmed, and devices that learn in place stand at the trained weights where
+    their bounds allow it.
+
+    Args:
+        model: The trained analog model; it stays as it is.
+        placement: Name with options, for example "replicated(tiles=16)".
+        input_size: Shape of one input, without batch, for example (1, 28, 28).
+
+    Returns:
+        The model with the other placement.
+
+    Raises:
+        ValueError: If no layer has locations, or the placement does not fit one of them; names the layer and a tile.
+
+    Example:
+        >>> free = replace_placement(nn.Sequential(AnalogConv2d(1, 2, 3)), "free", (1, 8, 8))
+        >>> free[0].get_weights()[0].shape
+        torch.Size([36, 2, 1, 3, 3])
+    """
+    return place_anew(deepcopy(model), placement, input_size)
+
+
+def place_anew(model: nn.Module, placement: str, input_size: tuple[int, ...]) -> nn.Module:
+    """Do what `replace_placement` does, in place; a model that is a single layer is returned as another object."""
+    sizes = _map_sizes(model, input_size)
+    if not sizes:
+        raise ValueError(
+            "`model` must have an analog convolution or locally connected layer, but has none. Convert it "
+            "first, with `convert_to_analog`."
+        )
+    for name, size in sizes.items():
+        layer = model.get_submodule(name)
+        assert isinstance(layer, PlacedLayer)
+        placed = _deploy(name, layer, placement, size)
+        parent, _, child = name.rpartition(".")
+        if not name:
+            return placed
+        setattr(model.get_submodule(parent), child, placed)
+    return model
+
+
+def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, int]) -> PlacedLayer:
+    """Return a layer with another placement and the kernels of this one."""
+    g = layer.geometry
+    output_size = Geometry.of(
+        g.in_channels, g.out_channels, g.kernel_size, input_size, g.stride, g.padding, g.dilation
+    ).output_size
+    try:
+        target = placement(wanted, output_size)
+    except ValueError as error:
+        raise ValueError(
+            f"`placement` must fit the output map of layer {name!r}, {output_size}: {error}"
+        ) from error
+    source = layer.placement
+    if source.output_size != output_size:  # a convolution on one tile, whatever the size of its images
+        source = placement(source.name, output_size)
+    kernels = _trained_kernels(name, source, target)
+    stays_convolution = isinstance(layer, AnalogConv2d) and target.kernels == 1
+    layer_class: Any = AnalogConv2d if stays_convolution else AnalogLocallyConnected2d
+    array = layer.tile_array
+    options = {} if layer.connections is None else {"connections": layer.connections}
+    placed: PlacedLayer = layer_class(
+        g.in_channels,
+        g.out_channels,
+        g.kernel_size,
+        input_size,
+        g.stride,
+        g.padding,
+        g.dilation,
+        layer.bias is not None,
+        target,
+        array.rpu_config,
+        array.backend,
+        **options,
+    ).to(array.weight.device)
+    with torch.no_grad():
+        if layer.bias is not None and placed.bias is not None:
+            placed.bias.copy_(layer.bias[kernels])
+        _carry_weights(array, placed.tile_array, layer.blocks.per_kernel, kernels)
+        _carry_ranges(array, placed.tile_array, layer.blocks.per_kernel, source, target)
+    placed.tile_array.compensation = array.compensation
+    if array.wires is not None:
+        placed.tile_array.use_wires(array.wires.resistances, every=array.wires.every)
+    return placed.train(layer.training)
+
+
+def _trained_kernels(name: str, source: Placement, target: Placement) -> Tensor:
+    """Return which trained kernel each kernel of the target is, (kernels,).
+
+    Raises:
+        ValueError: If a kernel of the target would have to be several trained ones.
+    """
+    trained = source.kernel_of_location
+    if source.kernels == 1:
+        return torch.zeros(target.kernels, dtype=torch.long)
+    if source.redraw or target.redraw:
+        which = source if source.redraw else target
+        raise ValueError(
+            f"`placement` must give every tile of layer {name!r} the locations of one trained kernel, but with "
+            f"{which.spec!r} every tile, tile 0 for one, serves all locations by turns, and {source.kernels} kernels "
+            "were trained. Keep the placement of the training."
+        )
+    kernels = torch.zeros(target.kernels, dtype=torch.long)
+    kernels[target.kernel_of_location] = trained
+    misfits = kernels[target.kernel_of_location] != trained
+    if misfits.any():
+        kernel = int(target.kernel_of_location[misfits][0])
+        tile = int(target.tile_of_location[misfits][0])
+        served = trained[target.kernel_of_location == kernel].unique().tolist()
+        raise ValueError(
+            f"`placement` must give every tile of layer {name!r} the locations of one trained kernel, but with "
+            f"{target.spec!r} tile {tile} is to hold one kernel for locations of {len(served)}, trained kernels "
+            f"{', '.join(map(str, served[:4]))}{', ...' if len(served) > 4 else ''}. Choose a placement that divides "
+            f"{source.spec!r}."
+        )
+    return kernels
+
+
+def _carry_weights(old: TileArray, new: TileArray, per_kernel: int, kernels: Tensor) -> None:
+    """Copy weights and digital scales, kernel by kernel, in units of the largest conductance."""
+    old.settle()
+    index = (kernels[:, None] * per_kernel + torch.arange(per_kernel)).flatten().to(old.weight.device)
+    weight = old.weight.detach()
+    if old.in_situ is not None and old.kernel_of_tile is not None:
+        weight = mean_of_copies(weight, old.kernel_of_tile, old.kernels)
+    new.set_kernels(weight[index], omega=0.0)  # as they are: the scales are carried over, too
+    new.mapping_scales.copy_(old.mapping_scales[index])
+    if new.out_scaling_alpha is not None and old.out_scaling_alpha is not None:
+        new.out_scaling_alpha.copy_(old.out_scaling_alpha[index])
+
+
+def _carry_ranges(
+    old: TileArray, new: TileArray, per_kernel: int, source: Placement, target: Placement
+) -> None:
+    """Give every tile the largest input range of the tiles that served its locations."""
+    for name in ("input_range", "input_range_updates"):
+        before, after = getattr(old, name), getattr(new, name)
+        if before is None:
+            continue
+        of_location = before.detach().abs().reshape(-1, per_kernel)[source.tile_of_location.to(before.device)]
+        index = target.tile_of_location.to(before.device)[:, None].expand_as(of_location)
+        largest = of_location.new_zeros(target.tiles, per_kernel)
+        largest.scatter_reduce_(0, index, of_location, "amax", include_self=False)
+        after.copy_(largest.flatten())
+
+
+@torch.no_grad()
+def _map_sizes(model: nn.Module, input_size: tuple[int, ...]) -> dict[str, tuple[int, int]]:
+    """Send one empty image through the model and note the height and width that each convolution sees."""
+    sizes: dict[str, tuple[int, int]] = {}
+    handles = [
+        layer.register_forward_pre_hook(partial(_note_size, sizes, name))
+        for name, layer in model.named_modules()
+        if isinstance(layer, PlacedLayer)
+    ]
+    was_training = model.training
+    try:
+        model.eval()(torch.zeros(1, *input_size))
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return sizes
+
+
+def _note_size(
+    sizes: dict[str, tuple[int, int]], name: str, layer: nn.Module, inputs: tuple[Tensor, ...]
+) -> None:
+    height, width = inputs[0].shape[-2:]
+    sizes[name] = (height, width)

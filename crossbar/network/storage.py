@@ -1,0 +1,156 @@
+"""Models on disk: plain tensors and JSON, nothing that could execute code."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ..aihwkit.adapter import BaseNoiseModel
+from ..tiles.chip_reading import restore_chip
+from ..tiles.compensation import check_compensation
+from .chip import tile_arrays
+
+FORMAT = "crossbar-emulator model 1"
+_CHIP = "programmed"
+_METADATA = "crossbar-emulator"
+_MAY_BE_NAN = ("drift_start_weight", "drifted_weight")  # of devices that have not drifted yet
+
+
+def save_model(model: nn.Module, path: str | Path) -> None:
+    """Write a model's tensors to one file, programmed devices included.
+
+    The file appears whole or not at all. The model's shape and its configuration are not in it: build the
+    model as before, then `load_model`.
+
+    Args:
+        model: Any model, analog or digital.
+        path: The file, usually with the ending .safetensors.
+    """
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    compensations: dict[str, str] = {}
+    for name, array in tile_arrays(model):
+        if array.reading is not None:
+            compensations[name] = array.compensation
+            for key, tensor in array.reading.state().items():
+                tensors[f"{_CHIP}/{name}/{key}"] = tensor.detach().contiguous()
+    write_tensors(
+        path, tensors, {"format": FORMAT, "compensations": json.dumps(compensations, sort_keys=True)}
+    )
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors and metadata to a safetensors file; the same content gives the same bytes.
+
+    All metadata go under one key, as safetensors writes several in an order that changes from run to run.
+    """
+    content = save(tensors, metadata={_METADATA: json.dumps(metadata, sort_keys=True)})
+    write_atomically(path, content)
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also when the machine stops in between."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel | None = None) -> nn.Module:
+    """Fill a model with the tensors of a file that `save_model` wrote.
+
+    Args:
+        path: The file.
+        model: A model built as the saved one was. It is changed only if the whole file fits.
+        noise_model: Device model of a programmed chip; that of each layer's configuration if None.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, is something else, or does not fit the model.
+    """
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise ValueError(
+            f"`path` must be a model written by save_model, but {path} says {metadata.get('format')!r}."
+        )
+    try:
+        compensations = json.loads(metadata["compensations"])
+        for kind in compensations.values():
+            check_compensation(kind)
+    except (KeyError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"`path` must be a model written by save_model, but {path} has no list of chips."
+        ) from error
+    chips: dict[str, dict[str, Tensor]] = {}
+    state: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{_CHIP}/"):
+            _, array_name, key = name.split("/", 2)
+            chips.setdefault(array_name, {})[key] = tensor
+        else:
+            state[name] = tensor
+    check_fits(state, model, path)
+    model.load_state_dict(state)
+    for name, array in tile_arrays(model):
+        if name in chips:
+            restore_chip(array, chips[name], compensations.get(name, "none"), noise_model)
+    return model
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read all tensors and the metadata of a safetensors file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"`path` must name a file, but {path} does not exist.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+            if not isinstance(metadata, dict):
+                raise ValueError("its metadata are no table")
+            return tensors, metadata
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"`path` must name a whole safetensors file, but {path} is damaged or of another kind ({error}). "
+            "Delete it and make it anew."
+        ) from error
+
+
+def check_fits(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
+    """Compare names and shapes before anything is changed.
+
+    Raises:
+        ValueError: If a tensor is missing, too many, of another shape, or not finite.
+    """
+    expected = model.state_dict()
+    missing, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or surplus:
+        raise ValueError(
+            f"`model` must be built as the one in {path}, but tensors are missing ({missing[:3]}) or too many "
+            f"({surplus[:3]}). Use the same architecture and configuration."
+        )
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
+            raise ValueError(
+                f"`{name}` must have the shape {tuple(tensor.shape)}, but has {tuple(state[name].shape)} in {path}."
+            )
+        is_checked = state[name].is_floating_point() and not name.endswith(_MAY_BE_NAN)
+        if is_checked and not torch.isfinite(state[name]).all():
+            raise ValueError(f"`{name}` must be finite, but {path} holds NaN or infinity in it.")

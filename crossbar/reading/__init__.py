@@ -1,0 +1,1 @@
+"""The analog matrix-vector product: converters, noise, periphery and input ranges."""

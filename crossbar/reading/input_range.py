@@ -1,0 +1,126 @@
+"""The input range of each tile: what the largest DAC voltage stands for, learned while training."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..aihwkit.adapter import InputRangeParameter
+
+
+def check_input_range_support(settings: InputRangeParameter) -> None:
+    """Refuse input range settings that would otherwise be ignored.
+
+    Raises:
+        ValueError: If `manage_output_clipping` is set.
+    """
+    if settings.enable and settings.manage_output_clipping:
+        raise ValueError(
+            "`input_range.manage_output_clipping` must be False, but is True: the emulator lets noise and bound "
+            "management handle clipping outputs. Leave it at False."
+        )
+
+
+def first_input_range(settings: InputRangeParameter, tiles: int) -> tuple[Tensor | None, bool]:
+    """Return the range of every tile before any data, or None for none, and whether it is learned."""
+    value = torch.full((tiles,), settings.init_value) if settings.enable else None
+    return value, settings.enable and settings.learn_input_range
+
+
+# assumed: a range a thousand times below its start stands for a tile that sees almost no signal; without a
+# floor the decay, whose steps an optimizer like Adam keeps at full length, would carry it through zero.
+SMALLEST_SHARE = 1e-3
+
+
+@torch.no_grad()
+def keep_positive_(input_range: Tensor, settings: InputRangeParameter) -> None:
+    """Keep the ranges that an optimizer has moved positive, in place."""
+    input_range.abs_().clamp_(min=SMALLEST_SHARE * settings.init_value)
+
+
+@torch.no_grad()
+def range_from_data(
+    input_range: Tensor, updates: Tensor, x: Tensor, settings: InputRangeParameter, valid: Tensor | None
+) -> None:
+    """Average the range towards a multiple of the data's spread, over the first training batches, in place.
+
+        range <- (range * n + init_std_alpha * std(x)) / (n + 1),  n = batches seen so far
+
+    Args:
+        input_range: (tiles,) range of each tile.
+        updates: (tiles,) batches that each tile has seen; a batch without spread does not count.
+        x: (tiles, batch, in) the tiles' input vectors.
+        settings: aihwkit's description.
+        valid: (tiles, batch) which vectors are real, or None for all.
+    """
+    if bool((updates >= settings.init_from_data).all()):
+        return
+    if valid is None:
+        std = x.flatten(1).std(dim=1)
+    else:
+        count = valid.sum(dim=1) * x.shape[2]
+        mean = x.sum(dim=(1, 2)) / count.clamp(min=1)  # vectors that are not real are zero
+        square = ((x - mean[:, None, None]).square() * valid[..., None]).sum(dim=(1, 2))
+        std = (square / (count - 1).clamp(min=1)).sqrt()
+    learns = (updates < settings.init_from_data) & (std > 0)
+    moved = (input_range * updates + settings.init_std_alpha * std) / (updates + 1)
+    input_range.copy_(torch.where(learns, moved, input_range).abs())
+    updates.add_(learns.to(updates.dtype))
+
+
+class ScaledInput(torch.autograd.Function):
+    """Clip each tile's inputs to its range and divide by it: x -> clip(x, -r, r) / r.
+
+    The division is missing from the gradient: the product that follows applies it to its own, smaller, outputs
+    (`Gains.x`).
+
+    The gradient with respect to x is straight through inside the range and zero where the input was clipped.
+    The gradient with respect to r follows aihwkit's rule: clipped inputs that ask for more widen the range, and
+    if almost nothing clips the range decays,
+
+        dr = sum_{x >= r} min(d, 0) - sum_{x <= -r} max(d, 0),   times r (relative),   plus decay * r
+
+    except that the range of a tile that sees only zeros, as tiles at the rim of an image do, does not decay.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter) -> Tensor:
+        """Clip and divide (tiles, batch, in)."""
+        limit = input_range.detach().abs()[:, None, None]
+        highest, lowest = x.amax(dim=(1, 2), keepdim=True), x.amin(dim=(1, 2), keepdim=True)
+        ctx.settings = settings
+        ctx.above = bool((highest >= limit).any())
+        ctx.below = bool((lowest <= -limit).any())
+        has_signal = torch.maximum(highest, -lowest)[:, 0, 0] > 0
+        ctx.save_for_backward(x if ctx.above or ctx.below else None, input_range, has_signal)
+        return (x / limit).clamp_(-1, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Apply the rules of the class."""
+        x, input_range, has_signal = ctx.saved_tensors
+        settings = ctx.settings
+        limit = input_range.abs()[:, None, None]
+        grad_x = grads[0]
+        widen = torch.zeros_like(input_range)
+        inside_share = torch.ones_like(input_range)
+        if ctx.above:
+            above = x >= limit
+            widen = (grad_x * above).clamp_(max=0).sum(dim=(1, 2))
+            inside_share = inside_share - above.sum(dim=(1, 2)) / above[0].numel()
+        if ctx.below:
+            below = x <= -limit
+            widen = widen - (grad_x * below).clamp_(min=0).sum(dim=(1, 2))
+            inside_share = inside_share - below.sum(dim=(1, 2)) / below[0].numel()
+        if ctx.above:
+            grad_x = grad_x.masked_fill(above, 0)
+        if ctx.below:
+            grad_x = grad_x.masked_fill(below, 0)
+        if not ctx.needs_input_grad[1]:
+            return grad_x, None, None
+        if settings.gradient_relative:
+            widen = widen * input_range * settings.gradient_scale
+        if settings.decay > 0:
+            decays = has_signal & (inside_share > settings.input_min_percentage)
+            widen = widen + settings.decay * input_range * decays
+        return grad_x, widen, None

@@ -1,0 +1,1 @@
+"""The reference: real aihwkit tiles, one after the other."""

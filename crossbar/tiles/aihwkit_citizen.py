@@ -1,0 +1,187 @@
+"""What a tile array must look like for aihwkit's tools to accept it as one of their tiles.
+
+aihwkit recognises tiles by class (`TileModule`, `InferenceTileWithPeriphery`), so the tile array inherits from
+both; but those classes keep a C++ tile, pickled configurations and scalar scales, none of which we have. Here
+everything that concerns state is given back to plain `nn.Module`, and what aihwkit calls is translated.
+
+Tiles that are trained in place have aihwkit's `AnalogContext`: a parameter without meaning as a number, by which its
+optimizers find the tile, and where inputs and gradients of the batch wait for the update. It belongs to one object in
+one process, so it is in no state dictionary, and a copy gets its own.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from devices.units import Dimensionless
+
+from ..aihwkit.adapter import (
+    AnalogContext,
+    BaseNoiseModel,
+    InferenceTileWithPeriphery,
+    RPUConfigBase,
+    TileModule,
+)
+
+_CONTEXT = "analog_ctx"
+
+
+class AihwkitTile(TileModule, InferenceTileWithPeriphery):
+    """A tile as aihwkit's tools see it, with the state of a plain `nn.Module`."""
+
+    in_trans = False
+    out_trans = False
+    analog_bias = False
+    digital_bias = False  # the layer adds the bias
+    supports_indexed = False
+    supports_ddp = True
+    handle_output_bound = False
+    non_blocking = False
+
+    rpu_config: Any
+    weight: Tensor
+    analog_ctx: AnalogContext
+    learning_rate: Dimensionless = 0.0
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    # State: plain tensors, no configuration objects, no C++ tile.
+    state_dict = nn.Module.state_dict
+    _apply = nn.Module._apply
+    cuda = nn.Module.cuda
+    cpu = nn.Module.cpu
+
+    def open_context(self) -> None:
+        """Wait for the optimizer's updates from now on, as a tile that is trained in place."""
+        self.supports_ddp = False
+        AnalogContext(self)  # registers itself
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        nn.Module._save_to_state_dict(self, destination, prefix, keep_vars)
+        destination.pop(prefix + _CONTEXT, None)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        prefix, missing_keys = args[1], args[4]
+        nn.Module._load_from_state_dict(self, *args)
+        if prefix + _CONTEXT in missing_keys:
+            missing_keys.remove(prefix + _CONTEXT)
+
+    def __getstate__(self) -> dict[str, Any]:
+        parameters = {name: value for name, value in self._parameters.items() if name != _CONTEXT}
+        return {**self.__dict__, "_parameters": parameters, "has_context": _CONTEXT in self._parameters}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        has_context = state.pop("has_context")
+        nn.Module.__setstate__(self, state)
+        if has_context:
+            self.open_context()
+
+    def to(self, *args: Any, **kwargs: Any) -> "AihwkitTile":
+        """Move as `nn.Module.to`; a configuration, as `replace_rpu_config` passes it, replaces ours."""
+        config = kwargs.pop("rpu_config", None)
+        if args and isinstance(args[0], RPUConfigBase):
+            config, args = args[0], args[1:]
+        if config is not None:
+            self.replace_rpu_config(config)
+        return nn.Module.to(self, *args, **kwargs) if args or kwargs else self
+
+    @property
+    def device(self) -> torch.device:
+        """The torch device of the weights, under the name that aihwkit uses."""
+        return self.weight.device
+
+    def get_dtype(self) -> torch.dtype:
+        """Return the type of the weights."""
+        return self.weight.dtype
+
+    def get_runtime(self) -> Any:
+        """Return aihwkit's runtime settings."""
+        return self.rpu_config.runtime
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the weights lie on a GPU."""
+        return self.weight.is_cuda
+
+    def get_brief_info(self) -> str:
+        """Return one line about the tiles."""
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    def extra_repr(self) -> str:
+        """Return the settings worth printing."""
+        return ""
+
+    def set_learning_rate(self, learning_rate: Dimensionless | None) -> None:
+        """Set the learning rate of in-situ updates; the torch optimizer of trained weights has its own."""
+        if learning_rate is not None:
+            self.learning_rate = float(learning_rate)
+
+    def get_learning_rate(self) -> Dimensionless:
+        """Return the learning rate of in-situ updates."""
+        return self.learning_rate
+
+    # Translations. The methods on the right belong to the tile array.
+    def program_weights(self, from_reference: bool = True, noise_model: BaseNoiseModel | None = None) -> None:
+        """Program the present weights (there is no other reference) with a seed of the noise stream."""
+        if noise_model is not None and hasattr(self.rpu_config, "noise_model"):
+            self.rpu_config.noise_model = noise_model
+        self.program(noise_model)
+
+    def drift_weights(self, t_inference: float = 0.0) -> None:
+        """Let the programmed devices drift until a time in seconds, programming them first if need be."""
+        if not self.is_programmed:
+            self.program()
+        self.at(t_inference)
+
+    def remap_weights(self, weight_scaling_omega: float | None = 1.0) -> None:
+        """Map the weights anew onto the conductance range."""
+        self.set_kernels(self.kernels_weight(), omega=weight_scaling_omega)
+
+    def get_weights(self, **kwargs: Any) -> tuple[Tensor, None]:
+        """Return the weights of every kernel with their scales; the layer holds the bias."""
+        return self.kernels_weight(), None
+
+    def set_weights(self, weight: Tensor, bias: Tensor | None = None, **kwargs: Any) -> None:
+        """Set the weights of every kernel and map them onto the conductance range."""
+        if bias is not None:
+            raise ValueError(
+                "`bias` must be None, but is given. Set it on the layer, which adds it digitally."
+            )
+        self.set_kernels(weight)
+
+    def set_input_range(self, value: Tensor | float) -> None:
+        """Set every tile's input range."""
+        if self.input_range is None:
+            raise ValueError("`input_range` must be enabled in the configuration before it can be set.")
+        with torch.no_grad():
+            self.input_range.copy_(torch.as_tensor(value).abs().expand_as(self.input_range))
+
+    # What a tile array provides.
+    is_programmed: bool
+    input_range: Tensor | None
+
+    def program(self, noise_model: BaseNoiseModel | None = None, *, seed: int | None = None) -> None:
+        """Write the weights into the devices."""
+        raise NotImplementedError
+
+    def at(self, time: float, *, seed: int | None = None) -> None:
+        """Let the devices age."""
+        raise NotImplementedError
+
+    def post_update_step(self) -> None:
+        """End a mini-batch."""
+        raise NotImplementedError
+
+    def kernels_weight(self) -> Tensor:
+        """Return the network's weights."""
+        raise NotImplementedError
+
+    def set_kernels(self, weight: Tensor, *, omega: float | None = None) -> None:
+        """Set the network's weights."""
+        raise NotImplementedError
+
+    def replace_rpu_config(self, rpu_config: Any) -> None:
+        """Change the settings."""
+        raise NotImplementedError

@@ -1,0 +1,120 @@
+"""Which of aihwkit's configurations a tile array honours, and which way of training they ask for."""
+
+from typing import Any, Literal
+
+from ..aihwkit.adapter import (
+    DigitalRankUpdateRPUConfig,
+    InferenceRPUConfig,
+    SingleRPUConfig,
+    TorchInferenceRPUConfig,
+    UnitCellRPUConfig,
+)
+from ..learning.write_verify_config import WriteVerifyRPUConfig
+from ..reading.input_range import check_input_range_support
+from ..reading.periphery import check_io_support
+from ..wires.parameters import WireParameters
+from .compensation import compensation_of
+from .weight_constraints import check_constraint_support
+from .weight_modifiers import check_modifier_support
+
+Backend = Literal["batched", "aihwkit"]
+
+HARDWARE_AWARE = (InferenceRPUConfig, TorchInferenceRPUConfig)
+IN_SITU = (SingleRPUConfig, UnitCellRPUConfig, DigitalRankUpdateRPUConfig)
+
+
+def is_in_situ(rpu_config: Any) -> bool:
+    """Tell whether a configuration trains pulsed devices in place (True) or digital weights for them (False)."""
+    return isinstance(rpu_config, IN_SITU)
+
+
+def check_config(rpu_config: Any, sync_every: int = 0) -> None:
+    """Refuse configurations, or settings in them, that would not have their effect.
+
+    Args:
+        rpu_config: aihwkit's configuration of a tile.
+        sync_every: Updates in place between two synchronisations of copies.
+
+    Raises:
+        TypeError: If it is neither an inference nor a training configuration.
+        ValueError: If one of its settings is not honoured; names it.
+    """
+    if not isinstance(rpu_config, HARDWARE_AWARE + IN_SITU):
+        names = ", ".join(cls.__name__ for cls in HARDWARE_AWARE + IN_SITU)
+        raise TypeError(
+            f"`rpu_config` must be one of {names}, but is {type(rpu_config).__name__}. Choose one."
+        )
+    check_io_support(rpu_config.forward)
+    check_input_range_support(rpu_config.pre_post.input_range)
+    if not rpu_config.mapping.digital_bias:
+        raise ValueError(
+            "`mapping.digital_bias` must be True, but is False: the emulator adds biases digitally. "
+            "Leave it at True."
+        )
+    if sync_every and (not is_in_situ(rpu_config) or isinstance(rpu_config, WriteVerifyRPUConfig)):
+        raise ValueError(
+            f"`sync_every` must be 0 unless devices are trained in place by pulses, but is {sync_every} with "
+            f"{type(rpu_config).__name__}: all copies follow one set of trained weights. Leave it out."
+        )
+    if is_in_situ(rpu_config):
+        check_io_support(rpu_config.backward)
+        if rpu_config.mapping.weight_scaling_lr_compensation:
+            raise ValueError(
+                "`mapping.weight_scaling_lr_compensation` must be False, but is True: the gradient is divided by the "
+                "mapping scales, which makes the same step. Leave it at False."
+            )
+        return
+    check_modifier_support(rpu_config.modifier)
+    check_constraint_support(rpu_config.clip, rpu_config.remap)
+    compensation_of(rpu_config.drift_compensation)
+
+
+def check_backend(backend: str, wires: object) -> None:
+    """Refuse a backend that does not exist, or that has no wires.
+
+    Raises:
+        ValueError: If so.
+    """
+    if backend not in ("batched", "aihwkit"):
+        raise ValueError(f"`backend` must be 'batched' or 'aihwkit', but is {backend!r}.")
+    if backend == "aihwkit" and wires is not None:
+        raise ValueError(
+            "`backend` must be 'batched' for tiles with resistive wires, but is 'aihwkit', whose tiles know the "
+            "approximation `forward.ir_drop` only. Take the wires away with `use_wires(None)`."
+        )
+
+
+def check_wires(wires: WireParameters | None, rpu_config: Any, backend: Backend) -> None:
+    """Refuse wires where the conductances of the devices are not known.
+
+    Raises:
+        ValueError: If devices are trained in place, or the backend is aihwkit's.
+    """
+    if wires is None:
+        return
+    if is_in_situ(rpu_config):
+        raise ValueError(
+            f"`wires` must be None for {type(rpu_config).__name__}, but are {wires}: what pulses train has no "
+            "unit of conductance, so no wire can be compared with it. Use an inference configuration."
+        )
+    check_backend(backend, wires)
+
+
+def check_replacement(rpu_config: Any, present: Any) -> None:
+    """Refuse a configuration that cannot take the place of the present one.
+
+    Raises:
+        ValueError: If the mapping differs, which would change the parameters, or devices that are trained in
+            place would become others.
+    """
+    check_config(rpu_config)
+    if is_in_situ(rpu_config) or is_in_situ(present):
+        raise ValueError(
+            "`rpu_config` must be that of the present devices while they are trained in place, but is another "
+            f"{type(rpu_config).__name__}. Make a new layer and set its weights."
+        )
+    if rpu_config.mapping != present.mapping:
+        raise ValueError(
+            "`rpu_config.mapping` must be that of the present configuration, but differs. "
+            "Convert the digital model anew."
+        )

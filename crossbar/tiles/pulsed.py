@@ -1,0 +1,256 @@
+"""Training on the chip itself: the devices of a tile array, the pulses they receive, the way back through them."""
+
+import warnings
+from copy import deepcopy
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from devices import derive_seed, generator
+from devices.pulsed import Engine, WriteVerify
+from devices.units import Dimensionless
+
+from ..aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
+from ..learning import UnitCells, make_cells, why_not_batched
+from ..learning.synchronisation import SyncCounts, synchronise
+from ..learning.unit_cells import zero_count
+from ..placement.grouping import Grouping
+from ..reading.mvm import analog_mvm
+from ..reading.noise import NoiseStream
+from ..reading.periphery import Periphery
+from ..reference.backend import ReferenceCells, copy_devices
+from .configuration import Backend
+
+
+class InSitu(nn.Module):
+    """Pulsed devices of T tiles that are trained where they are.
+
+    Each tile learns by itself. Where several tiles hold copies of one kernel, an update is broadcast: every copy
+    receives the pulses of all vectors of its kernel, the same trains, to which its own devices respond in their own
+    way. The copies are never made equal again.
+
+    Or, with `sync_every`, updates are local: a copy receives only the vectors of its own locations. The mean over C
+    copies is to move as one shared tile would, by -learning_rate * (sum over all vectors of d x^T), so each copy
+    moves C times as far for the vectors that it has, however many those are. For that x and d are both multiplied by
+    sqrt(C), and trains may be C times as long (`desired_bl`): the probability of a pulse on a line stays what it
+    would be on the shared tile. After `sync_every` updates the copies are read, averaged and written to the mean; see
+    `synchronise`. Schedules of compounds count the vectors that a copy sees, which are fewer.
+
+    Args:
+        rpu_config: aihwkit training configuration.
+        tiles: Number of physical tiles T.
+        out_size: Bit lines of each tile.
+        in_size: Word lines of each tile.
+        kernel_of_tile: (tiles,) kernel that each tile holds a copy of; tile t holds kernel t if None.
+        population: (tiles, out, in) which devices exist; all if None. An absent device has weight zero and does not
+            respond.
+        backend: "batched" or "aihwkit"; the latter also where the configuration can run on nothing else, after a
+            warning.
+        seed: Seed of the fabrication.
+        sync_every: Updates between two synchronisations of copies; 0 to broadcast every update.
+
+    Attributes:
+        cells: The devices and the rule by which they learn.
+        sync_every: Likewise; 0 also where no kernel has copies.
+        updates_since_sync: Updates since the last synchronisation, or None where updates are broadcast.
+        write_verify: How copies are written to their mean.
+        periphery: What is frozen in DAC and ADC of the backward direction. Where noise management averages over
+            vectors, it has an average of its own (aihwkit's is shared by both directions).
+        engine: How pulses are computed: "auto", "exact" or "aggregated".
+    """
+
+    population: Tensor | None
+    kernel_of_tile: Tensor | None
+    copies: Tensor | None
+    copy_exists: Tensor | None
+    copies_of_tile: Tensor | None
+    updates_since_sync: Tensor | None
+
+    def __init__(
+        self,
+        rpu_config: Any,
+        tiles: int,
+        out_size: int,
+        in_size: int,
+        kernel_of_tile: Tensor | None,
+        population: Bool[Tensor, "tiles out in"] | None,
+        backend: Backend,
+        seed: int,
+        sync_every: int = 0,
+    ) -> None:
+        super().__init__()
+        copies: Grouping | None = None
+        copies_of_tile: Tensor | None = None
+        self.sync_every = 0
+        if kernel_of_tile is not None:
+            number = torch.bincount(kernel_of_tile)
+            if sync_every and int(number.max()) > 1:
+                self.sync_every, copies_of_tile = sync_every, number[kernel_of_tile]
+                rpu_config = deepcopy(rpu_config)
+                rpu_config.update.desired_bl *= int(number.max())
+            else:
+                copies = Grouping.of(kernel_of_tile, len(number))
+        self.rpu_config = rpu_config
+        self.sizes = tiles, out_size, in_size
+        self.seed = derive_seed(seed, "devices")
+        self.engine: Engine = "auto"
+        self.write_verify = WriteVerify()
+        self.register_buffer("population", population, persistent=False)
+        self.register_buffer("kernel_of_tile", kernel_of_tile, persistent=False)
+        self.register_buffer(
+            "copies", None if copies is None else copies.order.clamp(min=0), persistent=False
+        )
+        self.register_buffer("copy_exists", None if copies is None else copies.valid, persistent=False)
+        self.register_buffer("copies_of_tile", copies_of_tile, persistent=False)
+        self.register_buffer("updates_since_sync", zero_count() if self.sync_every else None)
+        self.backward_io = backward_settings(rpu_config)
+        self.periphery = Periphery(
+            self.backward_io, tiles, in_size, out_size, rng=generator(seed, "fabrication", "backward")
+        )
+        reason = why_not_batched(rpu_config)
+        if self.sync_every and (reason is not None or backend == "aihwkit"):
+            raise _no_synchronisation(self.sync_every, reason)
+        if reason is not None and backend == "batched":
+            warnings.warn(f"aihwkit's own tiles, which are slow, train this layer: {reason}", stacklevel=2)
+        self.cells: UnitCells = self._fabricate("batched" if reason is None else "aihwkit")
+
+    @property
+    def reference(self) -> ReferenceCells | None:
+        """The real aihwkit tiles, if they compute; None for this emulator's own."""
+        return self.cells if isinstance(self.cells, ReferenceCells) else None
+
+    def use_backend(self, backend: Backend) -> Backend:
+        """Train this emulator's devices, or real aihwkit tiles with the same devices; see `copy_devices`.
+
+        Returns:
+            What computes: "aihwkit" also where only that can run the configuration.
+
+        Raises:
+            ValueError: If real aihwkit tiles are asked for whose copies would have to be synchronised.
+        """
+        if self.sync_every and backend == "aihwkit":
+            raise _no_synchronisation(self.sync_every)
+        backend = "aihwkit" if why_not_batched(self.rpu_config) is not None else backend
+        if (backend == "aihwkit") != (self.reference is not None):
+            before, self.cells = self.cells, self._fabricate(backend)
+            # Also sets what copying does not reach, such as the effective weights of cells of several devices.
+            self.cells.set_weights(before.weights(), noise=NoiseStream(self.seed, "change of backend"))
+            copy_devices(before, self.cells)
+        return backend
+
+    def share_periphery(self, forward: Periphery) -> None:
+        """Give real aihwkit tiles what is frozen in the peripheries here."""
+        if self.reference is not None:
+            self.reference.share_periphery(forward, self.periphery)
+
+    def weights(self) -> Float[Tensor, "tiles out in"]:
+        """Return what an MVM reads: the visible weights."""
+        weight = self.cells.weights()
+        return weight if self.population is None else weight * self.population
+
+    def set_weights(self, weight: Float[Tensor, "tiles out in"], *, noise: NoiseStream) -> None:
+        """Put the devices where their bounds allow, without pulses; hidden states start anew, as in aihwkit."""
+        self.cells.set_weights(weight, noise=noise)
+        if self.updates_since_sync is not None:
+            self.updates_since_sync.zero_()
+
+    def update(
+        self,
+        x: Float[Tensor, "vectors tiles in"],
+        d: Float[Tensor, "vectors tiles out"],
+        learning_rate: Dimensionless,
+        *,
+        noise: NoiseStream,
+    ) -> None:
+        """Send the pulses of one mini-batch, vector after vector.
+
+        Args:
+            x: Inputs, in the units of the DAC.
+            d: Gradients of the outputs, in units in which a plain update is -learning_rate * d * x.
+            learning_rate: The step's.
+            noise: Draws trains and cycle-to-cycle noise.
+        """
+        self.cells.update(
+            self._of_trains(x),
+            self._of_trains(d),
+            learning_rate,
+            noise=noise,
+            engine=self.engine,
+            tile_of_train=None if self.copies is None else self.kernel_of_tile,
+        )
+        if self.updates_since_sync is not None:
+            self.updates_since_sync.add_(1)
+
+    def end_batch(self, *, noise: NoiseStream) -> SyncCounts | None:
+        """Let devices decay and diffuse once, as after every mini-batch; then make copies equal if it is time.
+
+        Returns:
+            What the synchronisation took, or None if there was none.
+        """
+        self.cells.end_batch(noise=noise)
+        if self.updates_since_sync is None or int(self.updates_since_sync) < self.sync_every:
+            return None
+        assert self.kernel_of_tile is not None
+        self.updates_since_sync.zero_()
+        return synchronise(self.cells, self.kernel_of_tile, self.write_verify, noise=noise)
+
+    def backward_mvm(
+        self, d: Float[Tensor, "tiles batch out"], weight: Float[Tensor, "tiles out in"], noise: NoiseStream
+    ) -> Float[Tensor, "tiles batch in"]:
+        """Send gradients through the transposed arrays, with DAC and ADC of that direction."""
+        io = self.backward_io
+        result = analog_mvm(weight.transpose(1, 2), d, io, self.periphery, noise)
+        if not io.is_perfect and io.noise_management != NoiseManagementType.NONE and io.inp_noise > 0:
+            # Backward, aihwkit does not read for a vector of zeros even if its DAC is noisy.
+            result = result * (d.abs().amax(dim=2, keepdim=True) > 0)
+        return result
+
+    def per_tile(self, values: Float[Tensor, "vectors tiles n"]) -> Float[Tensor, "tiles vectors n"]:
+        """Return what every tile receives in an update: all vectors of its kernel, or its own where it is local."""
+        values = self._of_trains(values)
+        return values if self.copies is None else values[self.kernel_of_tile]
+
+    def _of_trains(self, values: Tensor) -> Tensor:
+        """(vectors, tiles, n) -> (kernels, vectors * copies, n), vector by vector and copy by copy; or by tile."""
+        if self.copies is None:
+            values = values.transpose(0, 1)
+            if self.copies_of_tile is not None:
+                values = values * self.copies_of_tile.to(values).sqrt()[:, None, None]
+            return values.contiguous()
+        gathered = values[:, self.copies]  # (vectors, kernels, copies, n)
+        if self.copy_exists is not None:
+            gathered = gathered * self.copy_exists[..., None]
+        return gathered.transpose(0, 1).flatten(1, 2)
+
+    def _fabricate(self, backend: Backend) -> UnitCells:
+        """Make new devices; those that do not exist get no response to pulses."""
+        if backend == "aihwkit":
+            return ReferenceCells(self.rpu_config, *self.sizes, seed=self.seed)
+        cells: UnitCells = make_cells(self.rpu_config, *self.sizes, seed=self.seed)
+        if self.population is not None:
+            for array in cells.device_arrays().values():
+                array.scale_up.mul_(self.population)
+                array.scale_down.mul_(self.population)
+        return cells
+
+
+def backward_settings(rpu_config: Any) -> IOParameters:
+    """Return the settings of the backward direction; aihwkit's C++ has no bound management there."""
+    io: IOParameters = deepcopy(rpu_config.backward)
+    io.bound_management = BoundManagementType.NONE
+    return io
+
+
+def _no_synchronisation(sync_every: int, reason: str | None = None) -> ValueError:
+    """Return the refusal of local updates on real aihwkit tiles, which no write-verify loop can reach."""
+    wish = (
+        "`backend` is 'aihwkit'"
+        if reason is None
+        else f"only aihwkit's own tiles can train this layer: {reason}"
+    )
+    return ValueError(
+        f"`sync_every` must be 0 on aihwkit's own tiles, but is {sync_every}, and {wish.rstrip('.')}. Use the "
+        "batched backend, or broadcast updates."
+    )

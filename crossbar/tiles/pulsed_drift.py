@@ -1,0 +1,101 @@
+"""Devices that training has left somewhere, and that drift from there by a law of their own."""
+
+from copy import deepcopy
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from devices import ProgrammedTiles, generator
+from devices import program as program_devices
+from devices.pulsed import is_faulty
+from devices.pulsed.retention import drift_
+from devices.units import Seconds
+
+from ..aihwkit.adapter import BaseNoiseModel
+from ..learning import UnitCells
+from ..learning.transfer_cells import TransferCells
+
+if TYPE_CHECKING:
+    from .pulsed import InSitu
+
+
+def trained_devices(
+    in_situ: "InSitu", noise_model: BaseNoiseModel | None, *, seed: int
+) -> "ProgrammedTiles | OwnDrift":
+    """Return trained devices as a chip that ages from now on; nothing is written.
+
+    Args:
+        in_situ: The devices.
+        noise_model: The law of their drift and read noise; that of their own `DriftParameter` if None.
+        seed: Names the chip: what its devices draw for life.
+
+    Raises:
+        ValueError: If there is no law of drift.
+    """
+    if noise_model is not None:
+        return program_devices(
+            noise_model,
+            in_situ.weights(),
+            seed=seed,
+            populated=in_situ.population,
+            programming_noise=False,
+            held=stuck_cells(in_situ.cells),
+        )
+    arrays = in_situ.cells.device_arrays().values()
+    if all(array.drift_nu is None for array in arrays):
+        names = sorted({type(array.device).__name__ for array in arrays})
+        raise ValueError(
+            f"`noise_model` must be given for devices without a drift model of their own, but is None for "
+            f"{', '.join(names)}. Pass one, such as `devices.get('pcm').noise_model()`, or set the device's `drift`."
+        )
+    return OwnDrift(in_situ, seed)
+
+
+def stuck_cells(cells: UnitCells) -> Bool[Tensor, "tiles out in"] | None:
+    """Return the cells whose weight nothing changes, since no device that adds to it works; None if there is none.
+
+    Args:
+        cells: Cells that were trained in place.
+    """
+    hides_fast = isinstance(cells, TransferCells) and cells.is_hidden
+    showing = [cells.slow()] if hides_fast else list(cells.device_arrays().values())
+    stuck = reduce(torch.logical_and, map(is_faulty, showing))
+    return stuck if stuck.any() else None
+
+
+class OwnDrift:
+    """The devices of a trained array, ageing by the law of their own `DriftParameter`.
+
+    The trained devices themselves stay as they are: every reading lets a copy drift, from where training ended.
+    What differs from device to device was drawn at fabrication; what a device draws while it drifts comes from a
+    stream that the chip's seed names, so that the same chip at the same time has the same weights.
+
+    Args:
+        in_situ: The trained devices.
+        seed: Names the chip.
+    """
+
+    def __init__(self, in_situ: "InSitu", seed: int) -> None:
+        self.in_situ = in_situ
+        self.seed = seed
+
+    @property
+    def programmed_weights(self) -> Tensor:
+        """(tiles, out, in) the weights where training left them."""
+        return self.in_situ.weights().clone()
+
+    @torch.no_grad()
+    def read_weights(self, time: Seconds, *, rng: torch.Generator) -> Tensor:
+        """Return the weights at a time, in seconds since the end of training. `rng` is not used."""
+        aged = deepcopy(self.in_situ)
+        if time > 0:
+            for role, array in aged.cells.device_arrays().items():
+                drift_(array, time, rng=generator(self.seed, "drift", role))
+        return aged.weights().clone()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the seed: the devices are part of the model's own state."""
+        return {"seed": torch.tensor(self.seed)}

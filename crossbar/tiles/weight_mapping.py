@@ -1,0 +1,100 @@
+"""From the network's weights to conductances: the mapping onto their range, and the way into a training read."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from devices.units import Dimensionless
+
+from ..reading.noise import NoiseStream
+from .weight_modifiers import has_effect, modify_weights
+
+if TYPE_CHECKING:
+    from .tile_array import TileArray
+
+
+def map_weights(
+    weight: Float[Tensor, "kernels out in"], omega: Dimensionless, columnwise: bool
+) -> tuple[Float[Tensor, "kernels out in"], Float[Tensor, "kernels out"]]:
+    """Map weights onto the conductance range.
+
+    Args:
+        weight: The network's weights.
+        omega: What the largest weight of each kernel is mapped to; 0 for no scaling.
+        columnwise: Whether each bit line has its own scale.
+
+    Returns:
+        Weights in units of the largest conductance, and the digital scale of every bit line.
+    """
+    scales = weight.new_ones(weight.shape[:2])
+    if omega:
+        dims = (2,) if columnwise else (1, 2)
+        scales = (weight.abs().amax(dim=dims, keepdim=True) / omega)[..., 0].expand_as(scales)
+        scales = torch.where(scales > 0, scales, torch.ones_like(scales))
+    return weight / scales[..., None], scales
+
+
+class WeightForReading(torch.autograd.Function):
+    """Kernels to tiles, through the weight modifier; straight through backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        kernel_of_tile: Tensor | None,
+        populated: Tensor | None,
+        modifier: Any,
+        noise: NoiseStream,
+    ) -> Tensor:
+        """Copy (kernels, out, in) to (tiles, out, in); modified if there is a modifier."""
+        ctx.kernels, ctx.index, ctx.populated = len(weight), kernel_of_tile, populated
+        tiles = weight if ctx.index is None else weight[ctx.index]
+        if modifier is None:
+            return tiles.view_as(tiles)
+        modified = modify_weights(tiles, modifier, noise)
+        if populated is None:
+            return modified
+        return modified * (populated if ctx.index is None else populated[ctx.index])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Sum the gradients of all copies of a kernel."""
+        grad = grads[0]
+        if ctx.index is not None:
+            grad = grad.new_zeros(ctx.kernels, *grad.shape[1:]).index_add_(0, ctx.index, grad)
+        return grad if ctx.populated is None else grad * ctx.populated, None, None, None, None
+
+
+def weight_for_reading(array: "TileArray") -> Float[Tensor, "tiles out in"]:
+    """Return what a product reads: what the devices hold, or the trained weights, modified while training."""
+    if not array.training and array.reading is not None:
+        return array.reading.weight
+    if array.in_situ is not None:
+        return array.weight
+    modifier = array.rpu_config.modifier
+    modifies = has_effect(modifier) and (array.training or modifier.enable_during_test)
+    weight: Tensor = WeightForReading.apply(
+        array.weight, array.kernel_of_tile, array.populated, modifier if modifies else None, array.noise
+    )
+    if array.wires is None:
+        return weight
+    taken = array.wires.taken_in_training if array.training else array.wires.taken_in_evaluation
+    return weight - array.of_tiles(
+        taken(array.weight, array.rpu_config.noise_model.g_converter, array.populated)
+    )
+
+
+def check_kernels(weight: Tensor, shape: tuple[int, int, int]) -> None:
+    """Refuse weights that are not finite, or not (kernels, out, in) as expected.
+
+    Raises:
+        ValueError: If so.
+    """
+    if tuple(weight.shape) != shape:
+        raise ValueError(
+            f"`weight` must have the shape {shape} (kernels, out, in), but has {tuple(weight.shape)}."
+        )
+    if not torch.isfinite(weight).all():
+        raise ValueError("`weight` must be finite, but contains NaN or infinity.")

@@ -1,0 +1,1 @@
+"""`xbar bench`: speed, memory and growth, beside aihwkit and plain digital layers."""

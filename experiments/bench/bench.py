@@ -1,0 +1,171 @@
+"""`xbar bench`: the speed of the tile arrays against a loop over aihwkit's tiles and plain digital layers.
+
+Medians from one run, in which the contestants take turns. What else the machine does moves times far more
+than ratios, so read the ratios, and run it on a machine that is otherwise idle: about a quarter of an hour on two
+cores. `bench_speed`, `bench_update` and `bench_step` say who does what, `bench_growth` how memory is counted.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, final
+
+from models import NETWORKS
+
+from ..runs.options.config import available_threads
+from ..support.environment import describe_environment
+from ..support.json_files import write_json
+from .figure import draw_bench, draw_learning
+from .growth import GrowthPoint, measure_growth
+from .speed import Comparison, measure_speed, use_threads
+from .step import STEPS, StepComparison, measure_steps
+from .tables import growth_table, speed_table, step_table, targets, update_table, wires_table
+from .update import UpdateComparison, measure_updates
+from .wires import WiresTiming, measure_wires
+
+Part = Literal["all", "forward", "growth", "update", "step", "wires"]
+_QUICK_STEPS = (1, 5)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """Measure the speed of the tile arrays: ours, a loop over aihwkit's tiles, and plain digital layers.
+
+    Prints tables, and writes bench.json, bench.png and bench_update.png. About a quarter of an hour on two
+    cores that have nothing else to do.
+
+    Examples:
+      xbar bench
+      xbar bench --only update
+      xbar bench --quick
+      xbar bench --threads 1 --batch-sizes 1 16 256
+    """
+
+    quick: bool = False
+    """A look that takes seconds: the small digits network, batches of 8, two rounds, up to 100 tiles. It
+    shows that everything runs; its times mean little."""
+    only: Part = "all"
+    """forward: passes and steps of hardware-aware training. growth: cost per tile. update: the pulsed update of
+    learning in situ, alone; some minutes. step: whole steps of learning in situ, over a first epoch. wires: exact
+    effective conductances of all arrays, beside badcrossbar if that is installed."""
+    model: str = "fcn_mnist"
+    """Network whose local layers are measured: fcn_mnist, fcn_cifar10 or fcn_digits."""
+    batch_sizes: tuple[int, ...] = (8, 64)
+    """Images in a batch; updates and steps of learning in situ are measured with the largest."""
+    data_dir: Path = Path("data")
+    """Folder of the images (of MNIST, for fcn_mnist) to learn in situ from; without them, images are drawn."""
+    tile_counts: tuple[int, ...] = (10, 100, 1_000, 10_000)
+    """Numbers of tiles, of 32 x 9, for the cost per tile. The aihwkit loop stops at 1,000."""
+    repeats: int = 10
+    """Rounds in which every contestant has its turn, after a warm-up; medians and quartiles are over them."""
+    threads: int | None = None
+    """Threads to compute with, the same for all (default: OMP_NUM_THREADS, or all cores)."""
+    out: Path = Path("runs/bench")
+    """Folder for bench.json and the figures; those of an earlier bench are replaced."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that nothing could be measured with.
+
+        Raises:
+            ValueError: If a count is below one, a list is empty, or the network shares weights or is unknown.
+        """
+        free = sorted(name for name, shape in NETWORKS.items() if shape.placement == "free")
+        if self.model not in free:
+            raise ValueError(f"`model` must be one of {', '.join(free)}, but is {self.model!r}. Choose one.")
+        for name in ("batch_sizes", "tile_counts"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` must hold at least one number, but is empty. Give one.")
+            for value in getattr(self, name):
+                _check_at_least_one(name, value)
+        _check_at_least_one("repeats", self.repeats)
+        if self.threads is not None:
+            _check_at_least_one("threads", self.threads)
+
+    def resolved(self) -> "BenchConfig":
+        """Return the configuration with what `quick` and the defaults stand for."""
+        threads = self.threads or available_threads()
+        if not self.quick:
+            return replace(self, threads=threads)
+        return replace(
+            self, model="fcn_digits", batch_sizes=(8,), tile_counts=(10, 100), repeats=2, threads=threads
+        )
+
+
+def _check_at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+
+
+def run(config: BenchConfig) -> dict[str, object]:
+    """Measure, print tables, write bench.json and the figures.
+
+    Args:
+        config: What to measure.
+
+    Returns:
+        What bench.json holds: `config`, `environment`, `speed` (one entry for each `Comparison`), `growth`
+        (one for each `GrowthPoint`), `update` (`UpdateComparison`), `step` (`StepComparison`), `step_images` (what
+        was learned from), `wires` (`WiresTiming`) and `targets` (what was aimed at beside what was measured).
+        Times are in seconds, memory in bytes. What was not asked for is empty.
+
+    Raises:
+        RuntimeError: If a measuring process fails.
+    """
+    config = config.resolved()
+    assert config.threads is not None
+    parts = ("forward", "growth", "update", "step", "wires") if config.only == "all" else (config.only,)
+    config.out.mkdir(parents=True, exist_ok=True)
+    environment = describe_environment(config.threads)
+    batch_size = max(config.batch_sizes)
+    comparisons: list[Comparison] = []
+    growth: list[GrowthPoint] = []
+    updates: list[UpdateComparison] = []
+    steps: list[StepComparison] = []
+    wires: list[WiresTiming] = []
+    images = ""
+    with use_threads(config.threads):
+        if "forward" in parts:
+            comparisons = measure_speed(config.model, config.batch_sizes, config.repeats)
+        if "update" in parts:
+            updates = measure_updates(config.model, batch_size, config.repeats)
+        if "step" in parts:
+            numbers = _QUICK_STEPS if config.quick else STEPS
+            images, steps = measure_steps(config.model, batch_size, config.repeats, config.data_dir, numbers)
+        if "wires" in parts:
+            wires = measure_wires(config.model, config.repeats)
+    if "growth" in parts:
+        growth = measure_growth(config.tile_counts, config.repeats, config.threads)
+    aims = list(targets(config.model, comparisons, growth, updates, steps))
+    result: dict[str, object] = {
+        "config": {**asdict(config), "out": str(config.out), "data_dir": str(config.data_dir)},
+        "environment": environment,
+        "speed": [asdict(comparison) for comparison in comparisons],
+        "growth": [asdict(point) for point in growth],
+        "update": [asdict(comparison) for comparison in updates],
+        "step": [asdict(comparison) for comparison in steps],
+        "step_images": images,
+        "wires": [asdict(timing) for timing in wires],
+        "targets": aims,
+    }
+    write_json(config.out / "bench.json", result)
+    written = [config.out / "bench.json"]
+    if comparisons or growth:
+        written.append(config.out / "bench.png")
+        draw_bench(comparisons, growth, written[-1])
+    if updates or steps:
+        written.append(config.out / "bench_update.png")
+        draw_learning(updates, steps, config.model, written[-1])
+    threads = f"{config.threads} thread{'s' * (config.threads > 1)}"
+    print(f"{environment['processor']}, {threads}, medians of {config.repeats} rounds\n")
+    for table in (
+        speed_table(comparisons),
+        growth_table(growth),
+        update_table(updates, config.model),
+        step_table(steps, config.model, images),
+        wires_table(wires),
+    ):
+        print("".join(f"{line}\n" for line in table), end="")
+    for aim in aims:
+        print(f"{aim['what']}: {aim['measured']} (target: {aim['target']})")
+    print(f"\nWritten: {', '.join(map(str, written))}")
+    return result

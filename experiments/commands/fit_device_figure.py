@@ -1,0 +1,92 @@
+"""The figure of `xbar fit-device`: what was measured, and what the fitted laws make of it."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from devices.fitting import DriftFit, PulseFit
+
+from ..drawing.figures import GREY, save_figure, strip
+
+_BLUE: Final = "#0072B2"
+_ORANGE: Final = "#D55E00"
+_LAWS: Final = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+
+
+def draw_fits(pulses: PulseFit | None, drift: DriftFit | None, name: str, path: Path) -> None:
+    """Draw the pulse response with its laws, the steps against conductance, and drift.
+
+    Args:
+        pulses: The fitted pulse response, or None.
+        drift: The fitted drift, or None.
+        name: What the device is called.
+        path: The PNG file.
+    """
+    panels = 2 * (pulses is not None) + (drift is not None)
+    figure = Figure(figsize=(4.6 * panels, 3.7), layout="constrained")
+    axes = list(np.ravel(figure.subplots(1, panels)))
+    if pulses is not None:
+        _draw_curves(axes.pop(0), pulses)
+        _draw_steps(axes.pop(0), pulses)
+    if drift is not None:
+        _draw_drift(axes.pop(0), drift)
+    figure.suptitle(name, fontsize=11)
+    save_figure(figure, path)
+
+
+def _draw_curves(axes: Axes, fit: PulseFit) -> None:
+    for number, trace in enumerate(fit.traces):
+        label = "measured" if number == 0 else None
+        axes.plot(trace.after, ".", color=GREY, ms=3, mew=0, alpha=0.5, label=label)
+    first = fit.traces[0]
+    axes.plot(fit.curve(fit.best, first), color=_ORANGE, lw=2, label=f"{fit.best.law}, without noise")
+    axes.set_xlabel("pulse")
+    axes.set_ylabel("conductance (µS)")
+    axes.legend(fontsize=8, frameon=False)
+    strip(axes)
+
+
+def _draw_steps(axes: Axes, fit: PulseFit) -> None:
+    """Mean measured step in bins of conductance, up and down, and the steps of all laws."""
+    before = np.concatenate([trace.before for trace in fit.traces])
+    change = np.concatenate([trace.after - trace.before for trace in fit.traces])
+    pulses = np.concatenate([trace.pulses for trace in fit.traces])
+    edges = np.linspace(fit.g_min, fit.g_max, 11)
+    for way, marker in ((1, "^"), (-1, "v")):
+        where, mean, error = [], [], []
+        for low, high in pairwise(edges):
+            inside = (pulses == way) & (before >= low) & (before <= high)
+            if inside.sum() > 2:
+                where.append((low + high) / 2)
+                mean.append(change[inside].mean())
+                error.append(change[inside].std(ddof=1) / np.sqrt(inside.sum()))
+        axes.errorbar(where, mean, error, fmt=marker, color=GREY, ms=5, capsize=2, zorder=5)
+    grid = np.linspace(fit.g_min, fit.g_max, 200)
+    for law, color in zip(fit.candidates, _LAWS, strict=False):
+        up, down = fit.steps(law, grid)
+        best = law is fit.best
+        for sizes, label in ((up, law.law), (-down, None)):
+            axes.plot(grid, sizes, color=color, lw=2.2 if best else 1, zorder=4 if best else 3, label=label)
+    axes.axhline(0, color=GREY, lw=0.8)
+    axes.set_xlabel("conductance (µS)")
+    axes.set_ylabel("mean step up (▲) and down (▼) (µS)")
+    axes.legend(fontsize=7.5, frameon=False, ncols=2)
+    strip(axes)
+
+
+def _draw_drift(axes: Axes, fit: DriftFit) -> None:
+    for number, (trace, start, nu) in enumerate(zip(fit.traces, fit.start, fit.exponents, strict=True)):
+        color = (_BLUE, _ORANGE)[number % 2]
+        times = np.geomspace(trace.times[trace.times > 0][0], fit.last_time, 50)
+        axes.plot(trace.times, trace.conductances, ".", color=color, ms=5, mew=0, alpha=0.7)
+        curve = start * ((times + fit.reference_time) / fit.reference_time) ** -nu
+        axes.plot(times, curve, color=color, lw=0.9, alpha=0.7)
+    axes.set_xscale("log")
+    axes.set_xlabel("time since programming (s)")
+    axes.set_ylabel("conductance (µS)")
+    axes.set_title(rf"$\nu$ = {fit.exponent:.3f} ± {fit.exponent_spread:.3f} over devices", fontsize=9)
+    strip(axes)

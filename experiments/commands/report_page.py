@@ -1,0 +1,255 @@
+"""The page of `xbar report`: a run, or a study, in one HTML file to read in a browser or on a telephone."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from crossbar import EventLedger, load_profile, price
+from crossbar.cost.events import EVENTS
+from devices import get
+
+from ..drawing.html_page import Picture, Section, Table, write_page
+from ..drawing.run_tables import COMPENSATION_NAMES, TRAINED
+from ..runs.ledger_file import RunEvents
+from ..runs.options.command_line import command_of
+from ..runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from ..runs.options.profile_of_device import profile_of
+from ..runs.result import Result, mean_and_std
+from ..runs.run_folder import RunFolder
+from ..support.durations import format_time
+from ..support.json_files import read_json
+
+PAGE: Final = "report.html"
+# What a study of each kind calls its files.
+STUDIES: Final = ("compare_devices", "sharing_cost", "paper")
+_PICTURES: Final = {
+    "accuracy_over_time.png": "Accuracy against time since programming",
+    "learning_curve.png": "Loss and accuracy of training and validation, epoch by epoch",
+    "learning_dynamics.png": "What updates did to the devices of each layer",
+    "pulse_maps.png": "Pulses on every device",
+    "wires.png": "What resistive wires do to it",
+    "does_it_matter.png": "What switching off each non-ideality changes",
+}
+
+
+def write_run_page(folder: RunFolder, result: Result) -> Path:
+    """Write the page of a finished run into its folder.
+
+    Args:
+        folder: The run.
+        result: Its result.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        ValueError: If a file of the run is damaged.
+        FileNotFoundError: If one is missing.
+    """
+    config = folder.read_config()
+    sections = [Section(title="Accuracy", table=_accuracies(result), notes=_notes(result))]
+    pictures = [path for path in sorted(folder.path.glob("*.png")) if not path.name.startswith("evaluation-")]
+    for path in pictures:
+        title = _PICTURES.get(path.name, path.stem.replace("_", " "))
+        sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
+    sections += _evaluations(folder.path)
+    sections += _events(RunEvents.read(folder.ledger_file), config)
+    sections += [
+        Section(
+            title="How to reproduce it",
+            text=("The same command gives the same numbers; one that was interrupted goes on where it was.",),
+            code=command_of(config),
+        ),
+        _as_json("Configuration", config.to_json()),
+        _as_json("Environment", read_json(folder.environment_file)),
+    ]
+    path = folder.path / PAGE
+    write_page(path, title=folder.path.name, summary=_summary(result), sections=sections)
+    return path
+
+
+def write_study_page(folder: Path) -> Path:
+    """Write the page of a study into its folder: its table, its figures, and how to repeat it.
+
+    Args:
+        folder: One of a study, with JSON and Markdown of one of the names in `STUDIES`.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        ValueError: If a file is damaged.
+        FileNotFoundError: If one is missing.
+    """
+    name = study_in(folder)
+    assert name is not None
+    content: Any = read_json(folder / f"{name}.json")
+    if not isinstance(content, dict) or "rows" not in content:
+        raise ValueError(f"`run` must be the folder of a study, but {folder / name}.json is something else.")
+    text = (folder / f"{name}.md").read_text(encoding="utf-8")
+    sections = _sections_of(text)
+    for path in sorted(folder.glob("*.png")):
+        title = path.stem.replace("_", " ")
+        sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
+    if "command" in content:
+        sections.append(Section(title="How to reproduce it", code=content["command"]))
+    runs = [row["command"] for row in content["rows"] if "command" in row]
+    sections.append(Section(title="Its single runs", code="\n".join(dict.fromkeys(runs)), folded=True))
+    for title, keys in (("Configuration", ("configuration", "config")), ("Environment", ("environment",))):
+        found = next((content[key] for key in keys if key in content), None)
+        if found is not None:
+            sections.append(_as_json(title, found))
+    path = folder / PAGE
+    write_page(
+        path,
+        title=f"{name.replace('_', '-')}: {folder.name}",
+        summary=f"{len(content['rows'])} runs.",
+        sections=sections,
+    )
+    return path
+
+
+def _sections_of(markdown: str) -> list[Section]:
+    """Turn the text of a study into sections: its tables into tables, all else into paragraphs."""
+    sections: list[Section] = []
+    paragraphs: list[str] = []
+    table: list[list[str]] = []
+
+    def close() -> None:
+        if table or paragraphs:
+            title = "Results" if not sections else "Results, continued"
+            rows = [row for row in table[1:] if not set("".join(row)) <= set("-:")]
+            own = Table(header=table[0], rows=rows) if table else None
+            sections.append(Section(title=title, text=tuple(paragraphs), table=own))
+        paragraphs.clear()
+        table.clear()
+
+    for line in (line.strip() for line in markdown.splitlines()):
+        if line.startswith("|"):
+            table.append([cell.strip() for cell in line.strip("|").split("|")])
+            continue
+        if table:
+            close()
+        if line:
+            paragraphs.append(line.replace("**", "").lstrip("- "))
+    close()
+    return sections
+
+
+def study_in(folder: Path) -> str | None:
+    """Return the kind of the study that a folder holds, or None."""
+    return next((name for name in STUDIES if (folder / f"{name}.json").is_file()), None)
+
+
+def _summary(result: Result) -> str:
+    where = "" if result.device == NO_DEVICE else f" on {result.device}"
+    return (
+        f"{result.model} ({result.placement}) on {result.data}, {TRAINED[result.mode]}{where}, seed {result.seed}; "
+        f"{100 * result.digital_accuracy:.1f} % of {result.test_images} test images with the same weights in digital."
+    )
+
+
+def _accuracies(result: Result) -> Table:
+    columns = list(result.accuracy)
+    rows = [["digital, the same weights", *[_percent([result.digital_accuracy])] * max(1, len(columns))]]
+    if result.as_trained:
+        rows.append(["as trained", *[_percent(result.as_trained)] * max(1, len(columns))])
+    for place, time in enumerate(result.times):
+        mark = " *" if time in result.extrapolated else ""
+        chips = [[chip[place] for chip in result.accuracy[name]] for name in columns]
+        rows.append([format_time(time) + mark, *map(_percent, chips)])
+    names = [COMPENSATION_NAMES[name] for name in columns] or ["accuracy"]
+    return Table(header=["", *names], rows=rows)
+
+
+def _notes(result: Result) -> list[str]:
+    notes = []
+    if result.extrapolated:
+        notes.append(f"* extrapolated: beyond the times for which {result.device} was measured.")
+    if result.faults:
+        notes.append(f"Faults: {result.faults}; {_percent(result.yields)} of the devices work.")
+    if result.wires:
+        notes.append(f"Wires in ohm: {result.wires}.")
+    chips = len(next(iter(result.accuracy.values()), ()))
+    if chips > 1:
+        what = "readings of one chip" if result.has_learned_on_devices else "chips"
+        notes.append(f"Mean ± standard deviation over {chips} {what}.")
+    return notes
+
+
+def _percent(values: Any) -> str:
+    mean, std = mean_and_std(values)
+    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
+
+
+def _evaluations(folder: Path) -> list[Section]:
+    """Show what `xbar evaluate` has added."""
+    sections = []
+    for path in sorted(folder.glob("evaluation-*.json")):
+        result = Result.from_json(read_json(path))
+        figure = path.with_suffix(".png")
+        sections.append(
+            Section(
+                title=f"Evaluated anew: {result.device}, {result.placement}",
+                table=_accuracies(result),
+                notes=_notes(result),
+                pictures=(Picture(path=figure, description=path.stem),) if figure.exists() else (),
+                folded=True,
+            )
+        )
+    return sections
+
+
+def _events(events: RunEvents, config: TrainConfig) -> list[Section]:
+    """Show what happened in the hardware, and what it costs with the profile that fits the device."""
+    ledgers: dict[str, EventLedger | None] = {"training": events.training}
+    if events.evaluation is not None:
+        ledgers |= {"programming": events.evaluation.programming, "inference": events.evaluation.inference}
+    known = {name: ledger for name, ledger in ledgers.items() if ledger is not None}
+    rows = [
+        [event.replace("_", " "), *(f"{ledger.total(event):,}" for ledger in known.values())]
+        for event in EVENTS
+        if any(ledger.total(event) for ledger in known.values())
+    ]
+    sections = []
+    if rows:
+        sections.append(
+            Section(
+                title="What happened, counted", table=Table(header=["event", *known], rows=rows), folded=True
+            )
+        )
+    if config.device == NO_DEVICE:
+        return sections
+    try:
+        profile = load_profile(profile_of(get(config.device).name))
+    except ValueError:
+        return sections  # a device of a technology without a profile
+    if config.mode not in LEARNS_ON_DEVICES:
+        known.pop("training", None)  # it was done in software, on another machine
+    bills = {name: price(ledger, profile) for name, ledger in known.items()}
+    cells = [
+        [
+            name,
+            f"{sum(bill.energy_by_component().values()):.4g}",
+            f"{bill.sequential:.3g}",
+            f"{bill.area * 1e-6:.3g}",
+        ]
+        for name, bill in bills.items()
+    ]
+    sections.append(
+        Section(
+            title=f"What it costs with the profile {profile.name}",
+            table=Table(header=["", "energy in µJ", "time in s", "area in mm²"], rows=cells),
+            notes=[
+                "training: of all steps, where devices learn (in software it is not priced); programming: once, of "
+                "one chip; inference: of one pass through the test images. `xbar sharing-cost --from` prices it with "
+                "other constants."
+            ],
+        )
+    )
+    return sections
+
+
+def _as_json(title: str, content: Mapping[str, Any] | object) -> Section:
+    return Section(title=title, code=json.dumps(content, indent=1, ensure_ascii=False), folded=True)

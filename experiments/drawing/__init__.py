@@ -1,0 +1,1 @@
+"""Figures, labels, tables and pages; nothing is computed here."""

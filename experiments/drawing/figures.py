@@ -1,0 +1,163 @@
+"""The figures of a run, drawn from its result and its log; nothing is computed anew."""
+
+import io
+from pathlib import Path
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
+
+from crossbar.network.storage import write_atomically
+from devices.units import Seconds
+
+from ..runs.result import Result
+from ..support.durations import format_time
+from .run_tables import COMPENSATION_NAMES, TRAINED
+
+# Two colours that stay apart for colour-blind readers and in grey (Okabe and Ito, 2008).
+_BLUE: Final = "#0072B2"
+_ORANGE: Final = "#D55E00"
+GREY: Final = "#555555"
+
+
+def draw_accuracy_over_time(result: Result, path: Path) -> None:
+    """Draw accuracy against time since programming, with and without compensation.
+
+    Line: mean over the chips. Band: plus and minus one standard deviation. Small points: the single chips. Hollow:
+    extrapolated beyond the times that were measured.
+
+    Args:
+        result: With at least one time.
+        path: The PNG file.
+    """
+    figure = Figure(figsize=(7.2, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(result.digital_accuracy, color=GREY, linestyle=(0, (5, 3)), linewidth=1.4, zorder=1)
+    lowest = result.digital_accuracy
+    ends = [(result.digital_accuracy, "digital, same weights", GREY)]
+    for name, chips in result.accuracy.items():
+        color, marker = (_ORANGE, "s") if name == "none" else (_BLUE, "o")
+        rows = result.mean_and_std(name)
+        means = [mean for mean, _ in rows]
+        spreads = [std or 0.0 for _, std in rows]
+        low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
+        high = [min(mean + spread, 1.0) for mean, spread in zip(means, spreads, strict=True)]
+        axes.fill_between(result.times, low, high, color=color, alpha=0.18, lw=0, zorder=2)
+        for chip in chips:
+            axes.plot(result.times, chip, ".", color=color, alpha=0.45, ms=4, mew=0, zorder=3)
+        axes.plot(result.times, means, color=color, marker=marker, markersize=6, linewidth=2, zorder=4)
+        hollow = [mean for time, mean in zip(result.times, means, strict=True) if time in result.extrapolated]
+        axes.plot(
+            result.extrapolated, hollow, color=color, marker=marker, mfc="white", ms=6, linestyle="", zorder=5
+        )
+        ends.append((means[-1], COMPENSATION_NAMES[name], color))
+        lowest = min(lowest, *low, *(value for chip in chips for value in chip))
+    axes.set_xscale("log")
+    highest = max(max(chip) for chips in result.accuracy.values() for chip in chips)
+    highest = max(highest, result.digital_accuracy)
+    axes.set_ylim(max(0.0, lowest - 0.05 * (1.02 - lowest) - 0.005), highest + 0.02)
+    _label_times(axes, result.times)
+    _label_ends(axes, ends)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    in_situ = result.mode == "in-situ"
+    axes.set_xlabel("time since the end of training" if in_situ else "time since programming")
+    axes.set_ylabel("test accuracy")
+    number = len(next(iter(result.accuracy.values())))
+    one, many = ("reading", "readings of one chip") if in_situ else ("chip", "chips")
+    axes.set_title(
+        f"{result.model} ({result.placement}), {TRAINED[result.mode]}, on {result.device}\n",
+        loc="left",
+        fontsize=11,
+    )
+    axes.text(
+        0.0,
+        1.025,
+        (
+            f"line: mean of {number} {many}; band: ± one standard deviation; points: the {one}s"
+            if number > 1
+            else f"one {one}"
+        )
+        + ("; hollow: extrapolated" if result.extrapolated else ""),
+        transform=axes.transAxes,
+        color=GREY,
+        fontsize=9,
+    )
+    strip(axes)
+    save_figure(figure, path)
+
+
+def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path) -> None:
+    """Draw loss and accuracy of training and validation against epochs.
+
+    Args:
+        history: The run's log.
+        title: Which run it is.
+        path: The PNG file.
+    """
+    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+    epochs = [record["epoch"] for record in history]
+    for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for prefix, name, color in (("", "training", _ORANGE), ("validation_", "validation", _BLUE)):
+            values = [record[prefix + key] for record in history]
+            axes.plot(
+                epochs,
+                values,
+                color=color,
+                marker="o" if len(epochs) <= 20 else "",
+                markersize=4,
+                linewidth=1.8,
+                label=name,
+            )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(key)
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if key == "loss":
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+        else:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.legend(frameon=False)
+        strip(axes)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    save_figure(figure, path)
+
+
+def _label_times(axes: Axes, times: tuple[Seconds, ...]) -> None:
+    """Put a tick at every measured time; names that would overlap are thinned out."""
+    span = max(times[-1] / times[0], 10.0)
+    shown = [times[0]]
+    for time in times[1:]:
+        if (time / shown[-1]) >= span**0.07:
+            shown.append(time)
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(shown, [format_time(time) for time in shown])
+
+
+def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Name each line at its right end, which is easier to read than a legend, and keep the names apart."""
+    low, high = axes.get_ylim()
+    gap = 0.06 * (high - low)
+    y = float("inf")
+    for value, name, color in sorted(ends, reverse=True):
+        y = min(value, y - gap)
+        axes.annotate(
+            name, (1.0, y), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+            color=color, va="center", annotation_clip=False,
+        )  # fmt: skip
+
+
+def strip(axes: Axes) -> None:
+    """Leave of an axes' frame what is read: two sides, and pale lines at the ticks."""
+    axes.grid(axis="y", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=160)
+    write_atomically(path, content.getvalue())

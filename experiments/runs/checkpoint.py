@@ -1,0 +1,95 @@
+"""A training's state on the disk: plain tensors and JSON, no pickled objects.
+
+A checkpoint can come from anywhere, so it is read as data: safetensors holds no code, and every name and
+shape is compared with what the model expects before a value is used.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from crossbar.network.storage import check_fits, read_tensors, write_tensors
+
+_FORMAT: Final = "crossbar-emulator training 1"
+# What torch's Adam remembers of each parameter: a counter, and two running means as large as the parameter.
+_ADAMS_MEMORY: Final = {"step", "exp_avg", "exp_avg_sq"}
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: object) -> None:
+    """Write a checkpoint atomically.
+
+    Args:
+        path: The file.
+        model: Its parameters and buffers are saved.
+        optimizer: Its state for each parameter of the model is saved, under the parameter's name. Plain SGD
+            has none.
+        progress: Counters and records, in the types of JSON.
+    """
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{key}/{name}"] = value
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    metadata = {"format": _FORMAT, "progress": json.dumps(progress, allow_nan=False)}
+    write_tensors(path, plain, metadata)
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
+    """Read a checkpoint into a model and its optimizer, which change only if the whole file fits.
+
+    Args:
+        path: The file.
+        model: A model of the same configuration.
+        optimizer: An optimizer of the model's parameters.
+
+    Returns:
+        The counters and records that were saved.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, no checkpoint, or one of another model.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        progress = json.loads(metadata["progress"])
+    except (KeyError, ValueError, RecursionError):
+        progress = None
+    if metadata.get("format") != _FORMAT or progress is None:
+        raise ValueError(
+            f"`path` must name a training's checkpoint, but {path} was written by something else."
+        )
+
+    parameters = dict(model.named_parameters())
+    weights: dict[str, Tensor] = {}
+    memory: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        key, _, owner = rest.partition("/")
+        if kind == "model":
+            weights[rest] = value
+        elif kind == "optimizer" and key in _ADAMS_MEMORY and owner in parameters:
+            _check_memory(name, value, torch.Size() if key == "step" else parameters[owner].shape, path)
+            memory.setdefault(owner, {})[key] = value
+        else:
+            raise ValueError(f"`path` must hold nothing beside model and optimizer, but {path} has {name!r}.")
+    for owner, values in memory.items():
+        if set(values) != _ADAMS_MEMORY:
+            raise ValueError(f"`path` must hold Adam's whole memory, but {path} lacks some for {owner!r}.")
+    check_fits(weights, model, path)
+    model.load_state_dict(weights)
+    for owner, values in memory.items():
+        optimizer.state[parameters[owner]] = values
+    return progress
+
+
+def _check_memory(name: str, value: Tensor, shape: torch.Size, path: Path) -> None:
+    if value.shape != shape or value.dtype != torch.float32:
+        raise ValueError(
+            f"`{name}` must be float32 of shape {tuple(shape)}, but is {value.dtype} of shape "
+            f"{tuple(value.shape)} in {path}."
+        )
+    if not torch.isfinite(value).all():
+        raise ValueError(f"`{name}` must be finite, but {path} holds NaN or infinity in it.")

@@ -1,0 +1,206 @@
+"""Program a trained network onto chips, let them age, and measure the accuracy.
+
+All chips hold the same weights; they differ in what programming, drift and reading add. A chip is the same
+devices with and without drift compensation, so the two curves differ by the compensation alone.
+
+A network that has learned on devices, in situ or by write-verify, is one chip, and nothing is programmed: its
+devices are where training left them. It is read several times as it is, and over time where its devices have a model
+of drift.
+"""
+
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from crossbar import (
+    LocallyConnected2d,
+    age_chip,
+    device_yield,
+    erase_chip,
+    program_chip,
+    replace_placement,
+    seed_noise,
+)
+from devices import get
+from devices.streams import derive_seed
+from devices.units import Dimensionless, Seconds
+
+from .options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from .copies import CopiesLog
+from ..data.datasets import DataSplit, Images
+from .options.device_names import label
+from ..support.durations import parse_times
+from .options.fault_options import faults_of
+from ..support.interruption import Interruption
+from .ledger_file import EvaluationEvents
+from .result import Result
+from .training import initial_network, loss_and_accuracy, put_on_tiles
+
+# assumed: enough to average the spread of the inputs; a hardware-aware training takes its first 100 batches.
+_CALIBRATION_BATCHES = 30
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation has found, and what happened in the hardware for it."""
+
+    result: Result
+    events: EvaluationEvents
+
+
+def evaluate(
+    config: TrainConfig,
+    model: nn.Module,
+    data: DataSplit,
+    interruption: Interruption,
+    *,
+    placement: str | None = None,
+) -> Evaluation:
+    """Measure a trained model on its device over time.
+
+    Args:
+        config: The resolved configuration, which names device, chips, times and compensation.
+        model: The trained model; programmed devices are erased at the end.
+        data: The images: the test images count, training images set input ranges where none were learned.
+        interruption: Asked after each accuracy.
+        placement: Program the kernels onto tiles placed otherwise than in the training; None for the same.
+
+    Returns:
+        The result, and the events of one programming and of one pass through the test images.
+
+    Raises:
+        RunInterrupted: If the evaluation was asked to stop.
+        ValueError: If the placement does not fit what was trained.
+    """
+    assert config.model is not None
+    assert config.placement is not None
+    events, copies = EvaluationEvents(), CopiesLog()
+    network = model if config.mode == "digital" else take_off_tiles(model, config)
+    seed_noise(network, config.seed, "digital")
+    with events.first("inference", network) if config.device == NO_DEVICE else nullcontext():
+        _, digital_accuracy = loss_and_accuracy(network, data.test)
+    analog = model
+    if config.mode == "digital" and config.times is not None:
+        # The ranges must not see the noise that training would add to the weights.
+        analog = calibrate(put_on_tiles(network, config, weight_noise=0.0), config, data.train)
+    if placement is not None:
+        analog = replace_placement(analog, placement, data.image_shape)
+    times: tuple[Seconds, ...] = ()
+    accuracy: dict[str, list[list[Dimensionless]]] = {}
+    as_trained: list[Dimensionless] = []
+    yields: list[Dimensionless] = []
+    if config.mode in LEARNS_ON_DEVICES:
+        as_trained = _read_as_trained(config, analog, data.test, events, interruption)
+        copies.look(analog, None)
+        yields.append(device_yield(analog))
+    if config.times is not None:
+        times = parse_times(config.times)
+        accuracy = _age_chips(config, analog, data.test, times, events, copies, yields, interruption)
+    events.close(analog)
+    result = Result(
+        model=config.model,
+        placement=placement or config.placement,
+        data=config.data,
+        mode=config.mode,
+        device=label(config.device),
+        compensation=config.compensation,
+        seed=config.seed,
+        test_images=len(data.test),
+        digital_accuracy=digital_accuracy,
+        times=times,
+        extrapolated=tuple(time for time in times if get(config.device).is_extrapolated(time)),
+        accuracy=accuracy,
+        as_trained=tuple(as_trained),
+        faults=config.faults,
+        yields=tuple(yields) if config.faults else (),
+        wires=config.wires,
+        copies=copies.summary(),
+    )
+    return Evaluation(result, events)
+
+
+@torch.no_grad()
+def take_off_tiles(analog: nn.Module, config: TrainConfig) -> nn.Module:
+    """Return the digital network with the weights that an analog one has learned."""
+    network = initial_network(config)
+    for name, layer in network.named_children():
+        if isinstance(layer, LocallyConnected2d | nn.Linear):
+            weight, bias = analog.get_submodule(name).get_weights()  # type: ignore[operator]
+            layer.weight.copy_(weight)
+            assert layer.bias is not None
+            layer.bias.copy_(bias)
+    return network
+
+
+@torch.no_grad()
+def calibrate(analog: nn.Module, config: TrainConfig, images: Images) -> nn.Module:
+    """Let tiles choose their input ranges from training images; returns the same model."""
+    analog.train()
+    seed_noise(analog, config.seed, "calibration")
+    # The images lie in the order of the split, which was drawn at random.
+    for pixels in torch.split(images.pixels, config.batch_size)[:_CALIBRATION_BATCHES]:
+        analog(pixels)
+    return analog.eval()
+
+
+def _read_as_trained(
+    config: TrainConfig, analog: nn.Module, test: Images, events: EvaluationEvents, interruption: Interruption
+) -> list[Dimensionless]:
+    """Return the accuracy of the devices as training left them, read several times."""
+    readings = []
+    for reading in range(config.chips):
+        seed_noise(analog, config.seed, "test", "as trained", reading)
+        with events.first("inference", analog):
+            readings.append(loss_and_accuracy(analog, test)[1])
+        interruption.stop_if_requested()
+    return readings
+
+
+def _age_chips(
+    config: TrainConfig,
+    analog: nn.Module,
+    test: Images,
+    times: tuple[Seconds, ...],
+    events: EvaluationEvents,
+    copies: CopiesLog,
+    yields: list[Dimensionless],
+    interruption: Interruption,
+) -> dict[str, list[list[Dimensionless]]]:
+    compensations = list(dict.fromkeys(("none", config.compensation or "none")))
+    noise_model = get(config.device).noise_model()
+    # Devices that have learned were faulty before.
+    faults = None if config.mode in LEARNS_ON_DEVICES else faults_of(config)
+    accuracy: dict[str, list[list[Dimensionless]]] = {name: [] for name in compensations}
+    total = config.chips * len(compensations) * len(times)
+    with tqdm(total=total, desc="chips", unit="test", disable=None, dynamic_ncols=True) as bar:
+        for chip in range(config.chips):
+            for name, chips in accuracy.items():
+                # What has learned on devices is one chip: they age alike in all readings.
+                chip_seed = derive_seed(config.seed, "chip", 0 if config.mode in LEARNS_ON_DEVICES else chip)
+                is_last = name == compensations[-1]  # compensating reads the devices too
+                with events.first("programming", analog) if is_last else nullcontext():
+                    program_chip(
+                        analog,
+                        noise_model,
+                        seed=chip_seed,
+                        compensation=name,  # type: ignore[arg-type]
+                        faults=faults,
+                    )
+                if is_last and config.mode not in LEARNS_ON_DEVICES:
+                    yields.append(device_yield(analog))
+                chips.append([])
+                for time in times:
+                    age_chip(analog, time, seed=derive_seed(config.seed, "chip", chip))
+                    if name == compensations[0]:
+                        copies.look(analog, time)
+                    seed_noise(analog, config.seed, "test", chip, repr(time))
+                    with events.first("inference", analog):
+                        _, value = loss_and_accuracy(analog, test)
+                    chips[-1].append(value)
+                    bar.update()
+                    bar.set_postfix(accuracy=f"{value:.1%}")
+                    interruption.stop_if_requested()
+    erase_chip(analog)
+    return accuracy

@@ -1,0 +1,398 @@
+"""What a user can ask for: one frozen dataclass per command, from which tyro makes the command line."""
+
+import hashlib
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_origin, get_type_hints
+
+import tyro
+
+from ...support.durations import Seconds, parse_times
+
+Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
+Compensation = Literal["none", "global", "per_tile", "per_column"]
+Backend = Literal["batched", "aihwkit"]
+Schedule = Literal["constant", "cosine", "step"]
+Engine = Literal["auto", "exact", "aggregated"]
+Augment = Literal["none", "translation", "rotation", "noise", "edge-noise"]
+
+Dimensionless = Annotated[float, "1"]
+# How the help shows options that may be left open.
+_ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
+_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
+_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
+_OPEN_COMPENSATION: Final = tyro.conf.arg(metavar="{none,global,per_tile,per_column}", help_behavior_hint="")
+_OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
+_OPEN_ENGINE: Final = tyro.conf.arg(metavar="{auto,exact,aggregated}", help_behavior_hint="")
+
+NO_DEVICE: Final = "none"
+# What such a mode trains is one chip, not weights for any.
+LEARNS_ON_DEVICES: Final = ("in-situ", "write-verify")
+# Where a run lies, how it is watched and how fast it computes: no part of what it computes.
+NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Train a network, program it onto a device, and follow its accuracy over time.
+
+    Without any flag: the network without weight sharing on scikit-learn's 8 x 8 digits, trained
+    hardware-aware, on phase-change memory; a minute or two on two cores, nothing to download.
+
+    With --mode in-situ the devices learn by themselves: pulses move them, with all their imperfections. What
+    comes out is one chip, evaluated as its devices stand, and over time where they have a model of drift.
+    --mode write-verify is its control: the gradient is computed digitally, and the devices are written to the
+    weights by pulses, each of them read and corrected until it is close enough.
+
+    Examples:
+      xbar train
+      xbar train --model cnn_digits --mode digital
+      xbar train --mode in-situ --device reram-sb --record-every 10
+      xbar train --mode in-situ --device ttv2-reram-es --placement 'replicated(tiles=4)'
+      xbar train --mode in-situ --device ecram --model cnn_digits --placement 'replicated(sync_every=10)'
+      xbar train --mode write-verify --device pcm --write-every 10
+      xbar train --mode in-situ --device ecram --faults 'stuck_low=0.05,dead_columns=0.01'
+      xbar train --wires 'word_line=2,bit_line=2' --tile-size 256
+      xbar train --augment translation --strength 0.2 --scores
+      xbar train --placement free --soft-sharing 10
+      xbar train --data mnist --data-dir data --download --epochs 5
+      xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
+    """
+
+    data: str = "digits"
+    """Images: digits (in the installation), mnist, fashion-mnist, cifar10, svhn, or your own file.npz with
+    `images` (number, channels, height, width), pixels in [0, 1], and `labels`."""
+    data_dir: str = "data"
+    """Folder of the data set, as torchvision lays it out."""
+    download: bool = False
+    """Fetch the data set into the data folder if it is missing."""
+    train_images: Annotated[int | None, _ALL] = None
+    """Train on this many images only."""
+    test_images: Annotated[int | None, _ALL] = None
+    """Test on this many images only."""
+
+    fold: Annotated[str | None, _OPEN_NAME] = None
+    """Cross-validation: 2/5 joins all images and tests on the second of five parts; the same parts for every seed.
+    (default: the data set's own test images)"""
+    augment: Augment = "none"
+    """Transform the training images, each time it is seen by a new draw: shift by up to --strength times width and
+    height, turn by up to --strength times a full turn, or add normal noise of deviation --strength to all pixels or
+    to the outer ones."""
+    strength: Dimensionless = 0.0
+    """Strength of --augment."""
+    scores: bool = False
+    """After every epoch also score the validation images shifted, turned, noisy and with two quadrants exchanged, and
+    measure how alike the kernels of neighbouring locations are; see log.jsonl. Takes longer."""
+
+    model: Annotated[str | None, _OPEN_NAME] = None
+    """fcn_digits, fcn_mnist, fcn_cifar10: every image location has its own kernel on its own tile.
+    cnn_digits, cnn_mnist, cnn_cifar10: one kernel per layer. (default: the FCN that fits the data)"""
+    placement: Annotated[str | None, _OPEN_NAME] = None
+    """Where the kernels of the local layers live: free, time_multiplexed,
+    'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
+    'interleaved(period=3)'. In situ also 'replicated(tiles=4,sync_every=10)': each copy learns from its own
+    locations, and every 10 steps all are written to their mean. (default: the model's own)"""
+    vcp: Dimensionless = 0.0
+    """Variable connection patterns: share of the inputs of every local layer that is absent, the same ones for all
+    images; they have no devices and cost nothing. Only where every location has a kernel of its own."""
+    mode: Mode = "hwa"
+    """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point.
+    in-situ: on the devices, by pulses. Each tile learns for itself; of replicated kernels every copy receives
+    every update, or with sync_every those of its own locations. write-verify: through the devices forward and
+    backward, by a digital gradient; the devices are written to the weights by a write-verify loop."""
+    device: str = "pcm"
+    """Memory cell that the trained network is programmed onto, or that pulses move, for --mode in-situ and
+    write-verify; `xbar devices` lists both kinds. Or one's own: a device file such as my.toml, which
+    `xbar fit-device` makes. With --mode digital also none: then nothing is programmed."""
+    faults: Annotated[str | None, _OPEN_NAME] = None
+    """Parts of the devices that do not work, for example 'stuck_low=0.01,stuck_high=0.001,dead_rows=0.002':
+    stuck_low, stuck_high, stuck_random of single devices, dead_rows of word lines, dead_columns of bit lines.
+    Every chip has its own; in situ and write-verify the one chip learns with them. (default: all work)"""
+    wires: Annotated[str | None, _OPEN_NAME] = None
+    """Resistance of the wires of every array, for example 'word_line=1,bit_line=1': in ohm, of a segment between
+    neighbouring devices; also source and sense for those of drivers and sense amplifiers, and drivers=both,
+    sensed=both for lines that are driven or sensed at both ends. Hardware-aware training sees the weights
+    through them, and so does every chip, exactly. Not in situ or by write-verify. (default: ideal wires)"""
+    wires_every: Annotated[int | None, _OPEN_INT] = None
+    """With --wires: training steps between two computations of what the wires take of the weights. (default:
+    100)"""
+    tile_size: Annotated[int | None, _OPEN_INT] = None
+    """Word lines and bit lines of the largest array; larger kernels are split, with digital sums. (default:
+    aihwkit's: 512 word lines; 512 bit lines in situ and by write-verify, any number otherwise)"""
+    weight_noise: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
+    weight. (default: 0.1)"""
+    weight_scaling: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    """In situ and write-verify: what the largest initial weight of a kernel is mapped to on the devices, whose
+    bounds lie near 1; a digital factor after the tile restores the weights. 0: no such factor. (default: 0.6)"""
+    engine: Annotated[Engine | None, _OPEN_ENGINE] = None
+    """In situ: how pulses are computed. exact: one by one. aggregated: all pulses of a mini-batch at once, by
+    their statistics. auto: whichever is faster, within its error bound. (default: auto)"""
+    write_every: Annotated[int | None, _OPEN_INT] = None
+    """Write-verify: steps after which the devices are written; the digital weights learn in between, but
+    forward and backward go through the devices as they are. (default: 1)"""
+    write_tolerance: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    """Write-verify, and synchronising copies: error of a weight on the devices, whose largest is about 1, that
+    the loop leaves alone. (default: 0.02)"""
+    soft_sharing: Dimensionless = 0.0
+    """Strength of a penalty on the squared difference between kernels of neighbouring locations; 0: none. On
+    the digits, 10 makes kernels somewhat more alike, and 1000 much. Not in situ, where no digital gradient
+    exists."""
+    sleep_every: int = 0
+    """Steps after which a sleep phase draws the kernels of all locations towards their mean; 0: never."""
+    sleep_factor: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    """How far a sleep phase moves a kernel: 0 not at all, 1 to the mean of all. (default: 1)"""
+    backend: Backend = "batched"
+    """batched: all tiles of a layer in one call. aihwkit: one tile after another, the slow reference, whose
+    noise cannot be seeded: such runs do not repeat to the last bit."""
+
+    epochs: Annotated[int | None, _OPEN_INT] = None
+    """Passes through the training images. (default: 60 for 8 x 8 images, 4 for 28 x 28, 10 for 32 x 32)"""
+    batch_size: int = 64
+    """Images per step."""
+    lr: Annotated[float | None, _OPEN_FLOAT] = None
+    """Learning rate: Adam's, or in situ and write-verify that of plain SGD. (default: 5e-3 for 8 x 8 images,
+    4e-3 for 28 x 28, 1e-3 for 32 x 32; in situ and write-verify 1, and 0.3 for 32 x 32, in situ three times
+    that for Tiki-Taka v1)"""
+    schedule: Schedule = "cosine"
+    """Learning rate over the run: constant, falling to zero along half a cosine, or in steps: a tenth after
+    half of the run, a hundredth after three quarters. In situ it should fall: every pulse misses its size at
+    random and differs upwards and downwards, so at a constant rate the weights keep jittering, and the loss
+    stays on a floor that is proportional to the rate. Only fewer pulses lower it."""
+    seed: int = 0
+    """Every random stream of the run is derived from it: split, weights, order, noise, chips."""
+
+    chips: int = 5
+    """Chips to program; their spread is reported. In situ and write-verify: readings of the one chip that was
+    trained."""
+    times: Annotated[str | None, _OPEN_NAME] = None
+    """Times since programming, or since the end of a training in situ, in s, min, h, d, w, month (30 days) or
+    y (365 days). (default: those of 1s,1h,1d,1month,1y for which the device was measured)"""
+    compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
+    """Drift compensation to compare with none: one scale per layer, per tile, or per column. (default:
+    global)"""
+    record_every: int = 0
+    """In situ and write-verify: record what every n-th update does to the devices, for `xbar report`; 0 records
+    nothing."""
+
+    reference: bool = False
+    """Also train the same network digitally, with the same data order, and report it."""
+    out: Path = Path("runs")
+    """Folder that holds the run folders."""
+    force: bool = False
+    """Start this run over, even if it is finished or can be resumed."""
+    threads: Annotated[int | None, _OPEN_INT] = None
+    """Threads to compute with; another number can change the last digits. (default: OMP_NUM_THREADS, or all
+    cores)"""
+    checkpoint_seconds: Seconds = 20.0
+    """Time between checkpoints: the most that a power failure can cost."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run could use.
+
+        Raises:
+            ValueError: If a number lies outside its range.
+        """
+        for name in (
+            "epochs",
+            "batch_size",
+            "chips",
+            "train_images",
+            "test_images",
+            "threads",
+            "write_every",
+            "wires_every",
+            "tile_size",
+        ):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        if self.lr is not None and not 0 < self.lr < float("inf"):
+            raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
+        if self.fold is not None:
+            parse_fold(self.fold)
+        if not 0 <= self.vcp < 1:
+            raise ValueError(f"`vcp` must lie in [0, 1), but is {self.vcp}. Give 0.3 for 30 % absent inputs.")
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"`strength` must lie in [0, 1], but is {self.strength}. Try 0.2.")
+        for name, typical in (("weight_noise", 0.1), ("weight_scaling", 0.6), ("soft_sharing", 10)):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"`{name}` must be 0 or more and finite, but is {value}. Try {typical}.")
+        if self.write_tolerance is not None and not 0 < self.write_tolerance < float("inf"):
+            raise ValueError(
+                f"`write_tolerance` must be positive and finite, but is {self.write_tolerance}. Try 0.02."
+            )
+        if self.sleep_factor is not None and not 0 < self.sleep_factor <= 1:
+            raise ValueError(f"`sleep_factor` must lie in (0, 1], but is {self.sleep_factor}. Try 1.")
+        for name, nothing in (("record_every", "to record nothing"), ("sleep_every", "never to sleep")):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must be 0 or more, but is {getattr(self, name)}. Give 0 {nothing}."
+                )
+        if not self.checkpoint_seconds >= 0:
+            raise ValueError(
+                f"`checkpoint_seconds` must be 0 s or more, but is {self.checkpoint_seconds} s. Try 20."
+            )
+        if self.device == NO_DEVICE and self.mode != "digital":
+            raise ValueError(
+                "`device` must name a memory cell unless --mode is digital, but is 'none'. "
+                "Choose one of `xbar devices`, or --mode digital."
+            )
+        if self.times is not None:
+            parse_times(self.times)
+
+    def identity(self) -> dict[str, object]:
+        """Return the fields that decide about the numbers, in the types of JSON."""
+        fields_of_run = {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
+        if self.device.endswith(".toml"):
+            # What is in a device file decides, not where it lies.
+            fields_of_run["device"] = hashlib.blake2b(
+                Path(self.device).read_bytes(), digest_size=8
+            ).hexdigest()
+        return fields_of_run
+
+    def to_json(self) -> dict[str, object]:
+        """Return all fields in the types of JSON."""
+        return {**asdict(self), "out": str(self.out)}
+
+    @classmethod
+    def from_json(cls, values: object) -> "TrainConfig":
+        """Make a configuration from what `to_json` returned.
+
+        Raises:
+            ValueError: If a field is missing, unknown or of the wrong type.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not set(values) <= names:
+            raise ValueError("it does not hold the fields of a configuration")
+        missing = sorted(names - set(values))
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")
+        for name, hint in get_type_hints(cls).items():
+            value = values[name]
+            if not _fits(value, hint) and not (name == "out" and isinstance(value, str)):
+                raise ValueError(f"its field {name!r} must not be {value!r}")
+        return cls(**{**values, "out": Path(str(values["out"]))})
+
+
+def parse_fold(text: str) -> tuple[int, int]:
+    """Read which fold of how many, both counted from 1.
+
+    Raises:
+        ValueError: If there is no such fold.
+    """
+    index, _, folds = text.partition("/")
+    if not (index.isdecimal() and folds.isdecimal() and 1 <= int(index) <= int(folds) and int(folds) >= 2):
+        raise ValueError(
+            f"`fold` must be one of some, as 2/5, the second of five, but is {text!r}. Write 2/5."
+        )
+    return int(index), int(folds)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Say whether a value has one of the types, or is one of the words, that an annotation allows."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    return value in get_args(hint) if get_origin(hint) is Literal else type(value) is hint
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ResumeConfig:
+    """Continue an interrupted run; its numbers are those of an uninterrupted one, to the last bit.
+
+    Example:
+      xbar resume runs/fcn_digits-hwa-pcm-0123456789ab
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Program a trained network onto other devices, more chips or for other times, without training.
+
+    What is not given is as in the run. The result goes into a file of its own in the run folder.
+
+    Examples:
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --device reram-cmo
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --times 1s,1min,1h,1d,1w,1month,1y --chips 20
+      xbar evaluate runs/cnn_digits-hwa-pcm-0123456789ab --placement 'replicated(tiles=16)'
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --faults 'stuck_low=0.01,dead_rows=0.002'
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
+    device: Annotated[str | None, _OPEN_NAME] = None
+    """Memory cell to program; `xbar devices` lists them. Not for runs in situ or by write-verify: their devices
+    are trained."""
+    placement: Annotated[str | None, _OPEN_NAME] = None
+    """Program the trained kernels onto tiles placed otherwise, where each tile's locations learned one kernel:
+    those of a CNN onto any, blocks onto free. Not for runs in situ or by write-verify."""
+    faults: Annotated[str | None, _OPEN_NAME] = None
+    """What the accuracy becomes when parts of the devices do not work: see `xbar train --help`; none: all work.
+    Not for runs in situ or by write-verify, which learn with their faults."""
+    wires: Annotated[str | None, _OPEN_NAME] = None
+    """What the accuracy becomes with resistive wires: see `xbar train --help`; none: ideal ones. Not for runs in
+    situ or by write-verify."""
+    times: Annotated[str | None, _OPEN_NAME] = None
+    """Times since programming, for example 1s,1h,1d,1month,1y."""
+    chips: Annotated[int | None, _OPEN_INT] = None
+    """Chips to program; of a run in situ or by write-verify, readings of its chip."""
+    compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
+    """Drift compensation to compare with none."""
+    test_images: Annotated[int | None, _OPEN_INT] = None
+    """Test on this many images only."""
+    data_dir: Annotated[str | None, _OPEN_NAME] = None
+    """Folder of the data set, if it has moved."""
+    threads: Annotated[int | None, _OPEN_INT] = None
+    """Threads to compute with."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DevicesConfig:
+    """List the memory cells that a network can be programmed onto, and those that can learn in situ.
+
+    Examples:
+      xbar devices
+      xbar devices ttv2-reram-es
+      xbar devices my.toml --out sheets
+    """
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """Describe this one only, and measure simulated devices of it."""
+    out: str = "device-sheets"
+    """Folder for their figure (NAME.png) and numbers (NAME.csv)."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Draw the figures of a finished run (accuracy, learning, what was recorded of the devices), and write a page.
+
+    The page, report.html, is one file to read in a browser or on a telephone: results, figures, what happened in the
+    hardware and what it costs, how to reproduce it, configuration, environment. For the folder of a study
+    (sharing-cost, compare-devices, paper) it holds its table and figures.
+
+    Examples:
+      xbar report runs/fcn_digits-in-situ-reram-sb-0123456789ab
+      xbar report runs/paper-smoke-0123456789ab
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The folder of a run or of a study, or the name of a run in the folder `runs`."""
+
+
+def available_threads() -> int:
+    """Return the number of threads to use unless told otherwise: OMP_NUM_THREADS, or all cores we may use."""
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    if wish.isdigit() and int(wish) > 0:
+        return int(wish)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

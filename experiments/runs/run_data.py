@@ -1,0 +1,32 @@
+"""The images of a run: as its configuration says, whole or one fold of a cross-validation."""
+
+from .options.config import TrainConfig, parse_fold
+from ..data.cross_validation import fold
+from ..data.datasets import DataSplit, load_data
+
+# All folds of any run are cut from one order of the images.
+_SEED_OF_FOLDS = 0
+
+
+def images_of(config: TrainConfig) -> DataSplit:
+    """Load the images of a run.
+
+    Raises:
+        FileNotFoundError: If the data are not there.
+        ValueError: If there is no such data set, or it holds something else.
+    """
+    if config.fold is None:
+        return load_data(
+            config.data,
+            config.data_dir,
+            seed=config.seed,
+            download=config.download,
+            train_images=config.train_images,
+            test_images=config.test_images,
+        )
+    index, folds = parse_fold(config.fold)
+    whole = load_data(config.data, config.data_dir, seed=_SEED_OF_FOLDS, download=config.download)
+    split = fold(whole, folds, index - 1, _SEED_OF_FOLDS)
+    return DataSplit(
+        split.train.first(config.train_images), split.validation, split.test.first(config.test_images)
+    )

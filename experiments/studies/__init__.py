@@ -1,0 +1,1 @@
+"""Studies: many runs, planned, resumed, and put side by side."""

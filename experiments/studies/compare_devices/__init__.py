@@ -1,0 +1,1 @@
+"""`xbar compare-devices`: the same networks on many devices."""

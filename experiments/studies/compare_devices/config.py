@@ -1,0 +1,136 @@
+"""What `xbar compare-devices` can be asked for."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Final, Literal, final
+
+import tyro
+
+from ...runs.options.config import available_threads
+
+Network = Literal["fcn", "cnn"]
+
+DEVICES: Final = (
+    "pcm", "pcm-hermes", "reram-cmo", "reram-wan2022", "ideal",
+    "ecram", "ecram-mo", "reram-sb", "reram-es", "capacitor", "idealized", "mixed-precision-reram-sb",
+)  # fmt: skip
+_QUICK_DEVICES: Final = ("pcm", "reram-cmo", "ecram", "reram-sb")
+_SEEDS: Final = (0, 1, 2)
+_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
+_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
+_ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
+_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+# How fast a study computes and where it lies: no part of what comes out.
+_NOT_IN_THE_HASH: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CompareDevicesConfig:
+    """Which device learns best, and which one remembers?
+
+    Trains the same two networks on every device with several seeds: the FCN with a kernel and a tile for each
+    location, and the CNN with one kernel that serves all. Devices that are written and age are programmed after
+    hardware-aware training; devices that pulses move learn in situ; pcm does both. Writes a ranked table
+    (compare_devices.md, .csv, .json), a figure and a page to read in a browser (compare_devices.html) with the
+    characterisation of every device.
+
+    Finished runs are not repeated: it can be stopped at any time, enlarged, and started again.
+
+    Examples:
+      xbar compare-devices
+      xbar compare-devices --quick
+      xbar compare-devices --devices pcm ecram my.toml --seeds 0 1 2 3 4
+      xbar compare-devices --data mnist --data-dir data --train-images 6000 --epochs 2
+      xbar compare-devices --dask tcp://10.0.0.1:8786 --runs /shared/runs
+    """
+
+    data: str = "digits"
+    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn or your own file.npz."""
+    data_dir: str = "data"
+    """Folder of the data set."""
+    download: bool = False
+    """Fetch the data set into the data folder if it is missing."""
+    train_images: Annotated[int | None, _ALL] = None
+    """Train on this many images only."""
+    test_images: Annotated[int | None, _ALL] = None
+    """Test on this many images only."""
+
+    devices: tuple[str, ...] = DEVICES
+    """Memory cells, by name (`xbar devices`), or device files such as my.toml (`xbar fit-device`)."""
+    networks: tuple[Network, ...] = ("fcn", "cnn")
+    """fcn: a kernel of its own for each location, on tiles of its own. cnn: one kernel, one tile, used again."""
+    seeds: tuple[int, ...] = _SEEDS
+    """Seeds of the runs: of initial weights, order of images, devices and noise."""
+
+    epochs: Annotated[int | None, _OPEN_INT] = None
+    """Passes through the training images. (default: 20 for the digits, else as `xbar train`)"""
+    chips: int = 5
+    """Chips to program, or readings of one chip that was trained in situ."""
+    times: str = "1s,1h,1d,1month,1y"
+    """Times since programming at which devices with a model of ageing are evaluated, where it is valid."""
+
+    quick: bool = False
+    """A first look in two minutes: four devices, one seed, few epochs. Its accuracies mean little."""
+    jobs: Annotated[int | None, _OPEN_INT] = None
+    """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
+    threads: int = 1
+    """Threads of each run. Two runs with one thread are faster than one run with two."""
+    dask: Annotated[str | None, _OPEN_NAME] = None
+    """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
+    processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
+    runs: Path = Path("runs")
+    """Folder that holds the folders of the single runs, as for `xbar train`."""
+    out: Annotated[Path | None, _OPEN_OUT] = None
+    """Folder for table, figures and page. (default: runs/compare-devices- and a hash of what was asked for)"""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no study could use.
+
+        Raises:
+            ValueError: If a list is empty or names something twice, or a number lies outside its range.
+        """
+        for name in ("devices", "networks", "seeds"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(
+                    f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
+                )
+            doubled = [value for value in values if values.count(value) > 1]
+            if doubled:
+                raise ValueError(
+                    f"`{name}` must name each entry once, but names {doubled[0]!r} twice. Remove one."
+                )
+        for name in ("epochs", "train_images", "test_images", "chips", "threads", "jobs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+
+    def resolved(self) -> "CompareDevicesConfig":
+        """Return the configuration with what `quick` and the defaults stand for."""
+        config = replace(self, jobs=self.jobs or available_threads())
+        if self.quick:
+            config = replace(
+                config,
+                devices=_QUICK_DEVICES if self.devices == DEVICES else self.devices,
+                seeds=(0,) if self.seeds == _SEEDS else self.seeds,
+                epochs=self.epochs or 3,
+                chips=2,
+            )
+        if self.data == "digits":
+            config = replace(config, epochs=config.epochs or 20)
+        return config if config.out is not None else replace(config, out=config._own_folder())
+
+    def _own_folder(self) -> Path:
+        """Return a folder named by a hash of all that decides about the numbers."""
+        identity = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_THE_HASH}
+        digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
+        return self.runs / f"compare-devices-{digest}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return all fields in the types of JSON."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
+        }

@@ -1,0 +1,118 @@
+"""The figure of `xbar compare-devices`: accuracy over time, the ranking, and how pulses move the devices."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+
+from devices.characterisation import Characterisation
+
+from ...drawing.figures import GREY, save_figure, strip
+from ...support.durations import format_time
+from .rows import Group, Row, groups_of
+from .table import NETWORK_NAMES
+
+# Okabe and Ito (2008), and markers, so that grey and colour-blind readers tell them apart as well.
+_Styles = Mapping[tuple[str, str], tuple[str, str]]
+_STYLES: Final = [
+    (color, marker)
+    for marker in ("o", "s", "^")
+    for color in ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
+]
+
+
+def draw_comparison(rows: Sequence[Row], sheets: Mapping[str, Characterisation], path: Path) -> None:
+    """Draw accuracy over time and the ranking, a column for each network; and the pulse response of each device.
+
+    Line and band: mean and standard deviation over all chips of all seeds. Hollow: extrapolated.
+
+    Args:
+        rows: The runs.
+        sheets: The characterisation of each device.
+        path: The PNG file.
+    """
+    networks = [network for network in NETWORK_NAMES if groups_of(rows, network)]
+    names = list(dict.fromkeys((row.device, row.mode) for row in rows))
+    styles = dict(zip(names, (_STYLES * len(names))[: len(names)], strict=True))
+    pulsed = [name for name, mode in names if mode == "in-situ" and name in sheets and sheets[name].response]
+    columns = max(2, len(networks))
+    small_rows = -(-len(pulsed) // 4)
+    bars = 0.24 * len(names) + 0.9
+    heights = [3.4, bars, *([1.7] * small_rows)]
+    figure = Figure(figsize=(5.2 * columns, sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(2 + small_rows, 4 * columns, height_ratios=heights)
+    for column, network in enumerate(networks):
+        groups = groups_of(rows, network)
+        wide = slice(4 * column, 4 * column + 4)
+        _draw_over_time(figure.add_subplot(grid[0, wide]), groups, styles, NETWORK_NAMES[network])
+        _draw_ranking(figure.add_subplot(grid[1, wide]), groups, styles)
+    for number, name in enumerate(pulsed):
+        width = columns
+        place = grid[2 + number // 4, width * (number % 4) : width * (number % 4) + width]
+        _draw_response(figure.add_subplot(place), sheets[name], styles[(name, "in-situ")][0])
+    save_figure(figure, path)
+
+
+def _draw_over_time(axes: Axes, groups: Sequence[Group], styles: _Styles, title: str) -> None:
+    aging = [group for group in groups if group.times]
+    for group in aging:
+        color, marker = styles[(group.first.device, group.first.mode)]
+        mean, low, high = [], [], []
+        for time in group.times:
+            values = [value for row in group.rows for value in row.chips[time]]
+            middle = sum(values) / len(values)
+            spread = (sum((value - middle) ** 2 for value in values) / max(1, len(values) - 1)) ** 0.5
+            mean.append(middle)
+            low.append(middle - spread)
+            high.append(min(1.0, middle + spread))
+        axes.fill_between(group.times, low, high, color=color, alpha=0.15, lw=0)
+        axes.plot(group.times, mean, color=color, lw=1.6, label=group.name)
+        for time, value in zip(group.times, mean, strict=True):
+            hollow = time in group.first.extrapolated
+            axes.plot(time, value, marker, color=color, ms=5, mfc="white" if hollow else color)
+    axes.set_xscale("log")
+    times = sorted({time for group in aging for time in group.times})
+    axes.xaxis.set_major_locator(FixedLocator(times))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([format_time(time) for time in times], fontsize=7.5, rotation=25, ha="right")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    axes.set_xlabel("time since programming, or the end of training")
+    axes.set_ylabel("test accuracy")
+    axes.set_title(title, fontsize=10, loc="left")
+    if aging:
+        axes.legend(fontsize=7.5, frameon=False)
+    strip(axes)
+
+
+def _draw_ranking(axes: Axes, groups: Sequence[Group], styles: _Styles) -> None:
+    for place, group in enumerate(groups):
+        color, marker = styles[(group.first.device, group.first.mode)]
+        fresh, (last, spread) = group.fresh()[0], group.last()
+        axes.plot([fresh, last], [place, place], color=color, lw=1)
+        axes.plot(fresh, place, "|", color=color, ms=9)
+        axes.errorbar(last, place, xerr=spread, fmt=marker, color=color, ms=5.5, capsize=2, lw=1)
+    axes.set_yticks(range(len(groups)), [group.name for group in groups], fontsize=8)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    axes.set_xlabel("accuracy at the last known time; |: fresh")
+    axes.grid(axis="x", color="#dddddd", lw=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _draw_response(axes: Axes, sheet: Characterisation, color: str) -> None:
+    response = sheet.response
+    assert response is not None
+    pulses, mean, spread = response.pulses.numpy(), response.mean.numpy(), response.device_std.numpy()
+    axes.fill_between(pulses, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
+    axes.plot(pulses, mean, color=color, lw=1.4)
+    axes.set_title(textwrap.fill(sheet.name, 18), fontsize=8.5, loc="left")
+    axes.tick_params(labelsize=7)
+    axes.set_xlabel("pulse", fontsize=7.5)
+    axes.set_ylabel("weight", fontsize=7.5)
+    axes.axhline(0, color=GREY, lw=0.5)
+    strip(axes)

@@ -1,0 +1,124 @@
+"""The runs of `xbar compare-devices`: which device trains which network how."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal, final
+
+from devices import get
+
+from ...runs.options.config import TrainConfig
+from ...runs.options.defaults import resolve
+from ...runs.options.device_names import label
+from ...support.durations import parse_times, write_times
+from ..sharing_cost.points import Point as SharingPoint
+from ..sharing_cost.points import relative_rate
+from .config import CompareDevicesConfig, Network
+
+Mode = Literal["hwa", "in-situ"]
+
+_FAMILY_OF_SHAPE: Final = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
+_PLACEMENTS: Final[Mapping[Network, str]] = {"fcn": "free", "cnn": "time_multiplexed"}
+_RECORDED_ROWS: Final = 10  # of what updates do to devices: enough to see where they end
+
+
+@final
+@dataclass(frozen=True)
+class Point:
+    """One run.
+
+    Attributes:
+        device: The memory cell, by its name or file.
+        mode: How it gets its weights.
+        network: The network that is trained.
+        seed: The run's seed.
+    """
+
+    device: str
+    mode: Mode
+    network: Network
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What the progress bar shows."""
+        return f"{label(self.device)}, {self.mode}, {self.network}, seed {self.seed}"
+
+
+def points_of(config: CompareDevicesConfig) -> list[Point]:
+    """Return all runs, those of one device one after the other.
+
+    Raises:
+        FileNotFoundError: If a device file is missing.
+        ValueError: If there is no such device.
+    """
+    points = []
+    for device in config.devices:
+        kind = get(device).kind
+        modes: tuple[Mode, ...] = (
+            ("hwa", "in-situ") if kind == "both" else ("hwa",) if kind == "inference" else ("in-situ",)
+        )
+        points += [
+            Point(device, mode, network, seed)
+            for mode in modes
+            for network in config.networks
+            for seed in config.seeds
+        ]
+    return points
+
+
+def wish_of(
+    point: Point, config: CompareDevicesConfig, image_shape: tuple[int, int, int], steps: int
+) -> TrainConfig:
+    """Return what `xbar train` is asked for, for one run.
+
+    Args:
+        point: The run.
+        config: The study's resolved configuration.
+        image_shape: Channels, height and width of the images.
+        steps: Steps of an epoch, from which the interval of recording follows.
+
+    Raises:
+        ValueError: If no network fits the images, or a device is not known at any of the times.
+    """
+    family = _FAMILY_OF_SHAPE.get(image_shape)
+    if family is None:
+        raise ValueError(
+            f"`data` must have images of {', '.join(map(str, _FAMILY_OF_SHAPE))} (channels, height, width), but "
+            f"{config.data!r} has {image_shape}. Resize the images."
+        )
+    device = get(point.device)
+    wish = TrainConfig(
+        data=config.data,
+        data_dir=config.data_dir,
+        download=config.download,
+        train_images=config.train_images,
+        test_images=config.test_images,
+        model=f"{point.network}_{family}",
+        mode=point.mode,
+        device=point.device,
+        epochs=config.epochs,
+        seed=point.seed,
+        chips=config.chips,
+        threads=config.threads,
+        out=config.runs,
+    )
+    if device.build is not None:
+        times = tuple(time for time in parse_times(config.times) if device.valid_at(time))
+        if not times:
+            raise ValueError(
+                f"`times` must hold one at which {device.name} is known, but are {config.times!r}. "
+                f"`xbar devices {point.device}` tells them."
+            )
+        wish = replace(wish, times=write_times(times))
+    usual = resolve(wish, image_shape)
+    if point.mode == "hwa":
+        return wish
+    assert usual.lr is not None
+    assert usual.epochs is not None
+    scheme = SharingPoint(point.device, point.mode, _PLACEMENTS[point.network], point.seed)
+    return replace(
+        wish,
+        # A shared kernel sums the gradients of all its locations.
+        lr=usual.lr * relative_rate(scheme, image_shape),
+        record_every=max(1, usual.epochs * steps // _RECORDED_ROWS) if usual.backend == "batched" else 0,
+    )

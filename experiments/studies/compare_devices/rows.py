@@ -1,0 +1,145 @@
+"""What each run of `xbar compare-devices` came to, and what the runs of one device have in common."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+from devices.units import Dimensionless, Seconds
+
+from ...runs.ledger_file import RunEvents
+from ...runs.options.device_names import label
+from ...runs.record import Record
+from ...runs.result import Result, mean_and_std
+from ...runs.run_folder import RunFolder
+from ...support.json_files import read_json
+from .points import Point
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One run.
+
+    Attributes:
+        device: Name of the memory cell.
+        mode: "hwa" or "in-situ".
+        network: "fcn" or "cnn".
+        seed: The run's seed.
+        run: The run's folder.
+        command: The `xbar train` line that repeats it.
+        trained: Accuracy as training left it: of the devices in situ, in floating point else.
+        accuracy: Accuracy at each time, compensated, mean over chips.
+        chips: The same of each chip.
+        extrapolated: Those of the times that lie beyond what was measured on such devices.
+        pulses: Pulses per device, in situ; None else.
+        at_bound: Fraction of devices less than a step away from a bound, likewise.
+    """
+
+    device: str
+    mode: str
+    network: str
+    seed: int
+    run: str
+    command: str
+    trained: Dimensionless
+    accuracy: dict[Seconds, Dimensionless]
+    chips: dict[Seconds, list[Dimensionless]]
+    extrapolated: tuple[Seconds, ...]
+    pulses: Dimensionless | None
+    at_bound: Dimensionless | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row in the types of JSON."""
+        return {**asdict(self), "extrapolated": list(self.extrapolated)}
+
+
+def row_of(point: Point, command: str, folder: RunFolder) -> Row:
+    """Read a finished run.
+
+    Raises:
+        ValueError: If the run is damaged.
+    """
+    result = Result.from_json(read_json(folder.result_file))
+    chips = result.accuracy.get(result.compensation or "", [])
+    by_time = {
+        time: list(column) for time, column in zip(result.times, zip(*chips, strict=True), strict=True)
+    }
+    pulses = at_bound = None
+    if folder.record_file.exists():
+        record = Record.read(folder.record_file)
+        devices = {layer: float(record.columns[f"{layer}/devices"].sum()) for layer in record.layers}
+        training = RunEvents.read(folder.ledger_file).training
+        assert training is not None
+        pulses = training.total("update_pulses") / sum(devices.values())
+        at_bound = sum(
+            float(record.of_layer(layer, "at_bound")[-1]) * count for layer, count in devices.items()
+        ) / sum(devices.values())
+    return Row(
+        device=label(point.device),
+        mode=point.mode,
+        network=point.network,
+        seed=point.seed,
+        run=str(folder.path),
+        command=command,
+        trained=statistics.fmean(result.as_trained) if result.as_trained else result.digital_accuracy,
+        accuracy={time: statistics.fmean(column) for time, column in by_time.items()},
+        chips=by_time,
+        extrapolated=result.extrapolated,
+        pulses=pulses,
+        at_bound=at_bound,
+    )
+
+
+@final
+@dataclass(frozen=True)
+class Group:
+    """The runs of one network on one device, with all seeds."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def first(self) -> Row:
+        """A run that stands for what all have in common."""
+        return self.rows[0]
+
+    @property
+    def name(self) -> str:
+        """The device, and how it got its weights."""
+        return f"{self.first.device}, {'in situ' if self.first.mode == 'in-situ' else 'written'}"
+
+    @property
+    def times(self) -> list[Seconds]:
+        """Times at which accuracy is known."""
+        return list(self.first.accuracy)
+
+    def of(self, quantity: Callable[[Row], float | None]) -> tuple[float, float | None] | None:
+        """Return mean and standard deviation over the seeds; None where no run has the quantity."""
+        values = [value for value in map(quantity, self.rows) if value is not None and math.isfinite(value)]
+        return mean_and_std(values) if values else None
+
+    def at(self, time: Seconds) -> tuple[float, float | None] | None:
+        """Return the accuracy at a time."""
+        return self.of(lambda row: row.accuracy.get(time))
+
+    def fresh(self) -> tuple[float, float | None]:
+        """Return the accuracy of the devices at first: as trained, or right after programming."""
+        first = self.of(
+            lambda row: row.trained if row.mode == "in-situ" else next(iter(row.accuracy.values()))
+        )
+        assert first is not None
+        return first
+
+    def last(self) -> tuple[float, float | None]:
+        """Return the accuracy at the last known time, by which devices are ranked."""
+        return (self.at(self.times[-1]) if self.times else None) or self.fresh()
+
+
+def groups_of(rows: Sequence[Row], network: str) -> list[Group]:
+    """Return the devices of a network, ranked: by the last known accuracy, the best first."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.network == network:
+            groups.setdefault((row.device, row.mode), []).append(row)
+    return sorted((Group(tuple(group)) for group in groups.values()), key=lambda group: -group.last()[0])

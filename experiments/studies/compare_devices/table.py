@@ -1,0 +1,134 @@
+"""The tables of `xbar compare-devices`: Markdown to read, CSV to compute with."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from devices.characterisation import Characterisation
+
+from ...support.durations import format_time
+from .rows import Group, Row, groups_of
+
+NETWORK_NAMES: Final = {
+    "fcn": "FCN: a tile for each location",
+    "cnn": "CNN: one kernel for all locations",
+}
+_NONE: Final = "-"
+_OF_A_YEAR: Final = "retention error after 1 y, per_tile"
+# What a sheet calls it, and what the table does.
+_CHARACTER: Final = {"states": "states", "effective states": "effective", "asymmetry": "asymmetry ±"}
+
+
+def header(groups: Sequence[Group]) -> list[str]:
+    """Return the titles of the columns."""
+    times = _times(groups)
+    return [
+        "", "device", "fresh", *(format_time(time) for time in times), "pulses", "at bound",
+        *_CHARACTER.values(), "error, 1 year",
+    ]  # fmt: skip
+
+
+def cells(groups: Sequence[Group], sheets: Mapping[str, Characterisation]) -> list[list[str]]:
+    """Return the cells of a ranked table, one line for each device."""
+    times = _times(groups)
+    lines = []
+    for rank, group in enumerate(groups, start=1):
+        first = group.first
+        rows = {row.name: row for row in sheets[first.device].rows()} if first.device in sheets else {}
+        character = []
+        for name in _CHARACTER:
+            found = rows.get(name) if first.mode == "in-situ" else None
+            value = None if found is None else found.spread if name == "asymmetry" else found.value
+            character.append(
+                _NONE if value is None else f"{value:.2g}" if name == "asymmetry" else f"{value:,.0f}"
+            )
+        kept = rows.get(_OF_A_YEAR)
+        lines.append(
+            [
+                str(rank),
+                group.name,
+                _percent(group.fresh()),
+                *(_percent(group.at(time), time in first.extrapolated) for time in times),
+                _number(group.of(lambda row: row.pulses), "{:,.0f}"),
+                _number(
+                    group.of(lambda row: None if row.at_bound is None else 100 * row.at_bound), "{:.1f} %"
+                ),
+                *character,
+                _NONE if kept is None else f"{100 * kept.value:.0f} %{'*' * ('extrapolated' in kept.note)}",
+            ]
+        )
+    return lines
+
+
+def markdown(
+    rows: Sequence[Row], sheets: Mapping[str, Characterisation], failed: Mapping[str, str], command: str
+) -> str:
+    """Write the ranked tables of all networks."""
+    seeds = sorted({row.seed for row in rows})
+    lines = [
+        "# Devices compared",
+        "",
+        f"`{command}`. Accuracy on the test images, mean ± standard deviation over {len(seeds)} "
+        f"seed{'s' * (len(seeds) != 1)} ({', '.join(map(str, seeds))}), each the mean over chips, with drift "
+        "compensation. Ranked by the last known accuracy.",
+        "",
+    ]
+    for network, title in NETWORK_NAMES.items():
+        groups = groups_of(rows, network)
+        if groups:
+            lines += [f"## {title}", "", "| " + " | ".join(header(groups)) + " |"]
+            lines.append("|--:|---" + "|--:" * (len(header(groups)) - 2) + "|")
+            lines += ["| " + " | ".join(line) + " |" for line in cells(groups, sheets)]
+            lines.append("")
+    lines += [f"- {note}" for note in NOTES]
+    if failed:
+        lines += ["", "## Failed", "", *(f"- {name}: {reason}." for name, reason in failed.items())]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+NOTES: Final = (
+    "fresh: as training in situ left the devices, or at the first time after programming.",
+    "*: beyond what was measured on such devices. -: no model of it, or not known at that time.",
+    "pulses: that a device received in training, mean. at bound: devices less than a step away from a bound.",
+    "states: range over mean step. effective: range over the noise of one pulse. asymmetry ±: its spread from device "
+    "to device. error, 1 year: of weights, rms over rms, with a factor for each tile; of characterised devices.",
+)
+"""What the columns mean."""
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Write one line for each run."""
+    times = sorted({time for row in rows for time in row.accuracy})
+    columns: dict[str, Callable[[Row], object]] = {
+        "device": lambda row: row.device,
+        "mode": lambda row: row.mode,
+        "network": lambda row: row.network,
+        "seed": lambda row: row.seed,
+        "accuracy_trained": lambda row: row.trained,
+        "pulses_per_device": lambda row: row.pulses,
+        "fraction_at_bound": lambda row: row.at_bound,
+        "run": lambda row: row.run,
+    }
+    for time in times:
+        columns[f"accuracy_after_{time:.0f}_s"] = lambda row, time=time: row.accuracy.get(time)  # type: ignore[misc]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if (v := value(row)) is None else v for value in columns.values()] for row in rows)
+    return text.getvalue()
+
+
+def _times(groups: Sequence[Group]) -> list[float]:
+    return sorted({time for group in groups for time in group.times})
+
+
+def _percent(value: tuple[float, float | None] | None, is_extrapolated: bool = False) -> str:
+    if value is None:
+        return _NONE
+    mean, spread = value
+    return f"{100 * mean:.1f}{'' if spread is None else f' ± {100 * spread:.1f}'} %{'*' * is_extrapolated}"
+
+
+def _number(value: tuple[float, float | None] | None, pattern: str) -> str:
+    return _NONE if value is None else pattern.format(value[0])

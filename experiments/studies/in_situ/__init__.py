@@ -1,0 +1,1 @@
+"""Shared and unshared kernels, learning in situ on several devices."""

@@ -1,0 +1,248 @@
+"""What `xbar paper` can be asked for."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, final
+
+import tyro
+
+from ...runs.options.config import Augment, available_threads
+
+Scale = Literal["smoke", "laptop", "full"]
+
+# Strengths of the augmentation, in the order of the paper's figures. Ott et al., Neural Networks 126 (2020).
+_STRENGTHS_OF_THE_PAPER: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
+_OPEN: Final = {
+    "data": tyro.conf.arg(metavar="STR", help_behavior_hint=""),
+    "int": tyro.conf.arg(metavar="INT", help_behavior_hint=""),
+    "float": tyro.conf.arg(metavar="FLOAT", help_behavior_hint=""),
+}
+_OpenInt = Annotated[int | None, _OPEN["int"]]
+_OpenFloat = Annotated[float | None, _OPEN["float"]]
+_Strengths = Annotated[
+    tuple[float, ...] | None, tyro.conf.arg(metavar="[FLOAT [FLOAT ...]]", help_behavior_hint="")
+]
+_Seeds = Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="[INT [INT ...]]", help_behavior_hint="")]
+_Names = Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="[STR [STR ...]]", help_behavior_hint="")]
+
+# smoke: shows that everything runs. laptop: the reference points of the paper, in reduced epochs. full: Ott et al.'s.
+_PRESETS: Final[dict[Scale, dict[str, Any]]] = {
+    "smoke": {
+        "data": "digits",
+        "epochs": 12,
+        "hardware_epochs": 12,
+        "batch_size": 64,
+        "lr": 5e-3,
+        "schedule": "cosine",
+        "strengths": (0.0, 0.2),
+        "hardware_strengths": (0.0, 0.2),
+        "vcps": (0.3, 0.7),
+        "hardware_vcps": (0.3, 0.7),
+        "seeds": (0,),
+        "in_situ": ("ecram",),
+        "chips": 1,
+    },
+    "laptop": {
+        "data": "mnist",
+        "epochs": 6,
+        "hardware_epochs": 4,
+        "batch_size": 128,
+        "lr": 2e-3,
+        "schedule": "cosine",
+        "strengths": (0.0, 0.1, 0.2, 0.4),
+        "hardware_strengths": (0.0, 0.2),
+        "vcps": (0.3, 0.6, 0.9),
+        "hardware_vcps": (0.6,),
+        "seeds": (0,),
+        "in_situ": ("ecram", "reram-sb"),
+        "chips": 2,
+        "hardware_images": 20_000,
+    },
+    "full": {
+        "data": "mnist",
+        "epochs": 250,
+        "hardware_epochs": 250,
+        "batch_size": 256,
+        "lr": 1e-3,
+        "schedule": "constant",
+        "strengths": _STRENGTHS_OF_THE_PAPER,
+        "hardware_strengths": _STRENGTHS_OF_THE_PAPER,
+        "vcps": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "hardware_vcps": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "seeds": (0, 1, 2, 3, 4),
+        "folds": 5,
+        "in_situ": ("ecram", "reram-sb"),
+        "chips": 5,
+    },
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PaperConfig:
+    """To share or not to share? The seed paper's four questions, in floating point and on hardware.
+
+    J. Ott, E. Linstead, N. LaHaye and P. Baldi, "Learning in the machine: To share or not to share?", Neural Networks
+    126 (2020), asked whether weight sharing is necessary (1) to prevent overfitting, (2) for translation-invariant
+    recognition, (3) for acceptable accuracy, and (4) whether it emerges by itself. They answered in floating point.
+    This trains their networks, with a kernel for each location (FCN) and with one kernel (CNN), on augmented images:
+    digitally, hardware-aware and programmed onto phase-change memory, and in situ by pulses. It scores their six
+    validation sets, lets chips age, measures how alike kernels become, and prices the training with a hardware
+    profile.
+
+    Writes paper.md with the four answers, paper.json, paper.csv, a page to read in a browser (paper.html), one figure
+    for each question and one of all scores. Finished runs are not repeated: it can be stopped at any time, enlarged,
+    and started again.
+
+    --scale smoke: the digits, some minutes; shows that everything runs. --scale laptop: real MNIST, reduced epochs;
+    an hour on two cores for each seed. --scale full: the paper's own settings, for a cluster (--dask).
+
+    Examples:
+      xbar paper
+      xbar paper --scale laptop --data-dir data --download
+      xbar paper --scale laptop --modes digital --seeds 0 1 2 --data-dir data
+      xbar paper --scale full --dask tcp://10.0.0.1:8786 --runs /shared/runs
+    """
+
+    scale: Scale = "smoke"
+    """What is asked for where an option is left open."""
+    data: Annotated[str | None, _OPEN["data"]] = None
+    """Images, as for `xbar train`. (default: digits for smoke, else mnist)"""
+    data_dir: str = "data"
+    """Folder of the data set."""
+    download: bool = False
+    """Fetch the data set into the data folder if it is missing."""
+    train_images: _OpenInt = None
+    """Train on this many images only, digitally. (default: all)"""
+    hardware_images: _OpenInt = None
+    """Train on this many images only, on hardware. (default: 20000 for laptop, else all)"""
+    test_images: _OpenInt = None
+    """Test on this many images only. (default: all)"""
+
+    networks: tuple[str, ...] = ("fcn", "cnn")
+    """fcn: a kernel of its own for each location. cnn: one kernel for all. Or a placement in between, as for
+    `xbar train`: 'replicated(tiles=16)', 'blocks(rows=2,cols=2)'."""
+    modes: tuple[Literal["digital", "hwa", "in-situ"], ...] = ("digital", "hwa", "in-situ")
+    """digital: floating point. hwa: hardware-aware, then programmed. in-situ: by pulses."""
+    hwa: tuple[str, ...] = ("pcm",)
+    """Memory cells to program after hardware-aware training."""
+    in_situ: _Names = None
+    """Memory cells that learn in situ. (default: ecram for smoke, else ecram and reram-sb)"""
+    augment: Augment = "translation"
+    """How training images are transformed."""
+    strengths: _Strengths = None
+    """Strengths of it, digitally. (default: 0 and 0.2; 0, 0.1, 0.2 and 0.4 for laptop; the paper's for full)"""
+    hardware_strengths: _Strengths = None
+    """Strengths of it, on hardware. (default: 0 and 0.2; the paper's for full)"""
+    vcps: _Strengths = None
+    """Shares of absent inputs of the FCN's local layers, digitally; no values: none. (default: 0.3 and 0.7; 0.3, 0.6
+    and 0.9 for laptop; 0.1 to 0.9 for full)"""
+    hardware_vcps: _Strengths = None
+    """The same on hardware. (default: 0.3 and 0.7; 0.6 for laptop; 0.1 to 0.9 for full)"""
+    seeds: _Seeds = None
+    """Seeds of the runs: of split, initial weights, order and draws of images, devices, noise. (default: 0; 0 to 4
+    for full)"""
+
+    folds: _OpenInt = None
+    """Cross-validation: the training of seed s tests on part s of so many. (default: none; 5 for full)"""
+    epochs: _OpenInt = None
+    """Passes through the training images, digitally. (default: 12, 6, 250)"""
+    hardware_epochs: _OpenInt = None
+    """The same on hardware. (default: 12, 4, 250)"""
+    batch_size: _OpenInt = None
+    """Images in a step, digitally and hardware-aware. (default: 64, 128, 256)"""
+    lr: _OpenFloat = None
+    """Adam's learning rate. (default: 5e-3, 2e-3, 1e-3; in situ that of `xbar train`)"""
+    chips: _OpenInt = None
+    """Chips to program, or readings of one chip that was trained in situ. (default: 1, 2, 5)"""
+
+    jobs: _OpenInt = None
+    """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
+    threads: int = 1
+    """Threads of each run. Two runs with one thread are faster than one run with two."""
+    dask: Annotated[str | None, _OPEN["data"]] = None
+    """Address of a Dask scheduler, whose workers do the runs in place of --jobs processes; they must see the folder
+    --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
+    runs: Path = Path("runs")
+    """Folder that holds the folders of the single runs, as for `xbar train`."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None
+    """Folder for tables, figures and page. (default: runs/paper- and a hash of what was asked for)"""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no study could use.
+
+        Raises:
+            ValueError: If a list is empty or names something twice, or a number lies outside its range.
+        """
+        for name in (
+            "networks",
+            "modes",
+            "hwa",
+            "in_situ",
+            "strengths",
+            "hardware_strengths",
+            "vcps",
+            "hardware_vcps",
+            "seeds",
+        ):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            if not values and "vcps" not in name:
+                raise ValueError(
+                    f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
+                )
+            doubled = [value for value in values if values.count(value) > 1]
+            if doubled:
+                raise ValueError(
+                    f"`{name}` must name each entry once, but names {doubled[0]!r} twice. Remove one."
+                )
+        for name in ("strengths", "hardware_strengths"):
+            for value in getattr(self, name) or ():
+                if not 0 <= value <= 1:
+                    raise ValueError(f"`{name}` must lie in [0, 1], but one is {value}. Try 0.2.")
+        for name in ("vcps", "hardware_vcps"):
+            for value in getattr(self, name) or ():
+                if not 0 < value < 1:
+                    raise ValueError(f"`{name}` must lie in (0, 1), but one is {value}. Try 0.3.")
+        counts = ("epochs", "hardware_epochs", "batch_size", "train_images", "hardware_images", "test_images")
+        for name in (*counts, "chips", "threads", "jobs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        if self.folds is not None and self.folds < 2:
+            raise ValueError(f"`folds` must be 2 or more, but is {self.folds}. Try 5, or leave it out.")
+        if self.augment == "none":
+            raise ValueError(
+                "`augment` must be a transformation, but is 'none': strength 0 is without any. Choose one."
+            )
+
+    def resolved(self) -> "PaperConfig":
+        """Return the configuration with what the scale and the defaults stand for."""
+        names = {name for name in _PRESETS[self.scale] if hasattr(self, name)}
+        config = replace(
+            self,
+            jobs=self.jobs or available_threads(),
+            **{name: _PRESETS[self.scale][name] for name in names if getattr(self, name) is None},
+        )
+        return config if config.out is not None else replace(config, out=config._own_folder())
+
+    @property
+    def schedule(self) -> Any:
+        """Learning rate over a digital or hardware-aware run."""
+        return _PRESETS[self.scale]["schedule"]
+
+    def _own_folder(self) -> Path:
+        """Return a folder named by a hash of all that decides about the numbers."""
+        how_fast = ("data_dir", "download", "threads", "jobs", "dask", "runs", "out")
+        identity = {name: value for name, value in asdict(self).items() if name not in how_fast}
+        digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
+        return self.runs / f"paper-{self.scale}-{digest}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return all fields in the types of JSON."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
+        }

@@ -1,0 +1,168 @@
+"""The runs of `xbar paper`: which network learns from what, by which means."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, final
+
+from devices.units import Dimensionless
+
+from ...runs.options.config import NO_DEVICE, TrainConfig
+from ..sharing_cost.points import Point as SharingPoint
+from ..sharing_cost.points import relative_rate
+from .config import PaperConfig
+
+Mode = Literal["digital", "hwa", "in-situ"]
+
+_FAMILY_OF_SHAPE: Final = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
+NETWORKS: Final = ("fcn", "cnn")  # of the paper; any other name is that of a placement
+_PLACEMENTS: Final = {"fcn": "free", "cnn": "time_multiplexed"}
+# Fresh, and after a year: what drift has done by then.
+TIMES: Final = "1s,1y"
+
+
+@final
+@dataclass(frozen=True)
+class Setting:
+    """Where a network learns.
+
+    Attributes:
+        mode: "digital", "hwa" or "in-situ".
+        device: The memory cell; "none" digitally.
+        is_control: Digitally, but only with the images and the epochs that the hardware gets.
+    """
+
+    mode: Mode
+    device: str = NO_DEVICE
+    is_control: bool = False
+
+    def __str__(self) -> str:
+        """Name it in tables and figures."""
+        if self.is_control:
+            return "digital control"
+        return {
+            "digital": "digital",
+            "hwa": f"hardware-aware, {self.device}",
+            "in-situ": f"in situ, {self.device}",
+        }[self.mode]
+
+
+DIGITAL: Final = Setting("digital")
+
+
+@final
+@dataclass(frozen=True)
+class Point:
+    """One run.
+
+    Attributes:
+        setting: Where it learns.
+        network: "fcn", "cnn" or the placement of another one.
+        strength: Of the augmentation.
+        vcp: Part of the inputs of every local layer that is absent.
+        seed: The run's seed.
+    """
+
+    setting: Setting
+    network: str
+    strength: Dimensionless
+    vcp: Dimensionless
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What the progress bar shows."""
+        absent = f", {self.vcp:g} absent" if self.vcp else ""
+        return f"{self.setting}, {self.network}, strength {self.strength:g}{absent}, seed {self.seed}"
+
+
+def settings_of(config: PaperConfig) -> list[Setting]:
+    """Return where networks learn in a study, floating point first."""
+    settings = []
+    for mode in ("digital", "hwa", "in-situ"):
+        if mode in config.modes:
+            devices = {"digital": (NO_DEVICE,), "hwa": config.hwa, "in-situ": config.in_situ}[mode]
+            settings += [Setting(mode, device) for device in devices or ()]
+    budgets = {
+        (config.train_images, config.epochs),
+        (config.hardware_images or config.train_images, config.hardware_epochs),
+    }
+    if len(budgets) == 2 and {setting.mode for setting in settings} > {"digital"}:
+        settings.insert(1, Setting("digital", is_control=True))
+    return settings
+
+
+def points_of(config: PaperConfig) -> list[Point]:
+    """Return all runs of a resolved study, seed by seed, so that an interrupted one holds whole grids."""
+    assert config.seeds is not None
+    assert config.strengths is not None
+    assert config.hardware_strengths is not None
+    points = []
+    for seed in config.seeds:
+        for setting in settings_of(config):
+            is_long = setting.mode == "digital" and not setting.is_control
+            strengths = config.strengths if is_long else config.hardware_strengths
+            vcps = () if setting.is_control else config.vcps if is_long else config.hardware_vcps
+            points += [
+                Point(setting, network, strength, 0.0, seed)
+                for strength in strengths
+                for network in config.networks
+            ]
+            if "fcn" in config.networks:
+                points += [Point(setting, "fcn", max(strengths[:2]), vcp, seed) for vcp in vcps or ()]
+    return points
+
+
+def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]) -> TrainConfig:
+    """Return what `xbar train` is asked for, for one run.
+
+    Args:
+        point: The run.
+        config: The study's resolved configuration.
+        image_shape: Channels, height and width of the images.
+
+    Raises:
+        ValueError: If no network fits the images.
+    """
+    if image_shape not in _FAMILY_OF_SHAPE:
+        raise ValueError(
+            f"`data` must have images of {', '.join(map(str, _FAMILY_OF_SHAPE))} (channels, height, width), but "
+            f"{config.data!r} has {image_shape}. Resize the images."
+        )
+    assert config.data is not None
+    assert config.batch_size is not None
+    assert config.chips is not None
+    is_long = point.setting.mode == "digital" and not point.setting.is_control
+    learns_in_situ = point.setting.mode == "in-situ"
+    lr = config.lr
+    if learns_in_situ:
+        # That of `xbar train` for kernels of their own; a shared kernel sums the gradients of all its locations. Of
+        # long trainings, also for MNIST. ECRAM, 4 epochs of 20,000 images, seed 100, relative rates 0.1 / 0.3 / 1:
+        # CNN 89 / 91 / 74 % (seed 0), FCN with shifts of 0.2 - / 37 / 77 % (seed 0).
+        placement = _PLACEMENTS.get(point.network, point.network)
+        shared = SharingPoint(point.setting.device, "in-situ", placement, point.seed)
+        rate = relative_rate(shared)
+        lr = None if rate == 1 else rate
+    return TrainConfig(
+        data=config.data,
+        data_dir=config.data_dir,
+        download=config.download,
+        train_images=config.train_images if is_long else config.hardware_images or config.train_images,
+        test_images=config.test_images,
+        fold=None if config.folds is None else f"{point.seed % config.folds + 1}/{config.folds}",
+        augment="none" if point.strength == 0 else config.augment,
+        strength=point.strength,
+        scores=True,
+        vcp=point.vcp,
+        model=f"{'fcn' if point.network == 'fcn' else 'cnn'}_{_FAMILY_OF_SHAPE[image_shape]}",
+        placement=None if point.network in NETWORKS else point.network,
+        mode=point.setting.mode,
+        device=point.setting.device,
+        epochs=config.epochs if is_long else config.hardware_epochs,
+        batch_size=64 if learns_in_situ else config.batch_size,
+        lr=lr,
+        schedule="cosine" if learns_in_situ else config.schedule,
+        seed=point.seed,
+        chips=config.chips,
+        times=TIMES if point.setting.mode == "hwa" else None,
+        threads=config.threads,
+        out=config.runs,
+    )

@@ -1,0 +1,1 @@
+"""Accuracy over a year on many devices, unshared beside shared kernels."""

@@ -1,0 +1,184 @@
+"""What `xbar sharing-cost` can be asked for."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Final, Literal, final
+
+import tyro
+
+from ...runs.options.config import available_threads
+
+Mechanism = Literal["in-situ", "write-verify", "hwa"]
+Packing = Literal["none", "block", "union", "dense"]
+OffBlock = Literal["gated", "serialised", "disturbed"]
+
+SCHEMES: Final = (
+    "time_multiplexed",
+    "replicated",
+    "replicated(sync_every=1)",
+    "replicated(sync_every=10)",
+    "replicated(sync_every=100)",
+    "blocks(rows=2,cols=2)",
+    "interleaved(period=2)",
+    "random(tiles=4)",
+    "random(tiles=4,redraw=True)",
+    "free",
+)
+_QUICK_SCHEMES: Final = ("time_multiplexed", "replicated", "replicated(sync_every=10)", "free")
+_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
+_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
+_OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
+_ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
+_FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
+_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+# How fast a study computes, where it lies, and what it reads: no part of what comes out.
+_NOT_IN_THE_HASH: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out", "from_")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SharingCostConfig:
+    """What does sharing weights cost on analog hardware, and what does it buy?
+
+    Trains and deploys one network under every scheme of sharing, with every mechanism of updating the devices, on
+    every device, with several seeds; counts what the hardware does, and prices the counts with a hardware profile.
+    Writes one table (sharing_cost.md, .csv, .json) and figures: accuracy against energy and time, cost against
+    sync_every, cost against the number of tiles, where the energy goes, how equal copies are, and for which
+    constants of the profile the ranking of the schemes flips.
+
+    Finished runs are not repeated: it can be stopped at any time, enlarged, and started again. The table's JSON
+    gives for each point the `xbar train` line that repeats it alone. The default takes hours on two cores,
+    --quick some minutes.
+
+    Examples:
+      xbar sharing-cost --quick
+      xbar sharing-cost --schemes time_multiplexed 'replicated(sync_every=10)' free --devices pcm --seeds 0 1 2
+      xbar sharing-cost --data mnist --data-dir data --train-images 6000 --epochs 2
+      xbar sharing-cost --profile mine.toml --from runs/sharing-cost-0123456789ab
+      xbar sharing-cost --profile isaac-reram --from runs/cnn_digits-in-situ-reram-sb-0123456789ab
+    """
+
+    data: str = "digits"
+    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn or your own file.npz."""
+    data_dir: str = "data"
+    """Folder of the data set."""
+    download: bool = False
+    """Fetch the data set into the data folder if it is missing."""
+    train_images: Annotated[int | None, _ALL] = None
+    """Train on this many images only."""
+    test_images: Annotated[int | None, _ALL] = None
+    """Test on this many images only."""
+
+    schemes: tuple[str, ...] = SCHEMES
+    """Placements of the kernels, as `xbar train --placement` reads them. replicated without sync_every sends every
+    update to all copies; sync_every=k averages and rewrites the copies every k steps, in situ only."""
+    tile_counts: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Numbers of tiles in a layer for cost and accuracy against it: random(tiles=n) and replicated(tiles=n), in
+    situ. Without any number that part is left out."""
+    devices: tuple[str, ...] = ("pcm", "ecram")
+    """Memory cells; `xbar devices` lists them. Those without a model of ageing are evaluated as trained."""
+    mechanisms: tuple[Mechanism, ...] = ("in-situ", "write-verify", "hwa")
+    """How devices get their weights. in-situ: pulses on the devices. write-verify: a digital gradient, written to
+    the devices at every step. hwa: trained in software, programmed once."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the runs. The learning rates were chosen with seed 100."""
+
+    epochs: Annotated[int | None, _OPEN_INT] = None
+    """Passes through the training images. (default: as `xbar train`)"""
+    lr: Annotated[float | None, _OPEN_FLOAT] = None
+    """Learning rate of every run. (default: for each scheme, mechanism and device the one found by trial)"""
+    batch_size: int = 64
+    """Images per step. What a step costs is proportional to it, except for writing and synchronising."""
+    chips: int = 5
+    """Chips to program, or readings of one chip that was trained in situ."""
+    times: str = "1s,1d,1y"
+    """Times since programming at which devices with a model of ageing are evaluated."""
+
+    profile: Annotated[str | None, _OPEN_NAME] = None
+    """Hardware profile for all devices: a name, or a TOML file of your own. (default: hermes-pcm for phase-change
+    memory, isaac-reram for resistive memory, rpu-ecram for electrochemical memory)"""
+    packing: Packing = "none"
+    """How kernels smaller than a physical array lie in it: one in each array (none), on the diagonal (block), with
+    shared input lines (union), or as many as fit, one computing at a time (dense)."""
+    packed: Packing = "union"
+    """The packing of the table's second column of areas."""
+    off_block: OffBlock = "gated"
+    """What happens in a parallel update to cells of a packed array that belong to no kernel."""
+
+    quick: bool = False
+    """A first look in some minutes: few schemes, one seed, few epochs and images. Its accuracies mean little."""
+    jobs: Annotated[int | None, _OPEN_INT] = None
+    """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
+    threads: int = 1
+    """Threads of each run. Two runs with one thread are faster than one run with two."""
+    dask: Annotated[str | None, _OPEN_NAME] = None
+    """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
+    processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
+    runs: Path = Path("runs")
+    """Folder that holds the folders of the single runs, as for `xbar train`."""
+    out: Annotated[Path | None, _OPEN_OUT] = None
+    """Folder for table and figures. (default: runs/sharing-cost- and a hash of what was asked for; for a run that
+    is priced again, the run's folder)"""
+    from_: Annotated[Path | None, _FROM] = None
+    """Price a run folder, or the folder of a study, again, without training: with another --profile, --packing or
+    --off-block."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no study could use.
+
+        Raises:
+            ValueError: If a list is empty or names something twice, or a number lies outside its range.
+        """
+        for name in ("schemes", "devices", "mechanisms", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(
+                    f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
+                )
+        for name in ("schemes", "devices", "mechanisms", "seeds", "tile_counts"):
+            values = getattr(self, name)
+            doubled = [value for value in values if values.count(value) > 1]
+            if doubled:
+                raise ValueError(
+                    f"`{name}` must name each entry once, but names {doubled[0]!r} twice. Remove one."
+                )
+        for name in ("epochs", "train_images", "test_images", "batch_size", "chips", "threads", "jobs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        for count in self.tile_counts:
+            if count < 1:
+                raise ValueError(f"`tile_counts` must be 1 or more, but has {count}. Give larger numbers.")
+
+    def resolved(self) -> "SharingCostConfig":
+        """Return the configuration with what `quick` and the defaults stand for.
+
+        Raises:
+            ValueError: If the data have too few images.
+        """
+        config = replace(self, jobs=self.jobs or available_threads())
+        if self.from_ is not None:
+            return config  # the folder follows from what is priced again
+        if self.quick:
+            config = replace(
+                config,
+                schemes=_QUICK_SCHEMES if self.schemes == SCHEMES else self.schemes,
+                tile_counts=(1, 4, 16) if self.tile_counts == (1, 2, 4, 8, 16) else self.tile_counts,
+                seeds=(0,) if self.seeds == (0, 1, 2) else self.seeds,
+                epochs=self.epochs or 5,
+                chips=2,
+            )
+        return config if config.out is not None else replace(config, out=config._own_folder())
+
+    def _own_folder(self) -> Path:
+        """Return a folder named by a hash of all that decides about the numbers."""
+        identity = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_THE_HASH}
+        digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
+        return self.runs / f"sharing-cost-{digest}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return all fields in the types of JSON."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
+        }

@@ -1,0 +1,394 @@
+"""Figures of `xbar sharing-cost`: accuracy against cost, cost against sync_every and tiles, where energy goes."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from ...drawing.direct_labels import Named, label_points
+from ...drawing.figures import GREY, save_figure, strip
+from .rows import (
+    FRESH,
+    MECHANISM_NAMES,
+    Cell,
+    Row,
+    accuracy_at,
+    cells_of,
+    energy_per_image,
+    energy_per_step,
+    latency,
+    time_per_step,
+)
+
+Quantity = Callable[[Row], float | None]
+
+# Okabe and Ito (2008): they stay apart for colour-blind readers. Those of the study in situ keep their meaning.
+_COLORS: Final = {
+    "free": "#0072B2",
+    "replicated": "#D98A00",
+    "time_multiplexed": "#D55E00",
+    "blocks": "#009E73",
+    "interleaved": "#3A9BD0",
+    "random": "#B0578D",
+}
+# In the order in which bars are stacked.
+COMPONENT_COLORS: Final = {
+    "dac": "#56B4E9",
+    "adc": "#0072B2",
+    "cells": "#F0E442",
+    "update": "#D55E00",
+    "programming": "#E69F00",
+    "verify": "#CC79A7",
+    "movement": "#009E73",
+    "digital": "#999999",
+    "static": "#333333",
+}
+_SMALLEST_MARKER: Final = 5.0  # points: radius for the smallest chip is half of that
+_LARGEST_MARKER: Final = 22.0
+
+
+def scheme_color(scheme: str) -> str:
+    """Return the colour of a scheme's family."""
+    return _COLORS.get(scheme.partition("(")[0].strip(), GREY)
+
+
+def draw_pareto(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None:
+    """Draw accuracy against energy and against time: a line of panels for each device and mechanism.
+
+    Trained on the chip: per training step; trained in software: per inference. The area of a marker is the area of
+    the chip; the bar is the spread over the seeds; the small mark below is the accuracy after the longest time.
+    """
+    cells = cells_of(rows, schemes)
+    lines = list(dict.fromkeys((cell.device, cell.mechanism) for cell in cells))
+    figure = Figure(figsize=(10.5, 0.9 + 3.3 * len(lines)), layout="constrained")
+    panels = figure.subplots(len(lines), 2, squeeze=False)
+    areas = [cell.mean(lambda row: row.unpacked.area_mm2) or 0.0 for cell in cells]
+    later = _longest_time(rows)
+    drawn: list[tuple[Axes, list[Named]]] = []
+    for (device, mechanism), pair in zip(lines, panels, strict=True):
+        learns = mechanism != "hwa"
+        quantities: tuple[tuple[Quantity, str], tuple[Quantity, str]] = (
+            (
+                (energy_per_step, "energy per training step in µJ"),
+                (_milliseconds(time_per_step), "time per step in ms"),
+            )
+            if learns
+            else ((energy_per_image, "energy per inference in µJ"), (_microseconds(latency), "latency in µs"))
+        )
+        group = [cell for cell in cells if (cell.device, cell.mechanism) == (device, mechanism)]
+        for axes, (quantity, label) in zip(pair, quantities, strict=True):
+            names = [named for cell in group for named in _draw_cell(axes, cell, quantity, later, max(areas))]
+            axes.set_xlabel(label)
+            axes.set_ylabel("test accuracy in %")
+            _widen(axes, names)
+            strip(axes)
+            drawn.append((axes, names))
+        pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)
+    note = "Marker area: chip area, one kernel in each array. Bars: ± one standard deviation over the seeds."
+    if later is not None:
+        note += " Small mark: after the longest time."
+    figure.supxlabel(note, fontsize=8.5, color=GREY)
+    for axes, names in drawn:
+        label_points(figure, axes, names)
+    save_figure(figure, path)
+
+
+def _draw_cell(axes: Axes, cell: Cell, quantity: Quantity, later: str | None, largest: float) -> list[Named]:
+    x, y = cell.mean(quantity), cell.mean(accuracy_at(FRESH))
+    if x is None or y is None:
+        return []
+    area = cell.mean(lambda row: row.unpacked.area_mm2) or 0.0
+    size = max(_LARGEST_MARKER * math.sqrt(area / largest), _SMALLEST_MARKER) if largest else _SMALLEST_MARKER
+    color = scheme_color(cell.scheme)
+    axes.errorbar(x, y, yerr=cell.spread(accuracy_at(FRESH)), color=color, lw=1.2, capsize=0, zorder=2)
+    is_redrawn = "redraw=true" in cell.scheme.lower().replace(" ", "")
+    face = "white" if is_redrawn else color
+    axes.plot(
+        x, y, "o", ms=size, mfc=face, mec=color, mew=1.2, alpha=0.55 if not is_redrawn else 1.0, zorder=3
+    )
+    axes.plot(x, y, ".", ms=3, color="black", zorder=4)
+    aged = cell.mean(accuracy_at(later)) if later is not None else None
+    if aged is not None:
+        axes.plot([x, x], [y, aged], color=color, lw=0.8, ls=":", zorder=1)
+        axes.plot(x, aged, "_", ms=7, mew=1.6, color=color, zorder=3)
+    return [Named(x, y, cell.label, _darker(color), size / 2)]
+
+
+def _widen(axes: Axes, names: Sequence[Named]) -> None:
+    """Choose a logarithmic axis where values span much, and leave room for names."""
+    values = [named.x for named in names if named.x > 0]
+    if values and max(values) > 3 * min(values):
+        axes.set_xscale("log")
+        low, high = math.log10(min(values)), math.log10(max(values))
+        room = 0.22 * (high - low)
+        axes.set_xlim(10 ** (low - room), 10 ** (high + room))
+        write_plainly(axes.xaxis)
+    elif values:
+        room = max(0.25 * (max(values) - min(values)), 0.02 * max(values))
+        axes.set_xlim(min(values) - room, max(values) + room)
+    low, high = axes.get_ylim()
+    room = max(0.14 * (high - low), 0.4)
+    axes.set_ylim(low - room, high + room)
+
+
+def write_plainly(axis: Axis) -> None:
+    """Write the ticks of a logarithmic axis as plain numbers: 2, 5 and 10 where it spans little, else decades."""
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low) if low > 0 else 9.0
+    if decades < 2.2:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 0.6 else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter("")
+
+
+def draw_sync(rows: Sequence[Row], path: Path) -> None:
+    """Draw cost, accuracy and residual of copies against the steps between two synchronisations, in situ.
+
+    The line at the right is the same network with every update sent to all copies.
+    """
+    cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and c.scheme.startswith("replicated")]
+    counts = Counter(_tiles(cell.scheme) for cell in cells if sync_every(cell.scheme))
+    if not counts:
+        return
+    tiles = max(counts, key=lambda count: counts[count])  # of one number of copies, that with most points
+    cells = [cell for cell in cells if _tiles(cell.scheme) == tiles]
+    synchronised = sorted((c for c in cells if sync_every(c.scheme)), key=lambda c: sync_every(c.scheme))
+    devices = list(dict.fromkeys(cell.device for cell in synchronised))
+    quantities: list[tuple[Quantity, str, bool]] = [
+        (energy_per_step, "energy per training step in µJ", True),
+        (accuracy_at(FRESH), "test accuracy in %", False),
+        (_percent_residual, "rms difference of copies in %", True),
+    ]
+    figure = Figure(figsize=(11.5, 0.6 + 3.1 * len(devices)), layout="constrained")
+    panels = figure.subplots(len(devices), len(quantities), squeeze=False)
+    color = _COLORS["replicated"]
+    for device, line in zip(devices, panels, strict=True):
+        group = [cell for cell in synchronised if cell.device == device]
+        broadcast = [c for c in cells if c.device == device and not sync_every(c.scheme)]
+        others = [c for c in cells_of(rows, ("free", "time_multiplexed")) if c.device == device]
+        others = [c for c in others if c.mechanism == "in-situ"]
+        for axes, (quantity, label, is_log) in zip(line, quantities, strict=True):
+            known = [(c, c.mean(quantity)) for c in group]
+            steps = [sync_every(c.scheme) for c, value in known if value is not None]
+            means = [value for _, value in known if value is not None]
+            for cell in group:
+                values = cell.values(quantity)
+                axes.plot(
+                    [sync_every(cell.scheme)] * len(values), values, ".", color=color, alpha=0.5, ms=6, mew=0
+                )
+            axes.plot(steps, means, "o-", color=color, ms=5, lw=1.8)
+            marks = [
+                (cell.mean(quantity), cell.label, scheme_color(cell.scheme)) for cell in (*broadcast, *others)
+            ]
+            axes.set_xscale("log")
+            write_plainly(axes.xaxis)
+            if is_log and means and min(means) > 0:
+                axes.set_yscale("log")
+                write_plainly(axes.yaxis)
+            _draw_levels(axes, [(v, n, c) for v, n, c in marks if v is not None], axes.get_yscale() == "log")
+            axes.set_xlabel("steps between synchronisations")
+            axes.set_ylabel(label)
+            strip(axes)
+        copies = f"{tiles} copies" if tiles else "copies at all locations"
+        line[0].set_title(f"{device}: {copies}, in situ", loc="left", fontsize=10.5)
+    save_figure(figure, path)
+
+
+def draw_tiles(rows: Sequence[Row], path: Path) -> None:
+    """Draw cost and accuracy against the number of tiles of a layer, in situ: copies, and kernels dealt at random."""
+    families = {"replicated": "copies of one kernel, broadcast", "random": "own kernels, locations at random"}
+    cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and _tiles(c.scheme)]
+    cells = [c for c in cells if "redraw=true" not in c.scheme.lower() and not sync_every(c.scheme)]
+    if not cells:
+        return
+    devices = list(dict.fromkeys(cell.device for cell in cells))
+    quantities: list[tuple[Quantity, str, bool]] = [
+        (energy_per_step, "energy per training step in µJ", True),
+        (_milliseconds(time_per_step), "time per training step in ms", True),
+        (accuracy_at(FRESH), "test accuracy in %", False),
+    ]
+    figure = Figure(figsize=(11.5, 0.9 + 3.1 * len(devices)), layout="constrained")
+    panels = figure.subplots(len(devices), len(quantities), squeeze=False)
+    for device, line in zip(devices, panels, strict=True):
+        for axes, (quantity, label, is_log) in zip(line, quantities, strict=True):
+            for family, name in families.items():
+                group = sorted(
+                    (c for c in cells if c.device == device and c.scheme.startswith(family)),
+                    key=lambda c: _tiles(c.scheme),
+                )
+                known = [(_tiles(c.scheme), c.mean(quantity)) for c in group]
+                for cell in group:
+                    values = cell.values(quantity)
+                    axes.plot(
+                        [_tiles(cell.scheme)] * len(values),
+                        values,
+                        ".",
+                        color=_COLORS[family],
+                        alpha=0.5,
+                        ms=6,
+                        mew=0,
+                    )
+                axes.plot(
+                    [x for x, y in known if y is not None],
+                    [y for _, y in known if y is not None],
+                    "o-" if family == "replicated" else "s-",
+                    color=_COLORS[family],
+                    ms=5,
+                    lw=1.8,
+                    label=name,
+                )
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            if is_log:
+                axes.set_yscale("log")
+                write_plainly(axes.yaxis)
+            axes.set_xlabel("tiles in each local layer")
+            axes.set_ylabel(label)
+            strip(axes)
+        line[0].set_title(f"{device}, in situ", loc="left", fontsize=10.5)
+    figure.legend(
+        *panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
+    )
+    save_figure(figure, path)
+
+
+def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None:
+    """Draw where the energy goes, per inference and per training step: a stacked bar for each scheme."""
+    cells = cells_of(rows, schemes)
+    lines = list(dict.fromkeys((cell.device, cell.mechanism) for cell in cells))
+    heights = [0.55 + 0.27 * sum((c.device, c.mechanism) == line for c in cells) for line in lines]
+    figure = Figure(figsize=(11.0, 0.8 + sum(heights) + 0.45 * len(lines)), layout="constrained")
+    panels = figure.subplots(len(lines), 2, squeeze=False, height_ratios=heights)
+    used: dict[str, str] = {}
+    for (device, mechanism), pair in zip(lines, panels, strict=True):
+        group = [cell for cell in cells if (cell.device, cell.mechanism) == (device, mechanism)]
+        for axes, work in zip(pair, ("inference", "training"), strict=True):
+            if all(getattr(row, work) is None for cell in group for row in cell.rows):
+                axes.set_axis_off()
+                continue
+            used |= _stack(axes, group, work)
+            axes.set_xlabel(f"energy per {'inference' if work == 'inference' else 'training step'} in µJ")
+            axes.grid(axis="x", color="0.9", linewidth=0.8)
+            axes.set_axisbelow(True)
+            axes.spines[["top", "right"]].set_visible(False)
+        pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)
+    order = [name for name in COMPONENT_COLORS if name in used]
+    handles = [Patch(color=COMPONENT_COLORS[name]) for name in order]
+    figure.legend(handles, order, loc="outside lower center", ncols=len(order), frameon=False)
+    save_figure(figure, path)
+
+
+def _stack(axes: Axes, group: Sequence[Cell], work: str) -> dict[str, str]:
+    """Draw one stacked bar for each cell; return the components that are seen."""
+    labels = [cell.label for cell in group]
+    left = np.zeros(len(group))
+    used = {}
+    for component, color in COMPONENT_COLORS.items():
+        values = np.array([cell.mean(_component(work, component)) or 0.0 for cell in group])
+        if values.any():
+            axes.barh(range(len(group)), values, left=left, color=color, height=0.72, lw=0)
+            used[component] = color
+        left += values
+    axes.set_yticks(range(len(group)), labels, fontsize=8.5)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(0, 1.14 * max(left))
+    for place, total in enumerate(left):
+        axes.text(total + 0.01 * max(left), place, f"{total:.3g}", va="center", fontsize=7.5, color=GREY)
+    return used
+
+
+def _component(work: str, component: str) -> Quantity:
+    def quantity(row: Row) -> float | None:
+        costs = getattr(row, work)
+        return None if costs is None else costs.energy_uJ.get(component, 0.0)
+
+    return quantity
+
+
+def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str, str]], is_log: bool) -> None:
+    """Draw a horizontal line for each scheme without synchronisation, named at the right."""
+    for value, _, color in levels:
+        axes.axhline(value, color=color, lw=1.1, ls=(0, (4, 3)), zorder=1)
+    name_ends(axes, levels, is_log)
+
+
+def name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], is_log: bool) -> None:
+    """Name lines at their right ends, the names kept apart.
+
+    Args:
+        axes: With its final scale.
+        ends: Value, name and colour of each line.
+        is_log: Whether the axis of the values is logarithmic.
+    """
+    low, high = (math.log(limit) for limit in axes.get_ylim()) if is_log else axes.get_ylim()
+    gap = 0.075 * (high - low)
+    known = sorted(
+        (
+            (math.log(v) if is_log else v, n, c)
+            for v, n, c in ends
+            if math.isfinite(v) and (v > 0 or not is_log)
+        )
+    )
+    # Names that pile up are pushed apart upwards, then as a whole back by half of that.
+    places: list[float] = []
+    for value, _, _ in known:
+        places.append(max(value, places[-1] + gap) if places else value)
+    shift = max((place - value for place, (value, _, _) in zip(places, known, strict=True)), default=0.0) / 2
+    shift = min(shift, places[0] - low) if places else 0.0  # names below the axes would cover its label
+    for place, (_, name, color) in zip(places, known, strict=True):
+        y = place - shift
+        axes.annotate(
+            name, (1.0, math.exp(y) if is_log else y), xycoords=("axes fraction", "data"), xytext=(4, 0),
+            textcoords="offset points", color=_darker(color), fontsize=7.5, va="center", annotation_clip=False,
+        )  # fmt: skip
+
+
+def sync_every(scheme: str) -> int:
+    """Return the steps between two synchronisations that a scheme asks for; 0 for none."""
+    _, found, number = scheme.replace(" ", "").partition("sync_every=")
+    return int(number.rstrip(")").split(",")[0]) if found else 0
+
+
+def _tiles(scheme: str) -> int:
+    _, found, number = scheme.replace(" ", "").partition("(tiles=")
+    return int(number.rstrip(")").split(",")[0]) if found else 0
+
+
+def _percent_residual(row: Row) -> float | None:
+    return 100 * row.residual[FRESH] if row.residual.get(FRESH) else None
+
+
+def _milliseconds(quantity: Quantity) -> Quantity:
+    return _times(quantity, 1e3)
+
+
+def _microseconds(quantity: Quantity) -> Quantity:
+    return _times(quantity, 1e6)
+
+
+def _times(quantity: Quantity, factor: float) -> Quantity:
+    def scaled(row: Row) -> float | None:
+        value = quantity(row)
+        return None if value is None else factor * value
+
+    return scaled
+
+
+def _longest_time(rows: Sequence[Row]) -> str | None:
+    times = {time for row in rows for time in row.accuracy if time != FRESH}
+    return max(times, key=float) if times else None
+
+
+def _darker(color: str) -> str:
+    """Return a colour in which small text on white can be read."""
+    parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{int(0.72 * part):02x}" for part in parts)

@@ -1,0 +1,200 @@
+"""The grid of `xbar sharing-cost`: which runs it consists of, and the `xbar train` line of each."""
+
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+from devices import get
+from devices.units import Dimensionless
+from models import NETWORKS, build
+
+from ...runs.options.config import TrainConfig
+from ...runs.options.defaults import resolve
+from ...runs.options.refusals import speaking_of
+from .config import SharingCostConfig
+
+# Rows of a record: enough for a curve over the training, and no noticeable time.
+_RECORDED_ROWS: Final = 40
+_NETWORK_OF_SHAPE: Final = {
+    shape.image_shape: name.removeprefix("cnn_")
+    for name, shape in NETWORKS.items()
+    if name.startswith("cnn_")
+}
+
+
+@final
+@dataclass(frozen=True, order=True)
+class Point:
+    """One run of the study.
+
+    Attributes:
+        device: Name of the memory cell.
+        mechanism: "in-situ", "write-verify" or "hwa".
+        scheme: The placement, as the user wrote it.
+        seed: The run's seed.
+    """
+
+    device: str
+    mechanism: str
+    scheme: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """How a progress bar calls it."""
+        return f"{self.device}, {self.mechanism}, {self.scheme}, seed {self.seed}"
+
+
+def points_of(config: SharingCostConfig) -> tuple[list[Point], dict[str, str]]:
+    """List the runs of a study, and say which cells of its grid cannot be run.
+
+    Args:
+        config: A resolved configuration.
+
+    Returns:
+        The points, each once, seed by seed, so that an interrupted study holds whole grids; and for each cell that is
+        left out its name and the reason.
+
+    Raises:
+        ValueError: If a device does not exist, or no cell can be run.
+    """
+    cells = [
+        (device, mechanism, scheme)
+        for device in config.devices
+        for mechanism in config.mechanisms
+        for scheme in config.schemes
+    ]
+    sweep = [f"{name}(tiles={count})" for name in ("replicated", "random") for count in config.tile_counts]
+    if "in-situ" in config.mechanisms:
+        cells += [(device, "in-situ", scheme) for device in config.devices for scheme in sweep]
+    cells = list(dict.fromkeys(cells))
+    left_out: dict[str, str] = {}
+    for device, mechanism, scheme in cells:
+        with speaking_of("devices"):
+            reason = why_not(device, mechanism, scheme)
+        if reason is not None:
+            left_out[f"{device}, {mechanism}, {scheme}"] = reason
+    points = [
+        Point(*cell, seed) for seed in config.seeds for cell in cells if ", ".join(cell) not in left_out
+    ]
+    if not points:
+        raise ValueError(
+            f"`mechanisms` must fit the devices and schemes, but of {', '.join(config.mechanisms)} none does: "
+            f"{next(iter(left_out.values()))}. Choose others."
+        )
+    return points, left_out
+
+
+def why_not(device: str, mechanism: str, scheme: str) -> str | None:
+    """Return why a cell of the grid cannot be run, or None if it can."""
+    kind = get(device).kind
+    if mechanism == "hwa" and kind == "training":
+        return f"{device} has no model of programming and ageing, so nothing can be programmed onto it"
+    if mechanism != "hwa" and kind == "inference":
+        return f"{device} has no model of pulses, so it cannot learn or be written by them"
+    if mechanism != "in-situ" and "sync_every" in scheme:
+        return "copies drift apart, and are synchronised, only while each learns for itself in situ"
+    return None
+
+
+def wish_of(
+    point: Point, config: SharingCostConfig, image_shape: tuple[int, int, int], steps: int
+) -> TrainConfig:
+    """Return what `xbar train` is asked for, for one point.
+
+    Every scheme trains the same architecture from the same distribution of initial weights; `free` is the FCN.
+
+    Args:
+        point: The point.
+        config: The study's resolved configuration.
+        image_shape: Channels, height and width of the images.
+        steps: Steps of an epoch, from which the interval of recording follows.
+
+    Raises:
+        ValueError: If no network fits the images, or a scheme does not fit the network.
+    """
+    family = _NETWORK_OF_SHAPE.get(image_shape)
+    if family is None:
+        raise ValueError(
+            f"`data` must have images of {', '.join(map(str, _NETWORK_OF_SHAPE))} (channels, height, width), but "
+            f"{config.data!r} has {image_shape}. Resize the images."
+        )
+    model = f"fcn_{family}" if point.scheme == "free" else f"cnn_{family}"
+    try:
+        build(model, point.scheme)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`schemes` and `tile_counts` must fit {model}, but {point.scheme!r} does not. {error}"
+        ) from None
+    wish = TrainConfig(
+        data=config.data,
+        data_dir=config.data_dir,
+        download=config.download,
+        train_images=config.train_images,
+        test_images=config.test_images,
+        model=model,
+        placement=point.scheme,
+        mode=point.mechanism,  # type: ignore[arg-type]
+        device=point.device,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        lr=config.lr,
+        seed=point.seed,
+        chips=config.chips,
+        times=config.times if get(point.device).kind != "training" else None,
+        threads=config.threads,
+        out=config.runs,
+    )
+    usual = resolve(wish, image_shape)
+    assert usual.epochs is not None
+    assert usual.lr is not None
+    return replace(
+        wish,
+        lr=config.lr or usual.lr * relative_rate(point, image_shape),
+        record_every=0 if point.mechanism == "hwa" else max(1, usual.epochs * steps // _RECORDED_ROWS),
+    )
+
+
+# Learning rate relative to that of `xbar train`, which suits kernels of their own; a shared kernel sums the gradients
+# of all locations it serves. By mechanism, device ("": any other) and scheme; what is not listed has 1.
+# Validation accuracy in % of seed 100, 20 epochs of the digits, relative rates 0.1 / 0.3 / 1 / 3 (-: not tried):
+#   in situ, ecram: time_multiplexed 76 / 83 / 81 / 9; sync_every=10 77 / 81 / - / -; free - / - / 89 / 85
+#   in situ, pcm: time_multiplexed 55 / 63 / 32 / -; sync_every=10 82 / 65 / - / -; free - / 75 / 85 / -
+#   write-verify, ecram: time_multiplexed 88 / 93 / 94 / -; free - / 90 / - / -
+# assumed: copies that receive every update learn as one tile does.
+_Rates = dict[tuple[str, str, str], Dimensionless]
+_RATE: Final[_Rates] = {
+    ("in-situ", "", "time_multiplexed"): 0.3,
+    ("in-situ", "", "replicated"): 0.3,
+    ("in-situ", "", "synchronised"): 0.3,
+    ("in-situ", "pcm", "synchronised"): 0.1,
+    ("write-verify", "", "time_multiplexed"): 0.3,
+    ("write-verify", "", "replicated"): 0.3,
+}
+# A short training wants larger steps. One epoch of 4,000 images of MNIST, seed 100, relative rates 0.1 / 0.3 / 1 / 3:
+#   in situ, ecram: time_multiplexed - / 31 / 62 / -; tiles=16,sync_every=10 15 / 70 / - / -; free - / - / 65 / 47
+#   in situ, pcm: time_multiplexed - / 62 / 67 / -; tiles=16,sync_every=10 32 / 50 / - / -
+#   write-verify, ecram: time_multiplexed - / - / 87 / 21; free - / - / 70 / -
+# Copies that are made equal after every step learn as one tile does.
+# Two epochs of 3,000 images: ecram, sync_every=10, rate 0.3: 9 %; pcm, write-verify with copies, rate 1: 20 %.
+_RATE_OF_28: Final[_Rates] = {
+    ("in-situ", "", "synchronised"): 0.3,
+    ("in-situ", "ecram", "synchronised"): 0.1,
+    ("write-verify", "", "replicated"): 0.3,
+}
+
+
+def relative_rate(point: Point, image_shape: tuple[int, int, int] = (1, 8, 8)) -> Dimensionless:
+    """Return the learning rate of a point relative to that of `xbar train`.
+
+    Args:
+        point: The point.
+        image_shape: Channels, height and width of the images.
+    """
+    rates = _RATE_OF_28 if image_shape == (1, 28, 28) else _RATE
+    scheme = point.scheme.partition("(")[0].strip()
+    if "(tiles=1)" in point.scheme:
+        scheme = "time_multiplexed"  # one end of the sweep over tiles: one kernel serves all locations
+    if "sync_every" in point.scheme and "sync_every=1)" not in point.scheme.replace(" ", ""):
+        scheme = "synchronised"
+    of_any = rates.get((point.mechanism, "", scheme), 1.0)
+    return rates.get((point.mechanism, point.device, scheme), of_any)

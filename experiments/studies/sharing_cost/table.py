@@ -1,0 +1,250 @@
+"""The tables of `xbar sharing-cost`: Markdown to read, CSV to compute with."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from ...support.durations import format_time
+from .rows import (
+    FRESH,
+    MECHANISM_NAMES,
+    Cell,
+    Row,
+    accuracy_at,
+    cells_of,
+    energy_per_image,
+    energy_per_step,
+    latency,
+    time_per_step,
+)
+from .sensitivity import TIE, Flip
+
+_NONE = "-"
+Quantity = Callable[[Row], float | None]
+
+
+def markdown(
+    rows: Sequence[Row],
+    left_out: Mapping[str, str],
+    failed: Mapping[str, str],
+    flips: Sequence[Flip],
+    ranges: Mapping[str, Mapping[str, tuple[float, float]]],
+) -> str:
+    """Write all tables of a study.
+
+    Args:
+        rows: The runs.
+        left_out: Cells of the grid that cannot be run, and why.
+        failed: Runs that broke off, and why.
+        flips: Where the ranking of schemes changes.
+        ranges: By device, the factors that each constant was scaled by: smallest and largest.
+    """
+    lines = ["# What sharing weights costs", ""]
+    lines += _legend(rows)
+    cells = cells_of(rows)
+    for device, mechanism in dict.fromkeys((cell.device, cell.mechanism) for cell in cells):
+        group = [cell for cell in cells if (cell.device, cell.mechanism) == (device, mechanism)]
+        profile = group[0].rows[0].profile
+        lines += [f"## {device}, {MECHANISM_NAMES[mechanism]} (profile {profile})", ""]
+        lines += [*_table(group), ""]
+    for title, notes in (("Left out", left_out), ("Failed", failed)):
+        if notes:
+            lines += [f"## {title}", ""]
+            reasons: dict[str, list[str]] = {}
+            for name, reason in notes.items():
+                reasons.setdefault(reason, []).append(name)
+            lines += [f"- {reason}: {'; '.join(names)}." for reason, names in reasons.items()]
+            lines.append("")
+    lines += _sensitivity(flips, ranges)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    seeds = sorted({row.seed for row in rows})
+    packed = sorted({row.packed.packing for row in rows})
+    return [
+        f"Mean ± standard deviation over {len(seeds)} seed{'s' * (len(seeds) != 1)} "
+        f"({', '.join(map(str, seeds))}). Accuracy in % of the test images, with drift compensation where devices "
+        "age; fresh: as trained, or at the first time after programming.",
+        "Copies: rms difference of a copy's weights from the mean of the copies, relative to the rms weight. "
+        "Latency: one image, layer after layer / time between images if all layers work at once.",
+        f"Area and utilisation: one kernel in each physical array / packed ({', '.join(packed)}). Wear: pulses of "
+        "the most stressed device per training step, and training steps until it is worn out.",
+        "",
+    ]
+
+
+def _table(group: Sequence[Cell]) -> list[str]:
+    times = sorted(
+        {time for cell in group for row in cell.rows for time in row.accuracy if time != FRESH}, key=float
+    )
+    has_copies = any(row.residual for cell in group for row in cell.rows)
+    learns = any(row.training is not None for cell in group for row in cell.rows)
+    columns: dict[str, Callable[[Cell], str]] = {"scheme": lambda cell: f"`{cell.scheme}`"}
+    for time in (FRESH, *times):
+        title = "fresh" if time == FRESH else format_time(float(time))
+        columns[title] = lambda cell, time=time: _mean_and_spread(cell, accuracy_at(time))  # type: ignore[misc]
+    if has_copies:
+        columns["copies, %"] = lambda cell: _percent(cell, lambda row: row.residual.get(FRESH))
+    columns["µJ / inference"] = lambda cell: number(cell.mean(energy_per_image))
+    columns["latency, µs"] = lambda cell: (
+        f"{number(_scaled(cell, latency, 1e6))} / "
+        f"{number(_scaled(cell, lambda row: row.inference.pipelined_s, 1e6))}"
+    )
+    if learns:
+        columns["µJ / step"] = lambda cell: number(cell.mean(energy_per_step))
+        columns["ms / step"] = lambda cell: number(_scaled(cell, time_per_step, 1e3))
+    columns["area, mm²"] = lambda cell: (
+        f"{number(cell.mean(lambda row: row.unpacked.area_mm2))} / "
+        f"{number(cell.mean(lambda row: row.packed.area_mm2))}"
+    )
+    columns["used, %"] = lambda cell: (
+        f"{_percent(cell, lambda row: row.unpacked.utilisation)} / "
+        f"{_percent(cell, lambda row: row.packed.utilisation)}"
+    )
+    if learns:
+        columns["pulses / step"] = lambda cell: number(cell.mean(lambda row: row.pulses_per_step))
+        columns["steps to wear-out"] = lambda cell: number(cell.mean(lambda row: row.steps_to_end_of_life))
+    lines = ["| " + " | ".join(columns) + " |", "|---" + "|--:" * (len(columns) - 1) + "|"]
+    lines += ["| " + " | ".join(write(cell) for write in columns.values()) + " |" for cell in group]
+    return lines
+
+
+def _sensitivity(flips: Sequence[Flip], ranges: Mapping[str, Mapping[str, tuple[float, float]]]) -> list[str]:
+    if not ranges:
+        return []
+    lines = [
+        "## Where the ranking flips",
+        "",
+        "Each constant is scaled alone, all others held; energy is linear in it, so the factor is exact. Pairs that "
+        f"differ by less than {TIE:.0%} at an end of the range are not ranked. Ranges:",
+        "",
+    ]
+    for device, of_device in ranges.items():
+        parts = (f"{name} x {number(low)} to {number(high)}" for name, (low, high) in of_device.items())
+        lines.append(f"- {device}: {', '.join(parts)}")
+    lines.append("")
+    clear = [flip for flip in flips if flip.is_clear]
+    if not clear:
+        return [*lines, "No pair changes places: the ranking of the schemes holds over all ranges.", ""]
+    lines += [
+        "| device | mechanism | energy per | constant | cheaper below | at factor | cheaper above |",
+        "|---|---|---|---|---|--:|---|",
+    ]
+    lines += [f"| {' | '.join(words)} |" for words in _merged(clear)]
+    names = dict.fromkeys(name for of_device in ranges.values() for name in of_device)
+    unmoved = [name for name in names if name not in {flip.constant for flip in clear}]
+    if unmoved:
+        lines += ["", f"No pair changes places with: {', '.join(unmoved)}."]
+    return [*lines, ""]
+
+
+def _merged(clear: Sequence[Flip]) -> list[list[str]]:
+    """Return the cells of the table of flips; flips that differ in one respect only share a line."""
+    lines = [
+        [
+            f.device,
+            f.mechanism,
+            f.work,
+            f.constant,
+            f"`{f.cheaper_below}`",
+            number(f.factor),
+            f"`{f.cheaper_above}`",
+        ]
+        for f in sorted(clear, key=lambda f: (f.device, f.work, f.constant, f.factor))
+    ]
+    for respect in (1, 6, 4):  # mechanism, cheaper above, cheaper below
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for words in lines:
+            key = (*words[:respect], "", *words[respect + 1 :])
+            groups.setdefault(key, []).append(words[respect])
+        lines = [
+            [*key[:respect], ", ".join(dict.fromkeys(values)), *key[respect + 1 :]]
+            for key, values in groups.items()
+        ]
+    return lines
+
+
+def number(value: float | None) -> str:
+    """Write a number with three digits, without an exponent where it is of a readable size.
+
+    Example:
+        >>> number(0.01234), number(1234.5), number(3.2e7), number(None)
+        ('0.0123', '1234', '3.2e7', '-')
+    """
+    if value is None:
+        return _NONE
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return str(value)
+    magnitude = math.floor(math.log10(abs(value)))
+    if -4 <= magnitude < 5:
+        return f"{value:.{max(0, 2 - magnitude)}f}"
+    return f"{value:.1e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+
+
+def _mean_and_spread(cell: Cell, quantity: Quantity) -> str:
+    mean, spread = cell.mean(quantity), cell.spread(quantity)
+    if mean is None:
+        return _NONE
+    return f"{mean:.1f}" if spread is None else f"{mean:.1f} ± {spread:.1f}"
+
+
+def _percent(cell: Cell, quantity: Quantity) -> str:
+    mean = cell.mean(quantity)
+    return _NONE if mean is None else f"{100 * mean:.2g}" if mean < 0.1 else f"{100 * mean:.0f}"
+
+
+def _scaled(cell: Cell, quantity: Quantity, factor: float) -> float | None:
+    mean = cell.mean(quantity)
+    return None if mean is None else factor * mean
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Write one line for each run, all numbers in plain columns."""
+    records = [_flat(row) for row in rows]
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _flat(row: Row) -> dict[str, object]:
+    """Turn nested fields into columns like "inference_adc_uJ"; histories stay in the JSON."""
+    record: dict[str, object] = {
+        name: getattr(row, name)
+        for name in (
+            "device",
+            "mechanism",
+            "scheme",
+            "seed",
+            "profile",
+            "lr",
+            "epochs",
+            "validation_accuracy",
+        )
+    }
+    record |= {f"accuracy_{_time_name(time)}": value for time, value in row.accuracy.items()}
+    record |= {f"residual_{_time_name(time)}": value for time, value in row.residual.items()}
+    for work in ("inference", "training", "programming"):
+        costs = getattr(row, work)
+        if costs is None:
+            continue
+        record[f"{work}_uJ"] = costs.total
+        record |= {f"{work}_{name}_uJ": value for name, value in costs.energy_uJ.items()}
+        record[f"{work}_analog_uJ"] = costs.analog_uJ
+        record[f"{work}_sequential_s"] = costs.sequential_s
+        record[f"{work}_pipelined_s"] = costs.pipelined_s
+    for name, space in (("unpacked", row.unpacked), ("packed", row.packed)):
+        record |= {f"{name}_arrays": space.arrays, f"{name}_area_mm2": space.area_mm2}
+        record[f"{name}_utilisation"] = space.utilisation
+    record |= {"pulses_per_step": row.pulses_per_step, "steps_to_end_of_life": row.steps_to_end_of_life}
+    return {**record, "run": row.run, "command": row.command}
+
+
+def _time_name(time: str) -> str:
+    return time if time == FRESH else f"{float(time):g}s"

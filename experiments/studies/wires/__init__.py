@@ -1,0 +1,1 @@
+"""`xbar wires`: what the resistance of wires does to a trained network."""
