@@ -1,0 +1,1 @@
+"""Labelled images, their transformations, and their folds."""
