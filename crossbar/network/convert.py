@@ -62,7 +62,7 @@ def convert_to_analog(
 
     Example:
         >>> import torch
-        >>> from crossbar.aihwkit_adapter import InferenceRPUConfig
+        >>> from crossbar.aihwkit.adapter import InferenceRPUConfig
         >>> digital = nn.Sequential(LocallyConnected2d(1, 2, 3, 8), nn.Flatten(), nn.Linear(72, 10))
         >>> analog = convert_to_analog(digital, InferenceRPUConfig())
         >>> type(analog[0]).__name__, analog(torch.zeros(1, 1, 8, 8)).shape
