@@ -28,14 +28,14 @@ from devices import get
 from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
 
-from .options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
-from .copies import CopiesLog
 from ..data.datasets import DataSplit, Images
-from .options.device_names import label
 from ..support.durations import parse_times
-from .options.fault_options import faults_of
 from ..support.interruption import Interruption
+from .copies import CopiesLog
 from .ledger_file import EvaluationEvents
+from .options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from .options.device_names import label
+from .options.fault_options import faults_of
 from .result import Result
 from .training import initial_network, loss_and_accuracy, put_on_tiles
 

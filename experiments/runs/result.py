@@ -7,8 +7,8 @@ from typing import Any, final
 
 from devices.units import Dimensionless, Seconds
 
-from .options.config import LEARNS_ON_DEVICES
 from .copies import Copies
+from .options.config import LEARNS_ON_DEVICES
 
 
 @final

@@ -1,8 +1,8 @@
 """The images of a run: as its configuration says, whole or one fold of a cross-validation."""
 
-from .options.config import TrainConfig, parse_fold
 from ..data.cross_validation import fold
 from ..data.datasets import DataSplit, load_data
+from .options.config import TrainConfig, parse_fold
 
 # All folds of any run are cut from one order of the images.
 _SEED_OF_FOLDS = 0

@@ -12,9 +12,9 @@ from typing import final
 
 from crossbar.network.storage import write_atomically
 
+from ..support.json_files import read_json, write_json
 from .options.config import TrainConfig
 from .options.device_names import label
-from ..support.json_files import read_json, write_json
 
 
 @final

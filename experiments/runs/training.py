@@ -22,17 +22,17 @@ from devices.units import Dimensionless
 from models import build, draw_connections, initialise
 
 from ..data.augmentation import IMAGES_ON_HARDWARE, PLAIN, augment, validation_sets
-from .checkpoint import load_checkpoint, save_checkpoint
-from .options.config import LEARNS_ON_DEVICES, TrainConfig
 from ..data.datasets import DataSplit, Images
-from .emergent_sharing import sharing_of
-from .training_on_devices import analog_sgd, put_on_learning_tiles
 from ..support.interruption import Interruption
+from .checkpoint import load_checkpoint, save_checkpoint
+from .emergent_sharing import sharing_of
 from .ledger_file import RunEvents, TrainingEvents
+from .options.config import LEARNS_ON_DEVICES, TrainConfig
+from .options.wire_options import wires_of
 from .progress import Progress
 from .recorder import Recorder
 from .run_folder import RunFolder
-from .options.wire_options import wires_of
+from .training_on_devices import analog_sgd, put_on_learning_tiles
 
 Optimizer = torch.optim.Adam | torch.optim.SGD
 

@@ -7,10 +7,10 @@ from devices import DeviceModel
 from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
+from ..training_on_devices import ages, why_not_batched
 from .config import TrainConfig
 from .device_names import kept_name
 from .device_times import resolve_times
-from ..training_on_devices import ages, why_not_batched
 from .refusals import find_device, is_given, without_effect
 
 # In situ, plain SGD; one seed each, 60 epochs of the digits unless said otherwise, accuracy as trained.
