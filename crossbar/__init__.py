@@ -16,6 +16,7 @@ from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_a
 from .network.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .network.event_recording import record_events  # noqa: E402
 from .network.faulty_devices import break_devices, device_yield  # noqa: E402
+from .network.gradient_choice import use_gradient  # noqa: E402
 from .network.replacing import replace_placement  # noqa: E402
 from .network.residual import (  # noqa: E402
     CopiesResidual,
@@ -27,6 +28,7 @@ from .network.residual import (  # noqa: E402
 from .network.soft_sharing import neighbour_penalty, sleep  # noqa: E402
 from .network.storage import load_model, save_model  # noqa: E402
 from .placement.placement import Placement, placement  # noqa: E402
+from .reading.gradient import Gradient  # noqa: E402
 from .reading.noise import NoiseStream  # noqa: E402
 from .tiles.compensation import Compensation  # noqa: E402
 from .tiles.tile_array import Backend, TileArray  # noqa: E402
@@ -42,6 +44,7 @@ __all__ = [
     "CopiesResidual",
     "CrossbarSolution",
     "EventLedger",
+    "Gradient",
     "HardwareProfile",
     "LayerSharing",
     "LocallyConnected2d",
@@ -75,6 +78,7 @@ __all__ = [
     "solve_nodes",
     "synchronise",
     "tile_arrays",
+    "use_gradient",
     "weight_signal_to_noise",
     "write_verify_config",
 ]

@@ -74,9 +74,9 @@ class ScaledInput(torch.autograd.Function):
     The division is missing from the gradient: the product that follows applies it to its own, smaller, outputs
     (`Gains.x`).
 
-    The gradient with respect to x is straight through inside the range and zero where the input was clipped.
-    The gradient with respect to r follows aihwkit's rule: clipped inputs that ask for more widen the range, and
-    if almost nothing clips the range decays,
+    The gradient with respect to x is straight through inside the range; where the input was clipped it is zero, or
+    passes too (`passes_clipped`, as in aihwkit's C++ tiles). The gradient with respect to r follows aihwkit's rule:
+    clipped inputs that ask for more widen the range, and if almost nothing clips the range decays,
 
         dr = sum_{x >= r} min(d, 0) - sum_{x <= -r} max(d, 0),   times r (relative),   plus decay * r
 
@@ -84,19 +84,23 @@ class ScaledInput(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter, passes_clipped: bool
+    ) -> Tensor:
         """Clip and divide (tiles, batch, in)."""
         limit = input_range.detach().abs()[:, None, None]
         highest, lowest = x.amax(dim=(1, 2), keepdim=True), x.amin(dim=(1, 2), keepdim=True)
-        ctx.settings = settings
+        ctx.settings, ctx.passes_clipped = settings, passes_clipped
         ctx.above = bool((highest >= limit).any())
         ctx.below = bool((lowest <= -limit).any())
         has_signal = torch.maximum(highest, -lowest)[:, 0, 0] > 0
-        ctx.save_for_backward(x if ctx.above or ctx.below else None, input_range, has_signal)
+        # A copy of the ranges: the next pass may move them before this one goes back.
+        kept = input_range.detach().clone()
+        ctx.save_for_backward(x if ctx.above or ctx.below else None, kept, has_signal)
         return (x / limit).clamp_(-1, 1)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Apply the rules of the class."""
         x, input_range, has_signal = ctx.saved_tensors
         settings = ctx.settings
@@ -112,15 +116,15 @@ class ScaledInput(torch.autograd.Function):
             below = x <= -limit
             widen = widen - (grad_x * below).clamp_(min=0).sum(dim=(1, 2))
             inside_share = inside_share - below.sum(dim=(1, 2)) / below[0].numel()
-        if ctx.above:
+        if ctx.above and not ctx.passes_clipped:
             grad_x = grad_x.masked_fill(above, 0)
-        if ctx.below:
+        if ctx.below and not ctx.passes_clipped:
             grad_x = grad_x.masked_fill(below, 0)
         if not ctx.needs_input_grad[1]:
-            return grad_x, None, None
+            return grad_x, None, None, None
         if settings.gradient_relative:
             widen = widen * input_range * settings.gradient_scale
         if settings.decay > 0:
             decays = has_signal & (inside_share > settings.input_min_percentage)
             widen = widen + settings.decay * input_range * decays
-        return grad_x, widen, None
+        return grad_x, widen, None, None

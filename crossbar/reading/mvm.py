@@ -12,15 +12,11 @@ Order of events for one input vector on one tile:
 
 Every decision (scale, clipping, repetition, zero) is taken per vector and per tile.
 
-Gradient: straight through. The product counts with the quantised input and the weights that the tile held;
-quantisers, noise and the corrections of step 4 and 5 count as constants; what the DAC or the ADC clipped has no
-gradient. aihwkit's C++ tiles differ: they use the clean input in the weight gradient, keep the gradient of
-inputs that were clipped, and drop that of every output whose *rescaled* value exceeds the ADC's bound, also
-where nothing was clipped. Its torch tile differs by a small term through the maximum of the noise management.
+How gradients go back through all this is a choice: see `gradient`.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,6 +29,7 @@ from ..aihwkit.adapter import (
     NoiseManagementType,
     WeightNoiseType,
 )
+from .gradient import NO_GAINS, Gains, unmasked
 from .noise import NoiseStream
 from .periphery import Periphery, check_io_support, resolution
 
@@ -42,29 +39,6 @@ __all__ = ["Periphery", "analog_mvm", "check_io_support"]
 # defaults `nm_decay` and `nm_assumed_wmax`, which its Python side cannot set.
 AVERAGE_DECAY = 1e-3
 ASSUMED_WEIGHT = 0.6
-
-
-class Gains(NamedTuple):
-    """Factors for the gradients of a product, which are cheapest to apply to the gradient of its outputs.
-
-    Attributes:
-        weight: (tiles, out) factor for the gradient of each row of the weights; one if None.
-        x: (tiles,) factor for the gradient of the input vectors; one if None.
-    """
-
-    weight: Tensor | None = None
-    x: Tensor | None = None
-
-    def for_weight(self, grad: Tensor) -> Tensor:
-        """Scale the gradient of the outputs, (tiles, batch, out), that goes into the weights."""
-        return grad if self.weight is None else grad * self.weight[:, None, :]
-
-    def for_x(self, grad: Tensor) -> Tensor:
-        """Scale the gradient of the outputs, (tiles, batch, out), that goes into the inputs."""
-        return grad if self.x is None else grad * self.x[:, None, None]
-
-
-NO_GAINS = Gains()
 
 
 def analog_mvm(
@@ -84,15 +58,15 @@ def analog_mvm(
         io: aihwkit's settings of the periphery, checked by `check_io_support`.
         periphery: What is frozen in these tiles' periphery.
         noise: Stream of the noise, drawn anew at every call.
-        gains: Factors for the gradients.
+        gains: The rule for the gradients.
         is_scaled: Whether `x` comes scaled into [-1, 1], in memory that nobody else reads and may be used up.
 
     Returns:
         Output vectors, in the units of `weight` times `x`.
     """
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or x.numel() == 0:
-        ideal: Tensor = _Ideal.apply(weight, x, gains)
-        return ideal if io.out_scale == 1.0 else ideal * io.out_scale
+        ideal: Tensor = _Ideal.apply(weight, x, io, gains)
+        return ideal
     result: Tensor = _StraightThrough.apply(weight, x, io, periphery, noise, gains, is_scaled)
     return result
 
@@ -117,27 +91,35 @@ def outer_sum(grad: Tensor, x: Tensor) -> Tensor:
 
 
 class _Ideal(torch.autograd.Function):
-    """The exact product, with gains in its gradients."""
+    """The exact product."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, x: Tensor, gains: Gains) -> Tensor:
-        ctx.save_for_backward(weight, x, *gains)
-        return product(x, weight)
+    def forward(ctx: Any, weight: Tensor, x: Tensor, io: IOParameters, gains: Gains) -> Tensor:
+        y = product(x, weight)
+        if io.out_scale != 1.0:
+            y = y * io.out_scale
+        ctx.out_scale, ctx.like_aihwkit = io.out_scale, gains.like_aihwkit
+        inside = unmasked(y, io) if gains.like_aihwkit else None
+        ctx.save_for_backward(weight, x, inside, gains.weight, gains.x)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x, *saved = ctx.saved_tensors
-        gains, grad = Gains(*saved), grads[0]
+        weight, x, inside, *factors = ctx.saved_tensors
+        gains, grad = Gains(*factors), grads[0]
+        if not ctx.like_aihwkit and ctx.out_scale != 1.0:
+            grad = grad * ctx.out_scale
         grad_weight = grad_x = None
         if ctx.needs_input_grad[0]:
             grad_weight = outer_sum(gains.for_weight(grad), x)
         if ctx.needs_input_grad[1]:
-            grad_x = product(gains.for_x(grad), weight.transpose(1, 2))
-        return grad_weight, grad_x, None
+            into_x = grad if inside is None else grad * inside
+            grad_x = product(gains.for_x(into_x), weight.transpose(1, 2))
+        return grad_weight, grad_x, None, None
 
 
 class _StraightThrough(torch.autograd.Function):
-    """The whole chain forward; the masked linear product backward."""
+    """The whole chain forward; a linear product backward, as the rule says."""
 
     @staticmethod
     def forward(
@@ -150,25 +132,33 @@ class _StraightThrough(torch.autograd.Function):
         gains: Gains,
         is_scaled: bool,
     ) -> Tensor:
-        read = managed_read(weight, x, io, periphery, noise, is_scaled)
-        ctx.out_scale = io.out_scale
-        ctx.save_for_backward(weight, read.prepared, read.scale, read.inside_dac, read.inside_adc, *gains)
+        keeps_x = gains.like_aihwkit and ctx.needs_input_grad[0]
+        read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x)
+        ctx.out_scale, ctx.like_aihwkit = io.out_scale, gains.like_aihwkit
         y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
-        return y if read.scale is None else y / read.scale
+        y = y if read.scale is None else y / read.scale
+        saved: tuple[Tensor | None, ...]
+        if gains.like_aihwkit:
+            saved = (x if keeps_x else None, None, None, unmasked(y, io))
+        else:
+            saved = (read.prepared, read.scale, read.inside_dac, read.inside_adc)
+        ctx.save_for_backward(weight, *saved, gains.weight, gains.x)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, prepared, scale, inside_dac, inside_adc, *saved = ctx.saved_tensors
-        gains, grad = Gains(*saved), grads[0]
-        if ctx.out_scale != 1.0:
-            grad = grad * ctx.out_scale
-        if inside_adc is not None:
-            grad = grad * inside_adc
+        weight, x, scale, inside_dac, inside, *factors = ctx.saved_tensors
+        gains, grad = Gains(*factors), grads[0]
+        if not ctx.like_aihwkit:
+            grad = grad * ctx.out_scale if ctx.out_scale != 1.0 else grad
+            grad = grad if inside is None else grad * inside
         grad_weight = grad_x = None
         if ctx.needs_input_grad[0]:
             unscaled = grad if scale is None else grad / scale
-            grad_weight = outer_sum(gains.for_weight(unscaled), prepared)
+            grad_weight = outer_sum(gains.for_weight(unscaled), x)
         if ctx.needs_input_grad[1]:
+            if ctx.like_aihwkit and inside is not None:
+                grad = grad * inside
             # The scale into the DAC and the one back cancel.
             grad_x = product(gains.for_x(grad), weight.transpose(1, 2))
             if inside_dac is not None:
@@ -195,12 +185,16 @@ def managed_read(
     periphery: Periphery,
     noise: NoiseStream,
     is_scaled: bool,
+    keeps_x: bool = False,
 ) -> Read:
-    """Read every vector, with noise and bound management; see `analog_mvm`."""
+    """Read every vector, with noise and bound management; see `analog_mvm`.
+
+    With `keeps_x` the inputs stay as they are, also where they could be used up.
+    """
     alpha = noise_management(x, io, io.noise_management, periphery)
     # A repetition starts from the inputs again.
     is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
-    read = _read(weight, x, _inverse(alpha), io, periphery, noise, is_scaled)
+    read = _read(weight, x, _inverse(alpha), io, periphery, noise, is_scaled, keeps_x)
     if io.bound_management != BoundManagementType.NONE and read.passed is not None:
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
     if alpha is not None and io.inp_noise <= 0:
@@ -346,9 +340,10 @@ def _read(
     periphery: Periphery,
     noise: NoiseStream,
     is_scaled: bool = False,
+    keeps_x: bool = False,
 ) -> Read:
     """Read every vector once: DAC, array, ADC."""
-    prepared, inside_dac = _dac(x, scale, io, noise, is_scaled)
+    prepared, inside_dac = _dac(x, scale, io, noise, is_scaled, keeps_x)
     if io.mv_type == AnalogMVType.ONE_PASS:
         currents = _array(weight, prepared, io, periphery, noise)
         y, inside_adc, passed = _adc(*currents, io, periphery, noise)
@@ -368,11 +363,11 @@ def _read(
 
 
 def _dac(
-    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, is_scaled: bool
+    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, is_scaled: bool, keeps_x: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Turn the digital inputs into voltages; also tell which were inside the range (None: all)."""
     # The order of these operations decides ties of the rounding: it is that of the C++ code.
-    v = (x if is_scaled else x.clone()) if scale is None else x * scale
+    v = (x if is_scaled and not keeps_x else x.clone()) if scale is None else x * scale
     inside = None
     bound = io.inp_bound if io.inp_bound > 0 else float("inf")
     within = is_scaled and scale is None and bound >= 1

@@ -18,7 +18,8 @@ from devices.units import Dimensionless
 
 from ..learning.unit_cells import UnitCells
 from ..learning.write_verify_config import WriteVerifyRPUConfig
-from ..reading.mvm import Gains, outer_sum
+from ..reading.gradient import Gains, unmasked
+from ..reading.mvm import outer_sum
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
 
@@ -44,6 +45,7 @@ class ReferenceTiles:
             forward=deepcopy(rpu_config.forward),
             mapping=MappingParameter(max_input_size=0, max_output_size=0),
         )
+        self.io = config.forward
         self.weight = torch.zeros(tiles, out_size, in_size)
         self.tiles = [InferenceTile(out_size, in_size, config) for _ in range(tiles)]
         for index, tile in enumerate(self.tiles):
@@ -324,19 +326,21 @@ class _Loop(torch.autograd.Function):
     ) -> Tensor:
         ctx.reference = reference
         reference.weight.copy_(weight)
-        ctx.save_for_backward(reference.weight.clone(), x, *gains)
         outputs = [
             tile.tile.forward(vectors.contiguous(), False, False, False, is_test)
             for tile, vectors in zip(reference.tiles, x, strict=True)
         ]
-        return torch.stack(outputs)
+        y = torch.stack(outputs)
+        inside = unmasked(y, reference.io) if gains.like_aihwkit else None
+        ctx.save_for_backward(reference.weight.clone(), x, inside, gains.weight, gains.x)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x, *saved = ctx.saved_tensors
-        gains, grad = Gains(*saved), grads[0]
+        weight, x, inside, *factors = ctx.saved_tensors
+        gains, grad = Gains(*factors), grads[0]
         ctx.reference.weight.copy_(weight)
         tiles = ctx.reference.tiles
-        into_x = gains.for_x(grad).contiguous()
+        into_x = gains.for_x(grad if inside is None else grad * inside).contiguous()
         grad_x = [tile.tile.backward(d, False) for tile, d in zip(tiles, into_x, strict=True)]
         return outer_sum(gains.for_weight(grad), x), torch.stack(grad_x), None, None, None

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..aihwkit.adapter import AnalogContext, AnalogMVType
+from ..reading.gradient import unmasked
 from ..reading.mvm import managed_read, product
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ class InSituProduct(torch.autograd.Function):
         backward:  dx = mvm(w^T, scale * d)          with the backward periphery
         update:    remembers the inputs x and the gradients d of the outputs, for the optimizer
 
-    The weights have no gradient: the optimizer hands x and d to the tiles, which send pulses. What the DAC or the
-    ADC clipped forward has no gradient into x, as in `mvm`. (aihwkit lets the gradient of clipped inputs pass, and
-    drops that of outputs whose rescaled value exceeds the bound of the ADC.) The update is that of aihwkit: it sees
-    all of d, and inputs that are clipped to the input range only.
+    The weights have no gradient: the optimizer hands x and d to the tiles, which send pulses. What of d reaches x
+    where DAC or ADC clipped is a choice (see `reading.gradient`). The update is that of aihwkit: it sees all of d,
+    and inputs that are clipped to the input range only.
     """
 
     @staticmethod
@@ -52,6 +52,8 @@ class InSituProduct(torch.autograd.Function):
             locations: How many vectors every image gives a tile.
         """
         y, inside_dac, inside_adc = _read(voltages, weight, array, limit is not None)
+        if array.gradient == "aihwkit":
+            inside_dac, inside_adc = None, unmasked(y, array.rpu_config.forward)
         ctx.context, ctx.array, ctx.weight, ctx.locations = context, array, weight, locations
         ctx.x, ctx.scale = x.detach(), scale
         ctx.inside_dac, ctx.inside_adc = inside_dac, inside_adc
@@ -87,8 +89,7 @@ def _read(
     reference = array.in_situ.reference if array.in_situ is not None else None
     if reference is not None and weight is array.weight:
         y = reference.mvm(voltages, is_test=not array.training)
-        # aihwkit's own rule, which looks at the output after rescaling.
-        return y, None, y.abs() < 0.999 * io.out_scale * io.out_bound if io.out_bound > 0 else None
+        return y, None, unmasked(y, io)  # aihwkit's tiles do not say what they clipped
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or voltages.numel() == 0:
         return product(voltages, weight) * io.out_scale, None, None
     read = managed_read(weight, voltages, io, array.periphery, array.noise, is_scaled)

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from devices import Faults, derive_seed, generator
 from devices.units import Dimensionless, Seconds
 
-from ..aihwkit.adapter import BaseNoiseModel, InferenceRPUConfig, WeightRemapType
+from ..aihwkit.adapter import BaseNoiseModel, InferenceRPUConfig, TorchInferenceRPUConfig, WeightRemapType
 from ..cost.events import LayerEvents
 from ..learning import UnitCells
 from ..learning.synchronisation import count_synchronisation
 from ..placement.mean_of_copies import mean_of_copies
+from ..reading.gradient import NO_GAINS, Gains, Gradient, check_gradient
 from ..reading.input_range import ScaledInput, first_input_range, keep_positive_, range_from_data
-from ..reading.mvm import NO_GAINS, Gains, analog_mvm
+from ..reading.mvm import analog_mvm
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
 from ..reference.backend import ReferenceTiles
@@ -48,10 +49,9 @@ class TileArray(AihwkitTile):
         y = input_range * scale * analog_mvm(w, x / input_range)
 
     Hardware-aware training (aihwkit's inference configurations): `weight` is a parameter. In training, it passes
-    through the configured weight modifier; after `program`, evaluation uses what the devices hold. Gradients of
-    `weight` are divided by the squared scales, as in aihwkit: a step of plain SGD then changes the network's weights
-    as it would without scales. Clipping and remapping happen before the next use of weights that an optimizer, any
-    optimizer, has changed.
+    through the configured weight modifier; after `program`, evaluation uses what the devices hold. Gradients are
+    those of aihwkit's tiles, or exact (`use_gradient`; `reading.gradient` has a table of both). Clipping and
+    remapping happen before the next use of weights that an optimizer, any optimizer, has changed.
 
     In-situ training (`SingleRPUConfig`, `UnitCellRPUConfig`, `DigitalRankUpdateRPUConfig`): every tile has pulsed
     devices of its own, in `in_situ.cells`, and `weight` is what can be seen of them. Forward and backward compute
@@ -70,6 +70,7 @@ class TileArray(AihwkitTile):
         sync_every: Updates in place between two synchronisations of copies; 0 broadcasts each (see `InSitu`).
         backend: "batched" (this emulator) or "aihwkit" (T real aihwkit tiles, slow, the reference).
         wires: Word and bit lines with resistance; ideal ones if None. See `use_wires`.
+        gradient: "aihwkit" or "exact"; see `use_gradient`.
         seed: Seed of fabrication and noise; drawn from torch's global generator if None.
 
     Attributes:
@@ -104,6 +105,7 @@ class TileArray(AihwkitTile):
         sync_every: int = 0,
         backend: Backend = "batched",
         wires: WireParameters | None = None,
+        gradient: Gradient = "aihwkit",
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -155,8 +157,20 @@ class TileArray(AihwkitTile):
         self.register_state_dict_pre_hook(_settle_before_saving)
         self.register_load_state_dict_post_hook(_settled_after_loading)
         self.wires: TileWires | None = None
+        self.use_gradient(gradient)
         self.use_backend(backend)
         self.use_wires(wires)
+
+    def use_gradient(self, rule: Gradient) -> None:
+        """Send back the gradient of aihwkit's own tiles ("aihwkit"), or the exact one ("exact").
+
+        Both are in one table, in `crossbar.reading.gradient`. Any optimizer sees the rule that is chosen here.
+
+        Raises:
+            ValueError: If the rule is another one.
+        """
+        check_gradient(rule)
+        self.gradient: Gradient = rule
 
     def use_backend(self, backend: Backend) -> None:
         """Compute with this emulator ("batched") or with T real aihwkit tiles ("aihwkit").
@@ -300,7 +314,7 @@ class TileArray(AihwkitTile):
             settings = self.rpu_config.pre_post.input_range
             if self.training:
                 range_from_data(self.input_range, self.input_range_updates, x, settings, valid)
-            voltages = ScaledInput.apply(x, self.input_range, settings)
+            voltages = ScaledInput.apply(x, self.input_range, settings, self._follows_cpp)
             limit = self.input_range.detach().abs()
         weight = weight_for_reading(self)
         if self.in_situ is not None:
@@ -310,10 +324,9 @@ class TileArray(AihwkitTile):
                 y = y * self.of_tiles(self.out_scaling_alpha)[:, None, :]
         else:
             scale = self.of_tiles(self.scales())
-            gains = Gains(weight=scale.detach().square().reciprocal())
+            gains = self._gains(limit)
             if limit is not None:
                 scale = scale * limit[:, None]
-                gains = Gains(gains.weight, limit.reciprocal())
             y = self.read(weight, voltages, gains, is_scaled=limit is not None) * scale[:, None, :]
         if self.reading is not None and self.reading.factor is not None and not self.training:
             y = y * self.reading.factor
@@ -327,6 +340,20 @@ class TileArray(AihwkitTile):
         if self.wires is not None:
             io = self.wires.without_approximation(io)
         return analog_mvm(weight, x, io, self.periphery, self.noise, gains, is_scaled)
+
+    @property
+    def _follows_cpp(self) -> bool:
+        return self.gradient == "aihwkit" and not isinstance(self.rpu_config, TorchInferenceRPUConfig)
+
+    def _gains(self, limit: Tensor | None) -> Gains:
+        """Return the factors that the rule for the gradient asks for; see the table in `reading.gradient`."""
+        undone = self.mapping_scales if self.gradient == "aihwkit" else self.scales().detach()
+        factor = self.of_tiles(undone).square().reciprocal()
+        if limit is None:
+            return Gains(factor, like_aihwkit=self._follows_cpp)
+        if self._follows_cpp:
+            factor = factor / limit[:, None]
+        return Gains(factor, limit.reciprocal(), self._follows_cpp)
 
     def of_tiles(self, values: Tensor) -> Tensor:
         """(kernels, ...) -> (tiles, ...)."""

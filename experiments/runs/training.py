@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from crossbar import convert_to_analog, neighbour_penalty, seed_noise, sleep
+from crossbar import convert_to_analog, neighbour_penalty, seed_noise, sleep, use_gradient
 from devices import derive_seed, get
 from devices.streams import generator
 from devices.units import Dimensionless
@@ -59,13 +59,15 @@ def put_on_tiles(network: nn.Module, config: TrainConfig, weight_noise: Dimensio
     rpu_config = get(config.device).rpu_config(weight_noise=weight_noise)
     if config.tile_size is not None:
         rpu_config.mapping.max_input_size = rpu_config.mapping.max_output_size = config.tile_size
-    return convert_to_analog(
+    analog = convert_to_analog(
         network,
         rpu_config,
         backend=config.backend,
         wires=wires_of(config),
         wires_every=config.wires_every or 1,
     )
+    use_gradient(analog, "exact")  # the digital network's learning rates keep their meaning
+    return analog
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:

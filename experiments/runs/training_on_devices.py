@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from crossbar import convert_to_analog, tile_arrays, write_verify_config
+from crossbar import convert_to_analog, tile_arrays, use_gradient, write_verify_config
 from crossbar.aihwkit.adapter import AnalogSGD
 from crossbar.learning import why_not_batched
 from devices import DeviceModel, derive_seed, get
@@ -67,6 +67,7 @@ def put_on_learning_tiles(network: nn.Module, config: TrainConfig) -> nn.Module:
             backend=config.backend,
             faults=faults_of(config),
         )
+    use_gradient(analog, "exact")
     for _, array in tile_arrays(analog):
         assert array.in_situ is not None
         if config.engine is not None:

@@ -173,6 +173,7 @@ def test_a_clipped_input_has_no_gradient_and_stays_what_it_was():
     settings.forward.bound_management = BoundManagementType.NONE
     torch.manual_seed(0)
     layer = AnalogLinear(9, 6, rpu_config=settings)
+    layer.tile_array.use_gradient("exact")
     x, upstream = torch.randn(50, 9), torch.randn(50, 6)
     inputs = x.clone().requires_grad_()
     layer(inputs).backward(upstream)
