@@ -45,6 +45,7 @@ from .aihwkit_adapter import (
 )
 from .device_model import DeviceModel, Kind
 from .times import TimeRange
+from .units import MicroSiemens, Mixed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -109,9 +110,9 @@ def device_file(
     technology: str,
     source: str,
     summary: str,
-    conductance: Mapping[str, float],
+    conductance: Mapping[str, MicroSiemens],
     pulses: Mapping[str, Any] | None,
-    drift: Mapping[str, float] | None,
+    drift: Mapping[str, Mixed] | None,
 ) -> str:
     """Write a device as the text of a device file.
 
@@ -188,7 +189,7 @@ class _Reader:
             build_training=None if pulses is None else lambda: _training_config(*pulses),
         )
 
-    def _conductances(self, table: dict[str, Any] | None) -> tuple[float, float | None]:
+    def _conductances(self, table: dict[str, Any] | None) -> tuple[MicroSiemens, MicroSiemens | None]:
         if table is None:
             return 0.0, None
         self._only(table, _CONDUCTANCE, "conductance.")
@@ -236,9 +237,9 @@ class _Reader:
             )
         return LAWS[law], values
 
-    def _drift(self, table: dict[str, Any]) -> dict[str, float]:
+    def _drift(self, table: dict[str, Any]) -> dict[str, Mixed]:
         self._only(table, tuple(_DRIFT), "drift.")
-        values: dict[str, float] = {}
+        values: dict[str, Mixed] = {}
         for name, default in _DRIFT.items():
             if name in table:
                 values[name] = self._number(f"drift.{name}", table[name], finite=name != "last_time")
@@ -269,7 +270,7 @@ class _Reader:
                 advice = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(known)}."
                 raise self._wrong(prefix + name, "be a key of device files", "unknown", advice)
 
-    def _number(self, name: str, value: Any, *, finite: bool = True) -> float:
+    def _number(self, name: str, value: Any, *, finite: bool = True) -> Mixed:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(name, "be a number", repr(value), "Leave out quotation marks and units.")
         if math.isnan(value) or (finite and math.isinf(value)):
@@ -288,7 +289,7 @@ def _training_config(device_class: type[PulsedDevice], values: dict[str, Any]) -
     return SingleRPUConfig(device=device_class(**values))
 
 
-def _noise_model(device: DeviceModel, drift: dict[str, float]) -> StateIndependentNoiseModel:
+def _noise_model(device: DeviceModel, drift: dict[str, Mixed]) -> StateIndependentNoiseModel:
     return StateIndependentNoiseModel(
         SinglePairConductanceConverter(g_max=device.g_max, g_min=device.g_min),
         prog_coeff=[drift["programming_noise"], 0.0, 0.0],

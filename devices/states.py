@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .units import Dimensionless
+
 
 def number_of_states(rpu_config: Any) -> int | None:
     """Return how many mean steps fit between the mean bounds of the device that holds a weight.
@@ -16,8 +18,8 @@ def number_of_states(rpu_config: Any) -> int | None:
     device = getattr(device, "device", device)  # mixed precision keeps a device within its compound
     # Of several, the last one holds the weight (Tiki-Taka), or all are alike.
     device = (getattr(device, "unit_cell_devices", None) or [device])[-1]
-    step: float = getattr(device, "dw_min", 0.0)
+    step: Dimensionless = getattr(device, "dw_min", 0.0)
     if step <= 0 or not hasattr(device, "w_max"):
         return None
-    states: float = (device.w_max - device.w_min) / step
+    states: Dimensionless = (device.w_max - device.w_min) / step
     return round(states)

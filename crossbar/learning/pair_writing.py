@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, WriteCounts, WriteVerify, reset_
-from devices.pulsed.laws import steps
 from devices.pulsed.write_verify import Sent, are_written, burst, run_loop, send_at
 from devices.units import Dimensionless
 
@@ -110,16 +109,6 @@ def largest_step(devices: DeviceArray) -> Dimensionless:
         devices: Devices that only go up.
     """
     rest = torch.zeros_like(devices.weight) if devices.reference is None else devices.reference
-    up, _ = steps(
-        devices.law,
-        rest,
-        True,
-        devices.scale_up,
-        devices.shape_up,
-        devices.max_bound,
-        devices.min_bound,
-        devices.constants,
-        devices.nodes_up,
-    )
+    up, _ = devices.steps(rest, True)
     responding = (devices.scale_up != 0).sum().clamp(min=1)
     return max(float(up.sum() / responding), float(devices.granularity))

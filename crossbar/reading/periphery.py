@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from devices.units import Dimensionless
+
 from ..aihwkit.adapter import AnalogMVType, BoundManagementType, IOParameters, WeightNoiseType
 
 HONOURED_FIELDS = frozenset(field.name for field in dataclasses.fields(IOParameters))
@@ -181,7 +183,7 @@ def rectified_twice(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(first > 0, second, torch.zeros_like(second))
 
 
-def resolution(steps_or_resolution: float, bound: float) -> float:
+def resolution(steps_or_resolution: Dimensionless, bound: Dimensionless) -> Dimensionless:
     """Return the width of one step of a converter with the range [-bound, bound]; 0 if it does not quantise.
 
     Args:

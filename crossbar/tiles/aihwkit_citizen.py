@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from devices.units import Dimensionless
+from devices.units import Dimensionless, Seconds
 
 from ..aihwkit.adapter import (
     AnalogContext,
@@ -129,13 +129,13 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
             self.rpu_config.noise_model = noise_model
         self.program(noise_model)
 
-    def drift_weights(self, t_inference: float = 0.0) -> None:
+    def drift_weights(self, t_inference: Seconds = 0.0) -> None:
         """Let the programmed devices drift until a time in seconds, programming them first if need be."""
         if not self.is_programmed:
             self.program()
         self.at(t_inference)
 
-    def remap_weights(self, weight_scaling_omega: float | None = 1.0) -> None:
+    def remap_weights(self, weight_scaling_omega: Dimensionless | None = 1.0) -> None:
         """Map the weights anew onto the conductance range."""
         self.set_kernels(self.kernels_weight(), omega=weight_scaling_omega)
 
@@ -151,7 +151,7 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
             )
         self.set_kernels(weight)
 
-    def set_input_range(self, value: Tensor | float) -> None:
+    def set_input_range(self, value: Tensor | Dimensionless) -> None:
         """Set every tile's input range."""
         if self.input_range is None:
             raise ValueError("`input_range` must be enabled in the configuration before it can be set.")
@@ -166,7 +166,7 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Write the weights into the devices."""
         raise NotImplementedError
 
-    def at(self, time: float, *, seed: int | None = None) -> None:
+    def at(self, time: Seconds, *, seed: int | None = None) -> None:
         """Let the devices age."""
         raise NotImplementedError
 
@@ -178,7 +178,7 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Return the network's weights."""
         raise NotImplementedError
 
-    def set_kernels(self, weight: Tensor, *, omega: float | None = None) -> None:
+    def set_kernels(self, weight: Tensor, *, omega: Dimensionless | None = None) -> None:
         """Set the network's weights."""
         raise NotImplementedError
 

@@ -216,7 +216,9 @@ class TileArray(AihwkitTile):
     # Weights -------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def set_kernels(self, weight: Float[Tensor, "kernels out in"], *, omega: float | None = None) -> None:
+    def set_kernels(
+        self, weight: Float[Tensor, "kernels out in"], *, omega: Dimensionless | None = None
+    ) -> None:
         """Set the network's weights and map them onto the conductance range.
 
         Devices that are trained in place cannot leave their bounds: what lies beyond is clipped, device by device.

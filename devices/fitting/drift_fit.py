@@ -17,7 +17,7 @@ from scipy.stats import linregress, pearsonr
 from scipy.stats import t as student
 from typing_extensions import final
 
-from ..units import Dimensionless, MicroSiemens, Seconds
+from ..units import Dimensionless, MicroSiemens, Mixed, Seconds
 from .measurements import DriftTrace, read_drift_traces
 
 _FEWEST_READINGS: Final = 3  # of a device: two lie on every line
@@ -64,7 +64,7 @@ class DriftFit:
         """Whether devices drift differently at other conductances, which a device file does not state."""
         return self.correlation[1] < _RARE
 
-    def drift(self) -> dict[str, float]:
+    def drift(self) -> dict[str, Mixed]:
         """Return the section [drift] of a device file."""
         return {
             "exponent": self.exponent,

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import final, override
 
+from ..units import Dimensionless
+
 Values = NDArray[np.float64]
 
 _FARTHEST: Final = 20.0  # how far beyond the measured range a bound is looked for; assumed
@@ -34,7 +36,7 @@ class StepLaw(ABC):
     measured_bounds: ClassVar[int] = 2
 
     @abstractmethod
-    def start(self, step_up: float, step_down: float) -> Values:
+    def start(self, step_up: Dimensionless, step_down: Dimensionless) -> Values:
         """Return values to start a fit from, given the mean size of a step in each direction."""
 
     @abstractmethod
@@ -45,7 +47,7 @@ class StepLaw(ABC):
     def steps(self, parameters: Values, w: Values, is_up: NDArray[np.bool_]) -> Values:
         """Return the size of the mean step of a pulse at each weight, without regard to the bounds."""
 
-    def bounds(self, parameters: Values) -> tuple[float, float]:
+    def bounds(self, parameters: Values) -> tuple[Dimensionless, Dimensionless]:
         """Return the lowest and the highest weight: those that were measured, unless the law has its own."""
         del parameters
         return -1.0, 1.0
@@ -61,12 +63,14 @@ class StepLaw(ABC):
         """Return what aihwkit's device of this law is called with, and a device file holds."""
 
 
-def _common(up: float, down: float) -> dict[str, float]:
+def _common(up: Dimensionless, down: Dimensionless) -> dict[str, Dimensionless]:
     """Split two step sizes into aihwkit's common one and its asymmetry: the weaker direction loses it."""
     return {"dw_min": max(up, down), "up_down": 1 - down / up if up >= down else up / down - 1}
 
 
-def _by_direction(is_up: NDArray[np.bool_], up: Values | float, down: Values | float) -> Values:
+def _by_direction(
+    is_up: NDArray[np.bool_], up: Values | Dimensionless, down: Values | Dimensionless
+) -> Values:
     return np.where(is_up, up, down)
 
 
@@ -78,7 +82,7 @@ class ConstantStep(StepLaw):
     parameters = ("step_up", "step_down")
 
     @override
-    def start(self, step_up: float, step_down: float) -> Values:
+    def start(self, step_up: Dimensionless, step_down: Dimensionless) -> Values:
         return np.array([step_up, step_down])
 
     @override
@@ -102,7 +106,7 @@ class LinearStep(StepLaw):
     parameters = ("step_up", "step_down", "gamma_up", "gamma_down")
 
     @override
-    def start(self, step_up: float, step_down: float) -> Values:
+    def start(self, step_up: Dimensionless, step_down: Dimensionless) -> Values:
         return np.array([step_up, step_down, 0.3, 0.3])
 
     @override
@@ -136,7 +140,7 @@ class SoftBounds(StepLaw):
     measured_bounds = 0
 
     @override
-    def start(self, step_up: float, step_down: float) -> Values:
+    def start(self, step_up: Dimensionless, step_down: Dimensionless) -> Values:
         return np.array([step_up, step_down, 1.5, -1.5])
 
     @override
@@ -149,7 +153,7 @@ class SoftBounds(StepLaw):
         return np.maximum(_by_direction(is_up, up * (1 - w / highest), down * (1 - w / lowest)), 0.0)
 
     @override
-    def bounds(self, parameters: Values) -> tuple[float, float]:
+    def bounds(self, parameters: Values) -> tuple[Dimensionless, Dimensionless]:
         return -_FARTHEST, _FARTHEST  # steps end there by themselves
 
     @override
@@ -165,7 +169,7 @@ class ExpStep(StepLaw):
     parameters = ("step_up", "step_down", "A_up", "A_down", "gamma_up", "gamma_down")
 
     @override
-    def start(self, step_up: float, step_down: float) -> Values:
+    def start(self, step_up: Dimensionless, step_down: Dimensionless) -> Values:
         return np.array([1.3 * step_up, 1.3 * step_down, 0.05, 0.05, 8.0, 8.0])
 
     @override
@@ -197,7 +201,7 @@ class PowStep(StepLaw):
     measured_bounds = 0
 
     @override
-    def start(self, step_up: float, step_down: float) -> Values:
+    def start(self, step_up: Dimensionless, step_down: Dimensionless) -> Values:
         return np.array([2 * step_up, 2 * step_down, 1.0, 1.0, 1.1, -1.1])
 
     @override
@@ -215,7 +219,7 @@ class PowStep(StepLaw):
         return _by_direction(is_up, up * above**power_up, down * below**power_down)
 
     @override
-    def bounds(self, parameters: Values) -> tuple[float, float]:
+    def bounds(self, parameters: Values) -> tuple[Dimensionless, Dimensionless]:
         return float(parameters[5]), float(parameters[4])
 
     @override
@@ -237,7 +241,7 @@ class Piecewise(StepLaw):
     parameters = tuple(f"{way}_{node}" for way in ("up", "down") for node in range(_NODES))
 
     @override
-    def start(self, step_up: float, step_down: float) -> Values:
+    def start(self, step_up: Dimensionless, step_down: Dimensionless) -> Values:
         return np.repeat([step_up, step_down], _NODES)
 
     @override

@@ -27,6 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import final
 
+from ..units import MicroSiemens, Mixed
+
 Values = NDArray[np.float64]
 
 _PULSE_COLUMNS: Final = ("pulse", "conductance")
@@ -66,7 +68,7 @@ class DriftTrace:
     device: str
     times: Values
     conductances: Values
-    target: float | None
+    target: MicroSiemens | None
 
 
 def read_pulse_traces(path: Path | str) -> list[PulseTrace]:
@@ -81,7 +83,7 @@ def read_pulse_traces(path: Path | str) -> list[PulseTrace]:
     if rows and all(_is_number(cell) for cell in rows[0][1]):
         return _traces_up_and_down(path, rows)
     columns = _columns(path, rows, _PULSE_COLUMNS, ("device",))
-    series: dict[str, list[tuple[float, float]]] = {}
+    series: dict[str, list[tuple[Mixed, Mixed]]] = {}
     for line, cells in rows[1:]:
         pulse = _number(path, line, "pulse", cells[columns["pulse"]])
         if pulse not in (-1.0, 0.0, 1.0):
@@ -106,8 +108,8 @@ def read_drift_traces(path: Path | str) -> list[DriftTrace]:
     path = Path(path)
     rows = _rows(path)
     columns = _columns(path, rows, _DRIFT_COLUMNS, ("device", "target"))
-    series: dict[str, list[tuple[float, float]]] = {}
-    targets: dict[str, float] = {}
+    series: dict[str, list[tuple[Mixed, Mixed]]] = {}
+    targets: dict[str, MicroSiemens] = {}
     for line, cells in rows[1:]:
         device = cells[columns["device"]] if "device" in columns else "1"
         time, conductance = (_number(path, line, name, cells[columns[name]]) for name in _DRIFT_COLUMNS)
@@ -208,7 +210,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _number(path: Path, line: int, name: str, cell: str) -> float:
+def _number(path: Path, line: int, name: str, cell: str) -> Mixed:
     if not _is_number(cell) or not math.isfinite(float(cell)):
         raise ValueError(
             f"`{name}` in line {line} of {path} must be a finite number, but is {cell!r}. Correct it or leave the "

@@ -223,9 +223,9 @@ def _continues(trace: PulseTrace) -> NDArray[np.bool_]:
 class _Fit:
     values: Values
     covariance: Values
-    noise: float
-    read: float
-    aicc: float
+    noise: Dimensionless
+    read: Dimensionless
+    aicc: Dimensionless
     freedom: int
 
     def intervals(self, law: StepLaw, gains: Values) -> tuple[Parameter, ...]:
@@ -267,7 +267,7 @@ def _fit(law: StepLaw, readings: Readings, gains: Values) -> _Fit:
         noise, read = np.exp(x[-2:])
         return deviations(law, x[:-2] * scale[:-2], float(noise), float(read), readings, gains)
 
-    def unlikely(x: Values) -> float:
+    def unlikely(x: Values) -> Dimensionless:
         return unlikelihood(*predict(x))
 
     found = None
@@ -316,7 +316,9 @@ def _by_least_squares(law: StepLaw, readings: Readings, gains: Values) -> Values
 
 
 def _covariance(
-    predict: Callable[[Values], tuple[Values, Values]], x: Values, limits: Sequence[tuple[float, float]]
+    predict: Callable[[Values], tuple[Values, Values]],
+    x: Values,
+    limits: Sequence[tuple[Dimensionless, Dimensionless]],
 ) -> Values:
     """Invert Fisher's information of Gaussian readings. A parameter at its limit is taken as known."""
     free = [i for i, (low, high) in enumerate(limits) if low + _SHIFT <= x[i] <= high - _SHIFT]
@@ -353,24 +355,26 @@ def _gains(steps: Readings, devices: int) -> Values:
     return np.maximum(gains / gains.mean(), 1e-3)
 
 
-def _spread(values: Values) -> float:
+def _spread(values: Values) -> Dimensionless:
     return float(values.std(ddof=1) / values.mean())
 
 
-def _bound_spread(traces: Sequence[PulseTrace], g_min: float, g_max: float) -> float:
+def _bound_spread(traces: Sequence[PulseTrace], g_min: MicroSiemens, g_max: MicroSiemens) -> Dimensionless:
     reached = np.array([_scaled(np.concatenate([t.before, t.after]), g_min, g_max).max() for t in traces])
     return _spread(reached) if reached.mean() > 0 else 0.0
 
 
-def _scaled(conductance: Values, g_min: float, g_max: float) -> Values:
+def _scaled(conductance: Values, g_min: MicroSiemens, g_max: MicroSiemens) -> Values:
     return 2 * (conductance - g_min) / (g_max - g_min) - 1
 
 
-def _unscaled(weight: Values, g_min: float, g_max: float) -> Values:
+def _unscaled(weight: Values, g_min: MicroSiemens, g_max: MicroSiemens) -> Values:
     return g_min + (weight + 1) / 2 * (g_max - g_min)
 
 
-def _integrate(law: StepLaw, values: Values, trace: PulseTrace, g_min: float, g_max: float) -> Values:
+def _integrate(
+    law: StepLaw, values: Values, trace: PulseTrace, g_min: MicroSiemens, g_max: MicroSiemens
+) -> Values:
     """Return the weight after each pulse of a trace, without noise; where a series begins, as measured."""
     before = _scaled(trace.before, g_min, g_max)
     continues = _continues(trace)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .device_array import DeviceArray
-from .laws import Law, steps
+from .laws import Law
 
 _LINEAR = (
     Law.LINEAR_STEP,
@@ -66,15 +66,6 @@ def _count(mean: Tensor, variance: Tensor, rng: torch.Generator) -> Tensor:
     return torch.where(variance > _FEW, many, rounded + torch.poisson(rate, generator=rng))
 
 
-def _both(devices: DeviceArray, w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return mean steps and noises, up and down."""
-    d = devices
-    bounds = (d.max_bound, d.min_bound, d.constants)
-    f_up, g_up = steps(d.law, w, True, d.scale_up, d.shape_up, *bounds, d.nodes_up)
-    f_down, g_down = steps(d.law, w, False, d.scale_down, d.shape_down, *bounds, d.nodes_down)
-    return f_up, g_up, f_down, g_down
-
-
 def _parts(devices: DeviceArray, w: Tensor, ups: Tensor, downs: Tensor) -> int:
     """Return in how many parts the flow is followed, so that each stays where the step hardly changes."""
     width = devices.max_bound - devices.min_bound
@@ -90,7 +81,7 @@ def _parts(devices: DeviceArray, w: Tensor, ups: Tensor, downs: Tensor) -> int:
         scale = width / (len(devices.nodes_up) - 1)
     else:
         return 1
-    f_up, g_up, f_down, g_down = _both(devices, w)
+    (f_up, g_up), (f_down, g_down) = devices.steps(w, True), devices.steps(w, False)
     scale = _PART * scale.clamp(min=1e-6)
     mean = (ups * f_up.abs() + downs * f_down.abs()) / scale
     variance = (ups * g_up.square() + downs * g_down.square()) / scale.square()
@@ -100,7 +91,7 @@ def _parts(devices: DeviceArray, w: Tensor, ups: Tensor, downs: Tensor) -> int:
 def _part(devices: DeviceArray, w: Tensor, ups: Tensor, downs: Tensor, rng: torch.Generator) -> Tensor:
     """Move all devices by some pulses up and down, mixed."""
     max_bound, min_bound = devices.max_bound, devices.min_bound
-    f_up, g_up, f_down, g_down = _both(devices, w)
+    (f_up, g_up), (f_down, g_down) = devices.steps(w, True), devices.steps(w, False)
     change = ups * f_up - downs * f_down
     damping: Tensor | float = 1.0
     if devices.law in _LINEAR:
@@ -117,7 +108,7 @@ def _part(devices: DeviceArray, w: Tensor, ups: Tensor, downs: Tensor, rng: torc
         damping = torch.where(growth.abs() > 1e-9, (2 * growth).expm1() / (2 * growth), 1.0)
     if devices.law != Law.CONSTANT_STEP:
         middle = torch.minimum(torch.maximum(w + 0.5 * change, min_bound), max_bound)
-        f_up, g_up, f_down, g_down = _both(devices, middle)
+        (f_up, g_up), (f_down, g_down) = devices.steps(middle, True), devices.steps(middle, False)
         if devices.law not in _LINEAR:
             change = ups * f_up - downs * f_down
     variance = (ups * g_up.square() + downs * g_down.square()) * damping

@@ -19,7 +19,7 @@ from ..aihwkit_adapter import (
     SoftBoundsReferenceDevice,
 )
 from ..units import Dimensionless
-from .laws import Law
+from .laws import Law, steps
 
 REQUIRED = ("max_bound", "min_bound", "scale_up", "scale_down")
 OPTIONAL = ("shape_up", "shape_down", "reference", "decay_scale", "diffusion_rate", "reset_bias", "drift_nu")
@@ -174,6 +174,29 @@ class DeviceArray(nn.Module):
         self.hidden_weight.copy_(
             torch.minimum(torch.maximum(self.hidden_weight, self.min_bound), self.max_bound)
         )
+
+    def steps(
+        self, w: Float[Tensor, "*some"], is_up: bool, of: slice | None = None
+    ) -> tuple[Float[Tensor, "*some"], Float[Tensor, "*some"]]:
+        """Return how far one pulse would move the devices if they stood at `w`, as sizes: mean steps f and noises g.
+
+        Args:
+            w: Where they stand; the reference, which pulses act on as well, is part of it.
+            is_up: Direction of the pulse.
+            of: Which devices, of all in one row; all if None, in the shape of the array.
+        """
+
+        def some(values: Tensor) -> Tensor:
+            return values if of is None else values.flatten()[of]
+
+        scale, shape, nodes = (
+            (self.scale_up, self.shape_up, self.nodes_up)
+            if is_up
+            else (self.scale_down, self.shape_down, self.nodes_down)
+        )
+        shape = None if shape is None else some(shape)
+        bounds = some(self.max_bound), some(self.min_bound)
+        return steps(self.law, w, is_up, some(scale), shape, *bounds, self.constants, nodes)
 
     def pulses(self) -> Int[Tensor, "tiles out in"]:
         """Return the pulses that each device has received.

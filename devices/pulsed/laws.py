@@ -19,7 +19,6 @@ tensors on any torch device; a test holds them together.
 
 from enum import IntEnum
 from math import exp, floor
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,9 +26,6 @@ from numba import njit
 from torch import Tensor
 
 from ..units import Dimensionless
-
-if TYPE_CHECKING:
-    from .device_array import DeviceArray
 
 
 class Law(IntEnum):
@@ -147,54 +143,3 @@ def steps(
     low, high = nodes[index.long()], nodes[index.long() + 1]
     f = scale * torch.where(width > 0, (1 - fraction) * low + fraction * high, nodes[0])
     return f, std * f
-
-
-@torch.no_grad()
-def steep_slope(devices: "DeviceArray", sample: int = 2048) -> Dimensionless:
-    """Return by which part of a change of weight the next step changes: upper quartile of devices, mean of both ways.
-
-    Measured on evenly spaced devices, where they stand, by central differences. (The mean would be that of the few
-    devices with hardly any range, which cannot go far wrong.)
-
-    Args:
-        devices: A device array.
-        sample: How many devices to look at, at most.
-    """
-    if devices.law == Law.CONSTANT_STEP:
-        return 0.0
-    stride = max(1, devices.weight.numel() // sample)
-
-    def some(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values.flatten()[::stride]
-
-    hidden, max_bound, min_bound = (
-        some(values) for values in (devices.hidden_weight, devices.max_bound, devices.min_bound)
-    )
-    assert hidden is not None
-    assert max_bound is not None
-    assert min_bound is not None
-    if devices.reference is not None:
-        hidden = hidden + devices.reference.flatten()[::stride]
-    hidden = torch.minimum(torch.maximum(hidden, min_bound), max_bound)
-    shift = 1e-3 * (max_bound - min_bound).clamp(min=1e-6)
-    total = 0.0
-    for is_up, scale, shape, nodes in (
-        (True, devices.scale_up, devices.shape_up, devices.nodes_up),
-        (False, devices.scale_down, devices.shape_down, devices.nodes_down),
-    ):
-        above, below = (
-            steps(
-                devices.law,
-                w,
-                is_up,
-                scale.flatten()[::stride],
-                some(shape),
-                max_bound,
-                min_bound,
-                devices.constants,
-                nodes,
-            )[0]
-            for w in (hidden + shift, hidden - shift)
-        )
-        total += 0.5 * float(((above - below).abs() / (2 * shift)).quantile(0.75))
-    return total

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .device_array import DeviceArray
-from .laws import Law, steps
+from .laws import Law
 
 # Halvings of the range between the bounds: float32 holds no finer ones.
 _HALVINGS = 32
@@ -57,9 +57,4 @@ def _bisect(devices: DeviceArray) -> Tensor:
 
 def _excess(devices: DeviceArray, w: Tensor) -> Tensor:
     """Return how much farther a pulse up moves each device than a pulse down."""
-    bounds = (devices.max_bound, devices.min_bound, devices.constants)
-    up, _ = steps(devices.law, w, True, devices.scale_up, devices.shape_up, *bounds, devices.nodes_up)
-    down, _ = steps(
-        devices.law, w, False, devices.scale_down, devices.shape_down, *bounds, devices.nodes_down
-    )
-    return up - down
+    return devices.steps(w, True)[0] - devices.steps(w, False)[0]

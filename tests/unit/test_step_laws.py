@@ -25,7 +25,8 @@ from numba import njit
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, Law, fabricate, law_of
-from devices.pulsed.laws import steep_slope, step, steps
+from devices.pulsed.laws import step
+from devices.pulsed.update import steep_slope
 
 PAPER_EXP = {
     "a": 0.244,
@@ -102,13 +103,6 @@ def compiled(devices: DeviceArray, w: Tensor, is_up: bool) -> tuple[Tensor, Tens
     return f.view_as(w), g.view_as(w)
 
 
-def in_torch(devices: DeviceArray, w: Tensor, is_up: bool) -> tuple[Tensor, Tensor]:
-    scale, shape, nodes = of_direction(devices, is_up)
-    return steps(
-        devices.law, w, is_up, scale, shape, devices.max_bound, devices.min_bound, devices.constants, nodes
-    )
-
-
 def of_direction(devices: DeviceArray, is_up: bool) -> tuple[Tensor, Tensor | None, Tensor]:
     if is_up:
         return devices.scale_up, devices.shape_up, devices.nodes_up
@@ -128,7 +122,7 @@ def one(device: PulsedDevice, w: float, is_up: bool, **hidden: float) -> tuple[f
         getattr(devices, name).fill_(value)
     where = torch.full((1, 1, 1), w)
     f, g = (float(value) for value in compiled(devices, where, is_up))
-    assert [float(value) for value in in_torch(devices, where, is_up)] == pytest.approx(
+    assert [float(value) for value in devices.steps(where, is_up)] == pytest.approx(
         [f, g], rel=1e-5, abs=1e-9
     )
     return f, g
@@ -201,7 +195,7 @@ def test_compiled_and_torch_laws_agree_everywhere(name: str) -> None:
     w[1, :3], w[1, 3:6] = devices.min_bound[1, :3], devices.max_bound[1, 3:6]
     size = float(devices.scale_up.abs().mean())
     for is_up in (True, False):
-        expected, found = compiled(devices, w, is_up), in_torch(devices, w, is_up)
+        expected, found = compiled(devices, w, is_up), devices.steps(w, is_up)
         for ours, theirs in zip(expected, found, strict=True):
             # Float32: a few roundings of numbers near 1, some 10 times as large inside the steepest exponential.
             assert (ours - theirs).abs().max() < 1e-4 * size
