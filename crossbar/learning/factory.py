@@ -26,14 +26,14 @@ from ..aihwkit.adapter import (
 )
 from ..reading.noise import NoiseStream
 from ..reading.periphery import check_io_support
-from .buffered_transfer import BufferedTransfer
-from .chopped_transfer import ChoppedTransfer
-from .dynamic_transfer import DynamicTransfer
 from .mixed_precision import MixedPrecision
 from .one_sided import OneSidedCells, invert_
 from .single import SingleCells
-from .transfer import Transfer
-from .transfer_cells import transfer_settings
+from .tiki_taka.buffered_transfer import BufferedTransfer
+from .tiki_taka.chopped_transfer import ChoppedTransfer
+from .tiki_taka.dynamic_transfer import DynamicTransfer
+from .tiki_taka.transfer import Transfer
+from .tiki_taka.transfer_cells import transfer_settings
 from .unit_cells import UnitCells
 from .vector_cell import VectorCells
 from .write_verify_cells import WriteVerifyCells

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -12,20 +11,18 @@ from torch import Tensor
 from devices.pulsed import DeviceArray, WriteCounts, WriteVerify, write_verify
 
 from ..aihwkit.adapter import PulseType
+from ..cost.events import LayerEvents
 from ..placement.mean_of_copies import mean_of_copies
 from ..reading.noise import NoiseStream
 from . import UnitCells
-from .buffered_transfer import BufferedTransfer
-from .chopped_cells import ChoppedCells
-from .dynamic_transfer import DynamicTransfer
 from .mixed_precision import MixedPrecision
 from .one_sided import OneSidedCells
 from .single import SingleCells
-from .transfer_cells import TransferCells
+from .tiki_taka.buffered_transfer import BufferedTransfer
+from .tiki_taka.chopped_cells import ChoppedCells
+from .tiki_taka.dynamic_transfer import DynamicTransfer
+from .tiki_taka.transfer_cells import TransferCells
 from .write_verify_cells import WriteVerifyCells
-
-if TYPE_CHECKING:
-    from ..cost.events import LayerEvents
 
 # Of a weight on its way between tiles: 16 bits hold what an ADC reads, with room for the sums (notes on costs, 3c).
 BYTES = 2
@@ -145,7 +142,7 @@ def _rewrite_array(
     return SyncCounts(written, readback_rows=tiles * in_size, serial_readback_rows=in_size)
 
 
-def count_synchronisation(events: "LayerEvents | None", counts: SyncCounts | None) -> None:
+def count_synchronisation(events: LayerEvents | None, counts: SyncCounts | None) -> None:
     """Hand what a synchronisation took to the ledger, if there were both.
 
     Every word line that is read, to learn what devices hold or to verify, is a product with one input.

@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool
@@ -16,14 +15,12 @@ from devices.units import Seconds
 
 from ..aihwkit.adapter import BaseNoiseModel
 from ..learning import UnitCells
-from ..learning.transfer_cells import TransferCells
-
-if TYPE_CHECKING:
-    from .pulsed import InSitu
+from ..learning.tiki_taka.transfer_cells import TransferCells
+from .pulsed import InSitu
 
 
 def trained_devices(
-    in_situ: "InSitu", noise_model: BaseNoiseModel | None, *, seed: int
+    in_situ: InSitu, noise_model: BaseNoiseModel | None, *, seed: int
 ) -> "ProgrammedTiles | OwnDrift":
     """Return trained devices as a chip that ages from now on; nothing is written.
 
@@ -78,7 +75,7 @@ class OwnDrift:
         seed: Names the chip.
     """
 
-    def __init__(self, in_situ: "InSitu", seed: int) -> None:
+    def __init__(self, in_situ: InSitu, seed: int) -> None:
         self.in_situ = in_situ
         self.seed = seed
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 from devices.pulsed import DeviceArray
 from devices.units import Dimensionless
 
-from ..aihwkit.adapter import UpdateParameters
+from ...aihwkit.adapter import UpdateParameters
 from .choppers import Chops, Reads
 from .transfer_cells import TransferCells
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from devices.pulsed import PulseTrains
 from devices.units import Dimensionless
 
-from .trains_of_tiles import with_signs
-from .unit_cells import zero_count
+from ..trains_of_tiles import with_signs
+from ..unit_cells import zero_count
 
 
 @dataclass(frozen=True)

@@ -25,19 +25,19 @@ from devices.pulsed import DeviceArray, Engine, PulseTrains, apply_trains, count
 from devices.streams import generator
 from devices.units import Dimensionless
 
-from ..aihwkit.adapter import (
+from ...aihwkit.adapter import (
     BoundManagementType,
     IOParameters,
     NoiseManagementType,
     UpdateParameters,
 )
-from ..reading.noise import NoiseStream
-from ..reading.periphery import Periphery
+from ...reading.noise import NoiseStream
+from ...reading.periphery import Periphery
+from ..one_hot import Lines, choose_line
+from ..trains_of_tiles import for_every_tile
+from ..unit_cells import UnitCells, zero_count
+from ..vector_cell import weighted_sum
 from .choppers import Chops, Reads
-from .one_hot import Lines, choose_line
-from .trains_of_tiles import for_every_tile
-from .unit_cells import UnitCells, zero_count
-from .vector_cell import weighted_sum
 
 
 class TransferCells(UnitCells):

@@ -1,0 +1,1 @@
+"""The Tiki-Taka family: gradients on fast devices, read line by line and written to slow ones."""

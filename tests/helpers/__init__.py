@@ -1,0 +1,1 @@
+"""What several tests share: devices, networks, and the source itself."""
