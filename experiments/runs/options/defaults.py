@@ -10,14 +10,13 @@ from .config import NO_DEVICE, TrainConfig, available_threads
 from .device_times import resolve_times
 from .fault_options import resolve_faults
 from .learning_defaults import resolve_in_situ, resolve_write_verify
+from .learning_rates import learning_rate
 from .refusals import find_device, is_given, without_effect
 from .sharing_options import resolve_sharing, without_synchronisation
 from .wire_options import resolve_wires
 
-# Epochs and Adam's learning rate for each shape of images, for runs that end in minutes (the paper: 1e-3 and
-# 1e-4 over hundreds of epochs). Found by trial: the digits reach 97 % with and without noise; MNIST after 200
-# steps 91 % hardware-aware (1e-3: 80 %) and 97 % digitally (95 %). assumed for 32 x 32: between the two.
-_TRAINING_OF_SHAPE: Final = {(1, 8, 8): (60, 5e-3), (1, 28, 28): (4, 4e-3), (3, 32, 32): (10, 1e-3)}
+# For runs that end in minutes; their learning rates are in learning_rates.py. The paper: hundreds.
+_EPOCHS_OF_SHAPE: Final = {(1, 8, 8): 60, (1, 28, 28): 4, (3, 32, 32): 10}
 _FCN_OF_SHAPE: Final = {NETWORKS[name].image_shape: name for name in NETWORKS if name.startswith("fcn_")}
 # assumed: as in aihwkit's examples of hardware-aware training.
 _WEIGHT_NOISE: Final = 0.1
@@ -50,12 +49,11 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
             f"`vcp` must be 0 with the placement {placement!r}, but is {config.vcp}: kernels that are shared between "
             "locations have the same inputs everywhere. Use an FCN, placement free."
         )
-    epochs, lr = _TRAINING_OF_SHAPE[image_shape]
     config = replace(
         config,
         model=model,
         placement=placement,
-        epochs=config.epochs or epochs,
+        epochs=config.epochs or _EPOCHS_OF_SHAPE[image_shape],
         threads=config.threads or available_threads(),
     )
     if config.mode == "in-situ":
@@ -79,7 +77,7 @@ def resolve(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConf
         times = resolve_times(config.times, device)
     return replace(
         config,
-        lr=config.lr or lr,
+        lr=config.lr or learning_rate(config.mode, config.device, image_shape),
         weight_noise=_noise_in_training(config),
         times=times,
         compensation=config.compensation or "global",

@@ -11,18 +11,9 @@ from ..training_on_devices import ages, why_not_batched
 from .config import TrainConfig
 from .device_names import kept_name
 from .device_times import resolve_times
+from .learning_rates import learning_rate
 from .refusals import find_device, is_given, without_effect
 
-# In situ, plain SGD; one seed each, 60 epochs of the digits unless said otherwise, accuracy as trained.
-# reram-sb: 0.1 30 %, 0.3 45 %, 1 46 %, 3 45 %. With 1: ecram 93 %, idealized 95 %, ttv2-reram-sb 86 %.
-# 20 epochs: mixed-precision-ecram 0.3 91 %, 1 94 %; pcm 0.3 71 %, 1 79 %; agad-reram-sb 1 79 %.
-# tiki-taka-reram-sb: 3 64 %, 10 58 %; 20 epochs: 0.3 43 %, 1 54 %. ttv2-reram-es: 3 86 %; 20 epochs: 1 77 %.
-# MNIST, ecram, 2 epochs of 3,000 images: 0.1 30 %, 0.3 44 %, 1 78 %. assumed for 32 x 32: less.
-# Write-verify learns best with the same: 20 epochs of the digits, seed 100: ecram 0.3 94 %, 1 97 %, 3 5 %; pcm 0.3
-# 94 %, 1 96 %, 3 5 %; reram-sb 1 96 %, 3 48 %; the CNN on ecram 0.3 96 %, 1 96 %. MNIST, ecram, as above: 0.3 56 %,
-# 1 83 %.
-_LR_OF_SHAPE: Final = {(1, 8, 8): 1.0, (1, 28, 28): 1.0, (3, 32, 32): 0.3}
-_LR_FACTOR: Final[dict[str, Dimensionless]] = {"Tiki-Taka v1": 3.0}
 # assumed: it leaves the devices room on both sides, as their bounds lie near 1 and scatter.
 _WEIGHT_SCALING: Final[Dimensionless] = 0.6
 
@@ -52,12 +43,11 @@ def resolve_in_situ(config: TrainConfig, image_shape: tuple[int, int, int]) -> T
                 f"`placement` must be without sync_every, but is {config.placement!r}: aihwkit's own tiles cannot be "
                 f"written by a write-verify loop, and here nothing else computes ({reason}). Leave it out."
             )
-    factor = _LR_FACTOR.get(device.algorithm or "", 1.0)
     return _resolve_chip(
         replace(
             config,
             backend=backend,
-            lr=config.lr or _LR_OF_SHAPE[image_shape] * factor,
+            lr=config.lr or learning_rate(config.mode, config.device, image_shape),
             engine=(config.engine or "auto") if backend == "batched" else None,
         ),
         device,
@@ -79,7 +69,7 @@ def resolve_write_verify(config: TrainConfig, image_shape: tuple[int, int, int])
     return _resolve_chip(
         replace(
             config,
-            lr=config.lr or _LR_OF_SHAPE[image_shape],
+            lr=config.lr or learning_rate(config.mode, config.device, image_shape),
             write_every=config.write_every or 1,
             write_tolerance=config.write_tolerance or WriteVerify().tolerance,
         ),

@@ -9,9 +9,8 @@ from devices import get
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.options.device_names import label
+from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...support.durations import parse_times, write_times
-from ..sharing_cost.points import Point as SharingPoint
-from ..sharing_cost.points import relative_rate
 from .config import CompareDevicesConfig, Network
 
 Mode = Literal["hwa", "in-situ"]
@@ -113,12 +112,15 @@ def wish_of(
     usual = resolve(wish, image_shape)
     if point.mode == "hwa":
         return wish
-    assert usual.lr is not None
     assert usual.epochs is not None
-    scheme = SharingPoint(point.device, point.mode, _PLACEMENTS[point.network], point.seed)
     return replace(
         wish,
-        # A shared kernel sums the gradients of all its locations.
-        lr=usual.lr * relative_rate(scheme, image_shape),
+        lr=learning_rate(
+            point.mode,
+            point.device,
+            image_shape,
+            _PLACEMENTS[point.network],
+            is_short=is_short_on(image_shape),
+        ),
         record_every=max(1, usual.epochs * steps // _RECORDED_ROWS) if usual.backend == "batched" else 0,
     )

@@ -6,8 +6,7 @@ from typing import Final, Literal, final
 from devices.units import Dimensionless
 
 from ...runs.options.config import NO_DEVICE, TrainConfig
-from ..sharing_cost.points import Point as SharingPoint
-from ..sharing_cost.points import relative_rate
+from ...runs.options.learning_rates import learning_rate
 from .config import PaperConfig
 
 Mode = Literal["digital", "hwa", "in-situ"]
@@ -134,13 +133,8 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
     learns_in_situ = point.setting.mode == "in-situ"
     lr = config.lr
     if learns_in_situ:
-        # That of `xbar train` for kernels of their own; a shared kernel sums the gradients of all its locations. Of
-        # long trainings, also for MNIST. ECRAM, 4 epochs of 20,000 images, seed 100, relative rates 0.1 / 0.3 / 1:
-        # CNN 89 / 91 / 74 % (seed 0), FCN with shifts of 0.2 - / 37 / 77 % (seed 0).
         placement = _PLACEMENTS.get(point.network, point.network)
-        shared = SharingPoint(point.setting.device, "in-situ", placement, point.seed)
-        rate = relative_rate(shared)
-        lr = None if rate == 1 else rate
+        lr = learning_rate("in-situ", point.setting.device, image_shape, placement)
     return TrainConfig(
         data=config.data,
         data_dir=config.data_dir,

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Final, final
 
 from devices import get
-from devices.units import Dimensionless
 from models import NETWORKS, build
 
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
+from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...runs.options.refusals import speaking_of
 from .config import SharingCostConfig
 
@@ -146,55 +146,11 @@ def wish_of(
     )
     usual = resolve(wish, image_shape)
     assert usual.epochs is not None
-    assert usual.lr is not None
     return replace(
         wish,
-        lr=config.lr or usual.lr * relative_rate(point, image_shape),
+        lr=config.lr
+        or learning_rate(
+            point.mechanism, point.device, image_shape, point.scheme, is_short=is_short_on(image_shape)
+        ),
         record_every=0 if point.mechanism == "hwa" else max(1, usual.epochs * steps // _RECORDED_ROWS),
     )
-
-
-# Learning rate relative to that of `xbar train`, which suits kernels of their own; a shared kernel sums the gradients
-# of all locations it serves. By mechanism, device ("": any other) and scheme; what is not listed has 1.
-# Validation accuracy in % of seed 100, 20 epochs of the digits, relative rates 0.1 / 0.3 / 1 / 3 (-: not tried):
-#   in situ, ecram: time_multiplexed 76 / 83 / 81 / 9; sync_every=10 77 / 81 / - / -; free - / - / 89 / 85
-#   in situ, pcm: time_multiplexed 55 / 63 / 32 / -; sync_every=10 82 / 65 / - / -; free - / 75 / 85 / -
-#   write-verify, ecram: time_multiplexed 88 / 93 / 94 / -; free - / 90 / - / -
-# assumed: copies that receive every update learn as one tile does.
-_Rates = dict[tuple[str, str, str], Dimensionless]
-_RATE: Final[_Rates] = {
-    ("in-situ", "", "time_multiplexed"): 0.3,
-    ("in-situ", "", "replicated"): 0.3,
-    ("in-situ", "", "synchronised"): 0.3,
-    ("in-situ", "pcm", "synchronised"): 0.1,
-    ("write-verify", "", "time_multiplexed"): 0.3,
-    ("write-verify", "", "replicated"): 0.3,
-}
-# A short training wants larger steps. One epoch of 4,000 images of MNIST, seed 100, relative rates 0.1 / 0.3 / 1 / 3:
-#   in situ, ecram: time_multiplexed - / 31 / 62 / -; tiles=16,sync_every=10 15 / 70 / - / -; free - / - / 65 / 47
-#   in situ, pcm: time_multiplexed - / 62 / 67 / -; tiles=16,sync_every=10 32 / 50 / - / -
-#   write-verify, ecram: time_multiplexed - / - / 87 / 21; free - / - / 70 / -
-# Copies that are made equal after every step learn as one tile does.
-# Two epochs of 3,000 images: ecram, sync_every=10, rate 0.3: 9 %; pcm, write-verify with copies, rate 1: 20 %.
-_RATE_OF_28: Final[_Rates] = {
-    ("in-situ", "", "synchronised"): 0.3,
-    ("in-situ", "ecram", "synchronised"): 0.1,
-    ("write-verify", "", "replicated"): 0.3,
-}
-
-
-def relative_rate(point: Point, image_shape: tuple[int, int, int] = (1, 8, 8)) -> Dimensionless:
-    """Return the learning rate of a point relative to that of `xbar train`.
-
-    Args:
-        point: The point.
-        image_shape: Channels, height and width of the images.
-    """
-    rates = _RATE_OF_28 if image_shape == (1, 28, 28) else _RATE
-    scheme = point.scheme.partition("(")[0].strip()
-    if "(tiles=1)" in point.scheme:
-        scheme = "time_multiplexed"  # one end of the sweep over tiles: one kernel serves all locations
-    if "sync_every" in point.scheme and "sync_every=1)" not in point.scheme.replace(" ", ""):
-        scheme = "synchronised"
-    of_any = rates.get((point.mechanism, "", scheme), 1.0)
-    return rates.get((point.mechanism, point.device, scheme), of_any)
