@@ -9,16 +9,18 @@ from crossbar import EventLedger, load_profile, price
 from crossbar.cost.events import EVENTS
 from devices import get
 
+from ..data.chance import RULE
 from ..drawing.html_page import Picture, Section, Table, write_page
 from ..drawing.run_tables import COMPENSATION_NAMES, TRAINED
 from ..runs.ledger_file import RunEvents
 from ..runs.options.command_line import command_of
 from ..runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
 from ..runs.options.profile_of_device import profile_of
-from ..runs.result import Result, mean_and_std
+from ..runs.result import Result
 from ..runs.run_folder import RunFolder
 from ..support.durations import format_time
 from ..support.json_files import read_json
+from ..support.statistics import percent
 
 PAGE: Final = "report.html"
 # What a study of each kind calls its files.
@@ -48,13 +50,13 @@ def write_run_page(folder: RunFolder, result: Result) -> Path:
         FileNotFoundError: If one is missing.
     """
     config = folder.read_config()
-    sections = [Section(title="Accuracy", table=_accuracies(result), notes=_notes(result))]
+    sections = [_accuracy_section("Accuracy", result)]
     pictures = [path for path in sorted(folder.path.glob("*.png")) if not path.name.startswith("evaluation-")]
     for path in pictures:
         title = _PICTURES.get(path.name, path.stem.replace("_", " "))
         sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
     sections += _evaluations(folder.path)
-    sections += _events(RunEvents.read(folder.ledger_file), config)
+    sections += _events(RunEvents.read(folder.ledger_file), config, did_learn=result.did_learn)
     sections += [
         Section(
             title="How to reproduce it",
@@ -150,15 +152,20 @@ def _summary(result: Result) -> str:
     )
 
 
+def _accuracy_section(title: str, result: Result, **more: Any) -> Section:
+    warnings = () if result.did_learn else (RULE,)
+    return Section(title=title, table=_accuracies(result), notes=_notes(result), warnings=warnings, **more)
+
+
 def _accuracies(result: Result) -> Table:
     columns = list(result.accuracy)
-    rows = [["digital, the same weights", *[_percent([result.digital_accuracy])] * max(1, len(columns))]]
+    rows = [["digital, the same weights", *[percent([result.digital_accuracy])] * max(1, len(columns))]]
     if result.as_trained:
-        rows.append(["as trained", *[_percent(result.as_trained)] * max(1, len(columns))])
+        rows.append(["as trained", *[percent(result.as_trained)] * max(1, len(columns))])
     for place, time in enumerate(result.times):
         mark = " *" if time in result.extrapolated else ""
         chips = [[chip[place] for chip in result.accuracy[name]] for name in columns]
-        rows.append([format_time(time) + mark, *map(_percent, chips)])
+        rows.append([format_time(time) + mark, *map(percent, chips)])
     names = [COMPENSATION_NAMES[name] for name in columns] or ["accuracy"]
     return Table(header=["", *names], rows=rows)
 
@@ -168,7 +175,7 @@ def _notes(result: Result) -> list[str]:
     if result.extrapolated:
         notes.append(f"* extrapolated: beyond the times for which {result.device} was measured.")
     if result.faults:
-        notes.append(f"Faults: {result.faults}; {_percent(result.yields)} of the devices work.")
+        notes.append(f"Faults: {result.faults}; {percent(result.yields)} of the devices work.")
     if result.wires:
         notes.append(f"Wires in ohm: {result.wires}.")
     chips = len(next(iter(result.accuracy.values()), ()))
@@ -178,11 +185,6 @@ def _notes(result: Result) -> list[str]:
     return notes
 
 
-def _percent(values: Any) -> str:
-    mean, std = mean_and_std(values)
-    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
-
-
 def _evaluations(folder: Path) -> list[Section]:
     """Show what `xbar evaluate` has added."""
     sections = []
@@ -190,10 +192,9 @@ def _evaluations(folder: Path) -> list[Section]:
         result = Result.from_json(read_json(path))
         figure = path.with_suffix(".png")
         sections.append(
-            Section(
-                title=f"Evaluated anew: {result.device}, {result.placement}",
-                table=_accuracies(result),
-                notes=_notes(result),
+            _accuracy_section(
+                f"Evaluated anew: {result.device}, {result.placement}",
+                result,
                 pictures=(Picture(path=figure, description=path.stem),) if figure.exists() else (),
                 folded=True,
             )
@@ -201,7 +202,7 @@ def _evaluations(folder: Path) -> list[Section]:
     return sections
 
 
-def _events(events: RunEvents, config: TrainConfig) -> list[Section]:
+def _events(events: RunEvents, config: TrainConfig, *, did_learn: bool) -> list[Section]:
     """Show what happened in the hardware, and what it costs with the profile that fits the device."""
     ledgers: dict[str, EventLedger | None] = {"training": events.training}
     if events.evaluation is not None:
@@ -246,6 +247,7 @@ def _events(events: RunEvents, config: TrainConfig) -> list[Section]:
                 "one chip; inference: of one pass through the test images. `xbar sharing-cost --from` prices it with "
                 "other constants."
             ],
+            warnings=() if did_learn else (f"These are costs of a network at chance. {RULE}",),
         )
     )
     return sections

@@ -6,9 +6,11 @@ import numpy as np
 
 from devices.units import Dimensionless
 
+from ..data.chance import RULE
 from ..runs.record import Record
-from ..runs.result import Result, mean_and_std
+from ..runs.result import Result
 from ..support.durations import format_time
+from ..support.statistics import NOTHING, percent
 
 COMPENSATION_NAMES = {
     "none": "no compensation",
@@ -39,12 +41,12 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
         f"{result.test_images} test images",
         "",
     ]
-    rows = [("digital, the same weights", [_percent(result.digital_accuracy, None)])]
+    rows = [("digital, the same weights", [percent([result.digital_accuracy])])]
     if reference_accuracy is not None:
-        rows.append(("digital, trained digitally", [_percent(reference_accuracy, None)]))
+        rows.append(("digital, trained digitally", [percent([reference_accuracy])]))
     if result.has_learned_on_devices:
-        rows.append((f"{result.device}, as trained", [_percent(*mean_and_std(result.as_trained))]))
-    columns = {name: result.mean_and_std(name) for name in result.accuracy}
+        rows.append((f"{result.device}, as trained", [percent(result.as_trained)]))
+    columns = {name: list(zip(*chips, strict=True)) for name, chips in result.accuracy.items()}
     if columns:
         chips = len(next(iter(result.accuracy.values())))
         header = f"{chips} {result.device} {'chip' if chips == 1 else 'chips'} after"
@@ -53,14 +55,14 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
         rows += [("", []), (header, [COMPENSATION_NAMES[name] for name in columns])]
         for i, time in enumerate(result.times):
             mark = " *" if time in result.extrapolated else ""
-            rows.append(
-                (f"  {format_time(time)}{mark}", [_percent(*column[i]) for column in columns.values()])
-            )
+            rows.append((f"  {format_time(time)}{mark}", [percent(column[i]) for column in columns.values()]))
     name_width = max(len(name) for name, _ in rows)
     width = max(len(cell) for _, cells in rows for cell in cells)
     lines += [
         f"{name:<{name_width}}" + "".join(f"  {cell:>{width}}" for cell in cells) for name, cells in rows
     ]
+    if not result.did_learn:
+        lines += ["", RULE]
     if result.extrapolated:
         lines += ["", f"* extrapolated: beyond the times for which {result.device} was measured."]
     if result.has_learned_on_devices:
@@ -71,7 +73,7 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
     if result.yields:
         lines += [
             "",
-            f"Faults: {result.faults}; {_percent(*mean_and_std(result.yields))} of the devices work.",
+            f"Faults: {result.faults}; {percent(result.yields)} of the devices work.",
         ]
     if result.wires:
         lines += ["", f"Wires in ohm: {result.wires}."]
@@ -130,8 +132,4 @@ def dynamics_table(record: Record) -> str:
 
 def _median(values: Sequence[Dimensionless] | np.ndarray) -> str:
     known = np.asarray(values)[np.isfinite(values)]
-    return f"{np.median(known):.3f}" if len(known) else "-"
-
-
-def _percent(mean: float, std: float | None) -> str:
-    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
+    return f"{np.median(known):.3f}" if len(known) else NOTHING

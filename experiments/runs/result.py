@@ -1,12 +1,13 @@
 """What a run found out: accuracies of one network, and how equal its copies are."""
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, final
 
 from devices.units import Dimensionless, Seconds
 
+from ..data.chance import highest_by_chance
+from ..support.statistics import mean_and_std
 from .copies import Copies
 from .options.config import LEARNS_ON_DEVICES
 
@@ -60,6 +61,12 @@ class Result:
         """Whether there is one chip, the one that was trained."""
         return self.mode in LEARNS_ON_DEVICES
 
+    @property
+    def did_learn(self) -> bool:
+        """Whether the network, as training left it, is right more often than chance explains; see `chance.RULE`."""
+        accuracy = statistics.fmean(self.as_trained) if self.as_trained else self.digital_accuracy
+        return accuracy > highest_by_chance(self.data, self.test_images)
+
     def mean_and_std(self, compensation: str) -> list[tuple[Dimensionless, Dimensionless | None]]:
         """Return mean and standard deviation over the chips at each time; one chip has no deviation."""
         return [mean_and_std(column) for column in zip(*self.accuracy[compensation], strict=True)]
@@ -99,8 +106,3 @@ class Result:
         kept: dict[str, Any] = {name: values[name] for name in names}
         tuples = {name: tuple(kept[name]) for name in ("times", "extrapolated", "as_trained", "yields")}
         return cls(**{**kept, **tuples})
-
-
-def mean_and_std(values: Sequence[Dimensionless]) -> tuple[Dimensionless, Dimensionless | None]:
-    """Return mean and standard deviation; a single value has no deviation."""
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

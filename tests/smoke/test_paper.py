@@ -13,14 +13,13 @@ from experiments.cli import main
 from experiments.runs.emergent_sharing import expected_at_start, sharing_of
 from experiments.runs.ledger_file import RunEvents
 from experiments.runs.options.config import TrainConfig
+from experiments.runs.options.learning_rates import learning_rate
 from experiments.runs.run_data import images_of
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.training import loss_and_accuracy, make_model
 from experiments.studies.paper.config import PaperConfig
 from experiments.studies.paper.points import points_of, settings_of, wish_of
 from experiments.studies.paper.scores import scores_of_chips, train_and_score
-from experiments.studies.sharing_cost.points import Point as SharingPoint
-from experiments.studies.sharing_cost.points import relative_rate
 
 TINY = [
     *("paper", "--train-images", "96", "--hardware-images", "64", "--test-images", "20"),
@@ -214,8 +213,7 @@ def test_seeds_take_the_folds_in_turn_and_a_shared_kernel_its_own_rate():
     smoke = PaperConfig(in_situ=("reram-sb",), modes=("in-situ",)).resolved()
     for point, shape in itertools.product(points_of(smoke), ((1, 8, 8), (1, 28, 28))):
         scheme = "free" if point.network == "fcn" else "time_multiplexed"
-        rate = relative_rate(SharingPoint("reram-sb", "in-situ", scheme, 0), (1, 8, 8))
-        assert wish_of(point, smoke, shape).lr == (None if rate == 1 else rate)
+        assert wish_of(point, smoke, shape).lr == learning_rate("in-situ", "reram-sb", shape, scheme)
 
 
 def test_a_placement_is_a_network_of_its_own():
@@ -225,7 +223,7 @@ def test_a_placement_is_a_network_of_its_own():
         for point in points_of(asked)
         for wish in [wish_of(point, asked, (1, 8, 8))]
     }
-    rate = relative_rate(SharingPoint("ecram", "in-situ", "replicated(tiles=4)", 0))
+    rate = learning_rate("in-situ", "ecram", (1, 8, 8), "replicated(tiles=4)")
     assert found == {
         "cnn": ("cnn_digits", None, rate),
         "replicated(tiles=4)": ("cnn_digits", "replicated(tiles=4)", rate),

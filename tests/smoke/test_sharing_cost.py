@@ -11,6 +11,7 @@ import pytest
 import experiments.runs.training as training
 from crossbar import load_profile, price
 from experiments.cli import main
+from experiments.data.chance import RULE
 from experiments.runs.ledger_file import RunEvents
 from experiments.runs.run_folder import RunFolder
 from experiments.studies.sharing_cost.config import SharingCostConfig
@@ -50,6 +51,14 @@ def read(out):
 def without_places(content):
     """Rows without folders and command lines, which name them."""
     return [{k: v for k, v in row.items() if k not in ("run", "command")} for row in content["rows"]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _taken_for_trained():
+    """Networks as small as these stay at chance; what is tested here is what becomes of those that learned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.data.chance._DEVIATIONS", -100.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +153,22 @@ def test_pricing_again_is_pricing(finished, tmp_path):
     again = read(tmp_path / "same")
     assert without_places(again) == without_places(content)
     assert again["flips"] == content["flips"]
+
+
+def test_networks_at_chance_are_shown_but_have_no_price(finished, tmp_path, monkeypatch):
+    """The same study, by the rule that holds elsewhere: a few steps on 40 images teach nothing."""
+    folder, content = finished
+    assert all(row["did_learn"] for row in content["rows"])
+    monkeypatch.setattr("experiments.data.chance._DEVIATIONS", 3.0)
+    assert main(["sharing-cost", "--from", str(folder / "study"), "--out", str(tmp_path)]) == 0
+    again = read(tmp_path)
+    assert not any(row["did_learn"] for row in again["rows"])
+    assert again["flips"] == []
+    text = (tmp_path / "sharing_cost.md").read_text()
+    assert "\n| `time_multiplexed`, did not learn |" in text
+    assert RULE in text
+    assert not (tmp_path / "breakdown.png").exists()
+    assert (tmp_path / "pareto.png").exists()  # says what is not drawn
 
 
 def test_study_and_runs_can_be_moved_together(finished, tmp_path):

@@ -4,7 +4,8 @@ import pytest
 from scipy import stats
 
 from experiments.studies.paper.points import Point, Setting
-from experiments.studies.paper.rows import Mean, Row, Rows, accuracy_at_energy, score_of
+from experiments.studies.paper.rows import Row, Rows, accuracy_at_energy, score_of
+from experiments.support.statistics import Mean
 
 DIGITAL = Setting("digital")
 IN_SITU = Setting("in-situ", "ecram")

@@ -13,6 +13,7 @@ from devices.characterisation import Characterisation
 
 from ...drawing.figures import GREY, save_figure, strip
 from ...support.durations import format_time
+from ...support.statistics import mean_and_std
 from .rows import Group, Row, groups_of
 from .table import NETWORK_NAMES
 
@@ -64,11 +65,10 @@ def _draw_over_time(axes: Axes, groups: Sequence[Group], styles: _Styles, title:
         mean, low, high = [], [], []
         for time in group.times:
             values = [value for row in group.rows for value in row.chips[time]]
-            middle = sum(values) / len(values)
-            spread = (sum((value - middle) ** 2 for value in values) / max(1, len(values) - 1)) ** 0.5
+            middle, spread = mean_and_std(values)
             mean.append(middle)
-            low.append(middle - spread)
-            high.append(min(1.0, middle + spread))
+            low.append(middle - (spread or 0.0))
+            high.append(min(1.0, middle + (spread or 0.0)))
         axes.fill_between(group.times, low, high, color=color, alpha=0.15, lw=0)
         axes.plot(group.times, mean, color=color, lw=1.6, label=group.name)
         for time, value in zip(group.times, mean, strict=True):
@@ -91,7 +91,8 @@ def _draw_over_time(axes: Axes, groups: Sequence[Group], styles: _Styles, title:
 def _draw_ranking(axes: Axes, groups: Sequence[Group], styles: _Styles) -> None:
     for place, group in enumerate(groups):
         color, marker = styles[(group.first.device, group.first.mode)]
-        fresh, (last, spread) = group.fresh()[0], group.last()
+        fresh, last, spread = group.fresh().value, group.last().value, group.last().std
+        color = color if group.has_learned else GREY
         axes.plot([fresh, last], [place, place], color=color, lw=1)
         axes.plot(fresh, place, "|", color=color, ms=9)
         axes.errorbar(last, place, xerr=spread, fmt=marker, color=color, ms=5.5, capsize=2, lw=1)

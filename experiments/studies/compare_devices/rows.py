@@ -1,6 +1,5 @@
 """What each run of `xbar compare-devices` came to, and what the runs of one device have in common."""
 
-import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -8,12 +7,14 @@ from typing import Any, final
 
 from devices.units import Dimensionless, Seconds
 
+from ...data.chance import mark
 from ...runs.ledger_file import RunEvents
 from ...runs.options.device_names import label
 from ...runs.record import Record
-from ...runs.result import Result, mean_and_std
+from ...runs.result import Result
 from ...runs.run_folder import RunFolder
 from ...support.json_files import read_json
+from ...support.statistics import Mean
 from .points import Point
 
 
@@ -35,6 +36,7 @@ class Row:
         extrapolated: Those of the times that lie beyond what was measured on such devices.
         pulses: Pulses per device, in situ; None else.
         at_bound: Fraction of devices less than a step away from a bound, likewise.
+        did_learn: Whether the network learned at all; see `chance.RULE`.
     """
 
     device: str
@@ -49,6 +51,7 @@ class Row:
     extrapolated: tuple[Seconds, ...]
     pulses: Dimensionless | None
     at_bound: Dimensionless | None
+    did_learn: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the row in the types of JSON."""
@@ -89,6 +92,7 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
         extrapolated=result.extrapolated,
         pulses=pulses,
         at_bound=at_bound,
+        did_learn=result.did_learn,
     )
 
 
@@ -106,24 +110,29 @@ class Group:
 
     @property
     def name(self) -> str:
-        """The device, and how it got its weights."""
-        return f"{self.first.device}, {'in situ' if self.first.mode == 'in-situ' else 'written'}"
+        """The device, how it got its weights, and whether they were learned."""
+        how = "in situ" if self.first.mode == "in-situ" else "written"
+        return f"{self.first.device}, {how}{mark([row.did_learn for row in self.rows])}"
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether any of its networks learned; else there is nothing to rank."""
+        return any(row.did_learn for row in self.rows)
 
     @property
     def times(self) -> list[Seconds]:
         """Times at which accuracy is known."""
         return list(self.first.accuracy)
 
-    def of(self, quantity: Callable[[Row], float | None]) -> tuple[float, float | None] | None:
-        """Return mean and standard deviation over the seeds; None where no run has the quantity."""
-        values = [value for value in map(quantity, self.rows) if value is not None and math.isfinite(value)]
-        return mean_and_std(values) if values else None
+    def of(self, quantity: Callable[[Row], float | None]) -> Mean | None:
+        """Return the mean over the seeds; None where no run has the quantity."""
+        return Mean.of(map(quantity, self.rows))
 
-    def at(self, time: Seconds) -> tuple[float, float | None] | None:
+    def at(self, time: Seconds) -> Mean | None:
         """Return the accuracy at a time."""
         return self.of(lambda row: row.accuracy.get(time))
 
-    def fresh(self) -> tuple[float, float | None]:
+    def fresh(self) -> Mean:
         """Return the accuracy of the devices at first: as trained, or right after programming."""
         first = self.of(
             lambda row: row.trained if row.mode == "in-situ" else next(iter(row.accuracy.values()))
@@ -131,15 +140,18 @@ class Group:
         assert first is not None
         return first
 
-    def last(self) -> tuple[float, float | None]:
+    def last(self) -> Mean:
         """Return the accuracy at the last known time, by which devices are ranked."""
         return (self.at(self.times[-1]) if self.times else None) or self.fresh()
 
 
 def groups_of(rows: Sequence[Row], network: str) -> list[Group]:
-    """Return the devices of a network, ranked: by the last known accuracy, the best first."""
+    """Return the devices of a network, ranked by the last known accuracy, the best first; then what did not learn."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row.network == network:
             groups.setdefault((row.device, row.mode), []).append(row)
-    return sorted((Group(tuple(group)) for group in groups.values()), key=lambda group: -group.last()[0])
+    return sorted(
+        (Group(tuple(group)) for group in groups.values()),
+        key=lambda group: (not group.has_learned, -group.last().value),
+    )

@@ -29,7 +29,7 @@ from .config import CompareDevicesConfig
 from .figure import draw_comparison
 from .points import points_of, wish_of
 from .rows import Row, groups_of, row_of
-from .table import NETWORK_NAMES, NOTES, cells, csv_text, header, markdown
+from .table import NETWORK_NAMES, cells, csv_text, header, markdown, notes
 
 _NAME: Final = "compare_devices"
 _CHIPS_TO_COMPARE: Final = 5
@@ -130,12 +130,17 @@ def _summary(rows: Sequence[Row]) -> str:
     sentences = []
     for network, title in NETWORK_NAMES.items():
         groups = groups_of(rows, network)
-        if groups:
-            best, worst = groups[0], groups[-1]
+        ranked = [group for group in groups if group.has_learned]
+        name = title.partition(":")[0]
+        if ranked:
+            best, worst = ranked[0], ranked[-1]
             sentences.append(
-                f"{title.partition(':')[0]}: {best.name} ends best with {100 * best.last()[0]:.1f} %, "
-                f"{worst.name} last with {100 * worst.last()[0]:.1f} %."
+                f"{name}: {best.name} ends best with {100 * best.last().value:.1f} %, "
+                f"{worst.name} last with {100 * worst.last().value:.1f} %."
             )
+        lost = [f"{group.first.device}, {group.first.mode}" for group in groups if not group.has_learned]
+        if lost:
+            sentences.append(f"{name}: no network learned on {'; '.join(lost)}.")
     return " ".join(sentences)
 
 
@@ -154,7 +159,7 @@ def _sections(
         groups = groups_of(rows, network)
         if groups:
             table = Table(header=header(groups), rows=cells(groups, sheets), text_columns=2)
-            sections.append(Section(title=title, table=table, notes=NOTES))
+            sections.append(Section(title=title, table=table, notes=notes(rows)))
     text = (
         "Above: accuracy over time, line and band mean and standard deviation over all chips of all seeds; then the "
         "ranking; below: how pulses move the devices, with the spread from device to device."
@@ -191,7 +196,9 @@ def _effects(rows: Sequence[Row], sheets: Mapping[str, Characterisation]) -> lis
         written = [
             group
             for group in groups_of(rows, network)
-            if group.first.mode == "hwa" and sheets[group.first.device].technology != "none"
+            if group.first.mode == "hwa"
+            and group.has_learned
+            and sheets[group.first.device].technology != "none"
         ]
         if not written:
             continue

@@ -7,14 +7,15 @@ from typing import Final
 
 from devices.characterisation import Characterisation
 
+from ...data.chance import RULE
 from ...support.durations import format_time
+from ...support.statistics import NOTHING, Mean
 from .rows import Group, Row, groups_of
 
 NETWORK_NAMES: Final = {
     "fcn": "FCN: a tile for each location",
     "cnn": "CNN: one kernel for all locations",
 }
-_NONE: Final = "-"
 _OF_A_YEAR: Final = "retention error after 1 y, per_tile"
 # What a sheet calls it, and what the table does.
 _CHARACTER: Final = {"states": "states", "effective states": "effective", "asymmetry": "asymmetry ±"}
@@ -41,21 +42,21 @@ def cells(groups: Sequence[Group], sheets: Mapping[str, Characterisation]) -> li
             found = rows.get(name) if first.mode == "in-situ" else None
             value = None if found is None else found.spread if name == "asymmetry" else found.value
             character.append(
-                _NONE if value is None else f"{value:.2g}" if name == "asymmetry" else f"{value:,.0f}"
+                NOTHING if value is None else f"{value:.2g}" if name == "asymmetry" else f"{value:,.0f}"
             )
         kept = rows.get(_OF_A_YEAR)
         lines.append(
             [
-                str(rank),
+                str(rank) if group.has_learned else NOTHING,
                 group.name,
-                _percent(group.fresh()),
+                group.fresh().percent(),
                 *(_percent(group.at(time), time in first.extrapolated) for time in times),
                 _number(group.of(lambda row: row.pulses), "{:,.0f}"),
                 _number(
                     group.of(lambda row: None if row.at_bound is None else 100 * row.at_bound), "{:.1f} %"
                 ),
                 *character,
-                _NONE if kept is None else f"{100 * kept.value:.0f} %{'*' * ('extrapolated' in kept.note)}",
+                NOTHING if kept is None else f"{100 * kept.value:.0f} %{'*' * ('extrapolated' in kept.note)}",
             ]
         )
     return lines
@@ -81,20 +82,24 @@ def markdown(
             lines.append("|--:|---" + "|--:" * (len(header(groups)) - 2) + "|")
             lines += ["| " + " | ".join(line) + " |" for line in cells(groups, sheets)]
             lines.append("")
-    lines += [f"- {note}" for note in NOTES]
+    lines += [f"- {note}" for note in notes(rows)]
     if failed:
         lines += ["", "## Failed", "", *(f"- {name}: {reason}." for name, reason in failed.items())]
     return "\n".join(lines).rstrip() + "\n"
 
 
-NOTES: Final = (
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Say what the columns mean."""
+    return [*_NOTES, *([] if all(row.did_learn for row in rows) else [RULE])]
+
+
+_NOTES: Final = (
     "fresh: as training in situ left the devices, or at the first time after programming.",
     "*: beyond what was measured on such devices. -: no model of it, or not known at that time.",
     "pulses: that a device received in training, mean. at bound: devices less than a step away from a bound.",
     "states: range over mean step. effective: range over the noise of one pulse. asymmetry ±: its spread from device "
     "to device. error, 1 year: of weights, rms over rms, with a factor for each tile; of characterised devices.",
 )
-"""What the columns mean."""
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -108,6 +113,7 @@ def csv_text(rows: Sequence[Row]) -> str:
         "accuracy_trained": lambda row: row.trained,
         "pulses_per_device": lambda row: row.pulses,
         "fraction_at_bound": lambda row: row.at_bound,
+        "did_learn": lambda row: row.did_learn,
         "run": lambda row: row.run,
     }
     for time in times:
@@ -123,12 +129,9 @@ def _times(groups: Sequence[Group]) -> list[float]:
     return sorted({time for group in groups for time in group.times})
 
 
-def _percent(value: tuple[float, float | None] | None, is_extrapolated: bool = False) -> str:
-    if value is None:
-        return _NONE
-    mean, spread = value
-    return f"{100 * mean:.1f}{'' if spread is None else f' ± {100 * spread:.1f}'} %{'*' * is_extrapolated}"
+def _percent(mean: Mean | None, is_extrapolated: bool) -> str:
+    return NOTHING if mean is None else mean.percent() + "*" * is_extrapolated
 
 
-def _number(value: tuple[float, float | None] | None, pattern: str) -> str:
-    return _NONE if value is None else pattern.format(value[0])
+def _number(mean: Mean | None, pattern: str) -> str:
+    return NOTHING if mean is None else pattern.format(mean.value)

@@ -22,13 +22,17 @@ from crossbar.network.storage import write_atomically
 from devices.units import Dimensionless
 
 from ...commands.run_commands import run_train
+from ...data.chance import RULE, mark
 from ...data.datasets import load_data
+from ...drawing.figures import GREY
 from ...runs.options.config import NO_DEVICE, TrainConfig, available_threads
 from ...runs.options.defaults import resolve
 from ...runs.record import Record
+from ...runs.result import Result
 from ...runs.run_folder import RunFolder
 from ...support.environment import describe_environment
 from ...support.json_files import read_json, write_json
+from ...support.statistics import bare_percent
 
 DEVICES: Final = (
     "idealized",
@@ -77,18 +81,18 @@ class Point:
         placement: Key of `PLACEMENTS`.
         accuracy: Test accuracy as trained, for each seed.
         pulses: Pulses per device of the first layer, for each seed; empty without devices.
+        did_learn: Whether each of the networks learned; see `chance.RULE`.
     """
 
     device: str
     placement: str
     accuracy: tuple[Dimensionless, ...]
     pulses: tuple[Dimensionless, ...]
+    did_learn: tuple[bool, ...]
 
     def text(self) -> str:
         """Return mean and standard deviation over the seeds, in per cent."""
-        percent = [100 * value for value in self.accuracy]
-        spread = f" ± {statistics.stdev(percent):.1f}" if len(percent) > 1 else ""
-        return f"{statistics.mean(percent):.1f}{spread}"
+        return bare_percent(self.accuracy) + mark(self.did_learn)
 
 
 def run(config: StudyConfig) -> list[Point]:
@@ -107,8 +111,9 @@ def run(config: StudyConfig) -> list[Point]:
                     Point(
                         device=device,
                         placement=placement,
-                        accuracy=tuple(accuracy for accuracy, _ in results),
-                        pulses=tuple(pulses for _, pulses in results if pulses is not None),
+                        accuracy=tuple(accuracy for accuracy, _, _ in results),
+                        pulses=tuple(pulses for _, pulses, _ in results if pulses is not None),
+                        did_learn=tuple(did_learn for _, _, did_learn in results),
                     )
                 )
     config.out.mkdir(parents=True, exist_ok=True)
@@ -123,8 +128,8 @@ def run(config: StudyConfig) -> list[Point]:
 
 def _train(
     config: StudyConfig, device: str, placement: str, seed: int
-) -> tuple[Dimensionless, Dimensionless | None]:
-    """Train one network, or take its result if it is there: accuracy, and pulses per device of the first layer."""
+) -> tuple[Dimensionless, Dimensionless | None, bool]:
+    """Train one network, or take its result if it is there: accuracy, pulses per device of layer 1, did it learn."""
     model, spec = PLACEMENTS[placement]
     is_digital = device == _DIGITAL
     wish = TrainConfig(
@@ -143,13 +148,13 @@ def _train(
     if not folder.result_file.exists():
         with contextlib.redirect_stdout(io.StringIO()):
             run_train(wish)
-    result: Any = read_json(folder.result_file)
+    result = Result.from_json(read_json(folder.result_file))
     if is_digital:
-        return result["digital_accuracy"], None
+        return result.digital_accuracy, None, result.did_learn
     record = Record.read(folder.record_file)
     first = record.layers[0]
     pulses = sum(float(record.of_layer(first, f"{role}/pulses_mean")[-1]) for role in record.roles(first))
-    return statistics.mean(result["as_trained"]), pulses
+    return statistics.mean(result.as_trained), pulses, result.did_learn
 
 
 def table(points: list[Point]) -> str:
@@ -158,6 +163,8 @@ def table(points: list[Point]) -> str:
     for device in dict.fromkeys(point.device for point in points):
         cells = [point.text() for point in points if point.device == device]
         lines.append(f"| {device} | " + " | ".join(cells) + " |")
+    if not all(did_learn for point in points for did_learn in point.did_learn):
+        lines += ["", RULE]
     return "\n".join(lines)
 
 
@@ -178,6 +185,10 @@ def _draw(points: list[Point], path: Path) -> None:
                 if values:
                     axes.plot(values, [y] * len(values), "o", color=color, alpha=0.45, ms=5, mew=0)
                     axes.plot(statistics.mean(values), y, "|", color=color, ms=13, mew=2.5, label=label)
+            if not all(point.did_learn):
+                note = mark(point.did_learn).lstrip(", ")
+                place = (100 * max(point.accuracy) + 1.5, y)
+                accuracy.annotate(note, place, color=GREY, fontsize=7, va="center")
     accuracy.set_yticks(range(len(devices), 0, -1), devices)
     accuracy.set_xlabel("test accuracy in %")
     pulses.set_xlabel("pulses per device, first layer")

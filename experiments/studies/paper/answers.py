@@ -8,10 +8,12 @@ from typing import Final
 from devices.units import Dimensionless, MicroJoules, Seconds
 
 from ...data.augmentation import PLAIN, VALIDATIONS
+from ...data.chance import RULE
 from ...support.durations import parse_times
+from ...support.statistics import Mean
 from .points import DIGITAL, NETWORKS, TIMES, Setting
 from .published import DISTANCE_AT_START, DISTANCES, EPOCHS, SCORES, VCP
-from .rows import LAYER, Mean, Row, Rows, Value, accuracy_at_energy, distance_of, score_of
+from .rows import LAYER, Row, Rows, Value, accuracy_at_energy, distance_of, score_of
 
 UNCERTAINTY: Final = (
     "Differences with 95 % intervals over seeds (Student's t), accuracies ± standard deviation."
@@ -28,20 +30,37 @@ _QUESTIONS: Final = (
 def answers(rows: Rows) -> dict[str, list[str]]:
     """Return for each question sentences with numbers, one for each place of learning."""
     found: dict[str, list[str]] = {question: [] for question in _QUESTIONS}
+    learned = rows.learned()
     for setting in rows.settings():
         strengths = rows.strengths(setting)
+        lost = _what_did_not_learn(rows, setting)
         for question, answer in zip(
             _QUESTIONS, (_overfitting, _translation, _price, _emergence), strict=True
         ):
             sentence = answer(
-                rows,
+                learned,
                 setting,
                 strengths[0],
                 strengths[min(1, len(strengths) - 1) if len(strengths) < 3 else 2],
             )
-            if sentence:
-                found[question].append(f"{str(setting).capitalize()}: {sentence}")
+            if sentence or lost:
+                parts = [sentence or "nothing to compare.", *([lost] if lost else [])]
+                found[question].append(f"{str(setting).capitalize()}: {' '.join(parts)}")
     return found
+
+
+def _what_did_not_learn(rows: Rows, setting: Setting) -> str:
+    """Name the networks that are left out of a setting's answers."""
+    seeds: dict[tuple[str, Dimensionless, Dimensionless], list[str]] = {}
+    for row in rows.rows:
+        if row.point.setting == setting and not row.did_learn:
+            point = row.point
+            seeds.setdefault((point.network, point.strength, point.vcp), []).append(str(point.seed))
+    names = []
+    for (network, strength, vcp), lost in seeds.items():
+        absent = f" and {100 * vcp:.0f} % of the inputs absent" if vcp else ""
+        names.append(f"{title_of(network)} {_taught(rows, strength)}{absent} (seed {', '.join(lost)})")
+    return f"Not counted, as they did not learn: {'; '.join(names)}." if names else ""
 
 
 def _overfitting(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
@@ -171,7 +190,7 @@ def markdown(rows: Rows, command: str, is_papers_data: bool, failed: dict[str, s
 
 def notes(rows: Rows, is_papers_data: bool) -> list[str]:
     """Say what the names of rows in tables and of columns in figures mean."""
-    found = []
+    found = [] if all(row.did_learn for row in rows.rows) else [RULE]
     if any(setting.is_control for setting in rows.settings()):
         found.append("Digital control: floating point with as many images and epochs as on hardware.")
     if is_papers_data:
@@ -188,7 +207,8 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
         for strength in rows.strengths(setting):
             for network in rows.networks():
                 if rows.select(setting, network, strength):
-                    cells = [str(setting), title_of(network), f"{strength:g}"]
+                    name = title_of(network) + rows.mark(setting, network, strength)
+                    cells = [str(setting), name, f"{strength:g}"]
                     scores.append(
                         cells + [_score(rows, setting, network, strength, name) for name in VALIDATIONS]
                     )
@@ -197,13 +217,13 @@ def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[
             distances.append(_distances(rows, setting, strength, is_papers_data))
         for strength, vcp in rows.vcps(setting):
             mean = rows.mean(score_of(PLAIN), setting, "fcn", strength, vcp)
-            energy = rows.mean(lambda row: row.energy_per_image, setting, "fcn", strength, vcp)
+            energy = rows.learned().mean(lambda row: row.energy_per_image, setting, "fcn", strength, vcp)
             published = VCP.get(vcp) if is_papers_data else None
             absent.append(
                 [
                     str(setting),
                     f"{strength:g}",
-                    f"{100 * vcp:.0f} %",
+                    f"{100 * vcp:.0f} %{rows.mark(setting, 'fcn', strength, vcp)}",
                     "-" if mean is None else mean.percent(),
                     "-" if energy is None else f"{energy.value:.3g}",
                     "-" if published is None else f"{100 * published:.0f} %",
@@ -268,7 +288,7 @@ def _distances(rows: Rows, setting: Setting, strength: Dimensionless, is_papers_
     published = DISTANCES.get(strength) if is_papers_data and setting == DIGITAL else None
     return [
         str(setting),
-        f"{strength:g}",
+        f"{strength:g}{rows.mark(setting, 'fcn', strength)}",
         cell(lambda row: row.start[LAYER]["euclidean 1"]),
         cell(distance_of()),
         cell(distance_of("orthogonal 1")),
@@ -317,6 +337,7 @@ def csv_text(rows: Sequence[Row]) -> str:
                     writer.writerow([*start, chip, look["time"], "", f"{LAYER} {what}", value])
         for what, value in row.fit.items():
             writer.writerow([*start, "", "", "", f"fit_{what}", value])
+        writer.writerow([*start, "", "", "", "did_learn", int(row.did_learn)])
         for what in ("energy_per_epoch", "energy_per_image"):
             if getattr(row, what) is not None:
                 writer.writerow([*start, "", "", "", f"{what}_uJ", getattr(row, what)])

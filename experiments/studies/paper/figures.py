@@ -14,10 +14,11 @@ from devices.units import Dimensionless
 
 from ...data.augmentation import PLAIN, VALIDATIONS
 from ...drawing.figures import GREY, save_figure, strip
+from ...support.statistics import Mean
 from .answers import YEAR, title_of
 from .points import NETWORKS, Setting
 from .published import DISTANCES, EPOCHS, SCORES, VCP
-from .rows import LAYER, Mean, Row, Rows, Value, distance_of, score_of
+from .rows import LAYER, Row, Rows, Value, distance_of, score_of
 
 # Of FCN, CNN and networks with other placements; Okabe and Ito (2008).
 _COLORS: Final = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -95,6 +96,8 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
             axes.set_axis_off()
     for row in grid:
         row[0].set_ylabel("validation accuracy")
+    if not all(row.did_learn for row in rows.rows):
+        figure.supxlabel("dotted or ringed: did not learn; not drawn by energy", fontsize=8, color=GREY)
     for axes in grid[0][: 1 if common else len(settings)]:
         axes.legend(frameon=False, fontsize=8)
     save_figure(figure, path)
@@ -113,6 +116,8 @@ def _draw_absent(
             [vcp for vcp, *_ in known], [value for _, value, _ in known], yerr=[std for *_, std in known],
             marker="os^Dv"[number % 5], ms=4.5, lw=1.6, capsize=2, label=str(setting),
         )  # fmt: skip
+        marks = {vcp: rows.mark(setting, "fcn", strength, vcp) for strength, vcp in rows.vcps(setting)}
+        _ring(axes, [(vcp, value) for vcp, value, _ in known if marks[vcp]])
     if is_papers_data:
         axes.plot(list(VCP), list(VCP.values()), "x", color="black", ms=8, mew=2, label="published (digital)")
     axes.set_xlabel("share of inputs that are absent, FCN")
@@ -158,8 +163,7 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         row[0].legend(handles.values(), handles, frameon=False, fontsize=8, loc="best", handlelength=3.5)
-    if is_papers_data:
-        figure.supxlabel(_PUBLISHED, fontsize=8, color=GREY)
+    figure.supxlabel(_below(rows, "", is_papers_data), fontsize=8, color=GREY)
     save_figure(figure, path)
 
 
@@ -202,7 +206,7 @@ def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
         *grid[0][0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False, fontsize=9
     )
     below = f"strength of the {rows.what}; dashed, hollow: chips a year later"
-    figure.supxlabel(f"{below}; {_PUBLISHED}" if is_papers_data else below, fontsize=9, color=GREY)
+    figure.supxlabel(_below(rows, below, is_papers_data), fontsize=9, color=GREY)
     save_figure(figure, path)
 
 
@@ -227,8 +231,16 @@ def _panels(
     for axes in grid[-1]:
         axes.set_xlabel(f"strength of the {rows.what}")
     grid[0][0].legend(frameon=False, fontsize=8, loc="best")
-    figure.supxlabel(f"{note}; {_PUBLISHED}" if is_papers_data else note, fontsize=8, color=GREY)
+    figure.supxlabel(_below(rows, note, is_papers_data), fontsize=8, color=GREY)
     save_figure(figure, path)
+
+
+def _below(rows: Rows, note: str, is_papers_data: bool) -> str:
+    """Return what stands below a figure."""
+    parts = [note] if note else []
+    parts += [_PUBLISHED] if is_papers_data else []
+    parts += [] if all(row.did_learn for row in rows.rows) else ["ringed: did not learn, all seeds or some"]
+    return "; ".join(parts)
 
 
 def _name_of(network: str) -> str:
@@ -264,6 +276,13 @@ def _line(
             yerr=[mean.std or 0.0 for _, mean in known], ls=style, color=color or usual,
             marker=marker, ms=4.5, lw=1.7, capsize=2, label=label, mfc=None if style == "-" else "white",
         )  # fmt: skip
+        lost = [(place + aside, mean.value) for place, mean in known if rows.mark(setting, network, place)]
+        _ring(axes, lost)
+
+
+def _ring(axes: Axes, places: Sequence[tuple[float, float]]) -> None:
+    """Ring the means of runs that did not learn."""
+    axes.plot([x for x, _ in places], [y for _, y in places], "o", ms=11, mfc="none", mec="black", mew=0.8)
 
 
 def _level(axes: Axes, value: Dimensionless, label: str | None = None) -> None:
@@ -297,12 +316,16 @@ def _curves(
                 x = places(row)
                 if x is not None:
                     y = [entry["validation_accuracy"] for entry in row.history]
-                    name = f"{title_of(network)}, {rows.what} of {strength:g}" if number == 0 else None
-                    axes.plot(x, y, color=color, alpha=alpha, lw=1.4, label=name)
+                    of_all = rows.mark(setting, network, strength)
+                    name = (
+                        f"{title_of(network)}, {rows.what} of {strength:g}{of_all}" if number == 0 else None
+                    )
+                    style = "-" if row.did_learn else ":"
+                    axes.plot(x, y, style, color=color, alpha=alpha, lw=1.4, label=name)
 
 
 def _joules(row: Row) -> list[float] | None:
-    if row.energy_per_epoch is None:
+    if row.energy_per_epoch is None or not row.did_learn:
         return None
     return [1e-6 * row.energy_per_epoch * entry["epoch"] for entry in row.history]
 

@@ -1,28 +1,28 @@
 """What came out of each run of `xbar paper`, and means over seeds with their uncertainty."""
 
-import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
-from scipy.stats import t as student
-
 from crossbar import load_profile, price
 from devices.units import Dimensionless, MicroJoules, Seconds
 
 from ...data.augmentation import PLAIN
+from ...data.chance import mark
 from ...runs.emergent_sharing import EUCLIDEAN
 from ...runs.ledger_file import RunEvents
 from ...runs.options.config import NO_DEVICE
 from ...runs.options.profile_of_device import profile_of
+from ...runs.result import Result
 from ...runs.run_folder import RunFolder
+from ...support.json_files import read_json
+from ...support.statistics import Mean
 from .points import NETWORKS, Point, Setting
 from .scores import scores_of_chips
 
 # Of the first layer, as in the paper.
 LAYER: Final = "local1"
-_CONFIDENCE: Final = 0.95
 
 
 @final
@@ -42,6 +42,7 @@ class Row:
         chips: For each chip what was seen of it: time (None as trained), scores, and how alike kernels were.
         energy_per_epoch: Of training on the chip; None for training in software.
         energy_per_image: Of inference; None without a chip.
+        did_learn: Whether the network learned at all; see `chance.RULE`.
     """
 
     point: Point
@@ -54,6 +55,7 @@ class Row:
     chips: list[list[dict[str, Any]]]
     energy_per_epoch: MicroJoules | None
     energy_per_image: MicroJoules | None
+    did_learn: bool = True
 
     def score(self, name: str, time: Seconds | None = None) -> Dimensionless | None:
         """Return the accuracy on a validation set: digitally at the end of training, else the mean over the chips.
@@ -127,6 +129,7 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
         chips=found["chips"],
         energy_per_epoch=per_epoch,
         energy_per_image=per_image,
+        did_learn=Result.from_json(read_json(folder.result_file)).did_learn,
     )
 
 
@@ -146,46 +149,6 @@ def score_of(name: str, time: Seconds | None = None) -> Value:
 def distance_of(measure: str = f"{EUCLIDEAN} 1", time: Seconds | None = None) -> Value:
     """Return what reads a distance between kernels off a row; see `Row.distance`."""
     return lambda row: row.distance(measure, time)
-
-
-@final
-@dataclass(frozen=True)
-class Mean:
-    """A mean over seeds.
-
-    Attributes:
-        value: The mean.
-        std: Standard deviation over the seeds; None for one.
-        reach: Half of its 95 % interval by Student's t; None for one.
-        number: Seeds.
-    """
-
-    value: float
-    std: float | None
-    reach: float | None
-    number: int
-
-    @classmethod
-    def of(cls, values: Sequence[float | None]) -> "Mean | None":
-        """Return the mean of those values that there are, or None."""
-        known = [value for value in values if value is not None and math.isfinite(value)]
-        if not known:
-            return None
-        if len(known) == 1:
-            return cls(known[0], None, None, 1)
-        std = statistics.stdev(known)
-        reach = float(student.ppf((1 + _CONFIDENCE) / 2, len(known) - 1)) * std / math.sqrt(len(known))
-        return cls(statistics.fmean(known), std, reach, len(known))
-
-    def percent(self) -> str:
-        """Write an accuracy: mean and standard deviation."""
-        spread = "" if self.std is None else f" ± {100 * self.std:.1f}"
-        return f"{100 * self.value:.1f}{spread} %"
-
-    def points(self) -> str:
-        """Write a difference of accuracies: mean and 95 % interval, in percentage points."""
-        reach = "" if self.reach is None else f" ± {100 * self.reach:.1f}"
-        return f"{100 * self.value:+.1f}{reach} points"
 
 
 @final
@@ -245,7 +208,15 @@ class Rows:
             for row in self.select(setting, name, strength):
                 by_seed.setdefault(row.point.seed, {})[name] = value_of(row)
         pairs = [(values.get(network), values.get("cnn")) for values in by_seed.values()]
-        return Mean.of([mine - cnn for mine, cnn in pairs if mine is not None and cnn is not None])
+        return Mean.of_differences(pairs)
+
+    def learned(self) -> "Rows":
+        """Return the same without the networks that did not learn."""
+        return Rows([row for row in self.rows if row.did_learn], self.what)
+
+    def mark(self, setting: Setting, network: str, strength: Dimensionless, vcp: Dimensionless = 0.0) -> str:
+        """Return what names the seeds at one point of the grid that did not learn."""
+        return mark([row.did_learn for row in self.select(setting, network, strength, vcp)])
 
     def vcps(self, setting: Setting) -> list[tuple[Dimensionless, Dimensionless]]:
         """Return the strength and the shares of absent inputs that were tried, with none at first."""

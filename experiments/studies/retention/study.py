@@ -25,10 +25,11 @@ from devices import get
 from devices.units import Seconds
 
 from ...drawing.figures import save_figure, strip
-from ...runs.result import Result, mean_and_std
+from ...runs.result import Result
 from ...runs.run_folder import RunFolder
 from ...support.durations import format_time
 from ...support.json_files import read_json, write_json
+from ...support.statistics import mean_and_std
 
 _NETWORKS: Final = {"fcn": "FCN: a kernel and a tile for each location", "cnn": "CNN: one kernel, one tile"}
 _STYLES: Final = (

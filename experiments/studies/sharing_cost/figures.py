@@ -1,4 +1,4 @@
-"""Figures of `xbar sharing-cost`: accuracy against cost, cost against sync_every and tiles, where energy goes."""
+"""Figures of `xbar sharing-cost`: cost against sync_every and tiles, where energy goes."""
 
 import math
 from collections import Counter
@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from ...drawing.direct_labels import Named, label_points
 from ...drawing.figures import GREY, save_figure, strip
 from .rows import (
     FRESH,
@@ -22,9 +21,9 @@ from .rows import (
     Row,
     accuracy_at,
     cells_of,
-    energy_per_image,
     energy_per_step,
-    latency,
+    priced,
+    scheme_label,
     time_per_step,
 )
 
@@ -51,92 +50,11 @@ COMPONENT_COLORS: Final = {
     "digital": "#999999",
     "static": "#333333",
 }
-_SMALLEST_MARKER: Final = 5.0  # points: radius for the smallest chip is half of that
-_LARGEST_MARKER: Final = 22.0
 
 
 def scheme_color(scheme: str) -> str:
     """Return the colour of a scheme's family."""
     return _COLORS.get(scheme.partition("(")[0].strip(), GREY)
-
-
-def draw_pareto(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None:
-    """Draw accuracy against energy and against time: a line of panels for each device and mechanism.
-
-    Trained on the chip: per training step; trained in software: per inference. The area of a marker is the area of
-    the chip; the bar is the spread over the seeds; the small mark below is the accuracy after the longest time.
-    """
-    cells = cells_of(rows, schemes)
-    lines = list(dict.fromkeys((cell.device, cell.mechanism) for cell in cells))
-    figure = Figure(figsize=(10.5, 0.9 + 3.3 * len(lines)), layout="constrained")
-    panels = figure.subplots(len(lines), 2, squeeze=False)
-    areas = [cell.mean(lambda row: row.unpacked.area_mm2) or 0.0 for cell in cells]
-    later = _longest_time(rows)
-    drawn: list[tuple[Axes, list[Named]]] = []
-    for (device, mechanism), pair in zip(lines, panels, strict=True):
-        learns = mechanism != "hwa"
-        quantities: tuple[tuple[Quantity, str], tuple[Quantity, str]] = (
-            (
-                (energy_per_step, "energy per training step in µJ"),
-                (_milliseconds(time_per_step), "time per step in ms"),
-            )
-            if learns
-            else ((energy_per_image, "energy per inference in µJ"), (_microseconds(latency), "latency in µs"))
-        )
-        group = [cell for cell in cells if (cell.device, cell.mechanism) == (device, mechanism)]
-        for axes, (quantity, label) in zip(pair, quantities, strict=True):
-            names = [named for cell in group for named in _draw_cell(axes, cell, quantity, later, max(areas))]
-            axes.set_xlabel(label)
-            axes.set_ylabel("test accuracy in %")
-            _widen(axes, names)
-            strip(axes)
-            drawn.append((axes, names))
-        pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)
-    note = "Marker area: chip area, one kernel in each array. Bars: ± one standard deviation over the seeds."
-    if later is not None:
-        note += " Small mark: after the longest time."
-    figure.supxlabel(note, fontsize=8.5, color=GREY)
-    for axes, names in drawn:
-        label_points(figure, axes, names)
-    save_figure(figure, path)
-
-
-def _draw_cell(axes: Axes, cell: Cell, quantity: Quantity, later: str | None, largest: float) -> list[Named]:
-    x, y = cell.mean(quantity), cell.mean(accuracy_at(FRESH))
-    if x is None or y is None:
-        return []
-    area = cell.mean(lambda row: row.unpacked.area_mm2) or 0.0
-    size = max(_LARGEST_MARKER * math.sqrt(area / largest), _SMALLEST_MARKER) if largest else _SMALLEST_MARKER
-    color = scheme_color(cell.scheme)
-    axes.errorbar(x, y, yerr=cell.spread(accuracy_at(FRESH)), color=color, lw=1.2, capsize=0, zorder=2)
-    is_redrawn = "redraw=true" in cell.scheme.lower().replace(" ", "")
-    face = "white" if is_redrawn else color
-    axes.plot(
-        x, y, "o", ms=size, mfc=face, mec=color, mew=1.2, alpha=0.55 if not is_redrawn else 1.0, zorder=3
-    )
-    axes.plot(x, y, ".", ms=3, color="black", zorder=4)
-    aged = cell.mean(accuracy_at(later)) if later is not None else None
-    if aged is not None:
-        axes.plot([x, x], [y, aged], color=color, lw=0.8, ls=":", zorder=1)
-        axes.plot(x, aged, "_", ms=7, mew=1.6, color=color, zorder=3)
-    return [Named(x, y, cell.label, _darker(color), size / 2)]
-
-
-def _widen(axes: Axes, names: Sequence[Named]) -> None:
-    """Choose a logarithmic axis where values span much, and leave room for names."""
-    values = [named.x for named in names if named.x > 0]
-    if values and max(values) > 3 * min(values):
-        axes.set_xscale("log")
-        low, high = math.log10(min(values)), math.log10(max(values))
-        room = 0.22 * (high - low)
-        axes.set_xlim(10 ** (low - room), 10 ** (high + room))
-        write_plainly(axes.xaxis)
-    elif values:
-        room = max(0.25 * (max(values) - min(values)), 0.02 * max(values))
-        axes.set_xlim(min(values) - room, max(values) + room)
-    low, high = axes.get_ylim()
-    room = max(0.14 * (high - low), 0.4)
-    axes.set_ylim(low - room, high + room)
 
 
 def write_plainly(axis: Axis) -> None:
@@ -180,10 +98,7 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
             steps = [sync_every(c.scheme) for c, value in known if value is not None]
             means = [value for _, value in known if value is not None]
             for cell in group:
-                values = cell.values(quantity)
-                axes.plot(
-                    [sync_every(cell.scheme)] * len(values), values, ".", color=color, alpha=0.5, ms=6, mew=0
-                )
+                _draw_seeds(axes, sync_every(cell.scheme), cell, quantity, color)
             axes.plot(steps, means, "o-", color=color, ms=5, lw=1.8)
             marks = [
                 (cell.mean(quantity), cell.label, scheme_color(cell.scheme)) for cell in (*broadcast, *others)
@@ -199,6 +114,7 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
             strip(axes)
         copies = f"{tiles} copies" if tiles else "copies at all locations"
         line[0].set_title(f"{device}: {copies}, in situ", loc="left", fontsize=10.5)
+    _explain_crosses(figure, cells)
     save_figure(figure, path)
 
 
@@ -212,7 +128,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
     devices = list(dict.fromkeys(cell.device for cell in cells))
     quantities: list[tuple[Quantity, str, bool]] = [
         (energy_per_step, "energy per training step in µJ", True),
-        (_milliseconds(time_per_step), "time per training step in ms", True),
+        (scaled(time_per_step, 1e3), "time per training step in ms", True),
         (accuracy_at(FRESH), "test accuracy in %", False),
     ]
     figure = Figure(figsize=(11.5, 0.9 + 3.1 * len(devices)), layout="constrained")
@@ -226,16 +142,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
                 )
                 known = [(_tiles(c.scheme), c.mean(quantity)) for c in group]
                 for cell in group:
-                    values = cell.values(quantity)
-                    axes.plot(
-                        [_tiles(cell.scheme)] * len(values),
-                        values,
-                        ".",
-                        color=_COLORS[family],
-                        alpha=0.5,
-                        ms=6,
-                        mew=0,
-                    )
+                    _draw_seeds(axes, _tiles(cell.scheme), cell, quantity, _COLORS[family])
                 axes.plot(
                     [x for x, y in known if y is not None],
                     [y for _, y in known if y is not None],
@@ -247,7 +154,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
                 )
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            if is_log:
+            if is_log and any(line.get_ydata().size for line in axes.lines):
                 axes.set_yscale("log")
                 write_plainly(axes.yaxis)
             axes.set_xlabel("tiles in each local layer")
@@ -257,12 +164,16 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
     figure.legend(
         *panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
     )
+    _explain_crosses(figure, cells)
     save_figure(figure, path)
 
 
 def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None:
     """Draw where the energy goes, per inference and per training step: a stacked bar for each scheme."""
-    cells = cells_of(rows, schemes)
+    tried = cells_of(rows, schemes)
+    cells = [cell for cell in tried if any(row.did_learn for row in cell.rows)]
+    if not cells:
+        return
     lines = list(dict.fromkeys((cell.device, cell.mechanism) for cell in cells))
     heights = [0.55 + 0.27 * sum((c.device, c.mechanism) == line for c in cells) for line in lines]
     figure = Figure(figsize=(11.0, 0.8 + sum(heights) + 0.45 * len(lines)), layout="constrained")
@@ -283,6 +194,7 @@ def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> N
     order = [name for name in COMPONENT_COLORS if name in used]
     handles = [Patch(color=COMPONENT_COLORS[name]) for name in order]
     figure.legend(handles, order, loc="outside lower center", ncols=len(order), frameon=False)
+    figure.supxlabel(not_drawn(tried).strip(), fontsize=8.5, color=GREY)
     save_figure(figure, path)
 
 
@@ -311,7 +223,30 @@ def _component(work: str, component: str) -> Quantity:
         costs = getattr(row, work)
         return None if costs is None else costs.energy_uJ.get(component, 0.0)
 
-    return quantity
+    return priced(quantity)
+
+
+def _draw_seeds(axes: Axes, x: float, cell: Cell, quantity: Quantity, color: str) -> None:
+    """Draw a dot for each seed, and a cross for each that did not learn."""
+    for did_learn, marker, size in ((True, ".", 6.0), (False, "x", 5.0)):
+        values = [quantity(row) for row in cell.rows if row.did_learn == did_learn]
+        known = [value for value in values if value is not None]
+        edge = 0.0 if did_learn else 1.3
+        axes.plot([x] * len(known), known, marker, color=color, alpha=0.5, ms=size, mew=edge)
+
+
+def _explain_crosses(figure: Figure, cells: Sequence[Cell]) -> None:
+    if any(cell.mark for cell in cells):
+        figure.supxlabel("Crosses: seeds that did not learn; they are not priced.", fontsize=8.5, color=GREY)
+
+
+def not_drawn(cells: Sequence[Cell]) -> str:
+    """Name the cells of which no seed learned, so that they have no price."""
+    lost = [c for c in cells if not any(row.did_learn for row in c.rows)]
+    if not lost:
+        return ""
+    names = (f"{c.device} {c.mechanism} {scheme_label(c.scheme)}" for c in lost)
+    return "\nNot drawn, as they did not learn: " + "; ".join(names) + "."
 
 
 def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str, str]], is_log: bool) -> None:
@@ -348,7 +283,7 @@ def name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], is_log: bool) 
         y = place - shift
         axes.annotate(
             name, (1.0, math.exp(y) if is_log else y), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", color=_darker(color), fontsize=7.5, va="center", annotation_clip=False,
+            textcoords="offset points", color=darker(color), fontsize=7.5, va="center", annotation_clip=False,
         )  # fmt: skip
 
 
@@ -367,28 +302,17 @@ def _percent_residual(row: Row) -> float | None:
     return 100 * row.residual[FRESH] if row.residual.get(FRESH) else None
 
 
-def _milliseconds(quantity: Quantity) -> Quantity:
-    return _times(quantity, 1e3)
+def scaled(quantity: Quantity, factor: float) -> Quantity:
+    """Return a quantity in another unit."""
 
-
-def _microseconds(quantity: Quantity) -> Quantity:
-    return _times(quantity, 1e6)
-
-
-def _times(quantity: Quantity, factor: float) -> Quantity:
-    def scaled(row: Row) -> float | None:
+    def in_unit(row: Row) -> float | None:
         value = quantity(row)
         return None if value is None else factor * value
 
-    return scaled
+    return in_unit
 
 
-def _longest_time(rows: Sequence[Row]) -> str | None:
-    times = {time for row in rows for time in row.accuracy if time != FRESH}
-    return max(times, key=float) if times else None
-
-
-def _darker(color: str) -> str:
+def darker(color: str) -> str:
     """Return a colour in which small text on white can be read."""
     parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{int(0.72 * part):02x}" for part in parts)

@@ -73,7 +73,7 @@ def find_flips(
     """
     prices: dict[tuple[str, str, str], dict[str, dict[str, list[Callable[[Dimensionless], float]]]]] = {}
     for row in rows:
-        if row.scheme not in schemes:
+        if row.scheme not in schemes or not row.did_learn:
             continue
         training, _, inference = ledgers_of(folders[row.run])
         works = {"inference": (inference, inference.images)}

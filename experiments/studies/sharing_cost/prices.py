@@ -62,6 +62,7 @@ def row_of(
         residual=_residual(result, "rms", statistics.fmean),
         largest_residual=_residual(result, "largest", max),
         dynamics=_dynamics(folder.record_file) if trained.record_every else {},
+        did_learn=result.did_learn,
         **_prices(folder, profile, config),
     )
 
@@ -83,7 +84,8 @@ def price_again(row: Row, folder: RunFolder, profile: HardwareProfile, config: S
         profile: What events cost now.
         config: How kernels are packed now.
     """
-    return replace(row, run=str(folder.path), **_prices(folder, profile, config))
+    did_learn = Result.from_json(read_json(folder.result_file)).did_learn
+    return replace(row, run=str(folder.path), did_learn=did_learn, **_prices(folder, profile, config))
 
 
 def ledgers_of(folder: RunFolder) -> tuple[EventLedger | None, EventLedger, EventLedger]:

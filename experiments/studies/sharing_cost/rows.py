@@ -1,11 +1,13 @@
 """One row of the study for each run, and the means over seeds that table and figures show."""
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, final
 
 from devices.units import Dimensionless, Seconds
+
+from ...data.chance import mark
+from ...support.statistics import Mean
 
 MECHANISM_NAMES: Final = {
     "in-situ": "in situ, by pulses",
@@ -84,6 +86,7 @@ class Row:
         packed: The same, packed.
         pulses_per_step: Pulses of the most stressed device in one training step; None in software.
         steps_to_end_of_life: Training steps until that device is worn out; None without wear.
+        did_learn: Whether the network learned at all; see `chance.RULE`.
     """
 
     device: str
@@ -107,6 +110,7 @@ class Row:
     packed: Space
     pulses_per_step: float | None
     steps_to_end_of_life: float | None
+    did_learn: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields in the types of JSON."""
@@ -119,7 +123,9 @@ class Row:
         Raises:
             ValueError: If fields are missing or unknown.
         """
-        if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
+        names = {field.name for field in fields(cls)}
+        # Rows of earlier versions do not say whether their networks learned; pricing again finds out.
+        if not isinstance(values, dict) or set(values) | {"did_learn"} != names:
             raise ValueError("it does not hold the fields of a row")
         kinds = {
             "inference": Costs,
@@ -164,7 +170,12 @@ class Cell:
     def label(self) -> str:
         """How a figure calls it; copies that do not learn for themselves need no word on how they are kept equal."""
         label = scheme_label(self.scheme)
-        return label if self.mechanism == "in-situ" else label.removesuffix(", broadcast")
+        return (label if self.mechanism == "in-situ" else label.removesuffix(", broadcast")) + self.mark
+
+    @property
+    def mark(self) -> str:
+        """What names the seeds that did not learn."""
+        return mark([row.did_learn for row in self.rows])
 
     def values(self, quantity: Callable[[Row], float | None]) -> list[float]:
         """Return a quantity of each seed; of seeds that do not have it, nothing."""
@@ -172,13 +183,13 @@ class Cell:
 
     def mean(self, quantity: Callable[[Row], float | None]) -> float | None:
         """Return the mean over the seeds, or None if no seed has the quantity."""
-        values = self.values(quantity)
-        return statistics.mean(values) if values else None
+        mean = Mean.of(map(quantity, self.rows))
+        return None if mean is None else mean.value
 
     def spread(self, quantity: Callable[[Row], float | None]) -> float | None:
         """Return the standard deviation over the seeds, or None for fewer than two."""
-        values = self.values(quantity)
-        return statistics.stdev(values) if len(values) > 1 else None
+        mean = Mean.of(map(quantity, self.rows))
+        return None if mean is None else mean.std
 
 
 def cells_of(rows: Iterable[Row], schemes: Sequence[str] | None = None) -> list[Cell]:
@@ -204,22 +215,35 @@ def accuracy_at(time: str) -> Callable[[Row], float | None]:
     return quantity
 
 
+def priced(quantity: Callable[[Row], float | None]) -> Callable[[Row], float | None]:
+    """Return a quantity that a network which did not learn has no part in: what it costs buys nothing."""
+
+    def of_learned(row: Row) -> float | None:
+        return quantity(row) if row.did_learn else None
+
+    return of_learned
+
+
+@priced
 def energy_per_step(row: Row) -> float | None:
     """Return the energy of a training step, µJ."""
     return None if row.training is None else row.training.total
 
 
+@priced
 def time_per_step(row: Row) -> Seconds | None:
     """Return the time of a training step, s."""
     return None if row.training is None else row.training.sequential_s
 
 
-def energy_per_image(row: Row) -> float:
+@priced
+def energy_per_image(row: Row) -> float | None:
     """Return the energy of an inference, µJ."""
     return row.inference.total
 
 
-def latency(row: Row) -> Seconds:
+@priced
+def latency(row: Row) -> Seconds | None:
     """Return the time of an inference, layer after layer, s."""
     return row.inference.sequential_s
 

@@ -25,8 +25,9 @@ from ...support.environment import describe_environment
 from ...support.json_files import read_json, write_json
 from ...support.parallel import do_all
 from .config import SharingCostConfig
-from .figures import draw_breakdown, draw_pareto, draw_sync, draw_tiles
+from .figures import draw_breakdown, draw_sync, draw_tiles
 from .flips import find_flips
+from .pareto import draw_pareto
 from .points import Point, points_of, wish_of
 from .prices import price_again, row_of, row_of_run
 from .residual import draw_residual

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from ...data.chance import RULE
 from ...support.durations import format_time
 from .rows import (
     FRESH,
@@ -16,6 +17,7 @@ from .rows import (
     energy_per_image,
     energy_per_step,
     latency,
+    priced,
     time_per_step,
 )
 from .sensitivity import TIE, Flip
@@ -71,6 +73,7 @@ def _legend(rows: Sequence[Row]) -> list[str]:
         "Latency: one image, layer after layer / time between images if all layers work at once.",
         f"Area and utilisation: one kernel in each physical array / packed ({', '.join(packed)}). Wear: pulses of "
         "the most stressed device per training step, and training steps until it is worn out.",
+        *([] if all(row.did_learn for row in rows) else [RULE]),
         "",
     ]
 
@@ -81,7 +84,7 @@ def _table(group: Sequence[Cell]) -> list[str]:
     )
     has_copies = any(row.residual for cell in group for row in cell.rows)
     learns = any(row.training is not None for cell in group for row in cell.rows)
-    columns: dict[str, Callable[[Cell], str]] = {"scheme": lambda cell: f"`{cell.scheme}`"}
+    columns: dict[str, Callable[[Cell], str]] = {"scheme": lambda cell: f"`{cell.scheme}`{cell.mark}"}
     for time in (FRESH, *times):
         title = "fresh" if time == FRESH else format_time(float(time))
         columns[title] = lambda cell, time=time: _mean_and_spread(cell, accuracy_at(time))  # type: ignore[misc]
@@ -90,22 +93,24 @@ def _table(group: Sequence[Cell]) -> list[str]:
     columns["µJ / inference"] = lambda cell: number(cell.mean(energy_per_image))
     columns["latency, µs"] = lambda cell: (
         f"{number(_scaled(cell, latency, 1e6))} / "
-        f"{number(_scaled(cell, lambda row: row.inference.pipelined_s, 1e6))}"
+        f"{number(_scaled(cell, priced(lambda row: row.inference.pipelined_s), 1e6))}"
     )
     if learns:
         columns["µJ / step"] = lambda cell: number(cell.mean(energy_per_step))
         columns["ms / step"] = lambda cell: number(_scaled(cell, time_per_step, 1e3))
     columns["area, mm²"] = lambda cell: (
-        f"{number(cell.mean(lambda row: row.unpacked.area_mm2))} / "
-        f"{number(cell.mean(lambda row: row.packed.area_mm2))}"
+        f"{number(cell.mean(priced(lambda row: row.unpacked.area_mm2)))} / "
+        f"{number(cell.mean(priced(lambda row: row.packed.area_mm2)))}"
     )
     columns["used, %"] = lambda cell: (
-        f"{_percent(cell, lambda row: row.unpacked.utilisation)} / "
-        f"{_percent(cell, lambda row: row.packed.utilisation)}"
+        f"{_percent(cell, priced(lambda row: row.unpacked.utilisation))} / "
+        f"{_percent(cell, priced(lambda row: row.packed.utilisation))}"
     )
     if learns:
-        columns["pulses / step"] = lambda cell: number(cell.mean(lambda row: row.pulses_per_step))
-        columns["steps to wear-out"] = lambda cell: number(cell.mean(lambda row: row.steps_to_end_of_life))
+        columns["pulses / step"] = lambda cell: number(cell.mean(priced(lambda row: row.pulses_per_step)))
+        columns["steps to wear-out"] = lambda cell: number(
+            cell.mean(priced(lambda row: row.steps_to_end_of_life))
+        )
     lines = ["| " + " | ".join(columns) + " |", "|---" + "|--:" * (len(columns) - 1) + "|"]
     lines += ["| " + " | ".join(write(cell) for write in columns.values()) + " |" for cell in group]
     return lines
@@ -226,6 +231,7 @@ def _flat(row: Row) -> dict[str, object]:
             "lr",
             "epochs",
             "validation_accuracy",
+            "did_learn",
         )
     }
     record |= {f"accuracy_{_time_name(time)}": value for time, value in row.accuracy.items()}

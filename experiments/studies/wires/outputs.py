@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from crossbar.network.storage import write_atomically
 
 from ...drawing.figures import GREY, save_figure, strip
-from ...runs.result import mean_and_std
+from ...support.statistics import mean_and_std
 from .layouts import Layout
 from .maps import VoltageMap
 

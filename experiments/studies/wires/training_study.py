@@ -23,9 +23,9 @@ from devices.units import Ohm
 
 from ...drawing.figures import GREY, save_figure, strip
 from ...runs.options.config import TrainConfig
-from ...runs.result import mean_and_std
 from ...runs.run_folder import RunFolder
 from ...support.json_files import read_json, write_json
+from ...support.statistics import mean_and_std
 
 _NETWORKS: Final = {"fcn": "FCN: a kernel and a tile for each location", "cnn": "CNN: one kernel, one tile"}
 _STYLES: Final = (("#D55E00", "s"), ("#0072B2", "o"), ("#009E73", "^"))
