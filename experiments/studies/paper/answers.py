@@ -190,11 +190,13 @@ def markdown(rows: Rows, command: str, is_papers_data: bool, failed: dict[str, s
 
 def notes(rows: Rows, is_papers_data: bool) -> list[str]:
     """Say what the names of rows in tables and of columns in figures mean."""
-    found = [] if all(row.did_learn for row in rows.rows) else [RULE]
+    found = []
     if any(setting.is_control for setting in rows.settings()):
         found.append("Digital control: floating point with as many images and epochs as on hardware.")
     if is_papers_data:
         found.append(f"Published: Ott et al. (2020), up to {EPOCHS} epochs, read off their plots.")
+    if not all(row.did_learn for row in rows.rows):
+        found.append(RULE)
     return found
 
 
