@@ -77,9 +77,56 @@ CONSTANTS: Final[Mapping[str, Mapping[str, Quantity]]] = {
 }
 """The tables of a profile, and in each the constants and what kind of quantity they are."""
 
-_QUANTITIES: Final = {name: kind for table in CONSTANTS.values() for name, kind in table.items()}
+
+@final
+@dataclass(frozen=True)
+class OptionalConstant:
+    """A constant that a profile may leave out.
+
+    Attributes:
+        quantity: What kind of quantity it is.
+        value: What it is where it is left out, in house units.
+        meaning: What that value says.
+    """
+
+    quantity: Quantity
+    value: InHouseUnits
+    meaning: str
+
+
+OPTIONAL: Final[Mapping[str, Mapping[str, OptionalConstant]]] = {
+    "array": {
+        # Bit lines that hold one weight: differential columns, times the slices that its bits are spread over.
+        "columns_per_weight": OptionalConstant(
+            "count", 1, "one bit line holds a weight, with all its devices"
+        ),
+        # Converters that a transposed read, with inputs on the bit lines, takes beside the others.
+        "transposed_area": OptionalConstant("area", 0, "no converters of their own for transposed reads"),
+        "wake_energy": OptionalConstant("energy", 0, "not published: to wake an array costs nothing here"),
+        "wake_time": OptionalConstant("time", 0, "not published: an array wakes at once here"),
+    },
+    "product": {
+        # One product of one array, all of it, where a source does not say what lines and cells take of it. Kernels
+        # that share an array and work at once pay it each.
+        "operation_energy": OptionalConstant("energy", 0, "all energy is in converters and cells"),
+        # Of its columns: 1 if they are subtracted or added before the converter, else as many as there are columns.
+        "conversions_per_output": OptionalConstant(
+            "count", 1, "the columns of a weight share one conversion"
+        ),
+        # Groups of bit lines that integrate one after the other, each for all cycles.
+        "column_groups": OptionalConstant("count", 1, "all bit lines integrate at once"),
+        # Driven lines that may carry current together; a product with more takes several passes.
+        "active_lines": OptionalConstant("count", 1_000_000, "no limit on lines that are driven at once"),
+    },
+}
+"""Constants that a profile may leave out, and what holds then."""
+
+_QUANTITIES: Final = {name: kind for table in CONSTANTS.values() for name, kind in table.items()} | {
+    name: one.quantity for table in OPTIONAL.values() for name, one in table.items()
+}
 _TEXTS: Final = ("name", "description", "evidence")
 _FLAG: Final = "gated_periphery"
+_EVERY_CYCLE: Final = "converts_every_cycle"
 
 
 @final
@@ -117,14 +164,17 @@ class HardwareProfile:
         description: What the hardware is.
         evidence: How far its numbers can be trusted: measured, simulated, projected.
         gated_periphery: Whether converters of lines that hold no weight stay off. Else every product costs as
-            much as one of the whole array.
-        constants: By name; see `CONSTANTS`.
+            much as one of the whole array, and idle arrays draw the power of all their lines.
+        converts_every_cycle: Whether outputs are converted in every cycle of an input, and added digitally; else
+            once for each input, after the last cycle.
+        constants: By name; see `CONSTANTS` and `OPTIONAL`.
     """
 
     name: str
     description: str
     evidence: str
     gated_periphery: bool
+    converts_every_cycle: bool = True
     constants: Mapping[str, Constant]
 
     def __getitem__(self, name: str) -> InHouseUnits:
@@ -165,9 +215,10 @@ class HardwareProfile:
         """Return the text of a file that `load_profile` reads."""
         lines = [f"{key} = {_quoted(getattr(self, key))}" for key in _TEXTS]
         lines.append(f"{_FLAG} = {str(self.gated_periphery).lower()}")
+        lines.append(f"{_EVERY_CYCLE} = {str(self.converts_every_cycle).lower()}")
         for table, names in CONSTANTS.items():
             lines += ["", f"[{table}]"]
-            for name in names:
+            for name in (*names, *OPTIONAL.get(table, ())):
                 one = self.constants[name]
                 ends = "" if one.range is None else f"range = [{one.range[0]!r}, {one.range[1]!r}], "
                 entry = (
@@ -191,20 +242,33 @@ class HardwareProfile:
             content = tomllib.loads(text)
         except tomllib.TOMLDecodeError as problem:
             raise ValueError(f"{file}: it must be TOML, but is not: {problem}. Correct that line.") from None
-        _check_keys(content, {*_TEXTS, _FLAG, *CONSTANTS}, file, "")
+        _check_keys(content, {*_TEXTS, _FLAG, *CONSTANTS}, file, "", optional=frozenset({_EVERY_CYCLE}))
         texts: dict[str, str] = {}
         for key in _TEXTS:
             texts[key] = _text(content[key], file, key)
-        if not isinstance(content[_FLAG], bool):
-            raise _wrong(file, _FLAG, "true or false", content[_FLAG], "Write one of the two.")
+        content.setdefault(_EVERY_CYCLE, True)
+        for flag in (_FLAG, _EVERY_CYCLE):
+            if not isinstance(content[flag], bool):
+                raise _wrong(file, flag, "true or false", content[flag], "Write one of the two.")
         constants = {}
         for table, names in CONSTANTS.items():
             if not isinstance(content[table], dict):
                 raise _wrong(file, table, "a table", content[table], f"Begin it with [{table}].")
-            _check_keys(content[table], set(names), file, f"{table}.")
-            for name, quantity in names.items():
-                constants[name] = _read_constant(content[table][name], quantity, file, f"{table}.{name}")
-        return cls(gated_periphery=content[_FLAG], constants=constants, **texts)
+            optional = OPTIONAL.get(table, {})
+            _check_keys(content[table], set(names), file, f"{table}.", optional=frozenset(optional))
+            for name, quantity in {**names, **{name: one.quantity for name, one in optional.items()}}.items():
+                entry = content[table].get(name)
+                constants[name] = (
+                    _left_out(optional[name])
+                    if entry is None
+                    else _read_constant(entry, quantity, file, f"{table}.{name}")
+                )
+        return cls(
+            gated_periphery=content[_FLAG],
+            converts_every_cycle=content[_EVERY_CYCLE],
+            constants=constants,
+            **texts,
+        )
 
 
 def profile_names() -> list[str]:
@@ -239,6 +303,11 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
     except UnicodeDecodeError:
         raise ValueError(f"{file}: it must be text in UTF-8, but is not. Is it a TOML file?") from None
     return HardwareProfile.from_toml(text, str(file))
+
+
+def _left_out(one: OptionalConstant) -> Constant:
+    unit = next(unit for unit, house in UNITS[one.quantity].items() if house == 1)
+    return Constant(value=one.value, unit=unit, source=f"left out: {one.meaning}")
 
 
 def _read_constant(entry: Any, quantity: Quantity, file: str, key: str) -> Constant:

@@ -1,6 +1,7 @@
 """How the kernels of a layer lie in physical arrays, which may be larger or smaller than they are.
 
-An array that is larger than a kernel is mostly empty unless it holds several. How they lie there decides how many of
+A kernel larger than an array is cut once, by the size of the physical array, whatever tiles it was emulated on. An
+array that is larger than a kernel is mostly empty unless it holds several. How they lie there decides how many of
 them work at once, which word lines they share, and which cells between them carry current although they hold nothing.
 """
 
@@ -30,12 +31,14 @@ class Packing:
         per_array: Kernels in an array.
         parallel: Those of them that work at once.
         word_lines: Word lines driven in one product of an array.
-        bit_lines: Bit lines that give an output in it.
+        bit_lines: Bit lines that give an output in it; several for one output where a weight takes several columns.
+        rows: Word lines that a kernel takes in an array.
         occupied_word_lines: Word lines of an array that hold weights.
-        split: Arrays that an emulated tile is cut into: along its outputs, along its inputs.
+        split: Arrays that a kernel is cut into: along its outputs, along its inputs.
         groups: Sets of `per_array` kernels.
         arrays: Physical arrays.
         utilisation: Cells that hold a weight, of all.
+        lines_in_use: Word lines and bit lines of an array that hold weights.
         inputs_shared: Inputs converted, relative to those of single kernels; below 1 where word lines are shared.
         powered_cells: Cells that carry current in a product, relative to those that hold a weight of it.
         activations: Products of arrays, relative to those of single kernels; below 1 where several work at once.
@@ -46,11 +49,13 @@ class Packing:
     parallel: int
     word_lines: int
     bit_lines: int
+    rows: int
     occupied_word_lines: int
     split: tuple[int, int]
     groups: int
     arrays: int
     utilisation: Dimensionless
+    lines_in_use: tuple[int, int]
     inputs_shared: Dimensionless
     powered_cells: Dimensionless
     activations: Dimensionless
@@ -61,7 +66,7 @@ class Packing:
         return -(-self.per_array // self.parallel)
 
 
-def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode) -> Packing:
+def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode, *, aligned: bool = False) -> Packing:
     """Lay a layer into physical arrays.
 
     Nothing is packed if there is one kernel only, or if a kernel takes more than one array. Word lines are shared
@@ -70,8 +75,9 @@ def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode) -> Pack
 
     Args:
         shape: The layer.
-        profile: The size of arrays.
+        profile: The size of arrays, and how many bit lines a weight takes.
         mode: How kernels lie.
+        aligned: Whether kernels are cut between channels only: an array then holds as many whole channels as fit.
 
     Raises:
         ValueError: If there is no such packing.
@@ -80,13 +86,20 @@ def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode) -> Pack
         raise ValueError(
             f"`packing` must be one of {', '.join(PACKINGS)}, but is {mode!r}. Choose one of those."
         )
-    rows, columns = profile.count("word_lines"), profile.count("bit_lines")
-    tile_outputs, tile_inputs = shape.tile_shape
-    split = -(-tile_outputs // columns), -(-tile_inputs // rows)
+    rows, per_weight = profile.count("word_lines"), profile.count("columns_per_weight")
+    columns = profile.count("bit_lines") // per_weight
+    if columns == 0:
+        raise ValueError(
+            f"`columns_per_weight` must be at most the {profile.count('bit_lines')} bit lines of an array, but is "
+            f"{per_weight}. Correct the profile."
+        )
     n, m = shape.in_size, shape.out_size
+    window = shape.kernel_size[0] * shape.kernel_size[1]
+    usable = rows // window * window if aligned and window <= rows else rows
+    split = -(-m // columns), -(-n // usable)
     own_kernels = shape.tiles == shape.locations
-    if shape.tiles == 1 or shape.grid != (1, 1) or split != (1, 1):
-        mode, n, m = "none", min(tile_inputs, rows), min(tile_outputs, columns)
+    if shape.tiles == 1 or split != (1, 1):
+        mode, n, m = "none", -(-n // split[1]), -(-m // split[0])
     elif mode == "union" and not own_kernels:
         mode = "block"
     per_array, word_lines = _arrangement(shape, mode, n, m, rows, columns)
@@ -96,19 +109,23 @@ def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode) -> Pack
         groups = map_rows * -(-map_columns // per_array)
     else:
         groups = -(-shape.tiles // per_array)
-    arrays = groups * shape.grid[0] * shape.grid[1] * split[0] * split[1]
+    arrays = groups * split[0] * split[1]
     stacked = -(-per_array // (columns // m)) if mode == "dense" else 1
+    beside = min(per_array, columns // m) if mode == "dense" else parallel
+    occupied = stacked * n if mode == "dense" else word_lines
     return Packing(
         mode=mode,
         per_array=per_array,
         parallel=parallel,
         word_lines=word_lines,
-        bit_lines=parallel * m,
-        occupied_word_lines=stacked * n if mode == "dense" else word_lines,
+        bit_lines=parallel * m * per_weight,
+        rows=n,
+        occupied_word_lines=occupied,
         split=split,
         groups=groups,
         arrays=arrays,
         utilisation=shape.tiles * shape.cells / (arrays * rows * columns),
+        lines_in_use=(occupied, beside * m * per_weight),
         inputs_shared=groups * word_lines / (shape.tiles * n) if mode == "union" else 1.0,
         powered_cells=groups * word_lines * parallel * m / (shape.tiles * n * m) if parallel > 1 else 1.0,
         activations=groups / shape.tiles if parallel > 1 else 1.0,

@@ -1,9 +1,10 @@
 """What a ledger of events costs on a piece of hardware: energy, time, area, wear.
 
 Every energy and time is a count times constants of the profile, so those of two ledgers add, and energies are linear
-in every constant. Layers work one after the other, even while they are written, where they need not; and all arrays
-draw static power meanwhile. Pulses that a write-verify loop sends are small steps of the device, and are priced like
-programming pulses: an upper bound.
+in every constant. What a layer was emulated on does not matter here: its kernels lie in the arrays of the profile,
+cut once by their size, and what a product converts and moves is what those arrays convert and move. Layers work one
+after the other, even while they are written, where they need not. Pulses that a write-verify loop sends are small
+steps of the device, and are priced like programming pulses: an upper bound.
 
 What is not modelled: the time of digital work (hidden behind that of tiles), several pulses on a word line between
 two reads (one programming time for each read), contention on the network, limits on the current of many arrays that
@@ -11,186 +12,51 @@ are written at once, half-selected cells, error correction.
 """
 
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, final, get_args
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Final, get_args
 
-from devices.units import Dimensionless, MicroJoules, Seconds, SquareMicrometres
+from devices.units import Dimensionless, MicroJoules, Seconds
 
+from .bill import ANALOG, COMPONENTS, Bill, LayerBill, OffBlock
 from .events import PHASES, EventLedger, LayerEvents, LayerShape
 from .hardware_profile import HardwareProfile
 from .packing import Packing, PackingMode, pack
+from .static_power import StaticPower, idle_power
 
-COMPONENTS: Final = (
-    "dac",
-    "adc",
-    "cells",
-    "update",
-    "programming",
-    "verify",
-    "movement",
-    "digital",
-    "static",
-)
-"""dac, adc, cells: products, and rows read to learn what devices hold. update: pulses of training. programming:
-pulses of write-verify loops. verify: rows that those loops read. movement: bytes in buffers and on the network.
-digital: additions and multiplications. static: what arrays draw whether they work or not."""
-
-ANALOG: Final = ("dac", "adc", "cells", "update", "programming", "verify", "static")
-"""The components of the tiles themselves."""
-
-OffBlock = Literal["gated", "serialised", "disturbed"]
-"""What a parallel update does to cells of a packed array that belong to no kernel. gated: nothing, a switch in each
-cell keeps pulses off. serialised: nothing, because the kernels of an array are updated one after the other, which
-takes as many times longer. disturbed: they receive pulses, which cost energy."""
+__all__ = ["ANALOG", "COMPONENTS", "Bill", "LayerBill", "OffBlock", "price"]
 
 _PRODUCTS: Final = ("forward", "backward")
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class LayerBill:
-    """What one layer costs.
-
-    Attributes:
-        energy: µJ, by phase and component.
-        seconds: s, by phase.
-        packing: How it lies in arrays; None for a digital layer.
-        area: µm², of its arrays with their periphery.
-        pulses: Pulses of the device that received most, with those of programming by a noise model.
-        disturbing_pulses: Pulses that cells received which belong to no kernel.
-    """
-
-    energy: dict[str, dict[str, MicroJoules]]
-    seconds: dict[str, Seconds]
-    packing: Packing | None
-    area: SquareMicrometres
-    pulses: Dimensionless
-    disturbing_pulses: Dimensionless
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Bill:
-    """What a ledger costs: all of it, not per image or step.
-
-    Attributes:
-        profile: Name of the hardware profile.
-        packing: How kernels were to be packed.
-        off_block: What updates do to cells that belong to no kernel.
-        layers: By name.
-        steps: Training steps in the ledger.
-        endurance: Pulses that a device survives.
-    """
-
-    profile: str
-    packing: PackingMode
-    off_block: OffBlock
-    layers: dict[str, LayerBill]
-    steps: int
-    endurance: Dimensionless
-
-    def energy(self, component: str | None = None, phase: str | None = None) -> MicroJoules:
-        """Return the energy of one component or all, in one phase or all, µJ."""
-        return sum(
-            energy
-            for layer in self.layers.values()
-            for one_phase, parts in layer.energy.items()
-            for name, energy in parts.items()
-            if component in (None, name) and phase in (None, one_phase)
-        )
-
-    def energy_by_component(self) -> dict[str, MicroJoules]:
-        """Return the energy of every component, µJ."""
-        return {component: self.energy(component) for component in COMPONENTS}
-
-    def seconds(self, phase: str) -> Seconds:
-        """Return how long a phase takes, one layer after the other, s."""
-        return sum(layer.seconds[phase] for layer in self.layers.values())
-
-    @property
-    def with_digital(self) -> MicroJoules:
-        """Energy of everything, µJ."""
-        return self.energy()
-
-    @property
-    def analog_only(self) -> MicroJoules:
-        """Energy of the tiles alone, without movement and digital work, µJ."""
-        return sum(self.energy(component) for component in ANALOG)
-
-    @property
-    def sequential(self) -> Seconds:
-        """Time if one layer works after the other, s."""
-        return sum(self.seconds(phase) for phase in PHASES)
-
-    @property
-    def pipelined(self) -> Seconds:
-        """Time of the slowest layer, s: what counts if all layers work at once, each on an image of its own."""
-        return max((sum(layer.seconds.values()) for layer in self.layers.values()), default=0.0)
-
-    @property
-    def arrays(self) -> int:
-        """Physical arrays."""
-        return sum(layer.packing.arrays for layer in self.layers.values() if layer.packing is not None)
-
-    @property
-    def area(self) -> SquareMicrometres:
-        """Area of all arrays with their periphery, µm²."""
-        return sum(layer.area for layer in self.layers.values())
-
-    @property
-    def utilisation(self) -> Dimensionless:
-        """Cells that hold a weight, of all cells."""
-        packings = [layer.packing for layer in self.layers.values() if layer.packing is not None]
-        arrays = sum(packing.arrays for packing in packings)
-        return sum(packing.utilisation * packing.arrays for packing in packings) / arrays if arrays else 0.0
-
-    @property
-    def pulses(self) -> Dimensionless:
-        """Pulses of the most stressed device."""
-        return max((layer.pulses for layer in self.layers.values()), default=0.0)
-
-    @property
-    def pulses_per_step(self) -> Dimensionless | None:
-        """Pulses of the most stressed device per training step; None without steps."""
-        return self.pulses / self.steps if self.steps else None
-
-    @property
-    def steps_to_end_of_life(self) -> Dimensionless | None:
-        """Training steps until that device is worn out; None without steps or without wear."""
-        per_step = self.pulses_per_step
-        return self.endurance / per_step if per_step else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, and the totals, in the types of JSON."""
-        totals = {
-            "energy_by_component": self.energy_by_component(),
-            "seconds": {phase: self.seconds(phase) for phase in PHASES},
-        }
-        names = ["analog_only", "with_digital", "sequential", "pipelined", "arrays", "area", "utilisation"]
-        names += ["pulses", "pulses_per_step", "steps_to_end_of_life"]
-        return {**asdict(self), **totals, **{name: getattr(self, name) for name in names}}
+# Of a sum on its way between arrays: 16 bits hold what an ADC reads, with room for the sums (notes on costs, 3c).
+_BYTES_PER_SUM: Final = 2
 
 
 def price(
     ledger: EventLedger,
     profile: HardwareProfile,
     *,
-    packing: PackingMode = "none",
+    packing: PackingMode | Mapping[str, PackingMode] = "none",
     off_block: OffBlock = "gated",
+    static: StaticPower | None = None,
+    aligned: bool = False,
 ) -> Bill:
     """Price a ledger.
 
-    An emulated tile that is larger than a physical array is cut into several, which convert their inputs and outputs
-    each for itself. One that is smaller leaves an array partly empty, or shares it.
+    A kernel that is larger than a physical array is cut into several, which convert their inputs and outputs each for
+    itself. One that is smaller leaves an array partly empty, or shares it.
 
     Args:
         ledger: What happened.
         profile: What it costs.
-        packing: How kernels that are smaller than an array lie in it.
+        packing: How kernels that are smaller than an array lie in it; or for layers by name pattern, of which the
+            first that fits counts, for example `{"conv*": "block"}`: others are not packed.
         off_block: What a parallel update does to cells of a packed array that belong to no kernel.
+        static: When arrays draw static power; all of them while the network works if None.
+        aligned: Whether large kernels are cut between channels only.
 
     Raises:
-        ValueError: If there is no such packing or treatment.
+        ValueError: If there is no such packing or treatment, a pattern fits no layer, or the hardware is too slow for
+            the frame rate.
 
     Example:
         >>> import torch
@@ -205,28 +71,49 @@ def price(
     if off_block not in get_args(OffBlock):
         names = ", ".join(get_args(OffBlock))
         raise ValueError(f"`off_block` must be one of {names}, but is {off_block!r}. Choose one of those.")
+    static = StaticPower() if static is None else static
+    modes = _modes(packing, ledger)
     packings = {
-        name: pack(layer.shape, profile, packing) if layer.shape.is_analog else None
+        name: pack(layer.shape, profile, modes[name], aligned=aligned) if layer.shape.is_analog else None
         for name, layer in ledger.layers.items()
     }
-    seconds = {
+    busy = {
         name: _seconds(layer, profile, packings[name], off_block) for name, layer in ledger.layers.items()
     }
-    lasts = {phase: sum(of_layer[phase] for of_layer in seconds.values()) for phase in PHASES}
-    layers = {}
+    images = ledger.images + ledger.training_images
+    is_on = static.seconds_on(busy, images)
+    in_pipeline = static.seconds_on_in_pipeline(busy, images)
+    layers: dict[str, LayerBill] = {}
+    pipelined_static: MicroJoules = 0.0
+    waits = set(busy) if static.scope == "layer" else {next((n for n, p in packings.items() if p), None)}
     for name, layer in ledger.layers.items():
         packed = packings[name]
         arrays = 0 if packed is None else packed.arrays
-        # Arrays draw power while other layers work, too.
-        idle = {phase: arrays * profile["static_power"] * lasts[phase] for phase in PHASES}
+        power = 0.0 if packed is None else arrays * idle_power(profile, packed)
+        woken = {phase: _wakes(static, ledger, phase) * arrays * profile["wake_energy"] for phase in PHASES}
+        pipelined_static += power * in_pipeline[name] + sum(woken.values())
+        seconds = busy[name]
+        if packed is not None and name in waits:  # where all wake at once, the first layer waits for them
+            seconds = {
+                phase: seconds[phase] + _wakes(static, ledger, phase) * profile["wake_time"]
+                for phase in PHASES
+            }
+        transposed = layer.counts["backward"]["mvms"] > 0
+        area = profile["area"] + (profile["transposed_area"] if transposed else 0.0)
         layers[name] = LayerBill(
             energy={
-                phase: {**_energy(layer, phase, profile, packed, off_block), "static": idle[phase]}
+                phase: {
+                    **_energy(layer, phase, profile, packed, off_block),
+                    "static": power * is_on[name][phase] + woken[phase],
+                }
                 for phase in PHASES
             },
-            seconds=seconds[name],
+            seconds=seconds,
             packing=packed,
-            area=arrays * profile["area"],
+            area=arrays * area,
+            operations=round(
+                sum(_operations(layer.counts[phase], layer.shape, packed) for phase in _PRODUCTS)
+            ),
             pulses=layer.most_pulses + profile["iterations"] * _writes(layer),
             disturbing_pulses=layer.total("update_pulses", "update") * _disturbed(packed, off_block),
         )
@@ -234,10 +121,70 @@ def price(
         profile=profile.name,
         packing=packing,
         off_block=off_block,
+        static=static,
         layers=layers,
+        images=images,
         steps=ledger.steps,
         endurance=profile["endurance"],
+        pipelined_static=pipelined_static,
+        notes=tuple(_notes(ledger, profile, packings)),
     )
+
+
+def _modes(packing: PackingMode | Mapping[str, PackingMode], ledger: EventLedger) -> dict[str, PackingMode]:
+    """Return how each layer is to be packed."""
+    if isinstance(packing, str):
+        return dict.fromkeys(ledger.layers, packing)
+    for pattern in packing:
+        if not any(fnmatchcase(name, pattern) for name in ledger.layers):
+            raise ValueError(
+                f"`packing` must name layers of the ledger ({', '.join(ledger.layers)}), but {pattern!r} fits none. "
+                "Correct the pattern."
+            )
+    first: dict[str, PackingMode] = {}
+    for name in ledger.layers:
+        first[name] = next((mode for pattern, mode in packing.items() if fnmatchcase(name, pattern)), "none")
+    return first
+
+
+def _wakes(static: StaticPower, ledger: EventLedger, phase: str) -> int:
+    """Return how often an array is switched on in a phase: for each image, where it is off in between."""
+    if phase not in _PRODUCTS or static.scope == "always-on":
+        return 0
+    if static.scope == "network":  # training goes from image to image without a pause
+        return ledger.images if phase == "forward" else 0
+    return ledger.training_images + (ledger.images if phase == "forward" else 0)
+
+
+def _notes(
+    ledger: EventLedger, profile: HardwareProfile, packings: Mapping[str, Packing | None]
+) -> list[str]:
+    """Say where a layer was emulated on other arrays than those that are priced."""
+    size = f"{profile.count('word_lines')} x {profile.count('bit_lines')}"
+    notes = []
+    for name, packed in packings.items():
+        grid = ledger.layers[name].shape.grid
+        if packed is not None and packed.split != grid:
+            emulated, arrays = grid[0] * grid[1], packed.split[0] * packed.split[1]
+            notes.append(
+                f"{name}: a kernel was emulated on {emulated} tile{'s' * (emulated > 1)} and is priced on {arrays} "
+                f"array{'s' * (arrays > 1)} of {size} (word lines x bit lines): its accuracy is that of the tiles, "
+                "its cost that of the arrays. Emulate with tiles of that size to have both of one hardware."
+            )
+    return notes
+
+
+def _ratio(shape: LayerShape, packing: Packing) -> tuple[float, float]:
+    """Return physical parts of a kernel for each emulated one: along its outputs, along its inputs."""
+    return packing.split[0] / shape.grid[0], packing.split[1] / shape.grid[1]
+
+
+def _operations(counts: Counter[str], shape: LayerShape, packing: Packing | None) -> Dimensionless:
+    """Return how many products of single arrays the products of a phase took, kernel by kernel."""
+    if packing is None:
+        return 0
+    out_ratio, in_ratio = _ratio(shape, packing)
+    return counts["mvms"] * out_ratio * in_ratio
 
 
 def _energy(
@@ -245,26 +192,27 @@ def _energy(
 ) -> dict[str, MicroJoules]:
     """Price the counts of one phase of a layer, except for the static power."""
     counts = layer.counts[phase]
-    dac, adc, cells = _converted(counts, phase, layer.shape, profile, packing)
+    dac, adc, cells, operations = _converted(counts, phase, layer.shape, profile, packing)
+    # Rows of whole kernels that were read to verify.
+    rows = profile["iterations"] * counts["written_cells"] / layer.shape.out_size
+    rows += counts["verify_rows"] / layer.shape.grid[0]
     line = _word_line(layer.shape, profile, packing)
-    rows = profile["iterations"] * counts["written_cells"] / layer.shape.tile_shape[0] + counts["verify_rows"]
     sent = profile["devices_per_pulse"] * counts["programming_pulses"]
     sent += profile["devices_per_weight"] * profile["iterations"] * counts["written_cells"]
     pulses = counts["update_pulses"] * (1 + _disturbed(packing, off_block)) * profile["devices_per_pulse"]
-    local = counts["input_bytes"] + counts["output_bytes"] + counts["accumulator_bytes"]
-    on_network = counts["network_bytes"] + counts["allreduce_bytes"]
-    added = counts["partial_sums"] + counts["allreduce_adds"] + _joined(counts, phase, packing)
-    constants = profile["dac_energy"], profile["adc_energy"], profile["cell_energy"]
+    names = ("dac_energy", "adc_energy", "cell_energy", "operation_energy")
+    constants = tuple(profile[name] for name in names)
+    local, on_network, added = _moved(counts, phase, layer.shape, profile, packing)
     return {
         "dac": dac * profile["dac_energy"],
         "adc": adc * profile["adc_energy"],
         "cells": cells * profile["cell_energy"],
+        "operation": operations * profile["operation_energy"],
         "update": pulses * profile["update_pulse_energy"]
         + counts["line_pulses"] * profile["line_pulse_energy"],
         "programming": sent * profile["programming_energy"],
         "verify": rows * sum(number * energy for number, energy in zip(line, constants, strict=True)),
-        # What copies exchange is read from a buffer and written to another one.
-        "movement": (local + 2 * counts["allreduce_bytes"]) * profile["buffer_energy"]
+        "movement": local * profile["buffer_energy"]
         + on_network * profile["hops"] * profile["network_energy"],
         "digital": (counts["digital_macs"] + counts["scalings"]) * profile["mac_energy"]
         + added * profile["add_energy"],
@@ -273,44 +221,86 @@ def _energy(
 
 def _converted(
     counts: Counter[str], phase: str, shape: LayerShape, profile: HardwareProfile, packing: Packing | None
-) -> tuple[Dimensionless, Dimensionless, Dimensionless]:
-    """Return inputs converted, outputs converted, and cells that carried current, each times its cycles."""
+) -> tuple[Dimensionless, Dimensionless, Dimensionless, Dimensionless]:
+    """Return inputs converted, outputs converted, cells that carried current, and products of whole arrays.
+
+    Inputs and cells count in every cycle; outputs in each of them, or once for each input, as the profile says, and
+    in every pass of a product with more lines than may be active at once.
+    """
     if packing is None:
-        return 0, 0, 0
+        return 0, 0, 0, 0
     if phase not in _PRODUCTS:  # every product is a word line that is read; those to verify are priced apart
-        reads = counts["mvms"] - counts["verify_rows"]
-        inputs, outputs, cells = _word_line(shape, profile, packing)
-        return reads * inputs, reads * outputs, reads * cells
-    cycles = profile["input_cycles"]
-    out_parts, in_parts = packing.split if phase == "forward" else packing.split[::-1]
+        rows = (counts["mvms"] - counts["verify_rows"]) / shape.grid[0]
+        inputs, outputs, cells, operations = _word_line(shape, profile, packing)
+        return rows * inputs, rows * outputs, rows * cells, rows * operations
+    cycles, per_weight = profile["input_cycles"], profile.count("columns_per_weight")
+    is_forward = phase == "forward"
+    per_output = profile.count("conversions_per_output") if is_forward else 1
+    conversions = per_output * (cycles if profile.converts_every_cycle else 1)
+    out_ratio, in_ratio = _ratio(shape, packing)
+    operations = counts["mvms"] * out_ratio * in_ratio
     if not profile.gated_periphery:
-        lines = profile.count("word_lines"), profile.count("bit_lines")
-        inputs, outputs = lines if phase == "forward" else lines[::-1]
-        products = counts["mvms"] * out_parts * in_parts * packing.activations * cycles
-        return products * inputs, products * outputs, products * inputs * outputs
+        word_lines, bit_lines = profile.count("word_lines"), profile.count("bit_lines")
+        inputs, outputs = (word_lines, bit_lines / per_weight) if is_forward else (bit_lines, word_lines)
+        conversions *= _passes(profile, inputs)
+        products = operations * packing.activations
+        cells = products * word_lines * bit_lines / per_weight * cycles
+        return products * inputs * cycles, products * outputs * conversions, cells, operations
+    conversions *= _passes(profile, packing.word_lines if is_forward else packing.bit_lines)
     # Shared word lines carry inputs on the way forward, and outputs on the way back.
-    shared_in, shared_out = (packing.inputs_shared, 1) if phase == "forward" else (1, packing.inputs_shared)
-    return (
-        cycles * counts["dac_conversions"] * out_parts * shared_in,
-        cycles * counts["adc_conversions"] * in_parts * shared_out,
-        cycles * counts["cell_reads"] * packing.powered_cells,
-    )
+    if is_forward:
+        dac = counts["dac_conversions"] * out_ratio * packing.inputs_shared
+        adc = counts["adc_conversions"] * in_ratio
+    else:
+        dac = counts["dac_conversions"] * in_ratio * per_weight
+        adc = counts["adc_conversions"] * out_ratio * packing.inputs_shared
+    return dac * cycles, adc * conversions, counts["cell_reads"] * packing.powered_cells * cycles, operations
 
 
-def _word_line(shape: LayerShape, profile: HardwareProfile, packing: Packing | None) -> tuple[int, int, int]:
-    """Return inputs and outputs converted, and cells that carry current, if one word line is read, in one cycle."""
+def _word_line(
+    shape: LayerShape, profile: HardwareProfile, packing: Packing | None
+) -> tuple[Dimensionless, Dimensionless, Dimensionless, Dimensionless]:
+    """Return what reading one word line of a kernel takes, in one cycle, over all arrays that its outputs lie in.
+
+    Inputs and outputs converted, cells that carry current, products of whole arrays.
+    """
     parts = 1 if packing is None else packing.split[0]
+    per_output = profile.count("conversions_per_output")
     if profile.gated_periphery:
-        return parts, shape.tile_shape[0], shape.tile_shape[0]
-    outputs = parts * profile.count("bit_lines")
-    return parts * profile.count("word_lines"), outputs, outputs
+        return parts, shape.out_size * per_output, shape.out_size, parts
+    cells = parts * profile.count("bit_lines") / profile.count("columns_per_weight")
+    return parts * profile.count("word_lines"), cells * per_output, cells, parts
 
 
-def _joined(counts: Counter[str], phase: str, packing: Packing | None) -> int:
-    """Return the additions that join the parts of an emulated tile which is larger than an array."""
+def _moved(
+    counts: Counter[str], phase: str, shape: LayerShape, profile: HardwareProfile, packing: Packing | None
+) -> tuple[Dimensionless, Dimensionless, Dimensionless]:
+    """Return bytes to and from buffers, bytes on the network, and digital additions."""
+    added: Dimensionless = counts["allreduce_adds"]
+    # What copies exchange is read from a buffer and written to another one.
+    local: Dimensionless = counts["accumulator_bytes"] + 2 * counts["allreduce_bytes"]
+    on_network: Dimensionless = counts["allreduce_bytes"]
     if packing is None or phase not in _PRODUCTS:
-        return 0
-    return counts["adc_conversions"] * (packing.split[1 if phase == "forward" else 0] - 1)
+        local += counts["input_bytes"] + counts["output_bytes"]
+        return local, on_network + counts["network_bytes"], added + counts["partial_sums"]
+    out_ratio, in_ratio = _ratio(shape, packing)
+    if phase == "forward":
+        inputs = counts["input_bytes"] * out_ratio * packing.inputs_shared
+        sums = counts["adc_conversions"] / shape.grid[1] * (packing.split[1] - 1)
+        added += counts["adc_conversions"] * in_ratio * (profile.count("conversions_per_output") - 1)
+    else:
+        inputs = counts["input_bytes"] * in_ratio
+        sums = counts["adc_conversions"] / shape.grid[0] * (packing.split[0] - 1)
+    outputs = counts["output_bytes"]
+    # Several arrays lie apart from the buffer, whatever they hold; one lies at it. Gradients come from elsewhere.
+    crosses = packing.arrays > 1 or phase == "backward"
+    on_network += outputs + (inputs if crosses else 0) + _BYTES_PER_SUM * sums
+    return local + inputs + outputs, on_network, added + sums
+
+
+def _passes(profile: HardwareProfile, driven: Dimensionless) -> int:
+    """Return how many passes a product takes if so many lines are driven."""
+    return -(-int(driven) // profile.count("active_lines"))
 
 
 def _seconds(
@@ -320,34 +310,56 @@ def _seconds(
     if packing is None:
         return dict.fromkeys(PHASES, 0.0)
     seconds: dict[str, Seconds] = {}
-    outputs = layer.shape.tile_shape[0]
-    read = _conversion_time(profile, outputs)
-    # Kernels of an array have word lines in turn, except for those that share them.
-    stacked = packing.occupied_word_lines / min(layer.shape.tile_shape[1], profile.count("word_lines"))
+    shape = layer.shape
+    whole = profile.count("word_lines"), profile.count("bit_lines")
+    in_use = (packing.word_lines, packing.bit_lines) if profile.gated_periphery else whole
+    of_kernel = packing.bit_lines // packing.parallel if profile.gated_periphery else whole[1]
+    per_line = profile.count("conversions_per_output") / profile.count("columns_per_weight")
+    read = _product_time(profile, driven=1, converted=of_kernel, per_line=per_line, cycles=1)
+    # Word lines of the kernels of an array are read and written in turn, except for those that they share.
+    stacked = packing.occupied_word_lines / packing.rows
+    # Arrays are read and written at once, each row by row; emulated tiles had other rows.
+    rows = packing.rows / shape.tile_shape[1]
     in_turn = packing.parallel if off_block == "serialised" else 1
     for phase in PHASES:
         counts = layer.counts[phase]
         if phase in _PRODUCTS:
-            lines = packing.bit_lines if phase == "forward" else packing.word_lines
-            if not profile.gated_periphery:
-                lines = profile.count("bit_lines" if phase == "forward" else "word_lines")
-            product = profile["input_cycles"] * _conversion_time(profile, lines)
+            driven, converted = in_use if phase == "forward" else in_use[::-1]
+            conversions = per_line if phase == "forward" else 1.0
+            product = _product_time(profile, driven, converted, conversions, profile.count("input_cycles"))
             seconds[phase] = counts["serial_mvms"] * packing.serial * product
             continue
         slots = counts["serial_slots"] * packing.serial * in_turn * profile["slot_time"]
-        # All tiles are read at once, and written at once. Rows that are read for an update are not written.
-        read_back = counts["readback_rows"] / layer.shape.physical_tiles
-        written: Dimensionless = 0 if phase == "update" else counts["serial_rows"]
-        written += profile["iterations"] * layer.shape.tile_shape[1] * _writes(layer, phase)
+        # Rows that are read for an update are not written.
+        read_back = rows * counts["readback_rows"] / shape.physical_tiles
+        written: Dimensionless = 0 if phase == "update" else rows * counts["serial_rows"]
+        written += profile["iterations"] * packing.rows * _writes(layer, phase)
         times = (read_back + written) * read + written * profile["programming_time"]
         seconds[phase] = slots + stacked * times
     return seconds
 
 
-def _conversion_time(profile: HardwareProfile, outputs: int) -> Seconds:
-    """Return how long one cycle takes if so many neighbouring lines are converted."""
-    shared = min(profile.count("bit_lines_per_adc"), outputs)
-    return max(profile["cycle_time"], shared * profile["conversion_time"])
+def _product_time(
+    profile: HardwareProfile, driven: int, converted: int, per_line: Dimensionless, cycles: int
+) -> Seconds:
+    """Return how long a product takes.
+
+    Args:
+        profile: The hardware.
+        driven: Lines that carry inputs.
+        converted: Neighbouring lines that are converted, of which some share a converter.
+        per_line: Conversions for each of those lines; below 1 where several are added before the converter.
+        cycles: Of an input.
+    """
+    waits = min(profile.count("bit_lines_per_adc"), converted) * per_line * profile["conversion_time"]
+    if profile.converts_every_cycle:
+        once = cycles * max(profile["cycle_time"], waits)
+    else:
+        once = cycles * profile["cycle_time"] + waits
+    groups = profile.count("column_groups")
+    if profile.gated_periphery:
+        groups = -(-converted * groups // profile.count("bit_lines"))
+    return once * _passes(profile, driven) * groups
 
 
 def _writes(layer: LayerEvents, phase: str | None = None) -> Dimensionless:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crossbar import EventLedger, load_profile, price, profile_names
 from crossbar.cost.events import EVENTS, PHASES, LayerEvents, LayerShape
-from crossbar.cost.hardware_profile import CONSTANTS
+from crossbar.cost.hardware_profile import CONSTANTS, OPTIONAL, Constant
 from crossbar.cost.packing import PACKINGS, pack
 from crossbar.cost.pricing import COMPONENTS
 
@@ -33,6 +33,18 @@ SHAPES = {
     "split": LayerShape(in_size=300, out_size=20, tile_shape=(20, 150), grid=(1, 2), in_channels=300),
     "digital": LayerShape(in_size=10, out_size=4, tile_shape=(4, 10), in_channels=10, is_analog=False),
 }  # fmt: skip
+
+# A profile that leaves nothing out.
+FULL = replace(
+    PROFILES["rpu-ecram"],
+    constants={
+        **PROFILES["rpu-ecram"].constants,
+        "transposed_area": Constant(value=1, unit="um2", source="a test"),
+        "wake_energy": Constant(value=1, unit="uJ", source="a test"),
+        "wake_time": Constant(value=1, unit="us", source="a test"),
+        "operation_energy": Constant(value=1, unit="pJ", source="a test"),
+    },
+)
 
 # What a constant decides about, beside the sizes of arrays.
 ENERGIES = {
@@ -59,6 +71,12 @@ ENERGIES = {
     "mac_energy": {"digital"},
     "add_energy": {"digital"},
     "area": set(),
+    "transposed_area": set(),
+    "wake_energy": {"static"},
+    "wake_time": set(),  # seconds only
+    "operation_energy": {"operation", "verify"},
+    "conversions_per_output": {"adc", "verify", "digital", "static"},
+    "column_groups": {"static"},
 }
 
 
@@ -119,27 +137,28 @@ def test_a_constant_moves_its_own_components_and_all_of_them_linearly(ledger, pr
     one, two, three = (parts(bill) for bill in bills)
     moved = {key[2] for key in one if one[key] != two[key]} - {"seconds"}
     assert moved <= ENERGIES[constant]
-    if constant not in ("cycle_time", "conversion_time", "bit_lines_per_adc"):
+    if constant not in ("cycle_time", "conversion_time", "bit_lines_per_adc", "column_groups"):
         straight = {key: 2 * two[key] - one[key] for key in one}
         assert three == pytest.approx(straight, rel=10 * ROUNDING, abs=1e-12)
 
 
 def test_every_constant_but_the_sizes_of_arrays_is_in_the_table():
-    names = {name for table in CONSTANTS.values() for name in table}
-    assert names - {"word_lines", "bit_lines"} == set(ENERGIES)
+    names = {name for table in (*CONSTANTS.values(), *OPTIONAL.values()) for name in table}
+    sizes = {"word_lines", "bit_lines", "columns_per_weight", "active_lines"}
+    assert names - sizes == set(ENERGIES)
 
 
 @pytest.mark.parametrize("constant", sorted(ENERGIES))
 def test_every_constant_moves_something(constant):
     """With every event in every phase, twice the constant is another bill; so none is read and forgotten."""
-    ledger = EventLedger(steps=1)
+    ledger = EventLedger(steps=1, images=3)
     for name, shape in SHAPES.items():
         ledger.layers[name] = LayerEvents(shape=shape, most_pulses=7)
         for phase in PHASES:
             ledger.layers[name].add(phase, **dict.fromkeys(EVENTS, 1000))
-    profile = PROFILES["rpu-ecram"].scaled("conversion_time", 2)  # slower than the array, so that it decides
+    profile = FULL.scaled("conversion_time", 2)  # slower than the array, so that it decides
     if constant == "cycle_time":
-        profile = PROFILES["rpu-ecram"]
+        profile = FULL
     before, after = (price(ledger, profile.scaled(constant, factor)) for factor in (1, 2))
     moved = {
         key
@@ -147,7 +166,9 @@ def test_every_constant_moves_something(constant):
         if after.energy_by_component()[key] != value
     }
     assert moved == ENERGIES[constant]
-    assert (before.area != after.area) == (constant == "area")
+    assert (before.area != after.area) == (constant in ("area", "transposed_area"))
+    lasts_longer = {"static"} & ENERGIES[constant] and constant not in ("static_power", "wake_energy")
+    assert (before.sequential != after.sequential) == (bool(lasts_longer) or constant == "wake_time")
     assert (before.steps_to_end_of_life != after.steps_to_end_of_life) == (
         constant in ("endurance", "iterations")
     )
@@ -161,9 +182,11 @@ def test_nothing_costs_nothing_but_area(profile):
     assert (bill.analog_only, bill.with_digital, bill.sequential, bill.pipelined, bill.pulses) == (0,) * 5
     assert bill.pulses_per_step is bill.steps_to_end_of_life is None
     size = profile.count("word_lines"), profile.count("bit_lines")
-    splits = {(256, 256): 6, (128, 128): 15}[size]
-    halves = {(256, 256): 2, (128, 128): 4}[size]
-    assert bill.arrays == 36 + 1 + 4 + splits + halves
+    splits = {(256, 256): 6, (128, 128): 15, (64, 64): 50}[size]
+    thirds = {(256, 256): 2, (128, 128): 3, (64, 64): 5}[
+        size
+    ]  # 300 inputs, cut once, whatever they were emulated on
+    assert bill.arrays == 36 + 1 + 4 + splits + thirds
     assert bill.area == pytest.approx(bill.arrays * profile["area"])
     weights = 41 * 9 * 32 + 600 * 300 + 300 * 20
     assert bill.utilisation == pytest.approx(weights / (bill.arrays * size[0] * size[1]))
@@ -199,7 +222,8 @@ def test_a_tile_that_is_larger_than_an_array_is_converted_in_parts(phase, inputs
     assert bill.energy("adc") == pytest.approx(terms * outputs * profile["adc_energy"])
     assert bill.energy("cells") == pytest.approx(180000 * profile["cell_energy"])
     assert bill.energy("digital") == pytest.approx((terms - 1) * outputs * profile["add_energy"])
-    assert bill.energy("static") == pytest.approx(6 * profile["static_power"] * bill.sequential)
+    in_use = (200 + 150) / 512  # word and bit lines of each of the six arrays
+    assert bill.energy("static") == pytest.approx(6 * in_use * profile["static_power"] * bill.sequential)
 
 
 def test_updates_of_packed_arrays_say_what_happens_beside_the_kernels():
@@ -277,7 +301,7 @@ def test_a_layer_draws_static_power_while_others_work():
     bill = price(EventLedger(layers=layers), profile)
     assert bill.sequential == bill.pipelined == pytest.approx(36 * 132.94e-9)
     idle = bill.layers["free"].energy["forward"]["static"]
-    assert idle == pytest.approx(36 * profile["static_power"] * bill.sequential)
+    assert idle == pytest.approx(36 * 41 / 512 * profile["static_power"] * bill.sequential)
 
 
 def test_unknown_packings_and_treatments_are_refused():
@@ -299,10 +323,10 @@ PRICES = {
     "adc_conversions": ("forward", 34.12, None),
     "cell_reads": ("forward", 0.03588, None),
     "serial_mvms": ("forward", None, 132.94e-9),
-    "partial_sums": ("forward", 0.1, None),
+    "partial_sums": ("forward", None, None),  # of emulated tiles: those of arrays are priced
     "scalings": ("forward", 0.23, None),
-    "input_bytes": ("forward", 0.2, None),
-    "output_bytes": ("forward", 0.2, None),
+    "input_bytes": ("forward", 0.2 + 2 * 0.65, None),  # the four arrays lie apart from the buffer
+    "output_bytes": ("forward", 0.2 + 2 * 0.65, None),
     "network_bytes": ("update", 2 * 0.65, None),
     "updates": ("update", None, None),  # its pulses are priced
     "update_pulses": ("update", 2 * 1, None),

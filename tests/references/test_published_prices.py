@@ -14,6 +14,7 @@ from crossbar import AnalogConv2d, AnalogLocallyConnected2d, EventLedger, load_p
 from crossbar.cost.events import LayerEvents, LayerShape
 from crossbar.cost.hardware_profile import Constant
 from crossbar.cost.packing import pack
+from crossbar.cost.static_power import StaticPower
 
 HERMES = load_profile("hermes-pcm").scaled("static_power", 0)
 ISAAC = load_profile("isaac-reram").scaled("static_power", 0)
@@ -361,3 +362,227 @@ def test_one_synchronisation():
     assert parts["pcm"] == pytest.approx((531, 102 * 1.1, 2.03, 623 + 144 * 0.1329), rel=0.01)
     assert parts["ecram"][1:] == pytest.approx((58 * 9.5 / 8.5, 2.03, 110 + 144 * 0.08), rel=0.01)
     assert parts["ecram"][0] < 0.01 * parts["ecram"][1]
+
+
+# A chip whose bill is published whole -------------------------------------------------------------------------------
+
+
+def bulk_rram_lenet(copies):
+    """Conv 5 x 5 1 -> 4, pool, conv 5 x 5 4 -> 12, pool, 192 -> 10, as Y. Wu et al. 2023 (arXiv 2305.14547)."""
+    first = {"kernel_size": (5, 5), "in_channels": 1, "map_size": (24, 24), "locations": 576}
+    return {
+        "first": LayerShape(
+            in_size=25, out_size=4, tile_shape=(4, 25), tiles=copies, width=ceil(576 / copies), **first
+        ),
+        "second": LayerShape(
+            in_size=100, out_size=12, tile_shape=(12, 100), kernel_size=(5, 5), in_channels=4, map_size=(8, 8),
+            locations=64, width=64,
+        ),
+        "third": dense(192, 10),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("copies", "arrays", "serial", "pipelined"),
+    [(1, 6, 0.46e-3, 0.415e-3), (8, 9, 98.6e-6, 0.052e-3)],
+)
+def test_the_bill_of_a_published_chip(copies, arrays, serial, pipelined):
+    """641 products, 707 operations of 2.66 nJ, 6 arrays (9 with 8 copies), 1.88 µJ either way: 2 % and the digits.
+
+    A product takes 8 x 9 x 10 ns. The serial time with copies is not published: 72 + 64 + 1 products of 0.72 µs.
+    """
+    layers = {name: LayerEvents(shape=shape) for name, shape in bulk_rram_lenet(copies).items()}
+    for layer in layers.values():
+        layer.add("forward", **product_events(layer.shape))
+    bill = price(EventLedger(layers=layers, images=1), load_profile("bulk-rram"), packing="block")
+    assert sum(layer.total("mvms") for layer in layers.values()) == 641
+    assert bill.operations == 707
+    assert bill.arrays == arrays
+    assert bill.with_digital == pytest.approx(1.881, rel=0.001)
+    assert bill.sequential == pytest.approx(serial, rel=0.02)
+    assert bill.pipelined == pytest.approx(pipelined, rel=0.02)
+
+
+# One kernel, cut once -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("emulated", [(1, 1), (1, 2), (1, 3), (2, 9)])
+def test_a_bill_does_not_depend_on_the_tiles_of_the_emulation(emulated):
+    """576 inputs are three arrays of 256, not four, whatever tiles emulated them; likewise what is sent and read."""
+    out_blocks, in_blocks = emulated
+    n, m, vectors = 576, 64, 5
+    shape = LayerShape(
+        in_size=n, out_size=m, grid=emulated, tile_shape=(m // out_blocks, n // in_blocks), in_channels=n
+    )
+    counts = {
+        "mvms": vectors * out_blocks * in_blocks,
+        "dac_conversions": vectors * n * out_blocks,
+        "adc_conversions": vectors * m * in_blocks,
+        "cell_reads": vectors * n * m,
+        "serial_mvms": vectors,
+        "partial_sums": vectors * m * (in_blocks - 1),
+        "scalings": vectors * m,
+        "input_bytes": vectors * n * out_blocks,
+        "output_bytes": vectors * m,
+    }
+    rows = n * out_blocks
+    written = {"written_cells": n * m, "readback_rows": rows}
+    bill = price(ledger_of(shape, forward=counts, programming=written), HERMES)
+    assert (bill.arrays, bill.operations) == (3, 3 * vectors)
+    pico = {name: 1e6 * energy for name, energy in bill.energy_by_component().items()}
+    read = n * (9.186 + m * (34.12 + 0.03588))  # each word line once
+    assert pico["dac"] + pico["adc"] + pico["cells"] == pytest.approx(
+        vectors * (n * 9.186 + 3 * m * 34.12 + n * m * 0.03588) + read
+    )
+    assert pico["verify"] == pytest.approx(10 * read)
+    # Inputs and outputs in the buffer; on the network, two hops: both, and two sums of two bytes for each output.
+    assert pico["movement"] == pytest.approx(vectors * ((n + m) * 0.2 + (n + m + 2 * 2 * m) * 2 * 0.65))
+    assert pico["digital"] == pytest.approx(vectors * m * (0.23 + 2 * 0.1))
+    # Three arrays of 192 word lines are read and written at once.
+    of_rows = 192 * (132.94 + 10 * (300 + 132.94)) * 1e-9
+    assert bill.sequential == pytest.approx(vectors * 132.94e-9 + of_rows)
+
+
+def test_cuts_between_channels():
+    """64 channels of 3 x 3 in 128 word lines: 576 = 4.5 x 128 take five arrays; 14 whole channels each, five as well;
+    in 64 word lines nine arrays, but ten of 7 whole channels."""
+    shape = LayerShape(in_size=576, out_size=8, tile_shape=(8, 576), in_channels=64, kernel_size=(3, 3))
+    sizes = {rows: HERMES.scaled("word_lines", rows / 256) for rows in (128, 64)}
+    assert [pack(shape, sizes[rows], "none").arrays for rows in (128, 64)] == [5, 9]
+    assert [pack(shape, sizes[rows], "none", aligned=True).arrays for rows in (128, 64)] == [5, 10]
+
+
+def changed(profile, **values):
+    constants = {
+        name: Constant(value=value, unit=profile.constants[name].unit, source="a test")
+        for name, value in values.items()
+    }
+    return replace(profile, constants={**profile.constants, **constants})
+
+
+def test_columns_of_a_weight_take_bit_lines_conversions_and_time():
+    """Two columns for the signs, times four slices: 32 weights are 256 bit lines of two arrays of 128; by hand."""
+    plain = changed(ISAAC, input_cycles=1, buffer_energy=0, network_energy=0)
+    sliced = changed(plain, columns_per_weight=8, conversions_per_output=4)
+    one, eight = (price(one_product(100, 32), profile) for profile in (plain, sliced))
+    assert (one.arrays, eight.arrays) == (1, 2)
+    assert eight.energy("adc") == pytest.approx(
+        4 * one.energy("adc")
+    )  # signs are subtracted before the converter
+    assert eight.energy("dac") == pytest.approx(2 * one.energy("dac"))
+    assert eight.energy("digital") - one.energy("digital") == pytest.approx(32 * 3 * 0.1e-6)
+    assert eight.operations == 2
+
+
+def test_groups_of_columns_integrate_one_after_the_other():
+    grouped = changed(HERMES, column_groups=8)
+    times = [price(one_product(64, outputs), grouped).sequential for outputs in (4, 32, 33, 256)]
+    assert times == pytest.approx([132.94e-9 * groups for groups in (1, 1, 2, 8)])
+
+
+def test_a_limit_on_active_lines_takes_passes():
+    """200 of 256 word lines, 64 at once: four passes, each with conversions of its own; inputs are sent once."""
+    limited = changed(HERMES, active_lines=64)
+    one, four = (price(one_product(200, 16), profile) for profile in (HERMES, limited))
+    assert four.sequential == pytest.approx(4 * one.sequential)
+    assert four.energy("adc") == pytest.approx(4 * one.energy("adc"))
+    assert four.energy("dac") == one.energy("dac")
+    assert four.energy("cells") == one.energy("cells")
+
+
+def test_outputs_may_be_converted_once_for_each_input():
+    every, once = ISAAC, replace(ISAAC, converts_every_cycle=False)
+    many, few = (price(one_product(128, 128), profile) for profile in (every, once))
+    assert many.energy("adc") == pytest.approx(8 * few.energy("adc"))
+    assert many.energy("dac") == few.energy("dac")
+    assert few.sequential == pytest.approx(8 * 100e-9 + 128 * 0.78125e-9)
+    assert many.sequential == pytest.approx(8 * 100e-9)
+
+
+# When arrays draw static power --------------------------------------------------------------------------------------
+
+TWO = {"one tile": 1, "free": 64}
+STATIC = load_profile("hermes-pcm")
+
+
+def two_layers(tiles):
+    """Layer C on so many tiles, and a dense layer of 2048 x 10 behind it; one image."""
+    shapes = {"local": shape_of("C", tiles), "dense": dense(2048, 10)}
+    layers = {name: LayerEvents(shape=shape) for name, shape in shapes.items()}
+    for layer in layers.values():
+        layer.add("forward", **product_events(layer.shape))
+    return EventLedger(layers=layers, images=1)
+
+
+@pytest.mark.parametrize("scheme", TWO)
+def test_bills_of_two_schemes_and_all_scopes_by_hand(scheme):
+    """Hand-computed: 144 x 32 lines of 512 draw 176/512 of 1.01 mW; eight arrays of 256 x 10 draw 266/512 each."""
+    tiles = TWO[scheme]
+    product = 132.94e-9
+    local, behind = ceil(64 / tiles) * product, product
+    power = tiles * 176 / 512 * 1010.0, 8 * 266 / 512 * 1010.0  # µW
+    on = {
+        StaticPower(scope="layer"): (local, behind),
+        StaticPower(scope="network"): (local + behind,) * 2,
+        StaticPower(scope="always-on", frame_rate=1000.0): (1e-3,) * 2,
+        StaticPower(scope="always-on", duty_cycle=0.25): (4 * (local + behind),) * 2,
+    }
+    for scope, seconds in on.items():
+        bill = price(two_layers(tiles), STATIC, static=scope)
+        assert bill.energy("static") == pytest.approx(sum(p * s for p, s in zip(power, seconds, strict=True)))
+        assert bill.without_static == pytest.approx(price(two_layers(tiles), HERMES).with_digital)
+    pipelined = price(two_layers(tiles), STATIC)
+    slowest = max(local, behind)
+    assert pipelined.pipelined_energy - pipelined.without_static == pytest.approx(sum(power) * slowest)
+
+
+def test_a_frame_rate_that_the_hardware_cannot_keep_is_refused():
+    with pytest.raises(ValueError, match=r"`frame_rate` must be at most 117534 images a second"):
+        price(two_layers(1), STATIC, static=StaticPower(scope="always-on", frame_rate=2e5))
+    price(two_layers(64), STATIC, static=StaticPower(scope="always-on", frame_rate=2e5))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"scope": "sometimes"},
+            "`scope` of static power must be one of layer, network, always-on, but is 'som",
+        ),
+        (
+            {"scope": "layer", "frame_rate": 10.0},
+            "`frame_rate` must be left out with the scope 'layer', but is 10",
+        ),
+        ({"scope": "always-on"}, "`frame_rate` or `duty_cycle` must be given .* but none is"),
+        ({"scope": "always-on", "frame_rate": 1.0, "duty_cycle": 0.5}, "one of the two, but both is"),
+        ({"scope": "always-on", "frame_rate": 0.0}, "`frame_rate` must be above 0 images a second, but is 0"),
+        ({"scope": "always-on", "duty_cycle": 1.5}, r"`duty_cycle` must lie in \(0, 1\], but is 1.5"),
+    ],
+)
+def test_scopes_that_mean_nothing_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        StaticPower(**wrong)
+
+
+def test_waking_costs_each_image_once_where_arrays_are_off_in_between():
+    waking = changed(STATIC, wake_energy=7.0, wake_time=2.0)  # house units: µJ and s
+    plain = {
+        scope: price(two_layers(1), STATIC, static=StaticPower(scope=scope)) for scope in ("layer", "network")
+    }
+    woken = {
+        scope: price(two_layers(1), waking, static=StaticPower(scope=scope)) for scope in ("layer", "network")
+    }
+    for scope in plain:
+        assert woken[scope].energy("static") - plain[scope].energy("static") == pytest.approx(7.0 * 9)
+    assert woken["layer"].sequential - plain["layer"].sequential == pytest.approx(4.0)
+
+
+def test_layers_are_packed_by_name():
+    ledger = two_layers(64)
+    packed = price(ledger, HERMES, packing={"lo*": "union"})
+    assert packed.arrays == 24 + 8
+    assert price(ledger, HERMES, packing={"dense": "union"}).arrays == 64 + 8
+    with pytest.raises(
+        ValueError, match=r"`packing` must name layers of the ledger \(local, dense\), but 'conv' fits"
+    ):
+        price(ledger, HERMES, packing={"conv": "union"})
