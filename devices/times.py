@@ -1,13 +1,69 @@
-"""The times after programming at which a device model may be asked; beyond them it refuses to answer."""
+"""Times after programming: as people write them, and those at which a device model may be asked."""
 
 import math
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from typing_extensions import final
 
 from .units import Seconds
 
 TEN_YEARS: Seconds = 10 * 365.25 * 24 * 3600.0
+
+SECONDS_PER_UNIT: Final = {
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 7 * 86400.0,
+    "month": 30 * 86400.0,
+    "y": 365 * 86400.0,
+}
+
+
+def parse_time(text: str) -> Seconds | None:
+    """Read one time as people write it.
+
+    Args:
+        text: For example "1d"; a bare number is in seconds. A month is 30 days, a year 365.
+
+    Returns:
+        The time in seconds, 0 and infinity included, or None if the text is no time.
+
+    Example:
+        >>> parse_time("1.5h"), parse_time("90"), parse_time("soon")
+        (5400.0, 90.0, None)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([a-z]*)\s*", text)
+    if match is None or (match.group(2) or "s") not in SECONDS_PER_UNIT:
+        return None
+    return float(match.group(1)) * SECONDS_PER_UNIT[match.group(2) or "s"]
+
+
+def seconds_of(time: Seconds | str) -> Seconds:
+    """Return a time in seconds, given as a number or as people write it.
+
+    Args:
+        time: Seconds since the end of programming, or for example "1d".
+
+    Raises:
+        ValueError: If it is no time, or negative or not finite.
+
+    Example:
+        >>> seconds_of("1d"), seconds_of(90)
+        (86400.0, 90)
+    """
+    if not isinstance(time, str):
+        _check_is_time(time)
+        return time
+    seconds = parse_time(time)
+    if seconds is None or not math.isfinite(seconds):
+        raise ValueError(
+            f"`time` must be a number of seconds, or a number with a unit of {', '.join(SECONDS_PER_UNIT)}, but is "
+            f"{time!r}. Write for example '1d'."
+        )
+    return seconds
 
 
 @final

@@ -12,6 +12,8 @@ from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
 from aihwkit.nn.conversion import convert_to_analog as aihwkit_convert_to_analog
 from aihwkit.nn.modules.base import AnalogLayerBase
 from aihwkit.nn.modules.container import AnalogSequential
+from aihwkit.nn.modules.conv import _AnalogConvNd as TheirConvolution
+from aihwkit.nn.modules.linear import AnalogLinear as TheirLinear
 from aihwkit.optim import AnalogSGD
 from aihwkit.optim.context import AnalogContext
 from aihwkit.simulator.configs import (
@@ -91,6 +93,8 @@ __all__ = [
     "ReferenceUnitCell",
     "SingleRPUConfig",
     "StandardHWATrainingPreset",
+    "TheirConvolution",
+    "TheirLinear",
     "TileModule",
     "TorchInferenceRPUConfig",
     "TransferCompound",

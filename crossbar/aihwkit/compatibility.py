@@ -46,6 +46,7 @@ def _probe() -> bool:
 
     from .adapter import probe_tile
 
-    weight = torch.tensor([[0.5, -0.25, 0.125], [0.0, 1.0, -1.0]])
-    x = torch.tensor([[1.0, 2.0, 4.0]])
+    # float32 whatever torch's default: aihwkit's tiles know no other.
+    weight = torch.tensor([[0.5, -0.25, 0.125], [0.0, 1.0, -1.0]], dtype=torch.float32)
+    x = torch.tensor([[1.0, 2.0, 4.0]], dtype=torch.float32)
     return torch.equal(probe_tile(weight, x), x @ weight.T)

@@ -9,6 +9,7 @@ from devices.units import Dimensionless, MicroJoules, Seconds, SquareMicrometres
 from .events import PHASES
 from .packing import Packing, PackingMode
 from .static_power import StaticPower
+from .tables import table_of_layers, with_prefix
 
 COMPONENTS: Final = (
     "dac",
@@ -37,7 +38,7 @@ takes as many times longer. disturbed: they receive pulses, which cost energy.""
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LayerBill:
     """What one layer costs.
 
@@ -59,11 +60,25 @@ class LayerBill:
     pulses: Dimensionless
     disturbing_pulses: Dimensionless
 
+    @property
+    def total_energy(self) -> MicroJoules:
+        """Energy of all phases and components, µJ."""
+        return sum(energy for parts in self.energy.values() for energy in parts.values())
+
+    @property
+    def arrays(self) -> int:
+        """Physical arrays of the layer; 0 for a digital one."""
+        return 0 if self.packing is None else self.packing.arrays
+
+    def __repr__(self) -> str:
+        time = with_prefix(sum(self.seconds.values()), "s")
+        return f"LayerBill({with_prefix(1e-6 * self.total_energy, 'J')}, {time}, {self.arrays} arrays)"
+
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Bill:
-    """What a ledger costs: all of it, not per image or step.
+    """What a ledger costs: all of it, not per image or step. Printed, it is a table of the layers.
 
     Attributes:
         profile: Name of the hardware profile.
@@ -88,6 +103,32 @@ class Bill:
     endurance: Dimensionless
     pipelined_static: MicroJoules
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Bill({self.profile}, {len(self.layers)} layers, {with_prefix(1e-6 * self.with_digital, 'J')}, "
+            f"{with_prefix(self.sequential, 's')}, {self.arrays} arrays)"
+        )
+
+    def __str__(self) -> str:
+        def cells(layers: list[LayerBill]) -> list[str]:
+            return [
+                with_prefix(1e-6 * sum(layer.total_energy for layer in layers), "J"),
+                with_prefix(sum(sum(layer.seconds.values()) for layer in layers), "s"),
+                f"{sum(layer.arrays for layer in layers):,}",
+                f"{1e-6 * sum(layer.area for layer in layers):.3g} mm²",
+                f"{max((layer.pulses for layer in layers), default=0.0):,.0f}",
+            ]
+
+        heads = "energy", "time", "arrays", "area", "pulses of the busiest device"
+        parts = [
+            f"{name} {with_prefix(1e-6 * energy, 'J')}"
+            for name, energy in self.energy_by_component().items()
+            if energy
+        ]
+        table = table_of_layers(heads, self.layers, cells)
+        lines = [f"priced by {self.profile}", table, f"energy: {', '.join(parts) or 'none'}", *self.notes]
+        return "\n".join(lines)
 
     def energy(self, component: str | None = None, phase: str | None = None) -> MicroJoules:
         """Return the energy of one component or all, in one phase or all, µJ."""

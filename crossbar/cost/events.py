@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, final
 
+from .tables import table_of_layers
+
 PHASES: Final = ("forward", "backward", "update", "gradient", "programming", "synchronisation")
 """forward, backward: matrix-vector products. update: pulses of in-situ training. gradient: digital gradients and the
 write-verify loops that follow them. programming: writing a trained network. synchronisation: making copies equal."""
@@ -110,7 +112,7 @@ class LayerShape:
 
 
 @final
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class LayerEvents:
     """What happened in one layer.
 
@@ -160,6 +162,11 @@ class LayerEvents:
             shape=self.shape, counts=counts, most_pulses=max(self.most_pulses, other.most_pulses)
         )
 
+    def __repr__(self) -> str:
+        shape = self.shape
+        where = f"{shape.physical_tiles} tiles" if shape.is_analog else "digital"
+        return f"LayerEvents({shape.in_size} -> {shape.out_size}, {where}, {_happened(self)})"
+
     def to_json(self) -> dict[str, Any]:
         """Return everything in the types of JSON."""
         counts = {phase: dict(sorted(self.counts[phase].items())) for phase in PHASES if self.counts[phase]}
@@ -188,10 +195,25 @@ class LayerEvents:
         return layer
 
 
+_COLUMNS: Final = {
+    "mvms": "MVMs",
+    "dac_conversions": "DAC",
+    "adc_conversions": "ADC",
+    "update_pulses": "update pulses",
+    "programming_pulses": "write pulses",
+    "written_cells": "cells written",
+    "synchronisations": "syncs",
+    "digital_macs": "digital MACs",
+}
+"""Events that a printed ledger shows, if they happened."""
+
+
 @final
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class EventLedger:
     """What happened in all layers of a network; `+` adds what happened one after the other.
+
+    Printed, it is a table of the layers and their most telling events; `layers[name].counts` has all of them.
 
     Attributes:
         layers: By name, from the image inwards.
@@ -229,6 +251,21 @@ class EventLedger:
             steps=self.steps + other.steps,
         )
 
+    def __repr__(self) -> str:
+        return f"EventLedger({len(self.layers)} layers, {self.images} images, {self.steps} steps, {_happened(self)})"
+
+    def __str__(self) -> str:
+        shown = {event: title for event, title in _COLUMNS.items() if self.total(event)}
+
+        def cells(layers: list[LayerEvents]) -> list[str]:
+            tiles = sum(layer.shape.physical_tiles for layer in layers if layer.shape.is_analog)
+            totals = [sum(layer.total(event) for layer in layers) for event in shown]
+            return [f"{tiles:,}" if tiles else "digital", *(f"{total:,}" for total in totals)]
+
+        training = f", {self.training_images:,} in {self.steps:,} training steps" if self.steps else ""
+        table = table_of_layers(["tiles", *shown.values()], self.layers, cells)
+        return f"{self.images:,} images evaluated{training}\n{table}"
+
     def to_json(self) -> dict[str, Any]:
         """Return everything in the types of JSON."""
         layers = {name: layer.to_json() for name, layer in self.layers.items()}
@@ -247,6 +284,11 @@ class EventLedger:
             raise ValueError(f"a ledger must have the fields {', '.join(sorted(names))}, but has others.")
         layers = {str(name): LayerEvents.from_json(layer) for name, layer in values["layers"].items()}
         return cls(layers=layers, **{name: _whole(values[name]) for name in names - {"layers"}})
+
+
+def _happened(events: LayerEvents | EventLedger) -> str:
+    """Name in a few words what happened."""
+    return f"{events.total('mvms'):,} MVMs, {events.total('update_pulses'):,} update pulses"
 
 
 def _whole(value: Any) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..aihwkit.adapter import TheirConvolution
 from ..placement.connections import Connections, check_connections, present_inputs
 from ..placement.geometry import Geometry
 from ..placement.grouping import Grouping
@@ -12,6 +13,7 @@ from ..placement.patches import assemble, extract_patches, group_patches, ungrou
 from ..placement.placement import Placement, as_placement
 from ..tiles.tile_array import Backend
 from .analog_layer import AnalogLayer
+from .convolution_arguments import check_convolution
 from .locally_connected import LocallyConnected2d
 
 Pair = int | tuple[int, int]
@@ -33,7 +35,7 @@ class _BatchInnermost(torch.autograd.Function):
         return grads[0].transpose(1, 2).contiguous().transpose(1, 2)  # (locations, batch, out)
 
 
-class PlacedLayer(AnalogLayer):
+class PlacedLayer(AnalogLayer, TheirConvolution):
     """Image locations served by analog tiles, as a placement says.
 
     Args:
@@ -43,6 +45,7 @@ class PlacedLayer(AnalogLayer):
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
         connections: Which inputs there are; all if None.
+        seed: Names the fabrication of the tiles and their noise; torch's generator decides if None.
 
     Raises:
         TypeError: If connections are no bool mask.
@@ -59,6 +62,7 @@ class PlacedLayer(AnalogLayer):
         rpu_config: Any,
         backend: Backend,
         connections: Connections | None = None,
+        seed: int | None = None,
     ) -> None:
         check_connections(connections, geometry, chosen)
         super().__init__(
@@ -71,9 +75,16 @@ class PlacedLayer(AnalogLayer):
             backend,
             chosen.sync_every,
             None if connections is None else present_inputs(connections, geometry),
+            seed,
         )
         self.register_buffer("connections", connections)
         self.geometry = geometry
+        # What torch and aihwkit's tools read of a convolution.
+        self.in_channels, self.out_channels = geometry.in_channels, geometry.out_channels
+        self.kernel_size, self.stride = geometry.kernel_size, geometry.stride
+        self.padding, self.dilation = geometry.padding, geometry.dilation
+        self.groups, self.padding_mode, self.transposed, self.output_padding = 1, "zeros", False, (0, 0)
+        self.in_features, self.out_features = geometry.patch_size, geometry.out_channels
         self._place(chosen)
 
     def _place(self, chosen: Placement) -> None:
@@ -143,6 +154,7 @@ class AnalogLocallyConnected2d(PlacedLayer):
         backend: "batched" or "aihwkit", the slow reference.
         connections: Which inputs there are, (in_channels, height, width); all if None. Absent ones have no word line
             and no devices. Only with placement "free".
+        seed: Names the fabrication of the tiles and their noise; torch's generator decides if None.
 
     Example:
         >>> layer = AnalogLocallyConnected2d(1, 4, kernel_size=3, input_size=8)
@@ -166,12 +178,13 @@ class AnalogLocallyConnected2d(PlacedLayer):
         rpu_config: Any = None,
         backend: Backend = "batched",
         connections: Connections | None = None,
+        *,
+        seed: int | None = None,
     ) -> None:
         geometry = Geometry.of(in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
         chosen = as_placement(placement, geometry.output_size)
-        super().__init__(geometry, chosen, bias, rpu_config, backend, connections)
-        start = self._digital()
-        self.set_weights(start.weight, start.bias)
+        super().__init__(geometry, chosen, bias, rpu_config, backend, connections, seed)
+        self.reset_parameters()
 
     def _digital(self) -> LocallyConnected2d:
         """Return a freshly initialised digital layer of the same shapes and placement."""
@@ -196,7 +209,12 @@ class AnalogLocallyConnected2d(PlacedLayer):
         g = module.geometry
         sizes = (g.in_channels, g.out_channels, g.kernel_size, g.input_size, g.stride, g.padding, g.dilation)
         layer = cls(
-            *sizes, module.bias is not None, module.placement, rpu_config, connections=module.connections
+            *sizes,
+            module.bias is not None,
+            module.placement,
+            rpu_config,
+            connections=module.connections,
+            seed=int(torch.randint(2**62, ())),
         )
         layer.set_weights(module.weight, module.bias)
         return layer.to(module.weight.device).train(module.training)
@@ -210,21 +228,28 @@ class AnalogLocallyConnected2d(PlacedLayer):
 class AnalogConv2d(PlacedLayer):
     """A convolution on analog tiles: one kernel, on one tile that is used again and again, or on copies.
 
+    The arguments are aihwkit's, in aihwkit's order; what is ours comes by keyword.
+
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         kernel_size: Size of the kernel, an int or a pair, as every size here.
-        input_size: Height and width of the input. Only placements with copies need it.
         stride: Step between locations.
         padding: Zeros around the input.
         dilation: Distance between the elements of a kernel.
+        groups: Must be 1, as in aihwkit.
         bias: Whether to add a bias, digitally.
-        placement: "time_multiplexed", or "replicated(tiles=...)", or a `Placement` with one kernel.
+        padding_mode: Must be "zeros", as in aihwkit.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
+        input_size: Height and width of the input. Only placements with copies need it.
+        placement: "time_multiplexed", or "replicated(tiles=...)", or a `Placement` with one kernel.
         backend: "batched" or "aihwkit", the slow reference.
+        seed: Names the fabrication of the tiles and their noise; torch's generator decides if None.
 
     Raises:
-        ValueError: If the placement has more than one kernel, or needs a missing `input_size`.
+        TypeError: If an argument is of another kind.
+        ValueError: If there are groups, a padding mode that is not emulated, a placement with several kernels, or one
+            that needs a missing `input_size`.
 
     Example:
         >>> layer = AnalogConv2d(1, 4, kernel_size=3)
@@ -237,21 +262,27 @@ class AnalogConv2d(PlacedLayer):
         in_channels: int,
         out_channels: int,
         kernel_size: Pair,
-        input_size: Pair | None = None,
         stride: Pair = 1,
         padding: Pair = 0,
         dilation: Pair = 1,
+        groups: int = 1,
         bias: bool = True,
-        placement: str | Placement = "time_multiplexed",
+        padding_mode: str = "zeros",
         rpu_config: Any = None,
+        *,
+        input_size: Pair | None = None,
+        placement: str | Placement = "time_multiplexed",
         backend: Backend = "batched",
+        seed: int | None = None,
     ) -> None:
+        check_convolution(padding, groups, bias, padding_mode)
         name = placement.spec if isinstance(placement, Placement) else placement
         self_sizing = input_size is None
         if self_sizing and name != "time_multiplexed":
             raise ValueError(
                 f"`input_size` must be given for the placement {name!r}, but is None: only 'time_multiplexed' "
-                "serves images of any size."
+                "serves images of any size. Give it by keyword; the fourth positional argument is the stride, "
+                f"{stride} here."
             )
         size = _smallest_input(kernel_size, padding, dilation) if input_size is None else input_size
         geometry = Geometry.of(in_channels, out_channels, kernel_size, size, stride, padding, dilation)
@@ -261,10 +292,9 @@ class AnalogConv2d(PlacedLayer):
                 f"`placement` must have one kernel, but {chosen.spec!r} has {chosen.kernels}. "
                 "Use AnalogLocallyConnected2d."
             )
-        super().__init__(geometry, chosen, bias, rpu_config, backend)
+        super().__init__(geometry, chosen, bias, rpu_config, backend, seed=seed)
         self.self_sizing = self_sizing
-        start = self._digital()
-        self.set_weights(start.weight, start.bias)
+        self.reset_parameters()
 
     def _digital(self) -> nn.Conv2d:
         """Return a freshly initialised digital layer of the same shapes."""
@@ -311,12 +341,12 @@ class AnalogConv2d(PlacedLayer):
             module.in_channels,
             module.out_channels,
             _two(module.kernel_size),
-            None,
             _two(module.stride),
             _two(module.padding),
             _two(module.dilation),
-            module.bias is not None,
+            bias=module.bias is not None,
             rpu_config=rpu_config,
+            seed=int(torch.randint(2**62, ())),
         )
         layer.set_weights(module.weight, module.bias)
         return layer.to(module.weight.device).train(module.training)

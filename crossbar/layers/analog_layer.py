@@ -1,14 +1,18 @@
 """What every analog layer shares: kernels on a tile array, split into physical tiles, and a digital bias."""
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from ..aihwkit.adapter import AnalogLayerBase
+from devices.units import Dimensionless, Seconds
+
+from ..aihwkit.adapter import AnalogLayerBase, BaseNoiseModel, ModuleError
 from ..placement.kernel_blocks import KernelBlocks
 from ..tiles.tile_array import Backend, TileArray
+from .readable_weight import LearnedWeight, ReadableWeight
 
 Digital = TypeVar("Digital", bound=nn.Module)
 
@@ -26,6 +30,8 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         backend: "batched" or "aihwkit", the slow reference.
         sync_every: Updates in place between two synchronisations of copies; 0 sends every update to all.
         present: Which inputs of each kernel there are; all if None.
+        seed: Names the fabrication of the tiles and their noise; follows from torch's generator if None, which is not
+            moved by it: the weights that are drawn next are those of a digital layer.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         backend: Backend,
         sync_every: int = 0,
         present: Bool[Tensor, "kernels in"] | None = None,
+        seed: int | None = None,
     ) -> None:
         nn.Module.__init__(self)
         mapping = getattr(rpu_config, "mapping", None)
@@ -61,6 +68,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             populated=self.blocks.populated(kernels, present),
             sync_every=sync_every,
             backend=backend,
+            seed=seed_beside_weights() if seed is None else seed,
         )
         self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(kernels, out_size)) if bias else None
 
@@ -80,6 +88,29 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             valid = valid.repeat_interleave(self.blocks.per_kernel, dim=0)
         return self.blocks.sum_outputs(self.analog_module(spread, valid, locations))
 
+    @property
+    def weight(self) -> Tensor:
+        """The network's weights of the moment, in the digital layer's shape, to read: see `ReadableWeight`.
+
+        Those that training has learned; what the devices of a chip hold is in `tile_array.programmed`. With devices
+        that are trained in place there is no gradient.
+        """
+        array = self.tile_array
+        if array.in_situ is None:
+            kernels: Tensor = LearnedWeight.apply(array.weight, array)
+        else:
+            kernels = array.kernels_weight()
+        return self.blocks.join(kernels).reshape(self.kernel_shape()).as_subclass(ReadableWeight)
+
+    def _digital(self) -> nn.Module:
+        """Return a freshly initialised digital layer of the same shapes."""
+        raise NotImplementedError
+
+    def reset_parameters(self) -> None:
+        """Draw weights and biases anew, as the digital layer of this kind does."""
+        start: Any = self._digital()
+        self.set_weights(start.weight, start.bias)
+
     def kernel_shape(self) -> tuple[int, ...]:
         """Return the shape of the weight that `set_weights` takes and `get_weights` gives."""
         raise NotImplementedError
@@ -98,22 +129,18 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             kwargs: Accepted because aihwkit's tools pass more; must be empty or known to aihwkit.
 
         Raises:
-            ValueError: If a shape differs, a value is not finite, or a bias is given to a layer without one.
+            ValueError: If a shape differs, a value is not finite, or a bias is given to a layer without one. Nothing
+                has changed then.
         """
-        if tuple(weight.shape) != self.kernel_shape():
-            raise ValueError(
-                f"`weight` must have the shape {self.kernel_shape()}, but has {tuple(weight.shape)}."
-            )
+        _check("weight", weight, self.kernel_shape())
         if bias is not None:
             if self.bias is None:
                 raise ValueError("`bias` must be None for a layer without bias, but is given.")
-            if tuple(bias.shape) != self.bias_shape():
-                raise ValueError(
-                    f"`bias` must have the shape {self.bias_shape()}, but has {tuple(bias.shape)}."
-                )
-            self.bias.copy_(bias.reshape(self.bias.shape))
+            _check("bias", bias, self.bias_shape())
         flat = weight.detach().reshape(-1, self.blocks.out_size, self.blocks.in_size)
         self.analog_module.set_kernels(self.blocks.split(flat))
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias.reshape(self.bias.shape))
 
     @torch.no_grad()
     def get_weights(self, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
@@ -140,6 +167,59 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             digital.bias.copy_(bias)  # type: ignore[operator]
         return digital.to(weight.device).train(self.training)
 
+    # What aihwkit's tools ask a layer for. They go through `analog_tiles()`, which has an entry for each physical
+    # tile; what acts on all of them at once is done once.
+
+    def analog_tiles(self) -> Iterator[TileArray]:
+        """Iterate over the physical tiles, as aihwkit counts them: the array once for each of its tiles."""
+        for _ in range(self.tile_array.tiles):
+            yield self.tile_array
+
+    def program_analog_weights(self, noise_model: BaseNoiseModel | None = None) -> None:
+        """Program the trained weights; see `TileArray.program`."""
+        self._refuse_in_training("program_analog_weights")
+        self.tile_array.program_weights(noise_model=noise_model)
+
+    def drift_analog_weights(self, t_inference: Seconds = 0.0) -> None:
+        """Program, if need be, and let the devices drift until a time in seconds."""
+        self._refuse_in_training("drift_analog_weights")
+        self.tile_array.drift_weights(t_inference)
+
+    def _refuse_in_training(self, name: str) -> None:
+        if self.training:
+            raise ModuleError(f"{name} can only be applied in evaluation mode")
+
+    def remap_analog_weights(self, weight_scaling_omega: Dimensionless | None = 1.0) -> None:
+        """Map the weights anew onto the conductance range."""
+        self.tile_array.remap_weights(weight_scaling_omega)
+
+    def replace_rpu_config(self, rpu_config: Any) -> None:
+        """Change the settings; see `TileArray.replace_rpu_config`."""
+        self.tile_array.replace_rpu_config(rpu_config)
+
     def extra_repr(self) -> str:
         """Return the settings worth printing."""
         return f"bias={self.bias is not None}, {type(self.analog_module.rpu_config).__name__}"
+
+
+def seed_beside_weights() -> int:
+    """Draw a seed from torch's generator without moving it, so that the weights drawn next are a digital layer's."""
+    beside = torch.Generator()
+    beside.set_state(torch.get_rng_state())
+    return int(torch.randint(2**62, (), generator=beside))
+
+
+def _check(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse a tensor of another shape, or with values that are no numbers.
+
+    Raises:
+        ValueError: If so.
+    """
+    if tuple(values.shape) != shape:
+        raise ValueError(f"`{name}` must have the shape {shape}, but has {tuple(values.shape)}.")
+    bad = int((~torch.isfinite(values)).sum())
+    if bad:
+        raise ValueError(
+            f"`{name}` must be finite, but {bad} of its {values.numel()} values are NaN or infinite. "
+            "Check the training that they come from."
+        )

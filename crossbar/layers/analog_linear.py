@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..aihwkit.adapter import TheirLinear
 from ..tiles.tile_array import Backend
 from .analog_layer import AnalogLayer
 
 
-class AnalogLinear(AnalogLayer):
+class AnalogLinear(AnalogLayer, TheirLinear):
     """A dense layer on analog tiles: one location.
 
     Args:
@@ -18,6 +19,10 @@ class AnalogLinear(AnalogLayer):
         bias: Whether to add a bias, digitally.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
+        seed: Names the fabrication of the tiles and their noise; torch's generator decides if None.
+
+    Raises:
+        ValueError: If there are no inputs or no outputs.
 
     Example:
         >>> layer = AnalogLinear(4, 3)
@@ -32,13 +37,20 @@ class AnalogLinear(AnalogLayer):
         bias: bool = True,
         rpu_config: Any = None,
         backend: Backend = "batched",
+        *,
+        seed: int | None = None,
     ) -> None:
-        super().__init__(
-            1, torch.zeros(1, dtype=torch.long), out_features, in_features, bias, rpu_config, backend
-        )
+        if min(in_features, out_features) < 1:
+            raise ValueError(
+                f"`in_features` and `out_features` must be at least 1, but are {in_features} and {out_features}."
+            )
+        one_tile = torch.zeros(1, dtype=torch.long)
+        super().__init__(1, one_tile, out_features, in_features, bias, rpu_config, backend, seed=seed)
         self.in_features, self.out_features = in_features, out_features
-        start = nn.Linear(in_features, out_features, bias)
-        self.set_weights(start.weight, start.bias)
+        self.reset_parameters()
+
+    def _digital(self) -> nn.Linear:
+        return nn.Linear(self.in_features, self.out_features, self.bias is not None)
 
     def kernel_shape(self) -> tuple[int, ...]:
         """Return (out, in)."""
@@ -63,15 +75,16 @@ class AnalogLinear(AnalogLayer):
         cls, module: nn.Linear, rpu_config: Any, tile_module_class: Any = None
     ) -> "AnalogLinear":
         """Put a trained `nn.Linear` onto tiles."""
-        layer = cls(module.in_features, module.out_features, module.bias is not None, rpu_config)
+        sizes = module.in_features, module.out_features
+        seed = int(torch.randint(2**62, ()))
+        layer = cls(*sizes, module.bias is not None, rpu_config, seed=seed)
         layer.set_weights(module.weight, module.bias)
         return layer.to(module.weight.device).train(module.training)
 
     @classmethod
     def to_digital(cls, module: "AnalogLinear", realistic: bool = False) -> nn.Linear:
         """Return an `nn.Linear` with the trained weights."""
-        digital = nn.Linear(module.in_features, module.out_features, module.bias is not None)
-        return module.fill(digital, realistic)
+        return module.fill(module._digital(), realistic)
 
     def extra_repr(self) -> str:
         """Return the settings worth printing."""

@@ -6,6 +6,7 @@ from torch import nn
 
 from devices import Faults, derive_seed, generator
 from devices.streams import Name
+from devices.times import seconds_of
 from devices.units import Seconds
 
 from ..aihwkit.adapter import BaseNoiseModel
@@ -13,6 +14,7 @@ from ..layers.locally_connected import LocallyConnected2d
 from ..reading.noise import NoiseStream
 from ..tiles.compensation import Compensation
 from ..tiles.tile_array import TileArray
+from .named_refusals import arrays_to_act_on, layer_name, naming
 
 
 def tile_arrays(model: nn.Module) -> Iterator[tuple[str, TileArray]]:
@@ -62,26 +64,31 @@ def program_chip(
         faults: How many devices fail. Devices that were trained in place had theirs before: see `break_devices`.
 
     Raises:
-        ValueError: If the model has no analog layer, or devices that were trained in place have no law of drift, or
-            are to fail only now.
+        ValueError: If the model has no analog layer, or analog layers of aihwkit's own, or devices that were trained
+            in place have no law of drift, or are to fail only now.
     """
-    arrays = list(tile_arrays(model))
-    if not arrays:
-        raise ValueError("`model` must have analog layers, but has none. Use `convert_to_analog` first.")
-    for name, array in arrays:
-        array.program(noise_model, seed=derive_seed(seed, name), compensation=compensation, faults=faults)
+    for name, array in arrays_to_act_on(model, "programmed by program_chip"):
+        with naming(layer_name(name)):
+            array.program(noise_model, seed=derive_seed(seed, name), compensation=compensation, faults=faults)
 
 
-def age_chip(model: nn.Module, time: Seconds, *, seed: int) -> None:
+def age_chip(model: nn.Module, time: Seconds | str, *, seed: int) -> None:
     """Let a programmed chip drift until a time, and read it there.
 
     Args:
         model: A model that `program_chip` has programmed.
-        time: Seconds since the end of programming.
+        time: Seconds since the end of programming, or as people write it: "1h", "1d", "1y".
         seed: Names the read noise; the drift belongs to the chip.
+
+    Raises:
+        RuntimeError: If a layer is not programmed.
+        ValueError: If the model has no analog layer, or analog layers of aihwkit's own, or the device models know
+            no such time.
     """
-    for name, array in tile_arrays(model):
-        array.at(time, seed=derive_seed(seed, name, "at", repr(float(time))))
+    seconds = seconds_of(time)
+    for name, array in arrays_to_act_on(model, "aged by age_chip"):
+        with naming(layer_name(name)):
+            array.at(seconds, seed=derive_seed(seed, name, "at", repr(float(seconds))))
 
 
 def erase_chip(model: nn.Module) -> None:

@@ -20,6 +20,7 @@ from ..learning import MixedPrecision, WriteVerifyCells
 from ..placement.connections import present_inputs
 from ..reading.periphery import Periphery
 from ..tiles.tile_array import TileArray
+from .named_refusals import refuse_foreign_layers
 
 _BYTES_PER_ACCUMULATION = 8  # a number of 4 bytes is read and written
 _BYTES_PER_GRADIENT = 4
@@ -45,6 +46,7 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
 
     Raises:
         RuntimeError: If the model is being recorded already.
+        ValueError: If the model has analog layers of aihwkit's own, which count nothing.
 
     Example:
         >>> from crossbar import AnalogLinear
@@ -54,6 +56,7 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
         >>> ledger.total("mvms"), ledger.total("adc_conversions")
         (3, 6)
     """
+    refuse_foreign_layers(model, "counted by record_events")
     ledger = EventLedger()
     with ExitStack() as stack:
         for name, module in model.named_modules():

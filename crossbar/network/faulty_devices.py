@@ -9,6 +9,7 @@ from devices.units import Dimensionless
 
 from ..aihwkit.adapter import PulseType
 from .chip import tile_arrays
+from .named_refusals import refuse_foreign_layers
 
 
 @torch.no_grad()
@@ -24,8 +25,10 @@ def break_devices(model: nn.Module, faults: Faults) -> None:
         faults: How many devices fail.
 
     Raises:
-        ValueError: If no devices are trained in place, or aihwkit's own tiles, or no pulses, train them.
+        ValueError: If no devices are trained in place, or aihwkit's own tiles, or no pulses, train them; or the model
+            has analog layers of aihwkit's own.
     """
+    refuse_foreign_layers(model, "given faults")
     arrays = [(name, array) for name, array in tile_arrays(model) if array.in_situ is not None]
     if not arrays:
         raise ValueError(
@@ -59,8 +62,9 @@ def device_yield(model: nn.Module) -> Dimensionless:
         model: A model with analog layers, programmed or trained in place.
 
     Raises:
-        ValueError: If there are no devices.
+        ValueError: If there are no devices, or analog layers of aihwkit's own.
     """
+    refuse_foreign_layers(model, "counted by device_yield")
     faulty = total = 0
     for _, array in tile_arrays(model):
         if array.in_situ is not None:

@@ -80,19 +80,18 @@ def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, i
     stays_convolution = isinstance(layer, AnalogConv2d) and target.kernels == 1
     layer_class: Any = AnalogConv2d if stays_convolution else AnalogLocallyConnected2d
     array = layer.tile_array
-    options = {} if layer.connections is None else {"connections": layer.connections}
+    sizes = g.in_channels, g.out_channels, g.kernel_size
+    options: dict[str, Any] = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation}
+    if layer.connections is not None:
+        options["connections"] = layer.connections
     placed: PlacedLayer = layer_class(
-        g.in_channels,
-        g.out_channels,
-        g.kernel_size,
-        input_size,
-        g.stride,
-        g.padding,
-        g.dilation,
-        layer.bias is not None,
-        target,
-        array.rpu_config,
-        array.backend,
+        *sizes,
+        input_size=input_size,
+        bias=layer.bias is not None,
+        placement=target,
+        rpu_config=array.rpu_config,
+        backend=array.backend,
+        seed=int(torch.randint(2**62, ())),
         **options,
     ).to(array.weight.device)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from ..aihwkit.adapter import BaseNoiseModel
 from ..tiles.chip_reading import restore_chip
 from ..tiles.compensation import check_compensation
 from .chip import tile_arrays
+from .named_refusals import refuse_foreign_layers
 
 FORMAT = "crossbar-emulator model 1"
 _CHIP = "programmed"
@@ -29,7 +30,11 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     Args:
         model: Any model, analog or digital.
         path: The file, usually with the ending .safetensors.
+
+    Raises:
+        ValueError: If the model has analog layers of aihwkit's own, whose state is no table of tensors.
     """
+    refuse_foreign_layers(model, "saved by save_model")
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     compensations: dict[str, str] = {}
     for name, array in tile_arrays(model):

@@ -130,8 +130,13 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         self.program(noise_model)
 
     def drift_weights(self, t_inference: Seconds = 0.0) -> None:
-        """Let the programmed devices drift until a time in seconds, programming them first if need be."""
+        """Let the programmed devices drift until a time in seconds, programming them first if need be.
+
+        Devices that are trained in place and no part of a programmed chip are left alone, as aihwkit's are.
+        """
         if not self.is_programmed:
+            if _CONTEXT in self._parameters:
+                return
             self.program()
         self.at(t_inference)
 

@@ -62,6 +62,11 @@ def lines_of(
     )
 
 
+# Below it, a resistance times any conductance leaves no trace in float64, but its reciprocal loses digits (at 1e-306
+# ohm) or overflows (at 1e-309): such a line is ideal.
+SMALLEST_RESISTANCE: Ohm = 1e-200
+
+
 def _resistances(name: str, value: Resistance, conductance: Tensor, lines: int) -> Tensor:
     """Return a resistance for every line, in float64."""
     tensor = torch.as_tensor(value, dtype=torch.float64, device=conductance.device)
@@ -70,6 +75,8 @@ def _resistances(name: str, value: Resistance, conductance: Tensor, lines: int) 
             f"`{name}` must be 0 ohm or more and finite, but is {_worst(tensor)}. "
             "An open line is an array without it: set its conductances to 0."
         )
+    if bool((tensor < SMALLEST_RESISTANCE).any()):
+        tensor = tensor.where(tensor >= SMALLEST_RESISTANCE, 0.0)
     try:
         return tensor.expand(*conductance.shape[:-2], lines)
     except RuntimeError:

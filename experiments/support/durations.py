@@ -1,20 +1,11 @@
 """Spans of time as people write them: 1s, 1h, 30d, 1y."""
 
-import re
 from typing import Annotated, Final
 
-# As in devices/units.py, which brings torch with it; `xbar --help` shall answer at once.
+# As in devices/units.py, which brings torch with it; `xbar --help` shall answer at once. For the same reason the
+# parser, which is the library's, is imported where it is called.
 Seconds = Annotated[float, "s"]
 
-SECONDS_PER_UNIT: Final = {
-    "s": 1.0,
-    "min": 60.0,
-    "h": 3600.0,
-    "d": 86400.0,
-    "w": 7 * 86400.0,
-    "month": 30 * 86400.0,
-    "y": 365 * 86400.0,
-}
 _WORDS: Final = {
     "s": "second",
     "min": "minute",
@@ -42,12 +33,12 @@ def parse_times(text: str) -> tuple[Seconds, ...]:
         >>> parse_times("1d, 90, 1h")
         (90.0, 3600.0, 86400.0)
     """
+    from devices.times import SECONDS_PER_UNIT, parse_time  # brings torch with it
+
     times = set()
     for entry in text.split(","):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([a-z]*)\s*", entry)
-        unit = match.group(2) or "s" if match else ""
-        seconds = float(match.group(1)) * SECONDS_PER_UNIT.get(unit, 0.0) if match else 0.0
-        if not 0 < seconds < float("inf"):
+        seconds = parse_time(entry)
+        if seconds is None or not 0 < seconds < float("inf"):
             raise ValueError(
                 f"`times` must be positive numbers with a unit of {', '.join(SECONDS_PER_UNIT)}, but has "
                 f"{entry!r}. Write for example 1s,1h,1d,1month,1y."
@@ -63,6 +54,8 @@ def format_time(seconds: Seconds) -> str:
         >>> format_time(2_592_000), format_time(7200), format_time(1.5)
         ('1 month', '2 hours', '1.5 seconds')
     """
+    from devices.times import SECONDS_PER_UNIT  # brings torch with it
+
     for unit in reversed(SECONDS_PER_UNIT):
         count = seconds / SECONDS_PER_UNIT[unit]
         if count >= 1 and count == round(count, 2):

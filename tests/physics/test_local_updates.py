@@ -36,7 +36,7 @@ def network(placement, config, seed=0):
     torch.manual_seed(seed)
     sizes = (8, 6)
     layers = [
-        AnalogConv2d(cin, 3, 3, size, placement=placement, rpu_config=config)
+        AnalogConv2d(cin, 3, 3, input_size=size, placement=placement, rpu_config=config)
         for cin, size in zip((1, 3), sizes, strict=True)
     ]
     return nn.Sequential(
@@ -210,16 +210,24 @@ def test_copies_that_are_told_to_stay_equal_are_refused_where_they_cannot_be():
         with pytest.raises(
             ValueError, match="must be 0 unless devices are trained in place by pulses, but is 3"
         ):
-            AnalogConv2d(1, 2, 3, 8, placement="replicated(tiles=2,sync_every=3)", rpu_config=config)
+            AnalogConv2d(
+                1, 2, 3, input_size=8, placement="replicated(tiles=2,sync_every=3)", rpu_config=config
+            )
     placement = "replicated(tiles=2,sync_every=3)"
     with pytest.raises(
         ValueError, match="`sync_every` must be 0 on aihwkit's own tiles, but is 3, and `backend`"
     ):
-        AnalogConv2d(1, 2, 3, 8, placement=placement, rpu_config=pulsed(), backend="aihwkit")
-    layer = AnalogConv2d(1, 2, 3, 8, placement=placement, rpu_config=pulsed())
+        AnalogConv2d(1, 2, 3, input_size=8, placement=placement, rpu_config=pulsed(), backend="aihwkit")
+    layer = AnalogConv2d(1, 2, 3, input_size=8, placement=placement, rpu_config=pulsed())
     with pytest.raises(ValueError, match="`sync_every` must be 0 on aihwkit's own tiles, but is 3"):
         layer.tile_array.use_backend("aihwkit")
     single = AnalogConv2d(
-        1, 2, 3, 8, placement="replicated(tiles=1,sync_every=3)", rpu_config=pulsed(), backend="aihwkit"
+        1,
+        2,
+        3,
+        input_size=8,
+        placement="replicated(tiles=1,sync_every=3)",
+        rpu_config=pulsed(),
+        backend="aihwkit",
     )
     assert single.tile_array.in_situ.sync_every == 0  # one tile is always equal to itself

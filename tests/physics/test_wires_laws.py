@@ -241,3 +241,26 @@ def test_loss_grows_with_the_square_of_the_size_times_the_resistance() -> None:
         assert losses[-1] == pytest.approx(losses[0], rel=2 / 16)
     # What differs is the one segment more at each end, which halves as the size doubles.
     assert losses[0] - losses[1] == pytest.approx(2 * (losses[1] - losses[2]), rel=0.05)
+
+
+@pytest.mark.parametrize("resistance", [1e-250, 1e-306, 1e-308, 1e-310, 5e-324])
+def test_wires_without_a_resistance_that_counts_are_ideal(resistance):
+    """Below 1e-308 ohm the reciprocal overflows, and gave NaN."""
+    g = torch.tensor([[1e-5, 2e-5, 0.0], [3e-6, 1e-6, 4e-5]], dtype=torch.float64)
+    ends = {
+        "drivers": "both",
+        "sensed": "both",
+        "source_resistance": resistance,
+        "sense_resistance": resistance,
+    }
+    for options in ({}, ends):
+        assert torch.equal(
+            effective_conductance(g, resistance, resistance, **options),
+            effective_conductance(
+                g,
+                0.0,
+                0.0,
+                **{name: 0.0 if value == resistance else value for name, value in options.items()},
+            ),
+        )
+        assert torch.allclose(effective_conductance(g, resistance, 0.0), g, rtol=1e-13)

@@ -233,7 +233,7 @@ def test_ideal_copies_stay_equal_and_learn_what_one_tile_learns(max_size):
     layers = []
     for placement in ("replicated(tiles=4)", "time_multiplexed"):
         torch.manual_seed(1)
-        layers.append(AnalogConv2d(2, 3, 3, 7, placement=placement, rpu_config=settings))
+        layers.append(AnalogConv2d(2, 3, 3, input_size=7, placement=placement, rpu_config=settings))
         layers[-1].set_weights(digital.weight, digital.bias)
     optimizers = [AnalogSGD(layer.parameters(), lr=0.05) for layer in layers]
     for seed in range(3):
@@ -253,7 +253,7 @@ def test_copies_receive_the_same_trains(pulses):
     """Random trains, devices alike, pulse by pulse: copies that got trains of their own would differ."""
     torch.manual_seed(0)
     settings = alike(ConstantStepDevice, pulses=pulses)
-    layer = AnalogConv2d(2, 3, 3, 7, placement="replicated(tiles=4)", rpu_config=settings)
+    layer = AnalogConv2d(2, 3, 3, input_size=7, placement="replicated(tiles=4)", rpu_config=settings)
     layer.tile_array.in_situ.engine = "exact"
     before = layer.tile_array.weight.clone()
     optimizer = AnalogSGD(layer.parameters(), lr=0.1)
@@ -265,7 +265,7 @@ def test_copies_receive_the_same_trains(pulses):
 
 def test_copies_with_spread_go_their_own_ways_and_are_averaged():
     torch.manual_seed(0)
-    layer = AnalogConv2d(2, 3, 3, 7, placement="replicated(tiles=4)", rpu_config=config())
+    layer = AnalogConv2d(2, 3, 3, input_size=7, placement="replicated(tiles=4)", rpu_config=config())
     step(layer, AnalogSGD(layer.parameters(), lr=0.1), torch.randn(4, 2, 7, 7), torch.randn(4, 3, 5, 5))
     copies = layer.tile_array.weight
     assert copies.std(dim=0).min() > 0

@@ -1,0 +1,66 @@
+"""Tables of a few lines, for `print`: what a ledger counts, what a bill charges."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from devices.units import Dimensionless
+
+MOST_ROWS = 20
+"""Layers that a table shows; those beyond are summed in one row."""
+
+Layer = TypeVar("Layer")
+
+_PREFIXES = {15: "P", 12: "T", 9: "G", 6: "M", 3: "k", 0: "", -3: "m", -6: "µ", -9: "n", -12: "p", -15: "f"}
+
+
+def with_prefix(value: Dimensionless, unit: str) -> str:
+    """Write a quantity with three digits and the prefix that suits it.
+
+    Example:
+        >>> with_prefix(1.2345e-8, "J"), with_prefix(0, "s")
+        ('12.3 nJ', '0 s')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    power = min(max(3 * math.floor(math.log10(abs(value)) / 3), -15), 15)
+    digits = f"{value / 10.0**power:.3g}"
+    if float(digits) >= 1000 and power < 15:
+        power += 3
+        digits = f"{value / 10.0**power:.3g}"
+    return f"{digits} {_PREFIXES[power]}{unit}"
+
+
+def table_of_layers(
+    heads: Sequence[str], layers: Mapping[str, Layer], cells: Callable[[list[Layer]], Sequence[str]]
+) -> str:
+    """Write one row for each layer, and one for all of them.
+
+    Args:
+        heads: Titles of the columns that follow the layer's name.
+        layers: By name.
+        cells: Gives the columns of one layer, or of several that share a row.
+    """
+    shown = dict(list(layers.items())[:MOST_ROWS])
+    rest = [layer for name, layer in layers.items() if name not in shown]
+    rows = [["layer", *heads], *([name or "(model)", *cells([layer])] for name, layer in shown.items())]
+    if rest:
+        rows.append([f"{len(rest)} more layers", *cells(rest)])
+    rows.append(["all", *cells(list(layers.values()))])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Write rows of text as columns, the first to the left, the others to the right.
+
+    Example:
+        >>> print(aligned([("layer", "mvms"), ("dense", "12")]))
+        layer  mvms
+        dense    12
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        numbers = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *numbers]).rstrip())
+    return "\n".join(lines)
