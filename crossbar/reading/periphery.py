@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from devices.units import Dimensionless
 
 from ..aihwkit.adapter import AnalogMVType, BoundManagementType, IOParameters, WeightNoiseType
+from .scratch import Scratch
 
 HONOURED_FIELDS = frozenset(field.name for field in dataclasses.fields(IOParameters))
 HONOURED_MV_TYPES = (
@@ -98,6 +98,7 @@ class Periphery(nn.Module):
             None.
         rows_read: Lines read one by one in learning rules, over all tiles.
         values_read: Outputs of those reads.
+        scratch: Memory that is used again at every read.
     """
 
     out_noise_values: Tensor | None
@@ -156,21 +157,7 @@ class Periphery(nn.Module):
                 values["average_abs_max"] = torch.full((tiles,), -1.0)
         for name, value in values.items():
             self.register_buffer(name, value)
-        self._scratch: dict[str, Tensor] = {}
-
-    def scratch(self, name: str, like: Tensor) -> Tensor:
-        """Return uninitialised memory in the shape and memory order of other values, reused at every read.
-
-        A fresh block of some megabytes costs more (the system hands it out page by page) than filling it.
-        """
-        kept = self._scratch.get(name)
-        fits = kept is not None and kept.shape == like.shape and kept.stride() == like.stride()
-        if kept is None or not fits or kept.device != like.device or kept.dtype != like.dtype:
-            kept = self._scratch[name] = torch.empty_like(like)
-        return kept
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_scratch": {}}
+        self.scratch = Scratch()
 
 
 def rectified_twice(first: Tensor, second: Tensor) -> Tensor:

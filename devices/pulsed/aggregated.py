@@ -28,6 +28,7 @@ from .exact import as_arrays
 from .laws import Law, step
 from .pulse_trains import PulseTrains
 from .random_numbers import count, normal, start, uniform
+from .threaded_loops import threaded
 
 # Largest part of the weight's natural scale that one flow may cross. assumed: chosen so that the error of the mean,
 # which falls with its square, stays below a hundredth of the scale (tests/statistics measures it).
@@ -215,7 +216,7 @@ def many_pulses(  # type: ignore[no-untyped-def]
     return state, v
 
 
-@njit(cache=True, parallel=True)
+@threaded()
 def _respond(
     all_mean: Any,
     net_mean: Any,

@@ -15,6 +15,7 @@ from .device_array import DeviceArray
 from .laws import step
 from .pulse_trains import PulseTrains
 from .random_numbers import normal, popcount, start
+from .threaded_loops import threaded
 
 _NOTHING = np.empty((0, 0, 0), dtype=np.float32)
 
@@ -73,7 +74,7 @@ def _unsigned(bits: Tensor) -> Any:
     return bits.contiguous().numpy().view(np.uint64)
 
 
-@njit(cache=True, parallel=True)
+@threaded()
 def _compress(bits: Any, sign: Any) -> Any:
     """List, for every vector, the word lines that pulse at all: their slots, and their column with the sign."""
     kernels, batch, words, inputs = bits.shape
@@ -112,7 +113,7 @@ def move(  # type: ignore[no-untyped-def]
     return state, w
 
 
-@njit(cache=True, parallel=True)
+@threaded()
 def _sparse(
     x_bits: Any,
     x_columns: Any,
@@ -195,7 +196,7 @@ def _sparse(
         _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
 
-@njit(cache=True, parallel=True)
+@threaded()
 def _dense(
     x_values: Any,
     d_values: Any,

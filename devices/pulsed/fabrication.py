@@ -32,6 +32,7 @@ from ..aihwkit_adapter import (
 from ..streams import generator
 from ..units import Dimensionless
 from .device_array import DeviceArray
+from .threaded_loops import threaded
 
 PerDevice: TypeAlias = Float[Tensor, "tiles out_size in_size"]
 Hidden: TypeAlias = dict[str, Tensor | None]
@@ -330,7 +331,7 @@ def _power_symmetry_point(device: PowStepReferenceDevice, hidden: Hidden) -> Per
     return torch.from_numpy(rest).view_as(_tensors(hidden, "max_bound")[0])
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@threaded(error_model="numpy")
 def _alternate_pulses(
     max_bound: NDArray[np.float32],
     min_bound: NDArray[np.float32],

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numba import njit, prange, uint64
+from numba import prange, uint64
 from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
 from ..units import Dimensionless
 from .random_numbers import popcount, start, word
+from .threaded_loops import threaded
 
 STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
 SLOTS = 64  # of a machine word
@@ -213,7 +214,7 @@ def _draw(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor, Ten
     return bits, counts
 
 
-@njit(cache=True, parallel=True)
+@threaded()
 def _draw_bits(p: Any, length: Any, seed: Any, bits: Any, counts: Any) -> None:
     """Set every slot with probability p, 64 slots at once.
 

@@ -18,7 +18,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numba import njit, prange
+from numba import prange
 from torch import Tensor
 
 from ..units import Dimensionless
@@ -26,6 +26,7 @@ from .aggregated import many_pulses
 from .device_array import DeviceArray
 from .exact import as_arrays, move
 from .random_numbers import normal, start
+from .threaded_loops import threaded
 
 # Longer bursts are computed as a whole: the mean and the noise of many pulses are known in closed form, or by the
 # midpoint rule. assumed: here both ways take about as long.
@@ -287,7 +288,7 @@ def _rows_of(at: Tensor, shape: torch.Size) -> Tensor:
     return rows
 
 
-@njit(cache=True, parallel=True)
+@threaded()
 def _pulse(
     at: Any,
     counts: Any,

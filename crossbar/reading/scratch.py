@@ -1,0 +1,30 @@
+"""Memory that a product uses again at every read, each thread its own."""
+
+import threading
+
+import torch
+from torch import Tensor
+
+
+class Scratch(threading.local):
+    """Uninitialised memory by name, used again at every read.
+
+    A fresh block of some megabytes costs more (the system hands it out page by page) than filling it. Every thread
+    has blocks of its own, so that a model can be evaluated in several at once. Copies begin without any.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, like: Tensor) -> Tensor:
+        """Return memory shaped, ordered and typed as other values, until the name is asked for again."""
+        kept = self._kept.get(name)
+        fits = kept is not None and kept.shape == like.shape and kept.stride() == like.stride()
+        if kept is None or not fits or kept.device != like.device or kept.dtype != like.dtype:
+            # Memory that is made in inference mode could not be written to outside of it.
+            with torch.inference_mode(False):
+                kept = self._kept[name] = torch.empty_like(like, requires_grad=False)
+        return kept
+
+    def __reduce__(self) -> tuple[type["Scratch"], tuple[()]]:
+        return Scratch, ()
