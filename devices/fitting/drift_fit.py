@@ -13,8 +13,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import linregress, pearsonr
-from scipy.stats import t as student
 from typing_extensions import final
 
 from ..units import Dimensionless, MicroSiemens, Mixed, Seconds
@@ -87,6 +85,10 @@ def fit_drift(measured: Path | str, *, reference_time: Seconds | None = None) ->
         FileNotFoundError: If there is no such file.
         ValueError: If `reference_time` is not positive, or there are too few devices, readings or times.
     """
+    # Here: it takes half a second, which `import crossbar` need not.
+    from scipy.stats import linregress, pearsonr
+    from scipy.stats import t as student
+
     path = Path(measured)
     traces = read_drift_traces(path)
     _check(traces, path)

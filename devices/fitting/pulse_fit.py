@@ -19,7 +19,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares, minimize
-from scipy.stats import t as student
 from typing_extensions import final
 
 from ..units import Dimensionless, MicroSiemens
@@ -230,6 +229,8 @@ class _Fit:
 
     def intervals(self, law: StepLaw, gains: Values) -> tuple[Parameter, ...]:
         """Return the parameters of the mean device: sizes of steps are uncertain by the sample of devices, too."""
+        from scipy.stats import t as student  # here: it takes half a second, which `import crossbar` need not
+
         reach = float(student.ppf(0.975, self.freedom if len(gains) == 1 else len(gains) - 1))
         of_sample = _spread(gains) ** 2 / len(gains) if len(gains) > 1 else 0.0
         is_size = np.array([name.startswith(("step_", "up_", "down_")) for name in law.parameters])
