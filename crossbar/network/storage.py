@@ -1,13 +1,15 @@
 """Models on disk: plain tensors and JSON, nothing that could execute code."""
 
 import json
-import os
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
+
+from devices.files import parse_json, read_regular, write_atomically
 
 from ..aihwkit.adapter import BaseNoiseModel
 from ..tiles.chip_reading import restore_chip
@@ -18,6 +20,7 @@ from .named_refusals import refuse_foreign_layers
 FORMAT = "crossbar-emulator model 1"
 _CHIP = "programmed"
 _METADATA = "crossbar-emulator"
+_OF_TYPES = "Save it as the model computes, or convert the model first."
 _MAY_BE_NAN = ("drift_start_weight", "drifted_weight")  # of devices that have not drifted yet
 
 
@@ -56,20 +59,6 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[s
     write_atomically(path, content)
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also when the machine stops in between."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel | None = None) -> nn.Module:
     """Fill a model with the tensors of a file that `save_model` wrote.
 
@@ -91,7 +80,7 @@ def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel |
             f"`path` must be a model written by save_model, but {path} says {metadata.get('format')!r}."
         )
     try:
-        compensations = json.loads(metadata["compensations"])
+        compensations = parse_json(metadata["compensations"])
         for kind in compensations.values():
             check_compensation(kind)
     except (KeyError, ValueError, AttributeError) as error:
@@ -121,28 +110,43 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged or of another kind.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"`path` must name a file, but {path} does not exist.")
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-            if not isinstance(metadata, dict):
-                raise ValueError("its metadata are no table")
-            return tensors, metadata
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        content = read_regular(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"`path` must name a file, but {path} does not exist.") from None
+    try:
+        tensors = load(content)
+        metadata = parse_json(_metadata_of(content).get(_METADATA, "{}"))
+        if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+            raise ValueError("its metadata are no table of texts")
+        return tensors, metadata
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
         raise ValueError(
             f"`path` must name a whole safetensors file, but {path} is damaged or of another kind ({error}). "
             "Delete it and make it anew."
         ) from error
 
 
+def _metadata_of(content: bytes) -> dict[str, Any]:
+    """Return what a safetensors file says about itself: eight bytes with a length, and so many of JSON."""
+    header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    metadata: dict[str, Any] = header.get("__metadata__", {})
+    return metadata
+
+
 def check_fits(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
     """Compare names and shapes before anything is changed.
 
     Raises:
-        ValueError: If a tensor is missing, too many, of another shape, or not finite.
+        ValueError: If a tensor is missing, too many, of another shape or type, or not finite.
     """
     expected = model.state_dict()
     missing, surplus = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
@@ -156,6 +160,16 @@ def check_fits(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> 
             raise ValueError(
                 f"`{name}` must have the shape {tuple(tensor.shape)}, but has {tuple(state[name].shape)} in {path}."
             )
+        if not _holds(tensor.dtype, state[name].dtype):
+            raise ValueError(
+                f"`{name}` must be {tensor.dtype}, but is {state[name].dtype} in {path}. {_OF_TYPES}"
+            )
         is_checked = state[name].is_floating_point() and not name.endswith(_MAY_BE_NAN)
         if is_checked and not torch.isfinite(state[name]).all():
             raise ValueError(f"`{name}` must be finite, but {path} holds NaN or infinity in it.")
+
+
+def _holds(expected: torch.dtype, stored: torch.dtype) -> bool:
+    """Say whether all numbers of a type can be kept in another: the same one, or a wider floating-point type."""
+    is_wider = expected.is_floating_point and stored.is_floating_point
+    return stored == expected or (is_wider and torch.promote_types(expected, stored) == expected)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 
 from .growth import BATCH_SIZE, IN_SIZE, OUT_SIZE, GrowthPoint
 from .speed import TOGETHER, Comparison

@@ -20,8 +20,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from crossbar.aihwkit.adapter import UpdateParameters
-from crossbar.network.storage import write_atomically
 from devices import get
+from devices.files import write_atomically
 from devices.pulsed import DeviceArray, Engine, fabricate, pulsed_update
 from devices.streams import generator
 from devices.units import Dimensionless

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 import devices.fitting
-from crossbar.network.storage import write_atomically
 from devices import read_device_file
 from devices.device_file import device_file
+from devices.files import write_atomically
 from devices.fitting import DriftFit, PulseFit, fit_drift, fit_pulse_response
 
 from .fit_device_config import FitDeviceConfig

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 from devices.units import Seconds
 
 from ..runs.result import Result

@@ -8,7 +8,7 @@ from typing import Final, final
 
 import jinja2
 
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 
 
 @final

@@ -12,10 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from crossbar.network.storage import check_fits, read_tensors, write_tensors
+from devices.files import parse_json
 
 _FORMAT: Final = "crossbar-emulator training 1"
 # What torch's Adam remembers of each parameter: a counter, and two running means as large as the parameter.
 _ADAMS_MEMORY: Final = {"step", "exp_avg", "exp_avg_sq"}
+_NEVER_NEGATIVE: Final = ("step", "exp_avg_sq")
+# What is drawn when devices are made, and no training changes.
+_FABRICATED: Final = (
+    "max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "decay_scale", "diffusion_rate",
+    "reset_bias", "drift_nu", "granularity",
+)  # fmt: skip
+_OTHER_MACHINE: Final = 1e-4  # relative: another processor may round the draws otherwise
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: object) -> None:
@@ -42,7 +50,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
 
     Args:
         path: The file.
-        model: A model of the same configuration.
+        model: A model of the same configuration, as it was made: with the same devices.
         optimizer: An optimizer of the model's parameters.
 
     Returns:
@@ -54,8 +62,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     """
     tensors, metadata = read_tensors(path)
     try:
-        progress = json.loads(metadata["progress"])
-    except (KeyError, ValueError, RecursionError):
+        progress = parse_json(metadata["progress"])
+    except (KeyError, ValueError):
         progress = None
     if metadata.get("format") != _FORMAT or progress is None:
         raise ValueError(
@@ -79,6 +87,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         if set(values) != _ADAMS_MEMORY:
             raise ValueError(f"`path` must hold Adam's whole memory, but {path} lacks some for {owner!r}.")
     check_fits(weights, model, path)
+    _check_devices(weights, model, path)
     model.load_state_dict(weights)
     for owner, values in memory.items():
         optimizer.state[parameters[owner]] = values
@@ -91,5 +100,19 @@ def _check_memory(name: str, value: Tensor, shape: torch.Size, path: Path) -> No
             f"`{name}` must be float32 of shape {tuple(shape)}, but is {value.dtype} of shape "
             f"{tuple(value.shape)} in {path}."
         )
+    if name.split("/")[1] in _NEVER_NEGATIVE and (value < 0).any():
+        raise ValueError(f"`{name}` must be 0 or more, but is not in {path}. Start over with --force.")
     if not torch.isfinite(value).all():
         raise ValueError(f"`{name}` must be finite, but {path} holds NaN or infinity in it.")
+
+
+def _check_devices(weights: dict[str, Tensor], model: nn.Module, path: Path) -> None:
+    """Compare what is drawn once for each device with what was drawn for this model, from the same seed."""
+    for name, made in model.state_dict().items():
+        if ".cells." in name and name.endswith(_FABRICATED):
+            reach = _OTHER_MACHINE * float(made.abs().max())
+            if not torch.allclose(weights[name], made, rtol=_OTHER_MACHINE, atol=reach):
+                raise ValueError(
+                    f"`{name}` must be that of the run's own devices, but {path} holds other ones. "
+                    "Start over with --force."
+                )

@@ -135,6 +135,8 @@ class RunEvents:
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise ValueError(f"`run` must hold a ledger.json of events, but {path} is something else.")
         try:
+            if content.keys() != {"format", "training", "programming", "inference"}:
+                raise ValueError("it has other keys")
             parts = {
                 name: None if content[name] is None else EventLedger.from_json(content[name])
                 for name in ("training", "programming", "inference")

@@ -4,7 +4,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, final
 
+from crossbar import EventLedger
 from devices.units import Dimensionless, Seconds
+
+from ..support.typed_values import typed
 
 
 @final
@@ -39,15 +42,22 @@ class Progress:
         Raises:
             ValueError: If that cannot be a training of so many epochs and steps.
         """
-        types = {item.name: type(getattr(cls(data=""), item.name)) for item in fields(cls)}
-        if (
-            not isinstance(values, dict)
-            or {name: type(value) for name, value in values.items()} != types
-            or not 0 <= values["epoch"] <= epochs
-            or not 0 <= values["step"] < steps
-            or len(values["history"]) != values["epoch"]
-        ):
+        names = {item.name for item in fields(cls)}
+        try:
+            if not isinstance(values, dict) or set(values) != names:
+                raise ValueError("they have other names")
+            progress = typed(cls, values)
+            if not 0 <= progress.epoch <= epochs or not 0 <= progress.step < steps:
+                raise ValueError(f"there is no step {progress.step} of epoch {progress.epoch}")
+            if [record.get("epoch") for record in progress.history] != list(range(1, progress.epoch + 1)):
+                raise ValueError("`history` is not that of its epochs")
+            if progress.correct < 0 or progress.seconds < 0:
+                raise ValueError("counts and durations must be 0 or more")
+            if progress.events:
+                EventLedger.from_json(progress.events)
+        except ValueError as error:
             raise ValueError(
-                f"`path` must hold the counters of this training, but those in {path} are damaged."
-            )
-        return cls(**values)
+                f"`path` must hold the counters of this training, but those in {path} are damaged: {error}. "
+                "Start over with --force."
+            ) from None
+        return cls(**values)  # as they were written: the epoch of a line of the log is a whole number

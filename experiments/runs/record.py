@@ -1,11 +1,12 @@
 """Read what a recorder wrote: columns of numbers, no pickled objects."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
+
+from devices.files import read_arrays, read_regular
 
 Column = np.ndarray[Any, Any]
 
@@ -16,6 +17,9 @@ OF_THE_UPDATE: Final = ("cosine", "gain", "signal_to_noise")
 # How equal the tiles of a layer are; only for layers of several tiles that are meant or could be meant to be equal.
 OF_THE_LAYER: Final = ("copies_rms", "copies_largest", "weight_snr")
 
+# How many devices tiles have, and where they stand; the same for all rows.
+_OF_PLACES: Final = ("devices", "tile_of_location", "map_size", "tiles_per_kernel")
+
 
 def read_columns(path: Path) -> dict[str, Column]:
     """Read all columns of a record.
@@ -25,18 +29,76 @@ def read_columns(path: Path) -> dict[str, Column]:
         ValueError: If it is no record, or a damaged one.
     """
     try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            columns = {name: archive[name] for name in archive.files}
-        if len(columns["step"]) != len(columns["learning_rate"]) or "pulse_bins" not in columns:
-            raise ValueError("it lacks columns, or rows in some")
+        content = read_regular(path, "run")
     except FileNotFoundError:
         raise FileNotFoundError(f"`run` must be a whole run folder, but {path} is missing.") from None
-    except (ValueError, KeyError, OSError, EOFError, AttributeError, zipfile.BadZipFile):
+    try:
+        columns = read_arrays(content)
+        _check_columns(columns)
+    except ValueError as error:
         raise ValueError(
-            f"`run` must hold an undamaged record, but {path} is damaged. Start the run over with --force."
+            f"`run` must hold an undamaged record, but {path} is damaged: {error}. Start the run over with --force."
         ) from None
     return columns
+
+
+def _check_columns(columns: dict[str, Column]) -> None:
+    """Refuse columns of other shapes than `recorder` writes."""
+    if (
+        "step" not in columns
+        or "pulse_bins" not in columns
+        or not np.array_equal(columns["pulse_bins"], PULSE_BINS)
+    ):
+        raise ValueError("it lacks columns")
+    for name, values in columns.items():
+        if values.dtype.kind not in "iuf":
+            raise ValueError(f"{name} holds no numbers")
+    steps = columns["step"]
+    if (
+        steps.ndim != 1
+        or not len(steps)
+        or steps.dtype.kind not in "iu"
+        or steps[0] < 0
+        or (np.diff(steps) <= 0).any()
+    ):
+        raise ValueError("its steps do not ascend")
+    tiles = {
+        name.removesuffix("/devices"): values for name, values in columns.items() if name.endswith("/devices")
+    }
+    for name, values in columns.items():
+        layer, _, quantity = name.rpartition("/")
+        if name == "pulse_bins" or quantity in _OF_PLACES:
+            continue
+        owner = layer if layer in tiles else layer.rpartition("/")[0]
+        of_rows = name == "learning_rate" or quantity in OF_THE_LAYER
+        last = () if of_rows else (len(PULSE_BINS),) if quantity == "pulses_histogram" else None
+        if name != "step" and not of_rows and owner not in tiles:
+            raise ValueError(f"{name} is no column of a layer")
+        expected = (
+            (len(steps),) if name == "step" else (len(steps), *(tiles[owner].shape if last is None else last))
+        )
+        if values.shape != expected:
+            raise ValueError(f"{name} has the shape {values.shape}, not {expected}")
+    for layer, devices in tiles.items():
+        _check_places(columns, layer, devices)
+
+
+def _check_places(columns: dict[str, Column], layer: str, devices: Column) -> None:
+    """Refuse places of tiles on a map that no layer has."""
+    if devices.ndim != 1 or devices.dtype.kind not in "iu" or not (devices >= 0).all() or not devices.any():
+        raise ValueError(f"{layer}/devices counts no devices")
+    places = [columns.get(f"{layer}/{name}") for name in _OF_PLACES[1:]]
+    if all(values is None for values in places):
+        return
+    tile_of_location, map_size, per_kernel = places
+    if (
+        tile_of_location is None or map_size is None or per_kernel is None
+        or map_size.shape != (2,) or tile_of_location.shape != (int(map_size.prod()),) or per_kernel.shape != ()
+        or per_kernel < 1 or len(devices) % int(per_kernel)
+        or {values.dtype.kind for values in (tile_of_location, map_size, per_kernel)} > {"i", "u"}
+        or not ((tile_of_location >= 0) & (tile_of_location < len(devices) // int(per_kernel))).all()
+    ):  # fmt: skip
+        raise ValueError(f"the places of {layer} are none on a map")
 
 
 @final

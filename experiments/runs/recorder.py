@@ -41,7 +41,7 @@ from torch import Tensor, nn
 
 from crossbar import TileArray, model_sharing, tile_arrays
 from crossbar.layers.analog_convolution import PlacedLayer
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 from devices.pulsed.symmetry import symmetry_points
 
 from .record import PULSE_BINS, read_columns

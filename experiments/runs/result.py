@@ -1,15 +1,17 @@
 """What a run found out: accuracies of one network, and how equal its copies are."""
 
+import math
 import statistics
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, final
+from dataclasses import asdict, dataclass, field
+from typing import Any, final, get_args
 
 from devices.units import Dimensionless, Seconds
 
 from ..data.chance import highest_by_chance
 from ..support.statistics import mean_and_std
+from ..support.typed_values import typed
 from .copies import Copies
-from .options.config import LEARNS_ON_DEVICES
+from .options.config import LEARNS_ON_DEVICES, Compensation, Mode
 
 
 @final
@@ -41,9 +43,9 @@ class Result:
     model: str
     placement: str
     data: str
-    mode: str
+    mode: Mode
     device: str
-    compensation: str | None
+    compensation: Compensation | None
     seed: int
     test_images: int
     digital_accuracy: Dimensionless
@@ -55,6 +57,35 @@ class Result:
     yields: tuple[Dimensionless, ...] = ()
     wires: str | None = None
     copies: Copies = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no evaluation finds.
+
+        Raises:
+            ValueError: If a fraction lies outside [0, 1], or numbers of chips and times do not fit.
+        """
+        unknown = self.accuracy.keys() - get_args(Compensation)
+        if unknown:
+            raise ValueError(f"`accuracy` must be that of known compensations, but is of {unknown.pop()!r}")
+        chips = [chip for chips in self.accuracy.values() for chip in chips]
+        fractions = [
+            self.digital_accuracy,
+            *self.as_trained,
+            *self.yields,
+            *(a for chip in chips for a in chip),
+        ]
+        if not all(0 <= fraction <= 1 for fraction in fractions):
+            raise ValueError("accuracies and yields must lie in [0, 1], but one does not")
+        if any(len(chip) != len(self.times) for chip in chips) or not all(self.accuracy.values()):
+            raise ValueError(
+                f"each chip must have {len(self.times)} accuracies, one for each time, but has not"
+            )
+        if len({len(chips) for chips in self.accuracy.values()}) > 1:
+            raise ValueError("`accuracy` must have the same chips for each compensation, but has not")
+        if not all(0 <= time < math.inf for time in self.times) or self.test_images < 1:
+            raise ValueError("`times` must be 0 s or more and `test_images` 1 or more, but are not")
+        if not set(self.extrapolated) <= set(self.times):
+            raise ValueError("`extrapolated` must be among the times, but is not")
 
     @property
     def has_learned_on_devices(self) -> bool:
@@ -96,13 +127,17 @@ class Result:
         Raises:
             ValueError: If it is damaged.
         """
-        # Runs of earlier versions do not say which of their times were extrapolated, and had ideal wires.
-        values = {"extrapolated": (), "wires": None, **values} if isinstance(values, dict) else values
-        names = {item.name for item in fields(cls)}
-        if not isinstance(values, dict) or not names <= set(values):
+        if not isinstance(values, dict):
+            raise ValueError("`run` must hold an undamaged result.json, but it is no table. Use --force.")
+        # Mean and spread follow from the rest. Runs of earlier versions lack what has a default.
+        kept = {name: value for name, value in values.items() if name != "summary"}
+        try:
+            result = typed(cls, kept)
+            missing = {"times", "as_trained", "yields"} - kept.keys()
+            if missing:
+                raise ValueError(f"it must have the key {min(missing)!r}")
+        except ValueError as error:
             raise ValueError(
-                "`run` must hold an undamaged result.json, but fields are missing in it. Use --force."
-            )
-        kept: dict[str, Any] = {name: values[name] for name in names}
-        tuples = {name: tuple(kept[name]) for name in ("times", "extrapolated", "as_trained", "yields")}
-        return cls(**{**kept, **tuples})
+                f"`run` must hold an undamaged result.json, but {error}. Start the run over with --force."
+            ) from None
+        return result

@@ -4,17 +4,37 @@ import fcntl
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, Final, final
 
-from crossbar.network.storage import write_atomically
+from devices.files import (
+    MANIFEST,
+    adopt,
+    begin_manifest,
+    is_listed,
+    listed,
+    open_lock,
+    parse_json,
+    read_regular,
+    read_text,
+    remove,
+    write_atomically,
+)
 
 from ..support.json_files import read_json, write_json
 from .options.config import TrainConfig
 from .options.device_names import label
+
+# What commands write into a run folder, beside the files that a run itself has.
+_ADDED: Final = (
+    "evaluation-*.*", "ledger-*.json", "cost-*.*", "paper.json", "wires.*", "wires_*.*", "does_it_matter.*",
+    "report.html", ".*.tmp",
+)  # fmt: skip
+_OF_AN_EPOCH: Final = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "seconds")
 
 
 @final
@@ -35,10 +55,15 @@ class RunFolder:
         Its name ends in a hash of every field that decides about the numbers, not only of those that differ
         from a default: a changed default must not borrow an old result.
         """
-        identity = json.dumps(config.identity(), sort_keys=True)
-        digest = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
         name = re.sub(r"[^\w.-]", "_", f"{config.model}-{config.mode}-{label(config.device)}")
-        return cls(config.out / f"{name}-{digest}")
+        identity = config.identity()
+        # Earlier versions named a run also by the folder of its data.
+        for values in ({**identity, "data_dir": config.data_dir}, identity):
+            text = json.dumps(values, sort_keys=True)
+            folder = cls(config.out / f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}")
+            if folder.config_file.is_file():
+                break
+        return folder
 
     @classmethod
     def existing(cls, run: str) -> "RunFolder":
@@ -134,9 +159,14 @@ class RunFolder:
         """Read the configuration that the run was started with.
 
         Raises:
-            ValueError: If the file is damaged.
+            ValueError: If the file is damaged, or the run's own copy of its device file is gone.
         """
         values = read_json(self.config_file)
+        if is_listed(self.device_file) and not self.device_file.exists():
+            raise ValueError(
+                f"`run` must hold its device.toml, but {self.device_file} is gone. Bring it back, or start over "
+                "with --force."
+            )
         try:
             config = TrainConfig.from_json(values)
             return replace(config, device=str(self.device_file)) if self.device_file.exists() else config
@@ -145,42 +175,107 @@ class RunFolder:
                 f"`run` must hold the config.json of a run, but that of {self.path} is damaged: {error}"
             ) from None
 
+    def begin(self) -> None:
+        """Give the folder a manifest, if it has none, which knows every file written from then on."""
+        if not (self.path / MANIFEST).exists():
+            begin_manifest(self.path)
+
     def start(self, config: TrainConfig, environment: dict[str, object]) -> None:
         """Write what a new run was asked for; it counts as started from then on."""
+        begin_manifest(self.path)
         write_json(self.environment_file, environment)
         if config.device.endswith(".toml"):
-            write_atomically(self.device_file, Path(config.device).read_bytes())
+            write_atomically(self.device_file, read_regular(config.device, "device"))
         write_json(self.config_file, config.to_json())
 
     def clear(self) -> None:
-        """Delete the files of an earlier run, and nothing else."""
+        """Delete everything that an earlier run, and commands that looked at it, have written, and nothing else."""
         # The mark of a finished run goes first: half a run must not look like a whole one.
         for file in (self.result_file, self.model_file, self.checkpoint_file, self.config_file):
             file.unlink(missing_ok=True)
-        for file in (self.environment_file, self.log_file, self.record_file, self.ledger_file):
+        for file in (
+            self.environment_file,
+            self.log_file,
+            self.record_file,
+            self.ledger_file,
+            self.device_file,
+        ):
             file.unlink(missing_ok=True)
         for file in (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure):
             file.unlink(missing_ok=True)
-        for pattern in ("evaluation-*.json", "evaluation-*.png", "ledger-*.json", ".*.tmp"):
+        for pattern in _ADDED:
             for file in self.path.glob(pattern):
-                file.unlink()
+                file.unlink(missing_ok=True)
+        for folder in self.path.glob("does_it_matter-*/"):
+            shutil.rmtree(folder)
+        try:
+            names = listed(self.path)
+        except ValueError:
+            names = []  # a damaged manifest: what commands are known to write is gone
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+        (self.path / MANIFEST).unlink(missing_ok=True)
 
     def write_log(self, history: list[dict[str, float]]) -> None:
         """Write the log anew: one JSON line for each finished epoch."""
         write_atomically(self.log_file, "".join(f"{json.dumps(record)}\n" for record in history).encode())
 
     def read_log(self) -> list[dict[str, float]]:
-        """Read the log.
+        """Read the log of a finished training.
 
         Raises:
-            ValueError: If it is missing or damaged.
+            ValueError: If it is missing or damaged, or lacks an epoch.
         """
         try:
-            return [json.loads(line) for line in self.log_file.read_text().splitlines()]
-        except (OSError, ValueError):
-            raise ValueError(
-                f"`run` must hold a readable log.jsonl, but {self.path} does not. Start it over with --force."
-            ) from None
+            lines = read_text(self.log_file, "run").split("\n")
+            history = [_epoch(parse_json(line), number) for number, line in enumerate(lines[:-1], start=1)]
+            if lines[-1] or not history:
+                raise ValueError("it does not end with a whole line")
+        except FileNotFoundError as error:
+            problem = str(error)
+        except ValueError as error:
+            if str(error).startswith("`"):
+                raise
+            problem = f"{self.log_file} is damaged: {error}"
+        else:
+            epochs = self.read_config().epochs if self.config_file.exists() else len(history)
+            if len(history) == epochs:
+                return history
+            problem = f"{self.log_file} has {len(history)} lines for {epochs} epochs"
+        raise ValueError(f"`run` must hold a readable log.jsonl, but {problem}. Start it over with --force.")
+
+    def check_origin(self) -> None:
+        """Refuse files that decide about the numbers, and that the manifest does not know.
+
+        Raises:
+            ValueError: If something else has put such a file there.
+        """
+        for file in (
+            self.config_file, self.device_file, self.environment_file, self.checkpoint_file, self.model_file,
+            self.record_file, self.log_file, self.ledger_file, self.result_file,
+        ):  # fmt: skip
+            if file.exists() and is_listed(file) is False:
+                raise ValueError(
+                    f"`run` must hold its own files, but {file} is not in {MANIFEST}: something else has put it "
+                    "there. Remove it, or start over with --force."
+                )
+
+    def delete_checkpoint(self) -> None:
+        """Delete the checkpoint, if there is one: the training is over."""
+        remove(self.checkpoint_file)
+
+    def _tidy(self) -> None:
+        """Delete what a killed process has left, and give a run of an earlier version its manifest."""
+        for file in self.path.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
+        if self.config_file.exists() and not (self.path / MANIFEST).exists():
+            adopt(self.path, (file for file in self.path.iterdir() if file.is_file() and file.name != "lock"))
+            print(
+                f"{self.path} has no {MANIFEST}: an earlier version made it. Its files are taken as they are; from "
+                "now on damage will be noticed."
+            )
+        if self.model_file.exists() and self.config_file.exists():
+            self.delete_checkpoint()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -190,11 +285,26 @@ class RunFolder:
             ValueError: If another process is at work in it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as file:
+        with open_lock(self.path / "lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ValueError(
                     f"`run` must not be in use, but another process is at work in {self.path}. Wait for it."
                 ) from None
+            self._tidy()
             yield
+
+
+def _epoch(values: Any, number: int) -> dict[str, float]:
+    """Check a line of the log."""
+    if not isinstance(values, dict) or not values.keys() >= set(_OF_AN_EPOCH):
+        raise ValueError(f"line {number} is no epoch")
+    if any(type(value) not in (int, float) for value in values.values()):
+        raise ValueError(f"line {number} holds something else than numbers")
+    if values["epoch"] != number or type(values["epoch"]) is not int:
+        raise ValueError(f"line {number} is that of epoch {values['epoch']}")
+    for name in ("accuracy", "validation_accuracy"):
+        if not 0 <= values[name] <= 1:
+            raise ValueError(f"line {number} has the {name.replace('_', ' ')} {values[name]}")
+    return values

@@ -9,9 +9,9 @@ from typing import Final
 
 from tqdm import tqdm
 
-from crossbar.network.storage import write_atomically
 from devices import characterise, get
 from devices.characterisation import Characterisation
+from devices.files import write_atomically
 
 from ...commands.run_commands import run_train
 from ...data.datasets import load_data

@@ -18,7 +18,7 @@ import tyro
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 from devices.units import Dimensionless
 
 from ...commands.run_commands import run_train

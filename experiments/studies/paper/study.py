@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 
 from ...data.datasets import load_data
 from ...drawing.html_page import Picture, Section, Table, write_page

@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from crossbar.network.storage import write_atomically
 from devices import get
+from devices.files import write_atomically
 from devices.units import Seconds
 
 from ...drawing.figures import save_figure, strip

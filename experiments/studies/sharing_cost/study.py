@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crossbar import HardwareProfile, load_profile
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 
 from ...commands.run_commands import run_train
 from ...data.datasets import load_data

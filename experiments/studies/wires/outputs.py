@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 
 from ...drawing.figures import GREY, save_figure, strip
 from ...support.statistics import mean_and_std

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from crossbar import WireParameters
-from crossbar.network.storage import write_atomically
+from devices.files import write_atomically
 from devices.units import Ohm
 
 from ...drawing.figures import GREY, save_figure, strip
