@@ -25,7 +25,6 @@ Only numbers and texts: nothing in a device file is executed.
 import difflib
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -44,13 +43,9 @@ from .aihwkit_adapter import (
     StateIndependentNoiseModel,
 )
 from .device_model import DeviceModel, Kind
+from .files import check_name, parse_toml, read_regular
 from .times import TimeRange
 from .units import MicroSiemens, Mixed
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 LAWS: Final[Mapping[str, type[PulsedDevice]]] = {
     "ConstantStep": ConstantStepDevice,
@@ -62,6 +57,7 @@ LAWS: Final[Mapping[str, type[PulsedDevice]]] = {
 }
 """Step laws that a device file can name, and aihwkit's devices that follow them."""
 
+_LARGEST: Final = 2**20  # bytes
 _TEXTS: Final = ("name", "technology", "source", "summary", "not_modelled")
 _NEEDED_TEXTS: Final = ("name", "technology", "source")
 _CONDUCTANCE: Final = ("g_min", "g_max")
@@ -93,13 +89,15 @@ def read_device_file(path: Path | str) -> DeviceModel:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(read_regular(path, "device", largest=_LARGEST))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"`device` must be a name or a device file, but there is no file {path}. "
             "`xbar devices` lists the names, `xbar fit-device` makes a file."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
+        if str(error).startswith("`"):
+            raise  # no regular file
         raise ValueError(f"`device` must be a TOML file, but {path} is none: {error}. Correct it.") from None
     return _Reader(path, content).device()
 
@@ -162,6 +160,9 @@ class _Reader:
         for name, text in texts.items():
             if not isinstance(text, str) or not text.strip():
                 raise self._wrong(name, "be a text", repr(text), 'Put it between "quotation marks".')
+        problem = check_name(texts["name"])
+        if problem is not None:
+            raise self._wrong("name", f"be {problem}", repr(texts["name"]), "Shorten or correct it.")
         tables = {name: self._table(name) for name in ("conductance", "pulses", "drift")}
         if tables["pulses"] is None and tables["drift"] is None:
             raise self._wrong(

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         if debug:
             raise
-        print(f"xbar: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"xbar: {_sentence_of(error)}", file=sys.stderr)
         return _USER_ERROR
     except Exception as error:
         from .support.interruption import RunInterrupted
@@ -98,6 +98,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return _STOPPED_BY + error.signal_number
     return 0
+
+
+def _sentence_of(error: Exception) -> str:
+    """Say what went wrong on one line; of what the system refused, also which file it was and what to do."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        from devices.files import explain  # it loads torch
+
+        text = explain(error)
+    return " ".join(text.split()).encode(errors="backslashreplace").decode()
 
 
 def _dispatch(command: str, words: list[str]) -> None:

@@ -7,23 +7,19 @@ name, one's own by its path. Energies and times stand there in whatever unit is 
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, final
 
+from devices.files import check_name, parse_toml, read_regular, text_of
 from devices.units import Dimensionless
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Quantity = Literal["energy", "time", "area", "power", "number", "count"]
 AsWritten = Annotated[float, "the constant's own unit"]
 InHouseUnits = Annotated[float, "µJ, s, µm², µW or 1"]
 
+_LARGEST: Final = 2**20  # bytes
 _FOLDER: Final = Path(__file__).parent / "profiles"
 
 UNITS: Final[Mapping[Quantity, Mapping[str, float]]] = {
@@ -239,13 +235,16 @@ class HardwareProfile:
             ValueError: If it is no TOML, or a key is missing, unknown, or holds what it may not; says which.
         """
         try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as problem:
+            content = parse_toml(text.encode())
+        except ValueError as problem:
             raise ValueError(f"{file}: it must be TOML, but is not: {problem}. Correct that line.") from None
         _check_keys(content, {*_TEXTS, _FLAG, *CONSTANTS}, file, "", optional=frozenset({_EVERY_CYCLE}))
         texts: dict[str, str] = {}
         for key in _TEXTS:
             texts[key] = _text(content[key], file, key)
+        rule = check_name(texts["name"])
+        if rule is not None:
+            raise _wrong(file, "name", rule, texts["name"], "It becomes part of the names of files.")
         content.setdefault(_EVERY_CYCLE, True)
         for flag in (_FLAG, _EVERY_CYCLE):
             if not isinstance(content[flag], bool):
@@ -293,15 +292,19 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
         ('pJ', 256)
     """
     file = _FOLDER / f"{name_or_path}.toml" if str(name_or_path) in profile_names() else Path(name_or_path)
-    if not file.is_file():
+    try:
+        if file.is_dir():
+            raise FileNotFoundError
+        content = read_regular(file, "profile", largest=_LARGEST)
+    except FileNotFoundError:
         raise FileNotFoundError(
             f"`profile` must be one of {', '.join(profile_names())}, or a TOML file, but there is no {name_or_path}. "
             "Correct the name or the path."
-        )
+        ) from None
     try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: it must be text in UTF-8, but is not. Is it a TOML file?") from None
+        text = text_of(content)
+    except ValueError as error:
+        raise ValueError(f"{file}: it must be text in UTF-8, but {error}. Is it a TOML file?") from None
     return HardwareProfile.from_toml(text, str(file))
 
 

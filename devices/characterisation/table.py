@@ -1,6 +1,7 @@
 """Rows of a characterisation: what was measured, its value, its spread, its unit."""
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import final
 
+from ..files import write_atomically
 from ..units import Dimensionless
 
 
@@ -66,8 +68,9 @@ def write_csv(rows: Iterable[Quantity], path: Path) -> None:
         rows: The rows.
         path: The file; its folder must exist.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Quantity))
-        for row in rows:
-            writer.writerow("" if value is None else value for value in astuple(row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Quantity))
+    for row in rows:
+        writer.writerow("" if value is None else value for value in astuple(row))
+    write_atomically(path, text.getvalue().encode())

@@ -8,7 +8,7 @@ from .access import read_regular, read_text, write_atomically
 from .manifest import MANIFEST, adopt, begin_manifest, is_listed, listed, remove
 from .names import check_name
 from .parsing import parse_json, parse_toml, read_arrays, text_of
-from .regular import explain, open_lock
+from .regular import explain, make_folder, open_lock
 
 __all__ = [
     "MANIFEST",
@@ -18,6 +18,7 @@ __all__ = [
     "explain",
     "is_listed",
     "listed",
+    "make_folder",
     "open_lock",
     "parse_json",
     "parse_toml",

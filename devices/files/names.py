@@ -2,7 +2,7 @@
 
 from typing import Final
 
-_FORBIDDEN: Final = frozenset('/\\:*?"<>|')
+_FORBIDDEN: Final = frozenset("/\\")
 _LONGEST: Final = 100  # of the 255 bytes that a file's name may have, whose beginning and ending are ours
 
 

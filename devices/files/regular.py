@@ -103,6 +103,18 @@ def replace_whole(path: Path, content: bytes) -> None:
         raise _explained(error, path) from None
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it lies in.
+
+    Raises:
+        OSError: If the system refuses to make it; says which, and what to do.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _explained(error, path) from None
+
+
 def open_lock(path: Path) -> Any:
     """Open a file to lock it, without changing what it holds; makes it if need be.
 

@@ -17,7 +17,8 @@ Drift: one row for each reading.
 """
 
 import csv
-import math
+import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import final
 
+from ..files import read_text
 from ..units import MicroSiemens, Mixed
 
 Values = NDArray[np.float64]
+
+# Python reads 1_000 and other alphabets' digits as numbers too; in a measurement they are slips.
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NO_NUMBERS: Final = ("nan", "inf", "+inf", "-inf", "infinity", "-infinity")  # but no names of columns either
+_WITHIN: Final = 1e30  # µS, s: beyond, a fit computes infinities
 
 _PULSE_COLUMNS: Final = ("pulse", "conductance")
 _DRIFT_COLUMNS: Final = ("time", "conductance")
@@ -164,13 +171,13 @@ def _traces_up_and_down(path: Path, rows: list[tuple[int, list[str]]]) -> list[P
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return the number and the cells of all lines that say something."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return list(_said(csv.reader(file)))
+        text = read_text(path, "measured")
+        return list(_said(csv.reader(io.StringIO(text, newline=""))))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"`measured` must be a CSV file, but there is no file {path}. Correct the path."
         ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise ValueError(
             f"`measured` must be a CSV file, but {path} is none: {error}. Export it as CSV."
         ) from None
@@ -199,21 +206,26 @@ def _columns(
                 f"`measured` must have {len(header)} columns as its header, but line {line} of {path} has "
                 f"{len(cells)}. Correct it."
             )
+    if len(rows) < 2:
+        raise ValueError(
+            f"`measured` must have a row for each reading, but {path} has none below its header."
+        )
+    double = next((name for name in header if header.count(name) > 1), None)
+    if double is not None:
+        raise ValueError(
+            f"`measured` must have each column once, but {path} has {double!r} twice. Remove one."
+        )
     return {name: header.index(name) for name in (*needed, *optional) if name in header}
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    return cell.lower() in _NO_NUMBERS or _NUMBER.fullmatch(cell) is not None
 
 
 def _number(path: Path, line: int, name: str, cell: str) -> Mixed:
-    if not _is_number(cell) or not math.isfinite(float(cell)):
+    if _NUMBER.fullmatch(cell) is None or not abs(float(cell)) <= _WITHIN:
         raise ValueError(
-            f"`{name}` in line {line} of {path} must be a finite number, but is {cell!r}. Correct it or leave the "
-            "line out."
+            f"`{name}` in line {line} of {path} must be a finite number, but is {cell[:40]!r}. Correct it or leave "
+            "the line out."
         )
     return float(cell)

@@ -390,6 +390,12 @@ def _integrate(
 
 def _check(traces: Sequence[PulseTrace], path: Path) -> None:
     """Refuse a measurement from which no law follows."""
+    for trace in traces:
+        if not len(trace.pulses):
+            raise ValueError(
+                f"`measured` must hold pulses of each device, but {path} holds none of {trace.device[:40]!r}: a "
+                "single reading only says where it starts. Add its pulses, or leave it out."
+            )
     pulses = np.concatenate([trace.pulses for trace in traces]) if traces else np.zeros(0)
     for direction, name in ((1, "up"), (-1, "down")):
         count = int((pulses == direction).sum())

@@ -7,7 +7,7 @@ from typing import Final
 import devices.fitting
 from devices import read_device_file
 from devices.device_file import device_file
-from devices.files import write_atomically
+from devices.files import check_name, make_folder, write_atomically
 from devices.fitting import DriftFit, PulseFit, fit_drift, fit_pulse_response
 
 from .fit_device_config import FitDeviceConfig
@@ -36,9 +36,13 @@ def run_fit_device(config: FitDeviceConfig) -> None:
     if first is None:
         raise ValueError("`measured` must be a CSV file, but none is given. See `xbar fit-device --help`.")
     name = config.name or Path(first).stem
+    rule = check_name(name)
+    if rule is not None:
+        raise ValueError(f"`name` must be {rule}, but is {name!r}. Give --name.")
     out = config.out or Path(f"{name}.toml")
     if out.suffix != ".toml":
         raise ValueError(f"`out` must end in .toml, but is {out}. Commands know device files by it.")
+    make_folder(out.parent)  # a fit that cannot be written would be lost
     pulses = drift = None
     if config.measured is not None:
         print("Fitting six step laws; some seconds.", flush=True)

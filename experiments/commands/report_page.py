@@ -8,6 +8,7 @@ from typing import Any, Final
 from crossbar import EventLedger, load_profile, price
 from crossbar.cost.events import EVENTS
 from devices import get
+from devices.files import read_text
 
 from ..data.chance import RULE
 from ..drawing.html_page import Picture, Section, Table, write_page
@@ -21,6 +22,7 @@ from ..runs.run_folder import RunFolder
 from ..support.durations import format_time
 from ..support.json_files import read_json
 from ..support.statistics import percent
+from ..support.typed_values import typed
 
 PAGE: Final = "report.html"
 # What a study of each kind calls its files.
@@ -89,7 +91,15 @@ def write_study_page(folder: Path) -> Path:
     content: Any = read_json(folder / f"{name}.json")
     if not isinstance(content, dict) or "rows" not in content:
         raise ValueError(f"`run` must be the folder of a study, but {folder / name}.json is something else.")
-    text = (folder / f"{name}.md").read_text(encoding="utf-8")
+    try:
+        typed(list[dict[str, Any]], content["rows"], "rows")
+        typed(str, content.get("command", ""), "command")
+        typed(list[str], [row.get("command", "") for row in content["rows"]], "command of a row")
+    except ValueError as error:
+        raise ValueError(
+            f"`run` must be the folder of an undamaged study, but {folder / name}.json is damaged: {error}."
+        ) from None
+    text = read_text(folder / f"{name}.md", "run")
     sections = _sections_of(text)
     for path in sorted(folder.glob("*.png")):
         title = path.stem.replace("_", " ")

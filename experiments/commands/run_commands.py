@@ -56,6 +56,8 @@ def run_resume(config: ResumeConfig) -> None:
     """
     folder = RunFolder.existing(config.run)
     started = replace(folder.read_config(), force=False, out=folder.path.parent)
+    if config.data_dir is not None:
+        started = replace(started, data_dir=config.data_dir)
     data = images_of(started)
     _run_with_reference(resolve(started, data.image_shape), folder, data)
 
@@ -79,20 +81,23 @@ def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
     with folder.lock(), Interruption(f"xbar resume {folder.path}") as interruption:
         if config.force:
             folder.clear()
+        folder.check_origin()
         if folder.result_file.exists():
             print(f"{folder.path} is finished; `xbar train` with its options and --force would repeat it.")
             return Result.from_json(read_json(folder.result_file))
         fingerprint = data.fingerprint()
         if not folder.config_file.exists():
             folder.start(config, {**describe_environment(config.threads), "data": fingerprint})
-        elif folder.checkpoint_file.exists():
-            print(f"Continuing {folder.path}.")
+        else:
+            folder.check_data(fingerprint)
+            if folder.checkpoint_file.exists():
+                print(f"Continuing {folder.path}.")
         if folder.model_file.exists():
             model = load_model(folder.model_file, make_model(config)).eval()
         else:
             model = train(config, data, folder, interruption, fingerprint=fingerprint)
             save_model(model, folder.model_file)
-            folder.checkpoint_file.unlink(missing_ok=True)
+            folder.delete_checkpoint()
         trained = RunEvents.read(folder.ledger_file)
         result, events = evaluate(config, model, data, interruption)
         RunEvents(trained.training, events).write(folder.ledger_file)
@@ -147,6 +152,9 @@ def run_evaluate(config: EvaluateConfig) -> None:
     placed = asked if placement is None else _placed_anew(asked, placement)
     use_threads(asked.threads)
     with folder.lock(), Interruption("the same command") as interruption:
+        folder.check_origin()
+        if asked.test_images == trained.test_images:
+            folder.check_data(data.fingerprint())
         # What training keeps of its wires is in the file.
         as_trained = replace(asked, wires=trained.wires, wires_every=trained.wires_every)
         model = load_model(folder.model_file, make_model(as_trained)).eval()
@@ -230,10 +238,11 @@ def run_report(config: ReportConfig) -> None:
             f"`run` must be finished, but {folder.path} has no result.json yet. "
             f"Finish it with `xbar resume {folder.path}`."
         )
-    trained = folder.read_config()
-    result = Result.from_json(read_json(folder.result_file))
-    record = Record.read(folder.record_file) if trained.record_every else None
     with folder.lock():
+        folder.check_origin()
+        trained = folder.read_config()
+        result = Result.from_json(read_json(folder.result_file))
+        record = Record.read(folder.record_file) if trained.record_every else None
         draw_learning_curve(folder.read_log(), folder.path.name, folder.learning_figure)
         if result.times:
             draw_accuracy_over_time(result, folder.accuracy_figure)

@@ -1,17 +1,18 @@
 """Labelled images, whole in memory, split into training, validation and test images by seed."""
 
 import hashlib
-import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from devices.files import read_arrays, read_regular
 from devices.streams import generator
+
+from .idx_files import read_idx
 
 # assumed: 10 % to watch training by; where a set has no test images of its own, 20 % of it for the test,
 # which leaves 359 of the 1,797 digits: one image is 0.3 points of accuracy.
@@ -99,7 +100,7 @@ def load_data(
     if data == "digits":
         own, test = _digits(), None
     elif data.endswith(".npz"):
-        own, test = _from_file(Path(data)), None
+        own, test = _from_file(Path(data), Path(data_dir)), None
     elif data in _TORCHVISION:
         own, test = _from_torchvision(data, Path(data_dir), download=download)
     else:
@@ -160,25 +161,29 @@ def _digits() -> Images:
     return _checked(pixels, torch.from_numpy(digits.target), "scikit-learn's digits")
 
 
-def _from_file(path: Path) -> Images:
-    if not path.is_file():
-        raise FileNotFoundError(f"`data` must be an existing file, but there is no {path}. Check the path.")
+def _from_file(path: Path, folder: Path) -> Images:
+    if not path.exists() and (folder / path.name).exists():
+        path = folder / path.name  # it has moved
     try:
-        with path.open("rb") as file:  # numpy would leave a truncated file open
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("one array, not several")
-            images, labels = archive["images"], archive["labels"]
-    except KeyError as error:
+        content = read_regular(path, "data")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"`data` must be an existing file, but there is no {path}. Check the path."
+        ) from None
+    try:
+        arrays = read_arrays(content)
+    except ValueError as error:
         raise ValueError(
-            f"`data` must hold the arrays `images` and `labels`, but {path} lacks one: {error.args[0]}. "
+            f"`data` must be a readable numpy archive without pickled objects, but {path} is not: {error}. "
             "Save it with numpy.savez(path, images=..., labels=...)."
         ) from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+    lacks = [name for name in ("images", "labels") if name not in arrays]
+    if lacks:
         raise ValueError(
-            f"`data` must be a readable numpy archive without pickled objects, but {path} is not. "
+            f"`data` must hold the arrays `images` and `labels`, but {path} lacks one: {lacks[0]}. "
             "Save it with numpy.savez(path, images=..., labels=...)."
-        ) from None
+        )
+    images, labels = arrays["images"], arrays["labels"]
     for name, array, kinds in (("images", images, "fiub"), ("labels", labels, "iu")):
         if array.dtype.kind not in kinds:
             raise ValueError(
@@ -191,36 +196,59 @@ def _from_file(path: Path) -> Images:
 
 
 def _from_torchvision(data: str, folder: Path, *, download: bool) -> tuple[Images, Images]:
+    if data in _OF_IDX_FILES:
+        raw = folder / _TORCHVISION[data] / "raw"
+        files = [
+            raw / f"{part}-{kind}-ubyte"
+            for part in ("train", "t10k")
+            for kind in ("images-idx3", "labels-idx1")
+        ]
+        if not all(file.exists() for file in files):
+            _loaded(data, folder, is_train=True, download=download)
+        arrays = [(read_idx(images, 3), read_idx(labels, 1)) for images, labels in (files[:2], files[2:])]
+    else:
+        parts = (_loaded(data, folder, is_train=is_train, download=download) for is_train in (True, False))
+        arrays = [
+            (np.asarray(part.data), np.asarray(part.labels if data == "svhn" else part.targets))
+            for part in parts
+        ]
+    train, test = (_of_bytes(data, pixels, labels) for pixels, labels in arrays)
+    return train, test
+
+
+def _of_bytes(data: str, values: "np.ndarray[Any, Any]", labels: "np.ndarray[Any, Any]") -> Images:
+    pixels = torch.tensor(values)
+    if pixels.ndim == 3:
+        pixels = pixels.unsqueeze(1)
+    elif data == "cifar10":
+        pixels = pixels.permute(0, 3, 1, 2)
+    return _checked(pixels.float() / 255, torch.tensor(labels), data)
+
+
+def _loaded(data: str, folder: Path, *, is_train: bool, download: bool) -> Any:
+    """Let torchvision fetch a data set, compare it with its checksums, and read it."""
     import torchvision
 
-    cls = getattr(torchvision.datasets, _TORCHVISION[data])
-    parts = []
-    for is_train in (True, False):
-        which = {"split": "train" if is_train else "test"} if data == "svhn" else {"train": is_train}
-        try:
-            with warnings.catch_warnings():
-                # Files that numpy may not write to are read only here, and copied below.
-                warnings.simplefilter("ignore", UserWarning)
-                part = cls(root=str(folder), download=download, **which)
-        except (RuntimeError, OSError) as error:
-            reason = str(error).strip().splitlines()[0] if download and str(error).strip() else ""
-            raise FileNotFoundError(
-                f"`data_dir` must be a folder with {data} in torchvision's layout, but {folder.resolve()} "
-                f"has no (complete) {data}"
-                + (f" and it could not be downloaded ({reason})" if download else "")
-                + ". Give the folder with --data-dir"
-                + (", or try again with a network." if download else ", or add --download.")
-            ) from None
-        pixels = torch.as_tensor(np.asarray(part.data))
-        labels = torch.as_tensor(np.asarray(part.labels if data == "svhn" else part.targets))
-        if pixels.ndim == 3:
-            pixels = pixels.unsqueeze(1)
-        elif data == "cifar10":
-            pixels = pixels.permute(0, 3, 1, 2)
-        parts.append(_checked(pixels.float() / 255, labels, data))
-    return parts[0], parts[1]
+    which = {"split": "train" if is_train else "test"} if data == "svhn" else {"train": is_train}
+    stranger = next(
+        (file for file in folder.rglob("*") if file.exists() and not (file.is_file() or file.is_dir())), None
+    )
+    if stranger is not None:
+        raise ValueError(f"`data_dir` must hold files, but {stranger} is none. Remove it.")
+    try:
+        return getattr(torchvision.datasets, _TORCHVISION[data])(root=str(folder), download=download, **which)
+    except Exception as error:  # torchvision stumbles in many ways over damaged files
+        reason = str(error).strip().splitlines()[0] if download and str(error).strip() else ""
+        raise FileNotFoundError(
+            f"`data_dir` must be a folder with {data} in torchvision's layout, but {folder.resolve()} "
+            f"has no (complete) {data}"
+            + (f" and it could not be downloaded ({reason})" if download else "")
+            + ". Give the folder with --data-dir"
+            + (", or try again with a network." if download else ", or add --download.")
+        ) from None
 
 
+_OF_IDX_FILES: Final = ("mnist", "fashion-mnist")
 _TORCHVISION: Final = {
     "mnist": "MNIST",
     "fashion-mnist": "FashionMNIST",

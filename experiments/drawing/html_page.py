@@ -8,7 +8,7 @@ from typing import Final, final
 
 import jinja2
 
-from devices.files import write_atomically
+from devices.files import read_regular, write_atomically
 
 
 @final
@@ -43,7 +43,7 @@ class Picture:
     @property
     def data(self) -> str:
         """The file, as it stands in the page."""
-        return base64.b64encode(self.path.read_bytes()).decode()
+        return base64.b64encode(read_regular(self.path, "run")).decode()
 
 
 @final

@@ -42,14 +42,15 @@ class Progress:
         Raises:
             ValueError: If that cannot be a training of so many epochs and steps.
         """
-        names = {item.name for item in fields(cls)}
+        types = {item.name: type(getattr(cls(data=""), item.name)) for item in fields(cls)}
         try:
-            if not isinstance(values, dict) or set(values) != names:
-                raise ValueError("they have other names")
+            if not isinstance(values, dict) or {name: type(value) for name, value in values.items()} != types:
+                raise ValueError("they have other names or types")
             progress = typed(cls, values)
             if not 0 <= progress.epoch <= epochs or not 0 <= progress.step < steps:
                 raise ValueError(f"there is no step {progress.step} of epoch {progress.epoch}")
-            if [record.get("epoch") for record in progress.history] != list(range(1, progress.epoch + 1)):
+            numbers = [record.get("epoch", i) for i, record in enumerate(progress.history, start=1)]
+            if numbers != list(range(1, progress.epoch + 1)):
                 raise ValueError("`history` is not that of its epochs")
             if progress.correct < 0 or progress.seconds < 0:
                 raise ValueError("counts and durations must be 0 or more")

@@ -17,6 +17,7 @@ from devices.files import (
     begin_manifest,
     is_listed,
     listed,
+    make_folder,
     open_lock,
     parse_json,
     read_regular,
@@ -260,6 +261,20 @@ class RunFolder:
                     "there. Remove it, or start over with --force."
                 )
 
+    def check_data(self, fingerprint: str) -> None:
+        """Refuse to go on with other images than the run was started with.
+
+        Raises:
+            ValueError: If their fingerprint is another one.
+        """
+        environment = read_json(self.environment_file)
+        started_with = environment.get("data") if isinstance(environment, dict) else None
+        if started_with not in (None, fingerprint):  # earlier versions did not keep it
+            raise ValueError(
+                f"`data` must be the images that the run in {self.path} was started with, but they have changed. "
+                "Bring them back, give their folder with --data-dir, or start over with --force."
+            )
+
     def delete_checkpoint(self) -> None:
         """Delete the checkpoint, if there is one: the training is over."""
         remove(self.checkpoint_file)
@@ -284,7 +299,7 @@ class RunFolder:
         Raises:
             ValueError: If another process is at work in it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with open_lock(self.path / "lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

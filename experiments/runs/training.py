@@ -110,7 +110,7 @@ def train(
         if progress.data != fingerprint:
             raise ValueError(
                 f"`data` must be the images that the run in {folder.path} was started with, but they have "
-                "changed. Bring them back, or start over with --force."
+                "changed. Bring them back, give their folder with --data-dir, or start over with --force."
             )
     events = TrainingEvents(model, progress.events)
     recorder.restore(folder.record_file, progress.epoch * steps + progress.step)

@@ -43,7 +43,7 @@ def test_train_leaves_a_whole_run_folder_and_prints_a_table(tmp_path, capsys):
     files = {path.name for path in folder.iterdir()}
     assert files == {
         "config.json", "environment.json", "log.jsonl", "model.safetensors", "result.json", "lock",
-        "ledger.json", "accuracy_over_time.png", "learning_curve.png",
+        "ledger.json", "accuracy_over_time.png", "learning_curve.png", "manifest.json",
     }  # fmt: skip
     assert folder.name.startswith("fcn_digits-hwa-pcm-")
     result = json.loads((folder / "result.json").read_text())
@@ -86,13 +86,13 @@ def test_a_finished_run_is_shown_and_repeated_only_by_force(tmp_path, capsys):
 
 def test_evaluate_writes_beside_the_run_and_trains_nothing(tmp_path, capsys):
     folder = train(tmp_path / "runs")
-    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
     assert main(["evaluate", str(folder), "--device", "reram-cmo", "--chips", "1", "--threads", "1"]) == 0
     assert "1 reram-cmo chip after" in capsys.readouterr().out
     assert (
         main(["evaluate", str(folder), "--times", "1h", "--compensation", "per_tile", "--threads", "1"]) == 0
     )
-    new = sorted(path.name for path in folder.iterdir() if path.name not in kept)
+    new = sorted(path.name for path in folder.iterdir() if path.name not in {*kept, "manifest.json"})
     assert [re.sub(r"[0-9a-f]{8}", "*", name) for name in new] == [
         "evaluation-pcm-*.json", "evaluation-pcm-*.png",
         "evaluation-reram-cmo-*.json", "evaluation-reram-cmo-*.png",

@@ -27,7 +27,7 @@ IN_SITU = {"mode": "in-situ", "device": "reram-sb"}
 WRITTEN = {"mode": "write-verify", "device": "reram-sb"}
 SYNCED = {**IN_SITU, "model": "cnn_digits", "placement": "replicated(tiles=2,sync_every=5)"}
 # Where it lies, how it is watched, how fast it computes.
-MUST_NOT_COUNT = {"out", "force", "threads", "download", "checkpoint_seconds", "reference"}
+MUST_NOT_COUNT = {"data_dir", "out", "force", "threads", "download", "checkpoint_seconds", "reference"}
 
 
 def test_a_configuration_of_an_older_version_is_refused():

@@ -248,11 +248,14 @@ class TrainConfig:
     def identity(self) -> dict[str, object]:
         """Return the fields that decide about the numbers, in the types of JSON."""
         fields_of_run = {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
+        # Where the data lie decides nothing. The name stays in the hash, so that runs of earlier versions are found.
+        fields_of_run["data_dir"] = "data"
         if self.device.endswith(".toml"):
+            from devices.files import read_regular  # it loads torch, which `xbar --help` does not wait for
+
             # What is in a device file decides, not where it lies.
-            fields_of_run["device"] = hashlib.blake2b(
-                Path(self.device).read_bytes(), digest_size=8
-            ).hexdigest()
+            content = read_regular(self.device, "device")
+            fields_of_run["device"] = hashlib.blake2b(content, digest_size=8).hexdigest()
         return fields_of_run
 
     def to_json(self) -> dict[str, object]:
@@ -311,6 +314,8 @@ class ResumeConfig:
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder, or its name in the folder `runs`."""
+    data_dir: Annotated[str | None, _OPEN_NAME] = None
+    """Folder of the data set, if it has moved."""
 
 
 @final

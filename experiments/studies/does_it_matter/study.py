@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import math
+import re
 import shutil
 import statistics
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from ...support.durations import format_time, parse_times
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
 from ...support.parallel import do_all
+from ...support.typed_values import typed
 from .config import DoesItMatterConfig
 from .figure import draw_effects
 from .switches import Switch, switches_of
@@ -88,6 +90,10 @@ class Outcome:
     accuracy: Dimensionless
     digest: str
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.accuracy <= 1 or not re.fullmatch("[0-9a-f]{16}", self.digest):
+            raise ValueError(f"an outcome must be an accuracy in [0, 1] and a digest, but is {self}")
+
 
 def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outcome]) -> Effect:
     """Compare outcomes chip by chip, or seed by seed.
@@ -119,11 +125,13 @@ def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outc
 
 def run_does_it_matter(config: DoesItMatterConfig) -> None:
     """Switch off what is on in a finished run, print a table, write numbers and figure; errors of `effects_of`."""
-    effects, sample = effects_of(config)
     folder = RunFolder.existing(config.run)
     numbers, figure = folder.path / "does_it_matter.json", folder.path / "does_it_matter.png"
-    write_json(numbers, {"sample": sample, "effects": [effect.to_json() for effect in effects]})
-    draw_effects(effects, f"{folder.path.name}: {sample}", figure)
+    with folder.lock():
+        folder.check_origin()
+        effects, sample = effects_of(config)
+        write_json(numbers, {"sample": sample, "effects": [effect.to_json() for effect in effects]})
+        draw_effects(effects, f"{folder.path.name}: {sample}", figure)
     print("\n" + "\n".join(table_of(effects, sample)) + "\n")
     print(f"numbers: {numbers}\nfigure:  {figure}")
 
@@ -341,17 +349,29 @@ def _outcome_file(task: _Task) -> Path:
 
 
 def _outcome_of(task: _Task) -> Outcome:
-    values: Any = read_json(_outcome_file(task))
-    return Outcome(**values)
+    file = _outcome_file(task)
+    try:
+        return typed(Outcome, read_json(file))
+    except ValueError as error:
+        if str(error).startswith("`"):
+            raise
+        raise ValueError(
+            f"`run` must hold undamaged outcomes, but {file} is damaged: {error}. Delete it."
+        ) from None
 
 
 def _train_without(task: _Task) -> None:
     """Train one network without one non-ideality; goes on from its checkpoint if it was stopped."""
     config = task.config
     data = images_of(config)
-    task.folder.mkdir(parents=True, exist_ok=True)
-    with configuration_changed(_change_of(task)), Interruption("the same command") as interruption:
-        model = train(config, data, RunFolder(task.folder), interruption, fingerprint=data.fingerprint())
+    folder = RunFolder(task.folder)
+    with (
+        folder.lock(),
+        configuration_changed(_change_of(task)),
+        Interruption("the same command") as interruption,
+    ):
+        folder.begin()
+        model = train(config, data, folder, interruption, fingerprint=data.fingerprint())
         seed_noise(model, config.seed, "does it matter")
         write_json(_outcome_file(task), asdict(_read(model, data.test)))
 

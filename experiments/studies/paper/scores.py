@@ -1,12 +1,12 @@
 """Train one network of `xbar paper`, and score its chips: six validation sets, and how alike kernels are."""
 
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from torch import nn
 
 from crossbar import age_chip, load_model, program_chip, seed_noise
 from devices import derive_seed, get
-from devices.units import Dimensionless
+from devices.units import Dimensionless, Seconds
 
 from ...commands.run_commands import run_train
 from ...data.augmentation import IMAGES_ON_HARDWARE, validation_sets
@@ -21,11 +21,31 @@ from ...runs.training_on_devices import ages
 from ...support.durations import parse_times
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
+from ...support.typed_values import typed
 from .points import TIMES
 
 FILE: Final = "paper.json"
 # Of the training images and of the validation images, to compare them: 0.2 points of standard error each at 98 %.
 _IMAGES_OF_FIT: Final = 5000
+
+Sharing = dict[str, dict[str, Dimensionless]]
+
+
+class Look(TypedDict):
+    """A chip at a time: None as trained."""
+
+    time: Seconds | None
+    scores: dict[str, Dimensionless]
+    sharing: Sharing
+
+
+class Scores(TypedDict):
+    """What paper.json holds."""
+
+    start: Sharing
+    trained: Sharing
+    fit: dict[str, Dimensionless]
+    chips: list[list[Look]]
 
 
 def train_and_score(wish: TrainConfig) -> None:
@@ -54,7 +74,15 @@ def scores_of_chips(folder: RunFolder) -> Any:
         FileNotFoundError: If it was not called.
         ValueError: If the file is damaged.
     """
-    return read_json(folder.path / FILE)
+    path = folder.path / FILE
+    content = read_json(path)
+    try:
+        typed(Scores, content)
+    except ValueError as error:
+        raise ValueError(
+            f"`run` must hold undamaged scores, but {path} is damaged: {error}. Delete it, and repeat the command."
+        ) from None
+    return content
 
 
 def _score(

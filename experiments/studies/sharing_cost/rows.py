@@ -1,13 +1,14 @@
 """One row of the study for each run, and the means over seeds that table and figures show."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
 from devices.units import Dimensionless, Seconds
 
 from ...data.chance import mark
 from ...support.statistics import Mean
+from ...support.typed_values import typed
 
 MECHANISM_NAMES: Final = {
     "in-situ": "in situ, by pulses",
@@ -112,6 +113,11 @@ class Row:
     steps_to_end_of_life: float | None
     did_learn: bool = True
 
+    def __post_init__(self) -> None:
+        fractions = (self.validation_accuracy, *self.accuracy.values())
+        if not all(0 <= fraction <= 1 for fraction in fractions) or self.epochs < 1 or not self.lr > 0:
+            raise ValueError("a row must have accuracies in [0, 1], epochs and a learning rate, but has not")
+
     def to_json(self) -> dict[str, Any]:
         """Return all fields in the types of JSON."""
         return asdict(self)
@@ -123,21 +129,10 @@ class Row:
         Raises:
             ValueError: If fields are missing or unknown.
         """
-        names = {field.name for field in fields(cls)}
-        # Rows of earlier versions do not say whether their networks learned; pricing again finds out.
-        if not isinstance(values, dict) or set(values) | {"did_learn"} != names:
-            raise ValueError("it does not hold the fields of a row")
-        kinds = {
-            "inference": Costs,
-            "training": Costs,
-            "programming": Costs,
-            "unpacked": Space,
-            "packed": Space,
-        }
-        parts: dict[str, Any] = {
-            name: None if values[name] is None else kind(**values[name]) for name, kind in kinds.items()
-        }
-        return cls(**{**values, **parts})
+        try:
+            return typed(cls, values, "a row")
+        except ValueError as error:
+            raise ValueError(f"it does not hold the fields of a row: {error}") from None
 
 
 @final

@@ -7,12 +7,12 @@ a study, or a single run, can be priced again without training (`--from`).
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from crossbar import HardwareProfile, load_profile
-from devices.files import write_atomically
+from devices.files import make_folder, write_atomically
 
 from ...commands.run_commands import run_train
 from ...data.datasets import load_data
@@ -24,6 +24,7 @@ from ...runs.run_folder import RunFolder
 from ...support.environment import describe_environment
 from ...support.json_files import read_json, write_json
 from ...support.parallel import do_all
+from ...support.typed_values import typed
 from .config import SharingCostConfig
 from .figures import draw_breakdown, draw_sync, draw_tiles
 from .flips import find_flips
@@ -37,6 +38,26 @@ from .table import csv_text, markdown
 
 _NAME: Final = "sharing_cost"
 _FORMAT: Final = "crossbar-emulator sharing-cost 1"
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What sharing_cost.json holds, as far as it is read back."""
+
+    format: str
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    profiles: dict[str, str]
+    rows: list[Row]
+    left_out: dict[str, str]
+    failed: dict[str, str]
+    flips: list[dict[str, Any]]
+    ranges: Any
+
+    def __post_init__(self) -> None:
+        typed(tuple[str, ...], self.config.get("schemes"), "config.schemes")
+        if not self.rows:
+            raise ValueError("it has no rows")
 
 
 def run_sharing_cost(config: SharingCostConfig) -> list[Row]:
@@ -126,30 +147,38 @@ def _again(config: SharingCostConfig, source: Path) -> list[Row]:
         raise ValueError(
             f"`from` must be the folder of a study, but {study} is something else. Repeat the study."
         )
-    rows = [Row.from_json(values) for values in content["rows"]]
+    try:
+        kept = typed(_Study, content)
+    except ValueError as error:
+        raise ValueError(
+            f"`from` must be the folder of an undamaged study, but {study} is damaged: {error}. Repeat the study."
+        ) from None
+    rows = kept.rows
     profiles = _profiles(config, list(dict.fromkeys(row.device for row in rows)))
     # Runs are named as seen from the study, so that both can be moved together.
     rows = [
         price_again(row, RunFolder.existing(str(source / row.run)), profiles[row.device], config)
         for row in rows
     ]
-    schemes = tuple(content["config"]["schemes"])
+    schemes = tuple(kept.config["schemes"])
     name = f"priced-{'-'.join(sorted({profile.name for profile in profiles.values()}))}-{config.packing}"
     out = config.out or source / name
-    _write(out, replace(config, schemes=schemes), rows, profiles, content["left_out"], content["failed"])
+    _write(out, replace(config, schemes=schemes), rows, profiles, kept.left_out, kept.failed)
     return rows
 
 
 def _run_again(config: SharingCostConfig, folder: RunFolder) -> list[Row]:
     """Price a single run; table and JSON go into its folder."""
-    device = folder.read_config().device
-    profile = _profiles(config, [device])[device]
-    row = row_of_run(folder, profile, config)
-    out = config.out or folder.path
-    out.mkdir(parents=True, exist_ok=True)
-    text = markdown([row], {}, {}, [], {})
-    write_json(out / f"cost-{profile.name}.json", row.to_json())
-    write_atomically(out / f"cost-{profile.name}.md", text.encode())
+    with folder.lock():
+        folder.check_origin()
+        device = folder.read_config().device
+        profile = _profiles(config, [device])[device]
+        row = row_of_run(folder, profile, config)
+        out = config.out or folder.path
+        make_folder(out)
+        text = markdown([row], {}, {}, [], {})
+        write_json(out / f"cost-{profile.name}.json", row.to_json())
+        write_atomically(out / f"cost-{profile.name}.md", text.encode())
     print(f"{text}\nWritten: {out / f'cost-{profile.name}.json'}")
     return [row]
 

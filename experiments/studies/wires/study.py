@@ -27,6 +27,7 @@ from ...runs.run_folder import RunFolder
 from ...runs.training import loss_and_accuracy, make_model
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
+from ...support.typed_values import typed
 from .config import WiresConfig
 from .layouts import (
     LARGEST_UNROLLED,
@@ -86,8 +87,7 @@ class Point:
     @classmethod
     def from_json(cls, values: Any) -> "Point":
         """Make a point from its dictionary."""
-        errors = {name: LayerError(**error) for name, error in values["errors"].items()}
-        return cls(**{**values, "errors": errors})
+        return typed(cls, values, "a point")
 
 
 def run_wires(config: WiresConfig) -> None:
