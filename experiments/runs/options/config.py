@@ -4,12 +4,12 @@ import hashlib
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_origin, get_type_hints
+from typing import Annotated, Final, Literal, final
 
 import tyro
 
 from ...support.durations import Seconds, parse_times
+from ...support.typed_values import typed
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
 Compensation = Literal["none", "global", "per_tile", "per_column"]
@@ -275,11 +275,7 @@ class TrainConfig:
         missing = sorted(names - set(values))
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")
-        for name, hint in get_type_hints(cls).items():
-            value = values[name]
-            if not _fits(value, hint) and not (name == "out" and isinstance(value, str)):
-                raise ValueError(f"its field {name!r} must not be {value!r}")
-        return cls(**{**values, "out": Path(str(values["out"]))})
+        return typed(cls, values)
 
 
 def parse_fold(text: str) -> tuple[int, int]:
@@ -294,13 +290,6 @@ def parse_fold(text: str) -> tuple[int, int]:
             f"`fold` must be one of some, as 2/5, the second of five, but is {text!r}. Write 2/5."
         )
     return int(index), int(folds)
-
-
-def _fits(value: object, hint: Any) -> bool:
-    """Say whether a value has one of the types, or is one of the words, that an annotation allows."""
-    if get_origin(hint) in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    return value in get_args(hint) if get_origin(hint) is Literal else type(value) is hint
 
 
 @final
