@@ -13,6 +13,7 @@ from .layers.locally_connected import LocallyConnected2d  # noqa: E402
 from .learning.synchronisation import SyncCounts, synchronise  # noqa: E402
 from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
+from .network.conversion_report import ConversionReport, conversion_report  # noqa: E402
 from .network.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .network.event_recording import record_events  # noqa: E402
 from .network.faulty_devices import break_devices, device_yield  # noqa: E402
@@ -41,6 +42,7 @@ __all__ = [
     "AnalogLocallyConnected2d",
     "Backend",
     "Compensation",
+    "ConversionReport",
     "CopiesResidual",
     "CrossbarSolution",
     "EventLedger",
@@ -56,6 +58,7 @@ __all__ = [
     "WriteVerifyRPUConfig",
     "age_chip",
     "break_devices",
+    "conversion_report",
     "convert_to_analog",
     "copies_residual",
     "device_yield",

@@ -9,9 +9,8 @@ from aihwkit.inference.compensation.drift import (
 )
 from aihwkit.inference.noise.base import BaseNoiseModel
 from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
-from aihwkit.nn.conversion import convert_to_analog as aihwkit_convert_to_analog
 from aihwkit.nn.modules.base import AnalogLayerBase
-from aihwkit.nn.modules.container import AnalogSequential
+from aihwkit.nn.modules.container import AnalogSequential, AnalogWrapper
 from aihwkit.nn.modules.conv import _AnalogConvNd as TheirConvolution
 from aihwkit.nn.modules.linear import AnalogLinear as TheirLinear
 from aihwkit.optim import AnalogSGD
@@ -70,6 +69,7 @@ __all__ = [
     "AnalogMVType",
     "AnalogSGD",
     "AnalogSequential",
+    "AnalogWrapper",
     "BaseDriftCompensation",
     "BaseNoiseModel",
     "BoundManagementType",
@@ -109,7 +109,6 @@ __all__ = [
     "WeightNoiseType",
     "WeightRemapParameter",
     "WeightRemapType",
-    "aihwkit_convert_to_analog",
     "probe_tile",
 ]
 

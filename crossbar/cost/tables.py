@@ -50,8 +50,13 @@ def table_of_layers(
     return aligned(rows)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Write rows of text as columns, the first to the left, the others to the right.
+def aligned(rows: Sequence[Sequence[str]], sides: str = "") -> str:
+    """Write rows of text as columns.
+
+    Args:
+        rows: Cells, as many in each row.
+        sides: "<" for a column to the left, ">" for one to the right; if it is empty, the first column is to the left
+            and the others are to the right.
 
     Example:
         >>> print(aligned([("layer", "mvms"), ("dense", "12")]))
@@ -59,8 +64,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         dense    12
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *others in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *numbers]).rstrip())
-    return "\n".join(lines)
+    sides = sides or "<".ljust(len(widths), ">")
+    return "\n".join(
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )

@@ -216,8 +216,7 @@ class AnalogLocallyConnected2d(PlacedLayer):
             connections=module.connections,
             seed=int(torch.randint(2**62, ())),
         )
-        layer.set_weights(module.weight, module.bias)
-        return layer.to(module.weight.device).train(module.training)
+        return layer._receive(module)
 
     @classmethod
     def to_digital(cls, module: "AnalogLocallyConnected2d", realistic: bool = False) -> LocallyConnected2d:
@@ -348,8 +347,7 @@ class AnalogConv2d(PlacedLayer):
             rpu_config=rpu_config,
             seed=int(torch.randint(2**62, ())),
         )
-        layer.set_weights(module.weight, module.bias)
-        return layer.to(module.weight.device).train(module.training)
+        return layer._receive(module)
 
     @classmethod
     def to_digital(cls, module: "AnalogConv2d", realistic: bool = False) -> nn.Conv2d:

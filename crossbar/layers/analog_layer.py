@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from devices.units import Dimensionless, Seconds
 
@@ -110,6 +111,16 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         """Draw weights and biases anew, as the digital layer of this kind does."""
         start: Any = self._digital()
         self.set_weights(start.weight, start.bias)
+
+    def _receive(self, module: Any) -> Self:
+        """Take over what a digital layer of the same shapes is: weights, which of them are frozen, device, mode."""
+        self.set_weights(module.weight, module.bias)
+        array = self.tile_array
+        learns: Tensor = array.weight if array.in_situ is None else array.analog_ctx
+        learns.requires_grad_(module.weight.requires_grad)
+        if self.bias is not None:
+            self.bias.requires_grad_(module.bias.requires_grad)
+        return self.to(module.weight.device).train(module.training)
 
     def kernel_shape(self) -> tuple[int, ...]:
         """Return the shape of the weight that `set_weights` takes and `get_weights` gives."""

@@ -78,8 +78,7 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         sizes = module.in_features, module.out_features
         seed = int(torch.randint(2**62, ()))
         layer = cls(*sizes, module.bias is not None, rpu_config, seed=seed)
-        layer.set_weights(module.weight, module.bias)
-        return layer.to(module.weight.device).train(module.training)
+        return layer._receive(module)
 
     @classmethod
     def to_digital(cls, module: "AnalogLinear", realistic: bool = False) -> nn.Linear:

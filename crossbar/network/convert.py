@@ -1,19 +1,26 @@
 """Turn a digital model into an analog one."""
 
+import warnings
+from collections.abc import Collection
+from copy import deepcopy
 from typing import Any
 
+import torch
 from torch import nn
 
 from devices import Faults
 
-from ..aihwkit.adapter import DEFAULT_CONVERSION_MAP, aihwkit_convert_to_analog
+from ..aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase, AnalogSequential
 from ..layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d
 from ..layers.analog_layer import AnalogLayer
 from ..layers.analog_linear import AnalogLinear
 from ..layers.locally_connected import LocallyConnected2d
 from ..tiles.tile_array import Backend
 from ..wires.parameters import WireParameters
+from .analog_root import as_analog_root
+from .conversion_report import ConversionNotes, conversion_report
 from .faulty_devices import break_devices
+from .named_refusals import naming
 from .replacing import place_anew
 
 CONVERSION_MAP: dict[type[nn.Module], type[nn.Module]] = {
@@ -35,11 +42,13 @@ def convert_to_analog(
     faults: Faults | None = None,
     wires: WireParameters | None = None,
     wires_every: int = 20,
+    exclude_modules: Collection[str] = (),
 ) -> nn.Module:
     """Put the weights of a digital model onto analog tiles; the model itself stays as it is.
 
     `LocallyConnected2d` keeps its placement, `nn.Conv2d` becomes one time-multiplexed tile, `nn.Linear` one
-    location.
+    location. A layer that occurs several times in the model stays one layer. Layers of other classes stay digital,
+    with a warning if they have weights; `conversion_report(model)` lists all of them.
 
     Args:
         model: The digital model.
@@ -52,13 +61,15 @@ def convert_to_analog(
             programmed are given to `program_chip`.
         wires: Word and bit lines with resistance, for every tile; ideal ones if None. See `TileArray.use_wires`.
         wires_every: Training passes between two computations of what the wires take.
+        exclude_modules: Names of modules that stay digital on purpose, with everything in them, without a warning.
 
     Returns:
         The analog model.
 
     Raises:
         ValueError: If a placement is given without `input_size`, or does not fit a layer, or faults are given where
-            no devices are trained in place.
+            no devices are trained in place, or a layer cannot be put onto tiles, or no module has an excluded
+            name. The layer is named.
 
     Example:
         >>> import torch
@@ -68,7 +79,9 @@ def convert_to_analog(
         >>> type(analog[0]).__name__, analog(torch.zeros(1, 1, 8, 8)).shape
         ('AnalogLocallyConnected2d', torch.Size([1, 10]))
     """
-    analog: nn.Module = aihwkit_convert_to_analog(model, rpu_config, conversion_map=dict(CONVERSION_MAP))
+    notes = ConversionNotes(frozenset(_excluded_names(model, exclude_modules)))
+    with torch.inference_mode(False):  # tensors that are made inside it could never be trained
+        analog = _Conversion(rpu_config, notes).of(deepcopy(model))
     if placement is not None:
         if input_size is None:
             raise ValueError("`input_size` must be given together with `placement`, but is None.")
@@ -79,4 +92,96 @@ def convert_to_analog(
         if isinstance(module, AnalogLayer):
             module.tile_array.use_backend(backend)
             module.tile_array.use_wires(wires, every=wires_every)
+    notes.keep_with(analog)
+    unforeseen = conversion_report(analog).unforeseen
+    if unforeseen:
+        warnings.warn(
+            f"not everything is analog as one might think: {'; '.join(map(str, unforeseen))}. Layers named in "
+            "`exclude_modules` stay digital without a warning; `print(conversion_report(model))` lists every layer.",
+            stacklevel=2,
+        )
     return analog
+
+
+class _Conversion:
+    """One pass over a model that replaces layers where they stand."""
+
+    def __init__(self, rpu_config: Any, notes: ConversionNotes) -> None:
+        self._rpu_config, self._notes = rpu_config, notes
+        # By identity of the digital module, which is kept alive so that its number stays its own.
+        self._done: dict[int, tuple[nn.Module, nn.Module]] = {}
+
+    def of(self, model: nn.Module) -> nn.Module:
+        """Return the analog model; the digital one is used up."""
+        owners = _owners_of_parameters(model)
+        analog = self._convert(model, "")
+        for names in owners:
+            if any(id(module) in self._done and self._is_replaced(module) for _, module in names):
+                for name, _ in names:
+                    others = ", ".join(repr(other) for other, _ in names if other != name)
+                    self._notes.remarks[name] = f"shares its weight with {others} no longer"
+        return as_analog_root(analog)
+
+    def _is_replaced(self, module: nn.Module) -> bool:
+        before, after = self._done[id(module)]
+        return before is not after
+
+    def _convert(self, module: nn.Module, name: str) -> nn.Module:
+        if id(module) in self._done:
+            return self._done[id(module)][1]
+        is_analog = isinstance(module, AnalogLayerBase) and not module.IS_CONTAINER
+        if is_analog or self._notes.excludes(name):
+            self._done[id(module)] = module, module
+            return module
+        kind = type(module)
+        if kind is nn.Sequential:
+            # Not by aihwkit's `from_digital`, which drops modules that occur twice, hooks and the mode.
+            module.__class__ = AnalogSequential
+        elif kind in CONVERSION_MAP:
+            target: Any = CONVERSION_MAP[kind]
+            with naming(name):
+                layer: nn.Module = target.from_digital(module, deepcopy(self._rpu_config))
+            if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+                self._notes.remarks[name] = "hooks of the digital layer were left behind"
+            self._done[id(module)] = module, layer
+            return layer
+        self._done[id(module)] = module, module
+        for child, part in module._modules.items():
+            if part is not None:
+                module._modules[child] = self._convert(part, f"{name}.{child}" if name else child)
+        return module
+
+
+def _owners_of_parameters(model: nn.Module) -> list[list[tuple[str, nn.Module]]]:
+    """Return the modules, with their names, that share a parameter with another one."""
+    owners: dict[int, list[tuple[str, nn.Module]]] = {}
+    for name, module in model.named_modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append((name, module))
+    return [modules for modules in owners.values() if len(modules) > 1]
+
+
+def _excluded_names(model: nn.Module, names: Collection[str]) -> Collection[str]:
+    """Return the names that shall stay digital.
+
+    Raises:
+        TypeError: If it is one text, which would be taken as its letters.
+        ValueError: If there is no such module, or another name of the same module is not excluded.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"`exclude_modules` must be a list of names, but is {names!r}. Write [{names!r}].")
+    modules = dict(model.named_modules(remove_duplicate=False))
+    excludes = ConversionNotes(frozenset(names)).excludes
+    for name in names:
+        if name not in modules:
+            raise ValueError(
+                f"`exclude_modules` must name modules of the model, but it has no {name!r}. "
+                f"It has for example {', '.join(repr(one) for one in list(modules)[1:6])}."
+            )
+        for other, module in modules.items():
+            if module is modules[name] and not excludes(other):
+                raise ValueError(
+                    f"`exclude_modules` must name both {name!r} and {other!r} or none, but has the first only: "
+                    "they are one module."
+                )
+    return names

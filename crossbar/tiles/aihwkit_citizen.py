@@ -70,13 +70,16 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
 
     def __getstate__(self) -> dict[str, Any]:
         parameters = {name: value for name, value in self._parameters.items() if name != _CONTEXT}
-        return {**self.__dict__, "_parameters": parameters, "has_context": _CONTEXT in self._parameters}
+        context = self._parameters.get(_CONTEXT)
+        learns = None if context is None else context.requires_grad
+        return {**self.__dict__, "_parameters": parameters, "context_learns": learns}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        has_context = state.pop("has_context")
+        learns = state.pop("context_learns")
         nn.Module.__setstate__(self, state)
-        if has_context:
+        if learns is not None:
             self.open_context()
+            self.analog_ctx.requires_grad_(learns)
 
     def to(self, *args: Any, **kwargs: Any) -> "AihwkitTile":
         """Move as `nn.Module.to`; a configuration, as `replace_rpu_config` passes it, replaces ours."""
