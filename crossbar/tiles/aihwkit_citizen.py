@@ -208,7 +208,9 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Return the network's weights."""
         raise NotImplementedError
 
-    def set_kernels(self, weight: Tensor, *, omega: Dimensionless | None = None, keeps_scales: bool = False) -> None:
+    def set_kernels(
+        self, weight: Tensor, *, omega: Dimensionless | None = None, keeps_scales: bool = False
+    ) -> None:
         """Set the network's weights."""
         raise NotImplementedError
 

@@ -309,10 +309,8 @@ class TileArray(AihwkitTile):
         if realistic:
             weight = self._of_kernels(self._estimated_weights())
             return weight if apply_weight_scaling else weight / scales, None
-        if trained or self.reading is None:
-            weight = self._trained()
-        else:
-            weight = self._of_kernels(self.reading.weight)
+        reading = None if trained else self.reading
+        weight = self._trained() if reading is None else self._of_kernels(reading.weight)
         return weight * scales if apply_weight_scaling else weight.clone(), None
 
     def _estimated_weights(self, over_sampling: int = 10) -> Float[Tensor, "tiles out in"]:
@@ -569,8 +567,8 @@ class TileArray(AihwkitTile):
         """Forget the programmed devices because training has changed the weights, and say so."""
         if self.reading is not None:
             warnings.warn(
-                "the weights of a programmed chip were changed, so that the chip is forgotten and evaluation uses the "
-                "trained weights. Program it anew, or train a copy of the model",
+                "the weights of a programmed chip were changed, so that the chip is forgotten and evaluation uses "
+                "the trained weights. Program it anew, or train a copy of the model",
                 stacklevel=2,
             )
         self.erase()
