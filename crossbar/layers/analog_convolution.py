@@ -11,7 +11,7 @@ from ..placement.geometry import Geometry
 from ..placement.grouping import Grouping
 from ..placement.patches import assemble, extract_patches, group_patches, ungroup
 from ..placement.placement import Placement, as_placement
-from ..placement.saved_placement import note_placement, other_placement
+from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend
 from .analog_layer import AnalogLayer
 from .convolution_arguments import check_convolution
@@ -55,6 +55,7 @@ class PlacedLayer(AnalogLayer, TheirConvolution):
 
     connections: Tensor | None
 
+    @lasting
     def __init__(
         self,
         geometry: Geometry,
@@ -88,21 +89,10 @@ class PlacedLayer(AnalogLayer, TheirConvolution):
         self.in_features, self.out_features = geometry.patch_size, geometry.out_channels
         self._place(chosen)
 
-    def _place(self, chosen: Placement) -> None:
-        self.placement = chosen
-        self.grouping = Grouping.of(chosen.tile_of_location, chosen.tiles)
-
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        note_placement(destination, prefix, self.placement)
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
-    ) -> None:
-        refusal = other_placement(local_metadata, prefix, self.placement)
-        if refusal is not None:  # before anything of this layer changes
-            raise RuntimeError(refusal)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+    def _place(self, chosen: Placement) -> Grouping:
+        grouping = Grouping.of(chosen.tile_of_location, chosen.tiles)
+        self.placement, self.grouping = chosen, grouping
+        return grouping
 
     @property
     def output_size(self) -> tuple[int, int]:
@@ -111,11 +101,16 @@ class PlacedLayer(AnalogLayer, TheirConvolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, height, width), or one image, to the output map."""
-        if self.placement.redraw:
-            self._place(self.placement.redrawn(self.tile_array.noise.generator("cpu")))
-        return self._convolve(x, self.geometry, self.grouping)
+        chosen, grouping = self.placement, self.grouping
+        if chosen.redraw:
+            array = self.tile_array
+            array.settle()  # forgets earlier passes, so not between the draw and the product
+            with array.passes.around(x, self.training, array.pass_state, array.restore_pass):
+                chosen = chosen.redrawn(array.noise.generator("cpu"))
+            grouping = self._place(chosen)
+        return self._convolve(x, self.geometry, grouping, chosen)
 
-    def _convolve(self, x: Tensor, geometry: Geometry, grouping: Grouping) -> Tensor:
+    def _convolve(self, x: Tensor, geometry: Geometry, grouping: Grouping, chosen: Placement) -> Tensor:
         single = x.dim() == 3
         grouping = grouping.to(x.device)
         if self.connections is not None:
@@ -129,15 +124,15 @@ class PlacedLayer(AnalogLayer, TheirConvolution):
         y = self.multiply(group_patches(patches, grouping), valid, grouping.width)
         y = ungroup(y, grouping, batch)  # (locations, batch, out)
         if self.bias is not None:
-            y = y + self._bias_of_locations(self.bias)[:, None, :]
+            y = y + self._bias_of_locations(self.bias, chosen)[:, None, :]
         image = assemble(_BatchInnermost.apply(y), geometry)
         return image[0] if single else image
 
-    def _bias_of_locations(self, bias: Tensor) -> Tensor:
+    def _bias_of_locations(self, bias: Tensor, chosen: Placement) -> Tensor:
         """Return (locations, out), or (1, out) where all locations share one kernel."""
-        if self.placement.kernels == 1 or self.placement.name == "free":
+        if chosen.kernels == 1 or chosen.name == "free":
             return bias
-        return bias[self.placement.kernel_of_location.to(bias.device)]
+        return bias[chosen.kernel_of_location.to(bias.device)]
 
     def extra_repr(self) -> str:
         """Return the settings worth printing."""
@@ -177,6 +172,7 @@ class AnalogLocallyConnected2d(PlacedLayer):
         36
     """
 
+    @lasting
     def __init__(
         self,
         in_channels: int,
@@ -269,6 +265,7 @@ class AnalogConv2d(PlacedLayer):
         torch.Size([2, 4, 6, 6])
     """
 
+    @lasting
     def __init__(
         self,
         in_channels: int,
@@ -333,7 +330,7 @@ class AnalogConv2d(PlacedLayer):
             g.in_channels, g.out_channels, g.kernel_size, size, g.stride, g.padding, g.dilation
         )
         grouping = Grouping.of(torch.zeros(geometry.locations, dtype=torch.long), 1)
-        return self._convolve(x, geometry, grouping)
+        return self._convolve(x, geometry, grouping, self.placement)
 
     @classmethod
     def from_digital(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..aihwkit.adapter import TheirLinear
+from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend
 from .analog_layer import AnalogLayer
 
@@ -30,6 +31,7 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         torch.Size([2, 3])
     """
 
+    @lasting
     def __init__(
         self,
         in_features: int,

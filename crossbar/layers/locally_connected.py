@@ -16,7 +16,8 @@ from ..placement.geometry import Geometry, Size
 from ..placement.grouping import Grouping
 from ..placement.patches import assemble, check_input, extract_patches, group_patches, ungroup
 from ..placement.placement import Placement, as_placement
-from ..placement.saved_placement import note_placement, other_placement
+from ..reading.recomputation import Passes
+from ..tiles.lasting import lasting
 
 
 class LocallyConnected2d(nn.Module):
@@ -61,6 +62,7 @@ class LocallyConnected2d(nn.Module):
     grouping: Grouping
     connections: Tensor | None
 
+    @lasting
     def __init__(
         self,
         in_channels: int,
@@ -78,6 +80,7 @@ class LocallyConnected2d(nn.Module):
         geometry = Geometry.of(in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
         self.geometry = geometry
         self.placement_rng: torch.Generator | None = None
+        self.passes = Passes()
         self._place(as_placement(placement, geometry.output_size))
         kernels = self.placement.kernels
         shape = (kernels, geometry.out_channels, geometry.in_channels, *geometry.kernel_size)
@@ -112,18 +115,6 @@ class LocallyConnected2d(nn.Module):
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        note_placement(destination, prefix, self.placement)
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
-    ) -> None:
-        refusal = other_placement(local_metadata, prefix, self.placement)
-        if refusal is not None:  # before anything of this layer changes
-            raise RuntimeError(refusal)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
-
     @property
     def output_size(self) -> tuple[int, int]:
         """Rows and columns of the output."""
@@ -143,12 +134,20 @@ class LocallyConnected2d(nn.Module):
         """
         check_input(x, self.geometry)
         if self.placement.redraw:
-            self._place(self.placement.redrawn(self.placement_rng or torch.default_generator))
+            self._redraw(x)
         if self.grouping.order.device != x.device:
             self.grouping = self.grouping.to(x.device)
         if x.dim() == 3:
             return self._compute(x[None])[0]
         return self._compute(x)
+
+    def _redraw(self, x: Tensor) -> None:
+        rng = self.placement_rng
+        if rng is None:  # torch's own, which its checkpoints bring back
+            self._place(self.placement.redrawn(torch.default_generator))
+            return
+        with self.passes.around(x, self.training, rng.get_state, rng.set_state):
+            self._place(self.placement.redrawn(rng))
 
     def _compute(self, x: Tensor) -> Tensor:
         if self.connections is not None:

@@ -26,8 +26,21 @@ class NoiseStream:
         """Return the stream's generator on a torch device."""
         torch_device = torch.device(torch_device)
         if torch_device not in self._generators:
-            self._generators[torch_device] = generator(self.seed, *self.names, torch_device=torch_device)
+            fresh = generator(self.seed, *self.names, torch_device=torch_device)
+            self._generators.setdefault(torch_device, fresh)  # of several threads, the first one's counts
         return self._generators[torch_device]
+
+    def state(self) -> dict[torch.device, Tensor]:
+        """Return where the stream stands."""
+        return {torch_device: drawn.get_state() for torch_device, drawn in self._generators.items()}
+
+    def restore(self, state: dict[torch.device, Tensor]) -> None:
+        """Go back, or forth, to where the stream stood."""
+        for torch_device in list(self._generators):
+            if torch_device in state:
+                self._generators[torch_device].set_state(state[torch_device])
+            else:
+                del self._generators[torch_device]
 
     def normal_like(self, values: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Draw standard normal numbers in the shape and memory order of other values.

@@ -1,6 +1,6 @@
 """T equal tiles in one tensor: weights, scales, ranges, noise, programmed and drifted states."""
 
-import warnings
+import threading
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -22,6 +22,7 @@ from ..reading.input_range import ScaledInput, first_input_range, keep_positive_
 from ..reading.mvm import analog_mvm
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
+from ..reading.recomputation import Passes
 from ..reference.backend import ReferenceTiles
 from ..wires.parameters import WireParameters
 from ..wires.tiles import TileWires
@@ -29,16 +30,19 @@ from .aihwkit_citizen import AihwkitTile
 from .chip_reading import ChipReading, Devices, write_chip
 from .compensation import Compensation, check_compensation, compensation_of
 from .configuration import Backend, check_backend, check_config, check_replacement, check_wires, is_in_situ
+from .lasting import lasting
 from .pulsed import InSitu
 from .pulsed_product import InSituProduct
-from .settled import Settled
-from .weight_constraints import clip_weights_, is_constrained, remap_weights_
+from .weight_constraints import clip_weights_, remap_weights_
 from .weight_mapping import check_kernels, map_weights, weight_for_reading
 
 __all__ = ["Backend", "OnUpdate", "TileArray", "check_config"]
 
 OnUpdate = Callable[[Tensor, Tensor, Dimensionless, Tensor, Tensor], None]
 """Called with x (tiles, vectors, in), d (tiles, vectors, out), the learning rate, and `weight` before and after."""
+
+
+_SETTLING = threading.RLock()
 
 
 class TileArray(AihwkitTile):
@@ -95,6 +99,7 @@ class TileArray(AihwkitTile):
     input_range: Tensor | None
     input_range_updates: Tensor
 
+    @lasting
     def __init__(
         self,
         tiles: int,
@@ -128,6 +133,7 @@ class TileArray(AihwkitTile):
         self.periphery = Periphery(
             rpu_config.forward, tiles, out_size, in_size, rng=generator(seed, "fabrication")
         )
+        self.passes = Passes()
         self.in_situ: InSitu | None = None
         self.on_update: OnUpdate | None = None
         self.events: LayerEvents | None = None
@@ -154,10 +160,10 @@ class TileArray(AihwkitTile):
 
         self.compensation: Compensation = compensation_of(getattr(rpu_config, "drift_compensation", None))
         self.reading: ChipReading | None = None
-        self._settled = Settled()
+        self._settled_version = self.weight._version
         # A saved state is a settled one, so that loading it changes nothing: resuming stays exact.
         self.register_state_dict_pre_hook(_settle_before_saving)
-        self.register_load_state_dict_post_hook(_show_after_loading)
+        self.register_load_state_dict_post_hook(_settled_after_loading)
         self.wires: TileWires | None = None
         self.use_gradient(gradient)
         self.use_backend(backend)
@@ -174,6 +180,7 @@ class TileArray(AihwkitTile):
         check_gradient(rule)
         self.gradient: Gradient = rule
 
+    @lasting
     def use_backend(self, backend: Backend) -> None:
         """Compute with this emulator ("batched") or with T real aihwkit tiles ("aihwkit").
 
@@ -196,6 +203,7 @@ class TileArray(AihwkitTile):
                 self.tiles, self.out_size, self.in_size, self.rpu_config, self.periphery
             )
 
+    @lasting
     def use_wires(self, wires: WireParameters | None, *, every: int = 20) -> None:
         """Give every array of every tile word and bit lines with resistance, or ideal ones (None).
 
@@ -217,13 +225,9 @@ class TileArray(AihwkitTile):
 
     # Weights -------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @lasting
     def set_kernels(
-        self,
-        weight: Float[Tensor, "kernels out in"],
-        *,
-        omega: Dimensionless | None = None,
-        keeps_scales: bool = False,
+        self, weight: Float[Tensor, "kernels out in"], *, omega: Dimensionless | None = None
     ) -> None:
         """Set the network's weights and map them onto the conductance range.
 
@@ -232,8 +236,6 @@ class TileArray(AihwkitTile):
         Args:
             weight: Weights of every kernel.
             omega: What the largest weight is mapped to; `mapping.weight_scaling_omega` if None, 0 for no scaling.
-            keeps_scales: Whether the digital scales stay as they are; the weights are in units of the largest
-                conductance then.
 
         Raises:
             ValueError: If the shape is another one, or a value is not finite.
@@ -245,18 +247,16 @@ class TileArray(AihwkitTile):
         if self.populated is not None:
             weight = weight * self.populated
         mapped, scales = map_weights(weight, omega, mapping.weight_scaling_columnwise)
-        if keeps_scales:
-            mapped, scales = weight, self.mapping_scales
         self.mapping_scales.copy_(scales)
         if self.in_situ is None:
             self.weight.copy_(mapped)
         else:
             self.in_situ.set_weights(self.of_tiles(mapped), noise=self.noise)
             self.show_devices()
-        if self.out_scaling_alpha is not None and not keeps_scales:
+        if self.out_scaling_alpha is not None:
             self.out_scaling_alpha.fill_(1.0)
         self.erase()
-        self.keep_settled()
+        self._settled_version = self.weight._version
 
     @torch.no_grad()
     def kernels_weight(self) -> Float[Tensor, "kernels out in"]:
@@ -264,70 +264,11 @@ class TileArray(AihwkitTile):
 
         Copies of one kernel that learned in place differ: the mean of them is returned.
         """
-        return self._trained() * self.scales()[..., None]
-
-    def _trained(self) -> Float[Tensor, "kernels out in"]:
-        """Return the trained weights in units of the largest conductance; the mean over copies that differ."""
         self.settle()
         weight = self.weight.detach()
-        return weight if self.in_situ is None else self._of_kernels(weight)
-
-    def _of_kernels(self, weight: Float[Tensor, "tiles out in"]) -> Float[Tensor, "kernels out in"]:
-        """Return the mean over the copies of every kernel."""
-        if self.kernel_of_tile is None:
-            return weight
-        return mean_of_copies(weight, self.kernel_of_tile, self.kernels)
-
-    @torch.no_grad()
-    def get_weights(
-        self, apply_weight_scaling: bool = True, realistic: bool = False, *, trained: bool = False
-    ) -> tuple[Float[Tensor, "kernels out in"], None]:
-        """Return what the tiles hold, as aihwkit's tiles do: the programmed chip as last read, or trained weights.
-
-        Where several tiles hold one kernel, the mean over them is returned.
-
-        Args:
-            apply_weight_scaling: Whether in the network's weights, digital scales included (True), or in units of
-                the largest conductance (False).
-            realistic: Whether to estimate the weights from products of random inputs, through DAC, array and ADC
-                and with drift compensation, instead of looking at the devices.
-            trained: Whether to return the trained weights, also if a chip is programmed.
-
-        Returns:
-            The weights, and None: the layer holds the bias.
-
-        Raises:
-            ValueError: If trained weights are to be read realistically although a chip is programmed.
-        """
-        if trained and realistic and self.reading is not None:
-            raise ValueError(
-                "`realistic` must be False for the trained weights while a chip is programmed, but is True: a read "
-                "sees the chip. Leave `trained` out, or erase the chip."
-            )
-        self.settle()
-        scales = self.scales()[..., None]
-        if realistic:
-            weight = self._of_kernels(self._estimated_weights())
-            return weight if apply_weight_scaling else weight / scales, None
-        reading = None if trained else self.reading
-        weight = self._trained() if reading is None else self._of_kernels(reading.weight)
-        return weight * scales if apply_weight_scaling else weight.clone(), None
-
-    def _estimated_weights(self, over_sampling: int = 10) -> Float[Tensor, "tiles out in"]:
-        """Estimate the network's weights from products of random inputs, as aihwkit's `read_weights`."""
-        shape = self.tiles, self.in_size * over_sampling, self.in_size
-        # Over the whole range of the DAC, and not beyond: what is clipped tells nothing of a weight.
-        x = 2 * self.noise.uniform_like(self.mapping_scales.new_empty(shape)) - 1
-        if self.input_range is not None:
-            x = x * self.input_range.abs()[:, None, None]
-        was_training = self.training
-        try:
-            y = self.eval()(x)
-        finally:
-            self.train(was_training)
-        weight: Tensor = torch.linalg.lstsq(x, y).solution.transpose(1, 2)
-        population = self.tile_population()
-        return weight if population is None else weight * population
+        if self.in_situ is not None and self.kernel_of_tile is not None:
+            weight = mean_of_copies(weight, self.kernel_of_tile, self.kernels)
+        return weight * self.scales()[..., None]
 
     def scales(self) -> Float[Tensor, "kernels out"]:
         """Return the digital scale of every bit line: mapping scales times learned scales."""
@@ -335,22 +276,26 @@ class TileArray(AihwkitTile):
             return self.mapping_scales
         return self.mapping_scales * self.out_scaling_alpha
 
-    @torch.no_grad()
+    @lasting
     def settle(self) -> None:
         """Clip and remap what an optimizer has changed since the last use; then forget what was programmed."""
         if self.input_range is not None:
             keep_positive_(self.input_range, self.rpu_config.pre_post.input_range)
-        if self.in_situ is not None or (self.reading is None and not is_constrained(self.rpu_config)):
+        if self.in_situ is not None or self.weight._version == self._settled_version:
             return
-        if self._settled.holds(self.weight):
-            return
+        with _SETTLING:  # one thread settles, others wait until it has
+            if self.weight._version != self._settled_version:
+                self._settle()
+
+    def _settle(self) -> None:
+        self.passes.forget()
         clip_weights_(self.weight, self.rpu_config.clip, self.populated)
         if self.rpu_config.remap.type != WeightRemapType.NONE:
             self.mapping_scales.copy_(remap_weights_(self.weight, self.scales(), self.rpu_config.remap))
             if self.out_scaling_alpha is not None:
                 self.out_scaling_alpha.fill_(1.0)
-        self.forget_changed()
-        self.keep_settled()
+        self.erase()
+        self._settled_version = self.weight._version
 
     # Reading -------------------------------------------------------------------------------------------------
 
@@ -382,6 +327,10 @@ class TileArray(AihwkitTile):
         if x.shape[1] == 0:
             return x.new_zeros(self.tiles, 0, self.out_size)
         self.settle()
+        with self.passes.around(x, self.training, self.pass_state, self.restore_pass):
+            return self._forward(x, valid, locations)
+
+    def _forward(self, x: Tensor, valid: Tensor | None, locations: int) -> Tensor:
         voltages, limit = x, None
         if self.input_range is not None:
             settings = self.rpu_config.pre_post.input_range
@@ -404,6 +353,27 @@ class TileArray(AihwkitTile):
         if self.reading is not None and self.reading.factor is not None and not self.training:
             y = y * self.reading.factor
         return y
+
+    def pass_state(self) -> tuple[NoiseStream, Any, dict[str, Tensor]]:
+        """Return what a pass changes: the noise stream, and means that follow the inputs."""
+        moving = {
+            "input_range": self.input_range,
+            "input_range_updates": self.input_range_updates,
+            "periphery.average_abs_max": self.periphery.average_abs_max,
+        }
+        if self.training and self.wires is not None:
+            moving |= {"wires.passes": self.wires.passes, "wires.taken": self.wires.taken}
+        kept = {name: values.detach().clone() for name, values in moving.items() if values is not None}
+        return self.noise, self.noise.state(), kept
+
+    @torch.no_grad()
+    def restore_pass(self, state: tuple[NoiseStream, Any, dict[str, Tensor]]) -> None:
+        """Bring that back."""
+        self.noise, of_noise, kept = state
+        self.noise.restore(of_noise)
+        for name, values in kept.items():
+            owner, _, name = name.rpartition(".")
+            getattr(self.get_submodule(owner), name).copy_(values)
 
     def read(self, weight: Tensor, x: Tensor, gains: Gains = NO_GAINS, *, is_scaled: bool = False) -> Tensor:
         """Multiply in the analog domain, without scales and ranges: (tiles, batch, in) -> (tiles, batch, out)."""
@@ -434,7 +404,7 @@ class TileArray(AihwkitTile):
 
     # In-situ training ----------------------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @lasting
     def update(
         self, x_input: Float[Tensor, "vectors tiles in"], d_input: Float[Tensor, "vectors tiles out"]
     ) -> None:
@@ -455,20 +425,19 @@ class TileArray(AihwkitTile):
             x = x.clamp(-limit, limit) / limit
         before = None if self.on_update is None else self.weight.clone()
         self.in_situ.update(x, d, self.learning_rate, noise=self.noise)
-        self.forget_changed()
+        self.passes.forget()
         self.show_devices()
         if self.on_update is not None and before is not None:
             per_tile = self.in_situ.per_tile
             self.on_update(per_tile(x), per_tile(d), self.learning_rate, before, self.weight)
 
-    @torch.no_grad()
+    @lasting
     def post_update_step(self) -> None:
         """End a mini-batch: devices decay and diffuse; or trained weights are clipped and remapped."""
         if self.in_situ is None:
             self.settle()
         else:
             count_synchronisation(self.events, self.in_situ.end_batch(noise=self.noise))
-            self.forget_changed()
             self.show_devices()
 
     @property
@@ -476,6 +445,7 @@ class TileArray(AihwkitTile):
         """The devices that are trained in place, or None."""
         return None if self.in_situ is None else self.in_situ.cells
 
+    @lasting
     def show_devices(self) -> None:
         """Make what can be seen of the devices the array's weights."""
         assert self.in_situ is not None
@@ -504,7 +474,7 @@ class TileArray(AihwkitTile):
         """Return which devices of each tile exist, or None for all."""
         return None if self.populated is None else self.of_tiles(self.populated)
 
-    @torch.no_grad()
+    @lasting
     def program(
         self,
         noise_model: BaseNoiseModel | None = None,
@@ -536,9 +506,8 @@ class TileArray(AihwkitTile):
             check_compensation(compensation)
             self.compensation = compensation
         self.reading = write_chip(self, noise_model, seed=seed, faults=faults)
-        self.keep_settled()
 
-    @torch.no_grad()
+    @lasting
     def at(self, time: Seconds, *, seed: int | None = None) -> None:
         """Let the programmed devices drift until a time, and read them there.
 
@@ -558,27 +527,13 @@ class TileArray(AihwkitTile):
         """Forget the programmed devices: evaluation uses the trained weights again."""
         self.reading = None
 
-    def keep_settled(self) -> None:
-        """Remember the weights as they are, so that every later change of them is noticed."""
-        is_needed = self.in_situ is None and (self.reading is not None or is_constrained(self.rpu_config))
-        self._settled.keep(self.weight if is_needed else None)
-
-    def forget_changed(self) -> None:
-        """Forget the programmed devices because training has changed the weights, and say so."""
-        if self.reading is not None:
-            warnings.warn(
-                "the weights of a programmed chip were changed, so that the chip is forgotten and evaluation uses "
-                "the trained weights. Program it anew, or train a copy of the model",
-                stacklevel=2,
-            )
-        self.erase()
-
     def _draw_seed(self) -> int:
         drawn = torch.randint(2**62, (), generator=self.noise.generator("cpu"))
         return derive_seed(int(drawn), "chip")
 
     # Housekeeping --------------------------------------------------------------------------------------------
 
+    @lasting
     def replace_rpu_config(self, rpu_config: Any) -> None:
         """Change the settings of DAC, array, ADC, modifier, noise model; mapping and trained devices have to stay.
 
@@ -587,7 +542,6 @@ class TileArray(AihwkitTile):
                 place would become others.
         """
         check_replacement(rpu_config, self.rpu_config)
-        self.settle()
         self.rpu_config = deepcopy(rpu_config)
         self.periphery = Periphery(
             self.rpu_config.forward,
@@ -599,20 +553,6 @@ class TileArray(AihwkitTile):
         self.compensation = compensation_of(self.rpu_config.drift_compensation)
         self.use_backend(self.backend)
         self.erase()
-        self.keep_settled()
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        if any(
-            name.startswith(prefix) for name in state_dict
-        ):  # else it is other layers' state that is loaded
-            self.erase()
-            self.keep_settled()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if self.in_situ is not None:
-            self.in_situ.share_periphery(self.periphery)
 
     def extra_repr(self) -> str:
         """Return the sizes."""
@@ -624,6 +564,8 @@ def _settle_before_saving(array: TileArray, prefix: str, keep_vars: bool) -> Non
     array.settle()
 
 
-def _show_after_loading(array: TileArray, incompatible_keys: Any) -> None:
+def _settled_after_loading(array: TileArray, incompatible_keys: Any) -> None:
     if array.in_situ is not None:
-        array.weight = array.in_situ.weights()
+        array.show_devices()
+    array.erase()
+    array._settled_version = array.weight._version

@@ -4,7 +4,7 @@ The settings are those of its examples/25_torch_tile_lenet5_hardware_aware.py wi
 ranges and output scales, clipping, remapping, weight noise (not one matrix per sample, which the C++ tiles do not
 have). Both start from the same weights and see the same images in the same order; noise differs.
 
-By hand, with the accuracies printed (minutes):
+By hand, with the accuracies printed (minutes; an hour for `LENET_IMAGES=60000`, all of MNIST):
 
     python -m pytest -m slow -s tests/references/test_lenet_hardware_aware.py
 """
@@ -31,7 +31,7 @@ from crossbar.aihwkit.adapter import (
 )
 
 DATA = Path(os.environ.get("XBAR_DATA", "../shared/data"))
-IMAGES = int(os.environ.get("LENET_IMAGES", "60000"))
+IMAGES = int(os.environ.get("LENET_IMAGES", "4000"))
 BATCH, LEARNING_RATE, SEEDS = 50, 0.1, (1, 2, 3)
 
 
