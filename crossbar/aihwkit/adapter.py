@@ -18,7 +18,9 @@ from aihwkit.optim.context import AnalogContext
 from aihwkit.simulator.configs import (
     DigitalRankUpdateRPUConfig,
     FloatingPointRPUConfig,
+    IdealDevice,
     InferenceRPUConfig,
+    QuantizedTorchInferenceRPUConfig,
     SingleRPUConfig,
     TorchInferenceRPUConfig,
     UnitCellRPUConfig,
@@ -39,6 +41,7 @@ from aihwkit.simulator.parameters.enums import (
     BoundManagementType,
     NoiseManagementType,
     PulseType,
+    RPUDataType,
     VectorUnitCellUpdatePolicy,
     WeightClipType,
     WeightModifierType,
@@ -51,18 +54,24 @@ from aihwkit.simulator.parameters.inference import (
     WeightRemapParameter,
 )
 from aihwkit.simulator.parameters.io import IOParameters
-from aihwkit.simulator.parameters.pre_post import InputRangeParameter
+from aihwkit.simulator.parameters.mapping import MappingParameter
+from aihwkit.simulator.parameters.pre_post import InputRangeParameter, PrePostProcessingParameter
 from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.presets import StandardHWATrainingPreset
+from aihwkit.simulator.tiles import AnalogTile, InferenceTile, TorchInferenceTile
+from aihwkit.simulator.tiles.array import TileModuleArray
 from aihwkit.simulator.tiles.floating_point import FloatingPointTile
 from aihwkit.simulator.tiles.inference import InferenceTileWithPeriphery
 from aihwkit.simulator.tiles.module import TileModule
+from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
 from torch import Tensor
 
+CPP_AND_TORCH_TILES = AnalogTile, InferenceTile, TorchInferenceTile
 # aihwkit keeps this table private but documents that users extend it.
 DEFAULT_CONVERSION_MAP = dict(_DEFAULT_CONVERSION_MAP)
 
 __all__ = [
+    "CPP_AND_TORCH_TILES",
     "DEFAULT_CONVERSION_MAP",
     "AnalogContext",
     "AnalogLayerBase",
@@ -80,23 +89,30 @@ __all__ = [
     "GlobalDriftCompensation",
     "GlobalDriftCompensationWithExactReference",
     "IOParameters",
+    "IdealDevice",
     "InferenceRPUConfig",
     "InferenceTileWithPeriphery",
     "InputRangeParameter",
+    "MappingParameter",
     "MixedPrecisionCompound",
     "ModuleError",
     "NoiseManagementType",
     "OneSidedUnitCell",
     "PerColumnDriftCompensation",
+    "PrePostProcessingParameter",
     "PulseType",
+    "QuantizedTorchInferenceRPUConfig",
     "RPUConfigBase",
+    "RPUDataType",
     "ReferenceUnitCell",
     "SingleRPUConfig",
     "StandardHWATrainingPreset",
     "TheirConvolution",
     "TheirLinear",
     "TileModule",
+    "TileModuleArray",
     "TorchInferenceRPUConfig",
+    "TorchSimulatorTile",
     "TransferCompound",
     "UnitCellRPUConfig",
     "UpdateParameters",

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..aihwkit.adapter import (
     BaseDriftCompensation,
     GlobalDriftCompensation,
+    GlobalDriftCompensationWithExactReference,
     PerColumnDriftCompensation,
 )
 
@@ -29,9 +30,10 @@ def compensation_of(settings: BaseDriftCompensation | None) -> Compensation:
     """
     if settings is None:
         return "none"
-    if isinstance(settings, PerColumnDriftCompensation):
+    # Subclasses of one's own are refused: nothing would call what they change.
+    if type(settings) is PerColumnDriftCompensation:
         return "per_column"
-    if isinstance(settings, GlobalDriftCompensation):  # also the one with an exact reference
+    if type(settings) in (GlobalDriftCompensation, GlobalDriftCompensationWithExactReference):
         return "per_tile"
     raise ValueError(
         f"`drift_compensation` must be one of aihwkit's own, but is {type(settings).__name__}. Use None, "

@@ -14,6 +14,7 @@ from ..reading.input_range import check_input_range_support
 from ..reading.periphery import check_io_support
 from ..wires.parameters import WireParameters
 from .compensation import compensation_of
+from .ignored_settings import check_ignored_settings
 from .weight_constraints import check_constraint_support
 from .weight_modifiers import check_modifier_support
 
@@ -45,6 +46,7 @@ def check_config(rpu_config: Any, sync_every: int = 0) -> None:
             f"`rpu_config` must be one of {names}, but is {type(rpu_config).__name__}. Choose one."
         )
     check_io_support(rpu_config.forward)
+    check_ignored_settings(rpu_config)
     check_input_range_support(rpu_config.pre_post.input_range)
     if not rpu_config.mapping.digital_bias:
         raise ValueError(
@@ -58,11 +60,6 @@ def check_config(rpu_config: Any, sync_every: int = 0) -> None:
         )
     if is_in_situ(rpu_config):
         check_io_support(rpu_config.backward)
-        if rpu_config.mapping.weight_scaling_lr_compensation:
-            raise ValueError(
-                "`mapping.weight_scaling_lr_compensation` must be False, but is True: the gradient is divided by the "
-                "mapping scales, which makes the same step. Leave it at False."
-            )
         return
     check_modifier_support(rpu_config.modifier)
     check_constraint_support(rpu_config.clip, rpu_config.remap)
