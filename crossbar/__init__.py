@@ -13,6 +13,7 @@ from .layers.locally_connected import LocallyConnected2d  # noqa: E402
 from .learning.synchronisation import SyncCounts, synchronise  # noqa: E402
 from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
+from .network.chip_state import chip_state, load_chip_state  # noqa: E402
 from .network.conversion_report import ConversionReport, conversion_report  # noqa: E402
 from .network.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .network.event_recording import record_events  # noqa: E402
@@ -58,12 +59,14 @@ __all__ = [
     "WriteVerifyRPUConfig",
     "age_chip",
     "break_devices",
+    "chip_state",
     "conversion_report",
     "convert_to_analog",
     "copies_residual",
     "device_yield",
     "effective_conductance",
     "erase_chip",
+    "load_chip_state",
     "load_model",
     "load_profile",
     "model_sharing",

@@ -1,6 +1,7 @@
 """The command `xbar`: read the command line, start a command, and say in one sentence what went wrong.
 
-torch is imported only once there is something to compute, so that `xbar --help` answers at once and the
+Every command is one line of a table, from which the overview, the dispatch and the error for an unknown one are
+made. torch is imported only once there is something to compute, so that `xbar --help` answers at once and the
 number of threads can be set before the libraries start their own.
 """
 
@@ -8,27 +9,128 @@ import contextlib
 import inspect
 import io
 import os
+import platform
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final, Literal, final
 
-import tyro
 
-from .commands.fit_device_config import FitDeviceConfig
-from .commands.verify_config import VerifyConfig
-from .runs.options.config import (
-    DevicesConfig,
-    EvaluateConfig,
-    ReportConfig,
-    ResumeConfig,
-    TrainConfig,
-    available_threads,
+@final
+@dataclass(frozen=True)
+class _Command:
+    """One command of `xbar`.
+
+    Attributes:
+        name: The word after `xbar`.
+        summary: What the overview says of it.
+        config: What it can be asked for, "module:class"; tyro reads the command line into it.
+        function: What does it, "module:function", called with an instance of that class.
+        threads: How many threads it has: as --threads says ("asked"); the same, after `resolved()` of its
+            configuration has counted the cores for its jobs ("jobs"); or all that are available ("all").
+    """
+
+    name: str
+    summary: str
+    config: str
+    function: str
+    threads: Literal["asked", "jobs", "all"]
+
+
+COMMANDS: Final = (
+    _Command(
+        "train",
+        "train a network, program it onto chips, follow its accuracy over time",
+        ".runs.options.config:TrainConfig",
+        ".commands.run_commands:run_train",
+        "asked",
+    ),
+    _Command(
+        "resume",
+        "continue an interrupted run",
+        ".commands.config:ResumeConfig",
+        ".commands.run_commands:run_resume",
+        "all",
+    ),
+    _Command(
+        "evaluate",
+        "program a trained network onto other devices, for other times",
+        ".commands.config:EvaluateConfig",
+        ".commands.run_commands:run_evaluate",
+        "asked",
+    ),
+    _Command(
+        "report",
+        "draw the figures of a run, also what its updates did to the devices",
+        ".commands.config:ReportConfig",
+        ".commands.run_commands:run_report",
+        "all",
+    ),
+    _Command(
+        "does-it-matter",
+        "which non-idealities change a run's result, and which settings had no effect",
+        ".studies.does_it_matter.config:DoesItMatterConfig",
+        ".studies.does_it_matter.study:run_does_it_matter",
+        "all",
+    ),
+    _Command(
+        "sharing-cost",
+        "what sharing weights costs in energy, time, area and wear, and what it buys in accuracy",
+        ".studies.sharing_cost.config:SharingCostConfig",
+        ".studies.sharing_cost.study:run_sharing_cost",
+        "jobs",
+    ),
+    _Command(
+        "paper",
+        "the seed paper's four questions on sharing, in floating point and on hardware",
+        ".studies.paper.config:PaperConfig",
+        ".studies.paper.study:run_paper",
+        "jobs",
+    ),
+    _Command(
+        "compare-devices",
+        "the same networks on many devices: which learns best, which remembers",
+        ".studies.compare_devices.config:CompareDevicesConfig",
+        ".studies.compare_devices.study:run_compare_devices",
+        "jobs",
+    ),
+    _Command(
+        "wires",
+        "what the resistance of wires does to a trained network, exactly",
+        ".studies.wires.config:WiresConfig",
+        ".studies.wires.study:run_wires",
+        "asked",
+    ),
+    _Command(
+        "verify",
+        "compute the reference numbers of the README anew, and say whether they hold",
+        ".commands.config:VerifyConfig",
+        ".commands.verify:run_verify",
+        "asked",
+    ),
+    _Command(
+        "devices",
+        "list the memory cells, or describe one",
+        ".commands.config:DevicesConfig",
+        ".commands.device_list:run_devices",
+        "all",
+    ),
+    _Command(
+        "fit-device",
+        "make a device file from measurements of your own",
+        ".commands.config:FitDeviceConfig",
+        ".commands.fit_device:run_fit_device",
+        "all",
+    ),
+    _Command(
+        "bench",
+        "measure the speed of the tile arrays",
+        ".bench.bench:BenchConfig",
+        ".bench.bench:run",
+        "all",
+    ),
 )
-from .studies.compare_devices.config import CompareDevicesConfig
-from .studies.does_it_matter.config import DoesItMatterConfig
-from .studies.paper.config import PaperConfig
-from .studies.sharing_cost.config import SharingCostConfig
-from .studies.wires.config import WiresConfig
 
 _OVERVIEW: Final = """\
 usage: xbar COMMAND [OPTIONS]
@@ -36,19 +138,7 @@ usage: xbar COMMAND [OPTIONS]
 Train networks on analog in-memory hardware, with or without weight sharing, and watch their chips learn and age.
 
 commands:
-  train         train a network, program it onto chips, follow its accuracy over time
-  resume        continue an interrupted run
-  evaluate      program a trained network onto other devices, for other times
-  report        draw the figures of a run, also what its updates did to the devices
-  does-it-matter  which non-idealities change a run's result, and which settings had no effect
-  sharing-cost  what sharing weights costs in energy, time, area and wear, and what it buys in accuracy
-  paper         the seed paper's four questions on sharing, in floating point and on hardware
-  compare-devices  the same networks on many devices: which learns best, which remembers
-  wires         what the resistance of wires does to a trained network, exactly
-  verify        compute the reference numbers of the README anew, and say whether they hold
-  devices       list the memory cells, or describe one
-  fit-device    make a device file from measurements of your own
-  bench         measure the speed of the tile arrays
+{commands}
 
 examples:
   xbar train                                        8 x 8 digits on phase-change memory, a minute or two
@@ -58,9 +148,9 @@ examples:
   xbar report RUN
   xbar sharing-cost --quick
 
-`xbar COMMAND --help` explains every option. `--debug` shows where an error came from.
+`xbar COMMAND --help` explains every option. `--debug` shows where an error came from. `xbar --version` names
+the versions of this program and of what it computes with.
 """
-_TYRO_STYLE: Final = (tyro.conf.FlagCreatePairsOff,)
 _USER_ERROR: Final = 2
 _STOPPED_BY: Final = 128  # plus the signal's number, as shells count
 
@@ -78,8 +168,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help"):
-        print(_OVERVIEW, end="")
+        print(_overview(), end="")
         return 0 if words else _USER_ERROR
+    if words == ["--version"]:
+        print(_versions())
+        return 0
     try:
         _dispatch(words[0], words[1:])
     except KeyboardInterrupt:
@@ -110,91 +203,45 @@ def _sentence_of(error: Exception) -> str:
     return " ".join(text.split()).encode(errors="backslashreplace").decode()
 
 
-def _dispatch(command: str, words: list[str]) -> None:
-    if command == "train":
-        train_config = _parse(TrainConfig, command, words)
-        _set_threads(train_config.threads)
-        from .commands.run_commands import run_train
+def _overview() -> str:
+    return _OVERVIEW.format(
+        commands="\n".join(f"  {command.name:<12}  {command.summary}" for command in COMMANDS)
+    )
 
-        run_train(train_config)
-    elif command == "resume":
-        resume_config = _parse(ResumeConfig, command, words)
-        _set_threads(None)
-        from .commands.run_commands import run_resume
 
-        run_resume(resume_config)
-    elif command == "evaluate":
-        evaluate_config = _parse(EvaluateConfig, command, words)
-        _set_threads(evaluate_config.threads)
-        from .commands.run_commands import run_evaluate
+def _versions() -> str:
+    from .support.environment import version_of
 
-        run_evaluate(evaluate_config)
-    elif command == "devices":
-        devices_config = _parse(DevicesConfig, command, words)
-        from .commands.device_list import run_devices
+    packages = (f"{name} {version_of(name)}" for name in ("crossbar-emulator", "torch", "aihwkit"))
+    return "\n".join((*packages, f"Python {platform.python_version()}"))
 
-        run_devices(devices_config)
-    elif command == "fit-device":
-        fit_config = _parse(FitDeviceConfig, command, words)
-        from .commands.fit_device import run_fit_device
 
-        run_fit_device(fit_config)
-    elif command == "report":
-        report_config = _parse(ReportConfig, command, words)
-        _set_threads(None)
-        from .commands.run_commands import run_report
-
-        run_report(report_config)
-    elif command == "sharing-cost":
-        study_config = _parse(SharingCostConfig, command, words).resolved()  # counts cores for the jobs
-        _set_threads(study_config.threads)
-        from .studies.sharing_cost.study import run_sharing_cost
-
-        run_sharing_cost(study_config)
-    elif command == "compare-devices":
-        comparison = _parse(CompareDevicesConfig, command, words).resolved()  # counts cores for the jobs
-        _set_threads(comparison.threads)
-        from .studies.compare_devices.study import run_compare_devices
-
-        run_compare_devices(comparison)
-    elif command == "does-it-matter":
-        question = _parse(DoesItMatterConfig, command, words)
-        _set_threads(None)
-        from .studies.does_it_matter.study import run_does_it_matter
-
-        run_does_it_matter(question)
-    elif command == "paper":
-        paper_config = _parse(PaperConfig, command, words).resolved()  # counts cores for the jobs
-        _set_threads(paper_config.threads)
-        from .studies.paper.study import run_paper
-
-        run_paper(paper_config)
-    elif command == "verify":
-        verify_config = _parse(VerifyConfig, command, words)
-        _set_threads(verify_config.threads)
-        from .commands.verify import run_verify
-
-        run_verify(verify_config)
-    elif command == "wires":
-        wires_config = _parse(WiresConfig, command, words)
-        _set_threads(wires_config.threads)
-        from .studies.wires.study import run_wires
-
-        run_wires(wires_config)
-    elif command == "bench":
-        _set_threads(None)
-        from .bench import bench
-
-        bench.run(_parse(bench.BenchConfig, command, words))
-    else:
+def _dispatch(name: str, words: list[str]) -> None:
+    command = next((command for command in COMMANDS if command.name == name), None)
+    if command is None:
+        *others, last = (command.name for command in COMMANDS)
         raise ValueError(
-            "`command` must be train, resume, evaluate, report, sharing-cost, compare-devices, devices, "
-            "fit-device, does-it-matter, wires, paper, verify or bench, but is "
-            f"{command!r}. See `xbar --help`."
+            f"`command` must be {', '.join(others)} or {last}, but is {name!r}. See `xbar --help`."
         )
+    if command.threads == "all":
+        _set_threads(None)
+    config = _parse(load(command.config), name, words)
+    if command.threads == "jobs":
+        config = config.resolved()
+    if command.threads != "all":
+        _set_threads(config.threads)
+    load(command.function)(config)
+
+
+def load(place: str) -> Any:
+    """Import what a line of the table names as ".module:name"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module, __package__), name)
 
 
 def _parse(config_class: Any, command: str, words: list[str]) -> Any:
+    import tyro
+
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaints):
@@ -204,7 +251,7 @@ def _parse(config_class: Any, command: str, words: list[str]) -> Any:
                 # The whole docstring: tyro alone would leave out the examples.
                 description=inspect.cleandoc(config_class.__doc__ or ""),
                 args=words,
-                config=_TYRO_STYLE,
+                config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as end:
         # tyro draws a box around our own sentence about a value; we say it as all others.
@@ -219,6 +266,8 @@ def _parse(config_class: Any, command: str, words: list[str]) -> Any:
 
 def _set_threads(threads: int | None) -> None:
     """Set what OpenMP and numba read when they are loaded; torch is told again by the command."""
+    from .runs.options.config import available_threads
+
     count = str(threads or available_threads())
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = count

@@ -11,6 +11,7 @@ from ..placement.geometry import Geometry
 from ..placement.grouping import Grouping
 from ..placement.patches import assemble, extract_patches, group_patches, ungroup
 from ..placement.placement import Placement, as_placement
+from ..placement.saved_placement import note_placement, other_placement
 from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend
 from .analog_layer import AnalogLayer
@@ -93,6 +94,18 @@ class PlacedLayer(AnalogLayer, TheirConvolution):
         grouping = Grouping.of(chosen.tile_of_location, chosen.tiles)
         self.placement, self.grouping = chosen, grouping
         return grouping
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        note_placement(destination, prefix, self.placement)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        refusal = other_placement(local_metadata, prefix, self.placement)
+        if refusal is not None:  # before anything of this layer changes
+            raise RuntimeError(refusal)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     @property
     def output_size(self) -> tuple[int, int]:

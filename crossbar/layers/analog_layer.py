@@ -133,13 +133,13 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         raise NotImplementedError
 
     @lasting
-    def set_weights(self, weight: Tensor, bias: Tensor | None = None, **kwargs: Any) -> None:
+    def set_weights(self, weight: Tensor, bias: Tensor | None = None, **options: Any) -> None:
         """Set the network's weights and bias, in the shapes of the digital layer.
 
         Args:
             weight: Weights of every kernel; they are mapped onto the conductance range as configured.
             bias: Biases; those of before stay if None.
-            kwargs: Accepted because aihwkit's tools pass more; must be empty or known to aihwkit.
+            options: `apply_weight_scaling`, `realistic` and `weight_scaling_omega`; see `TileArray.set_weights`.
 
         Raises:
             ValueError: If a shape differs, a value is not finite, or a bias is given to a layer without one. Nothing
@@ -151,30 +151,35 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
                 raise ValueError("`bias` must be None for a layer without bias, but is given.")
             _check("bias", bias, self.bias_shape())
         flat = weight.detach().reshape(-1, self.blocks.out_size, self.blocks.in_size)
-        self.analog_module.set_kernels(self.blocks.split(flat))
+        self.analog_module.set_weights(self.blocks.split(flat), **options)
         if self.bias is not None and bias is not None:
             self.bias.copy_(bias.reshape(self.bias.shape))
 
     @torch.no_grad()
-    def get_weights(self, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
-        """Return copies of the network's weights and bias: what training has learned, scales included."""
-        weight = self.blocks.join(self.analog_module.kernels_weight()).reshape(self.kernel_shape()).clone()
+    def get_weights(
+        self, apply_weight_scaling: bool = True, realistic: bool = False, *, trained: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return copies of the weights that the tiles hold, and of the bias.
+
+        What they hold is, as in aihwkit, the programmed chip as last read, without drift compensation, or else the
+        trained weights. The mean is returned over tiles that hold copies of one kernel.
+
+        Args:
+            apply_weight_scaling: Whether in the network's weights, digital scales included (True), or in units of
+                the largest conductance (False).
+            realistic: Whether to estimate the weights from products of random inputs, through DAC, array and ADC
+                and with drift compensation, instead of looking at the devices.
+            trained: Whether to return what training has learned, also if a chip is programmed.
+        """
+        held, _ = self.analog_module.get_weights(apply_weight_scaling, realistic, trained=trained)
+        weight = self.blocks.join(held).reshape(self.kernel_shape()).clone()
         bias = None if self.bias is None else self.bias.detach().reshape(self.bias_shape()).clone()
         return weight, bias
 
     @torch.no_grad()
     def fill(self, digital: Digital, realistic: bool = False) -> Digital:
-        """Copy the trained weights into a digital layer of the same shapes.
-
-        Raises:
-            ValueError: If the weights are asked for as a chip would read them.
-        """
-        if realistic:
-            raise ValueError(
-                "`realistic` must be False: weights are returned as trained. What the devices of a chip hold "
-                "is in `tile_array.programmed`."
-            )
-        weight, bias = self.get_weights()
+        """Copy the trained weights into a digital layer of the same shapes; or those that a read estimates."""
+        weight, bias = self.get_weights(realistic=True) if realistic else self.get_weights(trained=True)
         digital.weight.copy_(weight)  # type: ignore[operator]
         if bias is not None:
             digital.bias.copy_(bias)  # type: ignore[operator]

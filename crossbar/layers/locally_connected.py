@@ -16,6 +16,7 @@ from ..placement.geometry import Geometry, Size
 from ..placement.grouping import Grouping
 from ..placement.patches import assemble, check_input, extract_patches, group_patches, ungroup
 from ..placement.placement import Placement, as_placement
+from ..placement.saved_placement import note_placement, other_placement
 from ..reading.recomputation import Passes
 from ..tiles.lasting import lasting
 
@@ -114,6 +115,18 @@ class LocallyConnected2d(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        note_placement(destination, prefix, self.placement)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        refusal = other_placement(local_metadata, prefix, self.placement)
+        if refusal is not None:  # before anything of this layer changes
+            raise RuntimeError(refusal)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     @property
     def output_size(self) -> tuple[int, int]:

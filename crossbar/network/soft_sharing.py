@@ -129,6 +129,7 @@ def _sleep_layer(layer: Local, move: Float[Tensor, "kernels kernels"], noise: No
         array.settle()
         return
     counts = rewrite(array.in_situ.cells, moved_tiles, array.in_situ.write_verify, noise=noise)
+    array.forget_changed()
     array.show_devices()
     count_synchronisation(array.events, counts + _exchange(array, move))
 

@@ -1,6 +1,7 @@
 """Models on disk: plain tensors and JSON, nothing that could execute code."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from devices.files import parse_json, read_regular, write_atomically
 
 from ..aihwkit.adapter import BaseNoiseModel
-from ..tiles.chip_reading import restore_chip
+from ..layers.analog_convolution import PlacedLayer
+from ..layers.locally_connected import LocallyConnected2d
+from ..placement.saved_placement import layout_of, why_not
 from ..tiles.compensation import check_compensation
-from .chip import tile_arrays
+from .chip_state import ChipState, check_chip_state, chip_state, load_chip_state
 from .named_refusals import refuse_foreign_layers
 
 FORMAT = "crossbar-emulator model 1"
@@ -40,14 +43,19 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     refuse_foreign_layers(model, "saved by save_model")
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     compensations: dict[str, str] = {}
-    for name, array in tile_arrays(model):
-        if array.reading is not None:
-            compensations[name] = array.compensation
-            for key, tensor in array.reading.state().items():
-                tensors[f"{_CHIP}/{name}/{key}"] = tensor.detach().contiguous()
-    write_tensors(
-        path, tensors, {"format": FORMAT, "compensations": json.dumps(compensations, sort_keys=True)}
-    )
+    for name, chip in chip_state(model).items():
+        compensations[name] = chip.pop("compensation")
+        tensors |= {f"{_CHIP}/{name}/{key}": tensor.contiguous() for key, tensor in chip.items()}
+    placements = {name: layout_of(layer.placement) for name, layer in _placed_layers(model)}
+    tables = {"compensations": compensations, "placements": placements}
+    metadata = {name: json.dumps(table, sort_keys=True) for name, table in tables.items()}
+    write_tensors(path, tensors, {"format": FORMAT, **metadata})
+
+
+def _placed_layers(model: nn.Module) -> Iterator[tuple[str, LocallyConnected2d | PlacedLayer]]:
+    for name, layer in model.named_modules():
+        if isinstance(layer, LocallyConnected2d | PlacedLayer):
+            yield name, layer
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -87,20 +95,42 @@ def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel |
         raise ValueError(
             f"`path` must be a model written by save_model, but {path} has no list of chips."
         ) from error
-    chips: dict[str, dict[str, Tensor]] = {}
+    chips: ChipState = {}
     state: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if name.startswith(f"{_CHIP}/"):
             _, array_name, key = name.split("/", 2)
-            chips.setdefault(array_name, {})[key] = tensor
+            chip = chips.setdefault(array_name, {"compensation": compensations.get(array_name, "none")})
+            chip[key] = tensor
         else:
             state[name] = tensor
+    _check_placements(metadata.get("placements"), model, path)
     check_fits(state, model, path)
+    check_chip_state(chips, model)
     model.load_state_dict(state)
-    for name, array in tile_arrays(model):
-        if name in chips:
-            restore_chip(array, chips[name], compensations.get(name, "none"), noise_model)
+    load_chip_state(model, chips, noise_model)
     return model
+
+
+def _check_placements(written: str | None, model: nn.Module, path: str | Path) -> None:
+    """Compare the placements of all layers before anything is changed; files of before do not say.
+
+    Raises:
+        ValueError: If a layer has another one.
+    """
+    try:
+        placements = parse_json(written or "{}")
+        if not isinstance(placements, dict):
+            raise ValueError("they are no table")
+    except ValueError as error:
+        raise ValueError(
+            f"`path` must be a model written by save_model, but {path} has no list of placements."
+        ) from error
+    for name, layer in _placed_layers(model):
+        if name in placements:
+            refusal = why_not(str(placements[name]), name, layer.placement)
+            if refusal is not None:
+                raise ValueError(f"{refusal} The file is {path}.")
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

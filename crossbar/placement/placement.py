@@ -235,7 +235,7 @@ def _draw_balanced(locations: int, tiles: int, rng: torch.Generator) -> Tensor:
 
 def _parse(text: str) -> tuple[str, Options]:
     """Read "name" or "name(option=value,...)"."""
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
+    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", text)
     if match is None:
         raise ValueError(
             f"`name` must read like 'blocks(rows=2,cols=2)', but is {text!r}. Check its brackets."

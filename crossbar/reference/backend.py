@@ -40,6 +40,7 @@ class ReferenceTiles:
     def __init__(
         self, tiles: int, out_size: int, in_size: int, rpu_config: Any, periphery: Periphery
     ) -> None:
+        self._made_of = tiles, out_size, in_size, rpu_config, periphery
         # Only what concerns the product: a mapping of one tile, without aihwkit's own scales and ranges.
         config = InferenceRPUConfig(
             forward=deepcopy(rpu_config.forward),
@@ -57,10 +58,9 @@ class ReferenceTiles:
         result: Tensor = _Loop.apply(weight, x, gains, self, is_test)
         return result
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "ReferenceTiles":
-        raise NotImplementedError(
-            "copying real aihwkit tiles loses state; copy a model with backend='batched'"
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies are made anew: all that they have to keep is frozen in the periphery, and weights come with products.
+        return ReferenceTiles, self._made_of
 
 
 class ReferenceCells(UnitCells):
@@ -216,7 +216,8 @@ class ReferenceCells(UnitCells):
                     extra[key] = values[index].tolist()
             tile.set_hidden_parameters(hidden)
             tile.tile.load_extra(extra, False)
-            if "max_bound" in hidden:
+            # A cell of several devices would forget their hidden weights, of which its weight follows.
+            if not any(name.startswith("hidden_weights") for name in hidden):
                 tile.tile.set_weights(
                     mine.get("hidden/persistent_weights", mine["weight"])[index].contiguous()
                 )
@@ -231,10 +232,19 @@ class ReferenceCells(UnitCells):
                 state[f"extra/{name}"] = torch.tensor([each[name] for each in extra])
         return state
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "ReferenceCells":
-        copy = ReferenceCells(self.rpu_config, self.tiles, self.out_size, self.in_size, seed=self.seed)
-        copy.load_state_dict(self.state_dict())
-        return copy
+    def __reduce__(self) -> tuple[Any, ...]:
+        # aihwkit's own pickling loses what is hidden in cells of several devices.
+        sizes = self.tiles, self.out_size, self.in_size
+        return _cells_with, (self.rpu_config, sizes, self.seed, self.training, dict(self.state_dict()))
+
+
+def _cells_with(
+    rpu_config: Any, sizes: tuple[int, int, int], seed: int, is_training: bool, state: dict[str, Tensor]
+) -> ReferenceCells:
+    """Return tiles in this state: what a copy is made by."""
+    cells = ReferenceCells(rpu_config, *sizes, seed=seed)
+    cells.load_state_dict(state)
+    return cells.train(is_training)
 
 
 def copy_devices(source: UnitCells, target: UnitCells) -> None:

@@ -147,17 +147,39 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Map the weights anew onto the conductance range."""
         self.set_kernels(self.kernels_weight(), omega=weight_scaling_omega)
 
-    def get_weights(self, **kwargs: Any) -> tuple[Tensor, None]:
-        """Return the weights of every kernel with their scales; the layer holds the bias."""
-        return self.kernels_weight(), None
+    def set_weights(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        apply_weight_scaling: bool = True,
+        realistic: bool = False,
+        weight_scaling_omega: Dimensionless | None = None,
+    ) -> None:
+        """Set the weights of every kernel.
 
-    def set_weights(self, weight: Tensor, bias: Tensor | None = None, **kwargs: Any) -> None:
-        """Set the weights of every kernel and map them onto the conductance range."""
+        Args:
+            weight: (kernels, out, in).
+            bias: Must be None: the layer holds it.
+            apply_weight_scaling: Whether to map the weights onto the conductance range, with new digital scales
+                (True), or to take them as they are, in units of the largest conductance (False).
+            realistic: Whether to program them into a chip at once, with programming noise.
+            weight_scaling_omega: What the largest weight is mapped to; that of the configuration if None.
+
+        Raises:
+            ValueError: If a bias is given, or devices that learn in place are to be programmed.
+        """
         if bias is not None:
             raise ValueError(
                 "`bias` must be None, but is given. Set it on the layer, which adds it digitally."
             )
-        self.set_kernels(weight)
+        if realistic and not hasattr(self.rpu_config, "noise_model"):
+            raise ValueError(
+                f"`realistic` must be False for {type(self.rpu_config).__name__}, but is True: its devices are "
+                "trained in place, and nothing is programmed. Leave it out."
+            )
+        self.set_kernels(weight, omega=weight_scaling_omega, keeps_scales=not apply_weight_scaling)
+        if realistic:
+            self.program()
 
     def set_input_range(self, value: Tensor | Dimensionless) -> None:
         """Set every tile's input range."""
@@ -186,7 +208,9 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Return the network's weights."""
         raise NotImplementedError
 
-    def set_kernels(self, weight: Tensor, *, omega: Dimensionless | None = None) -> None:
+    def set_kernels(
+        self, weight: Tensor, *, omega: Dimensionless | None = None, keeps_scales: bool = False
+    ) -> None:
         """Set the network's weights."""
         raise NotImplementedError
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from devices import Faults, ProgrammedTiles, generator
 from devices import program as program_devices
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 Devices = ProgrammedTiles | OwnDrift
 
 
-class ChipReading:
+class ChipReading(nn.Module):
     """What the devices of one chip hold, and what was last read of them.
+
+    A module, so that it is copied and moved with the tiles; a chip is in no state dictionary, but in `state`.
 
     Right after programming every word line is read in turn, and again at every later time; the ratio compensates
     drift.
@@ -37,13 +39,21 @@ class ChipReading:
         weight: (tiles, out, in) what the last reading saw, in units of the largest conductance.
         baseline: The readout right after programming; None without compensation.
         factor: (tiles, 1, 1) or (tiles, 1, out) what outputs are multiplied with; None before the first ageing.
+        time: When the devices were last read, since the end of programming; 0 right after it. None in a chip from a
+            file that does not say.
     """
 
+    weight: Tensor
+    baseline: Tensor | None
+    factor: Tensor | None
+
     def __init__(self, devices: Devices, array: "TileArray") -> None:
+        super().__init__()
         self.devices = devices
-        self.weight = devices.programmed_weights.to(array.weight)
-        self.baseline: Tensor | None = None
-        self.factor: Tensor | None = None
+        self.register_buffer("weight", devices.programmed_weights.to(array.weight), persistent=False)
+        self.register_buffer("baseline", None, persistent=False)
+        self.register_buffer("factor", None, persistent=False)
+        self.time: Seconds | None = 0.0
 
     def take_baseline(self, array: "TileArray", *, seed: int) -> None:
         """Read what later readouts will be compared with, if the array compensates drift."""
@@ -59,6 +69,7 @@ class ChipReading:
     def at(self, time: Seconds, array: "TileArray", *, seed: int) -> None:
         """Let the devices age until a time, read them, and compensate."""
         self.weight = self.devices.read_weights(time, rng=generator(seed, "read")).to(array.weight)
+        self.time = float(time)
         if self.baseline is not None:
             outputs = self.outputs(array, NoiseStream(seed, "compensation"))
             self.factor = self.baseline / readout(outputs, array.compensation)
@@ -75,7 +86,8 @@ class ChipReading:
 
     def state(self) -> dict[str, Tensor]:
         """Return everything as plain tensors."""
-        parts = {"read_weight": self.weight, "baseline": self.baseline, "factor": self.factor}
+        time = None if self.time is None else torch.tensor(self.time, dtype=torch.float64)
+        parts = {"read_weight": self.weight, "baseline": self.baseline, "factor": self.factor, "time": time}
         reading = {f"reading.{name}": tensor for name, tensor in parts.items() if tensor is not None}
         return {**self.devices.state(), **reading}
 
@@ -101,6 +113,8 @@ def write_chip(
         noise_model = array.rpu_config.noise_model if noise_model is None else noise_model
         population = array.tile_population()
         target = array.target_weights()
+        if target.dtype not in (torch.float32, torch.float64):
+            target = target.float()
         devices = program_devices(
             noise_model, target, seed=seed, populated=population, faults=faults, circuit=_circuit(array)
         )
@@ -152,3 +166,5 @@ def restore_chip(
     baseline, factor = state.get("reading.baseline"), state.get("reading.factor")
     reading.baseline = None if baseline is None else baseline.to(reading.weight)
     reading.factor = None if factor is None else factor.to(reading.weight)
+    reading.time = float(state["reading.time"]) if "reading.time" in state else None
+    array.keep_settled()

@@ -1,6 +1,7 @@
 """T equal tiles in one tensor: weights, scales, ranges, noise, programmed and drifted states."""
 
 import threading
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -33,7 +34,8 @@ from .configuration import Backend, check_backend, check_config, check_replaceme
 from .lasting import lasting
 from .pulsed import InSitu
 from .pulsed_product import InSituProduct
-from .weight_constraints import clip_weights_, remap_weights_
+from .settled import Settled
+from .weight_constraints import clip_weights_, is_constrained, remap_weights_
 from .weight_mapping import check_kernels, map_weights, weight_for_reading
 
 __all__ = ["Backend", "OnUpdate", "TileArray", "check_config"]
@@ -160,10 +162,10 @@ class TileArray(AihwkitTile):
 
         self.compensation: Compensation = compensation_of(getattr(rpu_config, "drift_compensation", None))
         self.reading: ChipReading | None = None
-        self._settled_version = self.weight._version
+        self._settled = Settled()
         # A saved state is a settled one, so that loading it changes nothing: resuming stays exact.
         self.register_state_dict_pre_hook(_settle_before_saving)
-        self.register_load_state_dict_post_hook(_settled_after_loading)
+        self.register_load_state_dict_post_hook(_show_after_loading)
         self.wires: TileWires | None = None
         self.use_gradient(gradient)
         self.use_backend(backend)
@@ -227,7 +229,11 @@ class TileArray(AihwkitTile):
 
     @lasting
     def set_kernels(
-        self, weight: Float[Tensor, "kernels out in"], *, omega: Dimensionless | None = None
+        self,
+        weight: Float[Tensor, "kernels out in"],
+        *,
+        omega: Dimensionless | None = None,
+        keeps_scales: bool = False,
     ) -> None:
         """Set the network's weights and map them onto the conductance range.
 
@@ -236,6 +242,8 @@ class TileArray(AihwkitTile):
         Args:
             weight: Weights of every kernel.
             omega: What the largest weight is mapped to; `mapping.weight_scaling_omega` if None, 0 for no scaling.
+            keeps_scales: Whether the digital scales stay as they are; the weights are in units of the largest
+                conductance then.
 
         Raises:
             ValueError: If the shape is another one, or a value is not finite.
@@ -247,16 +255,18 @@ class TileArray(AihwkitTile):
         if self.populated is not None:
             weight = weight * self.populated
         mapped, scales = map_weights(weight, omega, mapping.weight_scaling_columnwise)
+        if keeps_scales:
+            mapped, scales = weight, self.mapping_scales
         self.mapping_scales.copy_(scales)
         if self.in_situ is None:
             self.weight.copy_(mapped)
         else:
             self.in_situ.set_weights(self.of_tiles(mapped), noise=self.noise)
             self.show_devices()
-        if self.out_scaling_alpha is not None:
+        if self.out_scaling_alpha is not None and not keeps_scales:
             self.out_scaling_alpha.fill_(1.0)
         self.erase()
-        self._settled_version = self.weight._version
+        self.keep_settled()
 
     @torch.no_grad()
     def kernels_weight(self) -> Float[Tensor, "kernels out in"]:
@@ -264,11 +274,70 @@ class TileArray(AihwkitTile):
 
         Copies of one kernel that learned in place differ: the mean of them is returned.
         """
+        return self._trained() * self.scales()[..., None]
+
+    def _trained(self) -> Float[Tensor, "kernels out in"]:
+        """Return the trained weights in units of the largest conductance; the mean over copies that differ."""
         self.settle()
         weight = self.weight.detach()
-        if self.in_situ is not None and self.kernel_of_tile is not None:
-            weight = mean_of_copies(weight, self.kernel_of_tile, self.kernels)
-        return weight * self.scales()[..., None]
+        return weight if self.in_situ is None else self._of_kernels(weight)
+
+    def _of_kernels(self, weight: Float[Tensor, "tiles out in"]) -> Float[Tensor, "kernels out in"]:
+        """Return the mean over the copies of every kernel."""
+        if self.kernel_of_tile is None:
+            return weight
+        return mean_of_copies(weight, self.kernel_of_tile, self.kernels)
+
+    @torch.no_grad()
+    def get_weights(
+        self, apply_weight_scaling: bool = True, realistic: bool = False, *, trained: bool = False
+    ) -> tuple[Float[Tensor, "kernels out in"], None]:
+        """Return what the tiles hold, as aihwkit's tiles do: the programmed chip as last read, or trained weights.
+
+        Where several tiles hold one kernel, the mean over them is returned.
+
+        Args:
+            apply_weight_scaling: Whether in the network's weights, digital scales included (True), or in units of
+                the largest conductance (False).
+            realistic: Whether to estimate the weights from products of random inputs, through DAC, array and ADC
+                and with drift compensation, instead of looking at the devices.
+            trained: Whether to return the trained weights, also if a chip is programmed.
+
+        Returns:
+            The weights, and None: the layer holds the bias.
+
+        Raises:
+            ValueError: If trained weights are to be read realistically although a chip is programmed.
+        """
+        if trained and realistic and self.reading is not None:
+            raise ValueError(
+                "`realistic` must be False for the trained weights while a chip is programmed, but is True: a read "
+                "sees the chip. Leave `trained` out, or erase the chip."
+            )
+        self.settle()
+        scales = self.scales()[..., None]
+        if realistic:
+            weight = self._of_kernels(self._estimated_weights())
+            return weight if apply_weight_scaling else weight / scales, None
+        reading = None if trained else self.reading
+        weight = self._trained() if reading is None else self._of_kernels(reading.weight)
+        return weight * scales if apply_weight_scaling else weight.clone(), None
+
+    def _estimated_weights(self, over_sampling: int = 10) -> Float[Tensor, "tiles out in"]:
+        """Estimate the network's weights from products of random inputs, as aihwkit's `read_weights`."""
+        shape = self.tiles, self.in_size * over_sampling, self.in_size
+        # Over the whole range of the DAC, and not beyond: what is clipped tells nothing of a weight.
+        x = 2 * self.noise.uniform_like(self.mapping_scales.new_empty(shape)) - 1
+        if self.input_range is not None:
+            x = x * self.input_range.abs()[:, None, None]
+        was_training = self.training
+        try:
+            y = self.eval()(x)
+        finally:
+            self.train(was_training)
+        weight: Tensor = torch.linalg.lstsq(x, y).solution.transpose(1, 2)
+        population = self.tile_population()
+        return weight if population is None else weight * population
 
     def scales(self) -> Float[Tensor, "kernels out"]:
         """Return the digital scale of every bit line: mapping scales times learned scales."""
@@ -281,10 +350,12 @@ class TileArray(AihwkitTile):
         """Clip and remap what an optimizer has changed since the last use; then forget what was programmed."""
         if self.input_range is not None:
             keep_positive_(self.input_range, self.rpu_config.pre_post.input_range)
-        if self.in_situ is not None or self.weight._version == self._settled_version:
+        if self.in_situ is not None or (self.reading is None and not is_constrained(self.rpu_config)):
+            return
+        if self._settled.holds(self.weight):
             return
         with _SETTLING:  # one thread settles, others wait until it has
-            if self.weight._version != self._settled_version:
+            if not self._settled.holds(self.weight):
                 self._settle()
 
     def _settle(self) -> None:
@@ -294,8 +365,8 @@ class TileArray(AihwkitTile):
             self.mapping_scales.copy_(remap_weights_(self.weight, self.scales(), self.rpu_config.remap))
             if self.out_scaling_alpha is not None:
                 self.out_scaling_alpha.fill_(1.0)
-        self.erase()
-        self._settled_version = self.weight._version
+        self.forget_changed()
+        self.keep_settled()
 
     # Reading -------------------------------------------------------------------------------------------------
 
@@ -425,6 +496,7 @@ class TileArray(AihwkitTile):
             x = x.clamp(-limit, limit) / limit
         before = None if self.on_update is None else self.weight.clone()
         self.in_situ.update(x, d, self.learning_rate, noise=self.noise)
+        self.forget_changed()
         self.passes.forget()
         self.show_devices()
         if self.on_update is not None and before is not None:
@@ -438,6 +510,7 @@ class TileArray(AihwkitTile):
             self.settle()
         else:
             count_synchronisation(self.events, self.in_situ.end_batch(noise=self.noise))
+            self.forget_changed()
             self.show_devices()
 
     @property
@@ -506,6 +579,7 @@ class TileArray(AihwkitTile):
             check_compensation(compensation)
             self.compensation = compensation
         self.reading = write_chip(self, noise_model, seed=seed, faults=faults)
+        self.keep_settled()
 
     @lasting
     def at(self, time: Seconds, *, seed: int | None = None) -> None:
@@ -527,6 +601,21 @@ class TileArray(AihwkitTile):
         """Forget the programmed devices: evaluation uses the trained weights again."""
         self.reading = None
 
+    def keep_settled(self) -> None:
+        """Remember the weights as they are, so that every later change of them is noticed."""
+        is_needed = self.in_situ is None and (self.reading is not None or is_constrained(self.rpu_config))
+        self._settled.keep(self.weight if is_needed else None)
+
+    def forget_changed(self) -> None:
+        """Forget the programmed devices because training has changed the weights, and say so."""
+        if self.reading is not None:
+            warnings.warn(
+                "the weights of a programmed chip were changed, so that the chip is forgotten and evaluation uses "
+                "the trained weights. Program it anew, or train a copy of the model",
+                stacklevel=2,
+            )
+        self.erase()
+
     def _draw_seed(self) -> int:
         drawn = torch.randint(2**62, (), generator=self.noise.generator("cpu"))
         return derive_seed(int(drawn), "chip")
@@ -542,6 +631,7 @@ class TileArray(AihwkitTile):
                 place would become others.
         """
         check_replacement(rpu_config, self.rpu_config)
+        self.settle()
         self.rpu_config = deepcopy(rpu_config)
         self.periphery = Periphery(
             self.rpu_config.forward,
@@ -553,6 +643,20 @@ class TileArray(AihwkitTile):
         self.compensation = compensation_of(self.rpu_config.drift_compensation)
         self.use_backend(self.backend)
         self.erase()
+        self.keep_settled()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if any(
+            name.startswith(prefix) for name in state_dict
+        ):  # else it is other layers' state that is loaded
+            self.erase()
+            self.keep_settled()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.in_situ is not None:
+            self.in_situ.share_periphery(self.periphery)
 
     def extra_repr(self) -> str:
         """Return the sizes."""
@@ -564,8 +668,6 @@ def _settle_before_saving(array: TileArray, prefix: str, keep_vars: bool) -> Non
     array.settle()
 
 
-def _settled_after_loading(array: TileArray, incompatible_keys: Any) -> None:
+def _show_after_loading(array: TileArray, incompatible_keys: Any) -> None:
     if array.in_situ is not None:
-        array.show_devices()
-    array.erase()
-    array._settled_version = array.weight._version
+        array.weight = array.in_situ.weights()

@@ -3,6 +3,8 @@
 Every maximum and spread is taken per tile. The laws are those of aihwkit's C++ weight clipper and remapper.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -36,6 +38,11 @@ def check_constraint_support(clip: WeightClipParameter, remap: WeightRemapParame
             f"`remap.max_scale_range` must be 0 unless the type is CHANNELWISE_SYMMETRIC with remapped_wmax 1, but "
             f"is {remap.max_scale_range} with {remap.type.name} and {remap.remapped_wmax}."
         )
+
+
+def is_constrained(rpu_config: Any) -> bool:
+    """Tell whether a configuration clips or remaps what an optimizer has changed."""
+    return bool(rpu_config.clip.type != WeightClipType.NONE or rpu_config.remap.type != WeightRemapType.NONE)
 
 
 @torch.no_grad()

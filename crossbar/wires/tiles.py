@@ -63,7 +63,7 @@ class TileWires(nn.Module):
         self.every = every
         self.register_buffer("taken", torch.zeros(kernels))
         self.register_buffer("passes", torch.zeros((), dtype=torch.long))
-        self._evaluated: tuple[int, Tensor] | None = None
+        self._evaluated: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
     def taken_in_training(
@@ -80,8 +80,8 @@ class TileWires(nn.Module):
         self, weight: Tensor, converter: Any, populated: Bool[Tensor, "kernels out in"] | None
     ) -> Float[Tensor, "kernels out in"]:
         """Return what the wires take of trained weights now; computed once for the same weights."""
-        if self._evaluated is None or self._evaluated[0] != weight._version:
-            self._evaluated = weight._version, self._taken_of(weight, converter, populated)
+        if self._evaluated is None or not torch.equal(self._evaluated[0], weight.detach().cpu()):
+            self._evaluated = weight.detach().cpu().clone(), self._taken_of(weight, converter, populated)
         return self._evaluated[1].to(weight)
 
     def _taken_of(self, weight: Tensor, converter: Any, populated: Tensor | None) -> Tensor:

@@ -7,13 +7,14 @@ cores. `bench_speed`, `bench_update` and `bench_step` say who does what, `bench_
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, final
+from typing import Annotated, Literal, final
 
 from models import NETWORKS
 
 from ..runs.options.config import available_threads
 from ..support.environment import describe_environment
 from ..support.json_files import write_json
+from ..support.open_options import OPEN_INT
 from .figure import draw_bench, draw_learning
 from .growth import GrowthPoint, measure_growth
 from .speed import Comparison, measure_speed, use_threads
@@ -58,7 +59,7 @@ class BenchConfig:
     """Numbers of tiles, of 32 x 9, for the cost per tile. The aihwkit loop stops at 1,000."""
     repeats: int = 10
     """Rounds in which every contestant has its turn, after a warm-up; medians and quartiles are over them."""
-    threads: int | None = None
+    threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with, the same for all (default: OMP_NUM_THREADS, or all cores)."""
     out: Path = Path("runs/bench")
     """Folder for bench.json and the figures; those of an earlier bench are replaced."""

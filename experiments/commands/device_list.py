@@ -9,11 +9,11 @@ from devices import DeviceModel, catalogue, characterise, get
 from devices.times import MeasuredTimes
 
 from ..drawing.characterisation_figure import draw_characterisation
-from ..runs.options.config import DevicesConfig
 from ..runs.options.device_names import kept_name
 from ..runs.options.device_times import DEFAULT_TIMES
 from ..runs.training_on_devices import why_not_batched
 from ..support.durations import format_time, parse_times
+from .config import DevicesConfig
 
 
 def run_devices(config: DevicesConfig) -> None:

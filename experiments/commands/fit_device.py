@@ -10,7 +10,7 @@ from devices.device_file import device_file
 from devices.files import check_name, make_folder, write_atomically
 from devices.fitting import DriftFit, PulseFit, fit_drift, fit_pulse_response
 
-from .fit_device_config import FitDeviceConfig
+from .config import FitDeviceConfig
 from .fit_device_figure import draw_fits
 
 _EXAMPLE: Final = "example"

@@ -16,7 +16,7 @@ from ..drawing.figures import draw_accuracy_over_time, draw_learning_curve
 from ..drawing.run_tables import dynamics_table, table
 from ..runs.evaluation import evaluate
 from ..runs.ledger_file import RunEvents
-from ..runs.options.config import LEARNS_ON_DEVICES, EvaluateConfig, ReportConfig, ResumeConfig, TrainConfig
+from ..runs.options.config import LEARNS_ON_DEVICES, TrainConfig
 from ..runs.options.defaults import digital_reference, resolve
 from ..runs.options.device_names import label
 from ..runs.options.fault_options import canonical
@@ -30,6 +30,7 @@ from ..runs.training import make_model, train
 from ..support.environment import describe_environment
 from ..support.interruption import Interruption
 from ..support.json_files import read_json, write_json
+from .config import EvaluateConfig, ReportConfig, ResumeConfig
 from .report_page import study_in, write_run_page, write_study_page
 
 
@@ -254,7 +255,7 @@ def run_report(config: ReportConfig) -> None:
     print(f"\n{table(result)}\n")
     if record is not None:
         print(f"{dynamics_table(record)}\n")
-    else:
+    elif trained.mode in LEARNS_ON_DEVICES and trained.backend != "aihwkit":
         print(
             "Nothing was recorded of the devices: let them learn with --record-every 10 for more figures.\n"
         )

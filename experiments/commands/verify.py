@@ -15,9 +15,9 @@ from ..runs.result import Result
 from ..runs.run_folder import RunFolder
 from ..support.environment import describe_environment
 from ..support.json_files import read_json, write_json
+from .config import VerifyConfig
 from .run_commands import run_train, use_threads
 from .verify_checks import Check, quick_checks, training_checks
-from .verify_config import VerifyConfig
 
 
 def run_verify(config: VerifyConfig) -> None:

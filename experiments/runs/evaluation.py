@@ -127,7 +127,7 @@ def take_off_tiles(analog: nn.Module, config: TrainConfig) -> nn.Module:
     network = initial_network(config)
     for name, layer in network.named_children():
         if isinstance(layer, LocallyConnected2d | nn.Linear):
-            weight, bias = analog.get_submodule(name).get_weights()  # type: ignore[operator]
+            weight, bias = analog.get_submodule(name).get_weights(trained=True)  # type: ignore[operator]
             layer.weight.copy_(weight)
             assert layer.bias is not None
             layer.bias.copy_(bias)

@@ -15,8 +15,9 @@ import experiments.commands.run_commands
 import experiments.runs.checkpoint
 import experiments.runs.evaluation
 import experiments.runs.training
+from experiments.commands.config import ResumeConfig
 from experiments.commands.run_commands import run_resume, run_train
-from experiments.runs.options.config import ResumeConfig, TrainConfig
+from experiments.runs.options.config import TrainConfig
 from experiments.runs.record import read_columns
 from experiments.runs.run_folder import RunFolder
 from experiments.support.interruption import RunInterrupted

@@ -104,6 +104,12 @@ def test_evaluate_writes_beside_the_run_and_trains_nothing(tmp_path, capsys):
     assert {name: len(chips) for name, chips in other["accuracy"].items()} == {"none": 2, "per_tile": 2}
 
 
+def test_a_report_advises_only_what_the_mode_accepts(finished, capsys):
+    assert main(["report", str(finished)]) == 0
+    assert "--record-every" not in capsys.readouterr().out
+    (finished / "report.html").unlink()
+
+
 def test_evaluating_as_in_the_run_gives_the_runs_numbers(finished, tmp_path):
     assert main(["evaluate", str(finished), "--threads", "1"]) == 0
     (file,) = finished.glob("evaluation-pcm-*.json")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.commands.config import EvaluateConfig
 from experiments.commands.run_commands import resolve
-from experiments.runs.options.config import EvaluateConfig, TrainConfig
+from experiments.runs.options.config import TrainConfig
 from experiments.runs.options.defaults import digital_reference
 from experiments.runs.run_folder import RunFolder
 

@@ -1,4 +1,4 @@
-"""What a user can ask for: one frozen dataclass per command, from which tyro makes the command line."""
+"""What `xbar train` can be asked for: a frozen dataclass, from which tyro makes the command line."""
 
 import hashlib
 import os
@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
-import tyro
-
 from ...support.durations import Seconds, parse_times
+from ...support.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
 from ...support.typed_values import typed
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
@@ -19,13 +18,6 @@ Engine = Literal["auto", "exact", "aggregated"]
 Augment = Literal["none", "translation", "rotation", "noise", "edge-noise"]
 
 Dimensionless = Annotated[float, "1"]
-# How the help shows options that may be left open.
-_ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
-_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
-_OPEN_COMPENSATION: Final = tyro.conf.arg(metavar="{none,global,per_tile,per_column}", help_behavior_hint="")
-_OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
-_OPEN_ENGINE: Final = tyro.conf.arg(metavar="{auto,exact,aggregated}", help_behavior_hint="")
 
 NO_DEVICE: Final = "none"
 # What such a mode trains is one chip, not weights for any.
@@ -69,12 +61,12 @@ class TrainConfig:
     """Folder of the data set, as torchvision lays it out."""
     download: bool = False
     """Fetch the data set into the data folder if it is missing."""
-    train_images: Annotated[int | None, _ALL] = None
+    train_images: Annotated[int | None, ALL] = None
     """Train on this many images only."""
-    test_images: Annotated[int | None, _ALL] = None
+    test_images: Annotated[int | None, ALL] = None
     """Test on this many images only."""
 
-    fold: Annotated[str | None, _OPEN_NAME] = None
+    fold: Annotated[str | None, OPEN_NAME] = None
     """Cross-validation: 2/5 joins all images and tests on the second of five parts; the same parts for every seed.
     (default: the data set's own test images)"""
     augment: Augment = "none"
@@ -87,10 +79,10 @@ class TrainConfig:
     """After every epoch also score the validation images shifted, turned, noisy and with two quadrants exchanged, and
     measure how alike the kernels of neighbouring locations are; see log.jsonl. Takes longer."""
 
-    model: Annotated[str | None, _OPEN_NAME] = None
+    model: Annotated[str | None, OPEN_NAME] = None
     """fcn_digits, fcn_mnist, fcn_cifar10: every image location has its own kernel on its own tile.
     cnn_digits, cnn_mnist, cnn_cifar10: one kernel per layer. (default: the FCN that fits the data)"""
-    placement: Annotated[str | None, _OPEN_NAME] = None
+    placement: Annotated[str | None, OPEN_NAME] = None
     """Where the kernels of the local layers live: free, time_multiplexed,
     'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
     'interleaved(period=3)'. In situ also 'replicated(tiles=4,sync_every=10)': each copy learns from its own
@@ -107,34 +99,34 @@ class TrainConfig:
     """Memory cell that the trained network is programmed onto, or that pulses move, for --mode in-situ and
     write-verify; `xbar devices` lists both kinds. Or one's own: a device file such as my.toml, which
     `xbar fit-device` makes. With --mode digital also none: then nothing is programmed."""
-    faults: Annotated[str | None, _OPEN_NAME] = None
+    faults: Annotated[str | None, OPEN_NAME] = None
     """Parts of the devices that do not work, for example 'stuck_low=0.01,stuck_high=0.001,dead_rows=0.002':
     stuck_low, stuck_high, stuck_random of single devices, dead_rows of word lines, dead_columns of bit lines.
     Every chip has its own; in situ and write-verify the one chip learns with them. (default: all work)"""
-    wires: Annotated[str | None, _OPEN_NAME] = None
+    wires: Annotated[str | None, OPEN_NAME] = None
     """Resistance of the wires of every array, for example 'word_line=1,bit_line=1': in ohm, of a segment between
     neighbouring devices; also source and sense for those of drivers and sense amplifiers, and drivers=both,
     sensed=both for lines that are driven or sensed at both ends. Hardware-aware training sees the weights
     through them, and so does every chip, exactly. Not in situ or by write-verify. (default: ideal wires)"""
-    wires_every: Annotated[int | None, _OPEN_INT] = None
+    wires_every: Annotated[int | None, OPEN_INT] = None
     """With --wires: training steps between two computations of what the wires take of the weights. (default:
     100)"""
-    tile_size: Annotated[int | None, _OPEN_INT] = None
+    tile_size: Annotated[int | None, OPEN_INT] = None
     """Word lines and bit lines of the largest array; larger kernels are split, with digital sums. (default:
     aihwkit's: 512 word lines; 512 bit lines in situ and by write-verify, any number otherwise)"""
-    weight_noise: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    weight_noise: Annotated[Dimensionless | None, OPEN_FLOAT] = None
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
     weight. (default: 0.1)"""
-    weight_scaling: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    weight_scaling: Annotated[Dimensionless | None, OPEN_FLOAT] = None
     """In situ and write-verify: what the largest initial weight of a kernel is mapped to on the devices, whose
     bounds lie near 1; a digital factor after the tile restores the weights. 0: no such factor. (default: 0.6)"""
-    engine: Annotated[Engine | None, _OPEN_ENGINE] = None
+    engine: Annotated[Engine | None, one_of(Engine), OPEN] = None
     """In situ: how pulses are computed. exact: one by one. aggregated: all pulses of a mini-batch at once, by
     their statistics. auto: whichever is faster, within its error bound. (default: auto)"""
-    write_every: Annotated[int | None, _OPEN_INT] = None
+    write_every: Annotated[int | None, OPEN_INT] = None
     """Write-verify: steps after which the devices are written; the digital weights learn in between, but
     forward and backward go through the devices as they are. (default: 1)"""
-    write_tolerance: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    write_tolerance: Annotated[Dimensionless | None, OPEN_FLOAT] = None
     """Write-verify, and synchronising copies: error of a weight on the devices, whose largest is about 1, that
     the loop leaves alone. (default: 0.02)"""
     soft_sharing: Dimensionless = 0.0
@@ -143,17 +135,17 @@ class TrainConfig:
     exists."""
     sleep_every: int = 0
     """Steps after which a sleep phase draws the kernels of all locations towards their mean; 0: never."""
-    sleep_factor: Annotated[Dimensionless | None, _OPEN_FLOAT] = None
+    sleep_factor: Annotated[Dimensionless | None, OPEN_FLOAT] = None
     """How far a sleep phase moves a kernel: 0 not at all, 1 to the mean of all. (default: 1)"""
     backend: Backend = "batched"
     """batched: all tiles of a layer in one call. aihwkit: one tile after another, the slow reference, whose
     noise cannot be seeded: such runs do not repeat to the last bit."""
 
-    epochs: Annotated[int | None, _OPEN_INT] = None
+    epochs: Annotated[int | None, OPEN_INT] = None
     """Passes through the training images. (default: 60 for 8 x 8 images, 4 for 28 x 28, 10 for 32 x 32)"""
     batch_size: int = 64
     """Images per step."""
-    lr: Annotated[float | None, _OPEN_FLOAT] = None
+    lr: Annotated[float | None, OPEN_FLOAT] = None
     """Learning rate: Adam's, or in situ and write-verify that of plain SGD. (default: 5e-3 for 8 x 8 images,
     4e-3 for 28 x 28, 1e-3 for 32 x 32; in situ and write-verify 1, and 0.3 for 32 x 32, in situ three times
     that for Tiki-Taka v1)"""
@@ -168,10 +160,10 @@ class TrainConfig:
     chips: int = 5
     """Chips to program; their spread is reported. In situ and write-verify: readings of the one chip that was
     trained."""
-    times: Annotated[str | None, _OPEN_NAME] = None
+    times: Annotated[str | None, OPEN_NAME] = None
     """Times since programming, or since the end of a training in situ, in s, min, h, d, w, month (30 days) or
     y (365 days). (default: those of 1s,1h,1d,1month,1y for which the device was measured)"""
-    compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
+    compensation: Annotated[Compensation | None, one_of(Compensation), OPEN] = None
     """Drift compensation to compare with none: one scale per layer, per tile, or per column. (default:
     global)"""
     record_every: int = 0
@@ -184,7 +176,7 @@ class TrainConfig:
     """Folder that holds the run folders."""
     force: bool = False
     """Start this run over, even if it is finished or can be resumed."""
-    threads: Annotated[int | None, _OPEN_INT] = None
+    threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with; another number can change the last digits. (default: OMP_NUM_THREADS, or all
     cores)"""
     checkpoint_seconds: Seconds = 20.0
@@ -290,98 +282,6 @@ def parse_fold(text: str) -> tuple[int, int]:
             f"`fold` must be one of some, as 2/5, the second of five, but is {text!r}. Write 2/5."
         )
     return int(index), int(folds)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class ResumeConfig:
-    """Continue an interrupted run; its numbers are those of an uninterrupted one, to the last bit.
-
-    Example:
-      xbar resume runs/fcn_digits-hwa-pcm-0123456789ab
-    """
-
-    run: Annotated[str, tyro.conf.Positional]
-    """The run folder, or its name in the folder `runs`."""
-    data_dir: Annotated[str | None, _OPEN_NAME] = None
-    """Folder of the data set, if it has moved."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """Program a trained network onto other devices, more chips or for other times, without training.
-
-    What is not given is as in the run. The result goes into a file of its own in the run folder.
-
-    Examples:
-      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --device reram-cmo
-      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --times 1s,1min,1h,1d,1w,1month,1y --chips 20
-      xbar evaluate runs/cnn_digits-hwa-pcm-0123456789ab --placement 'replicated(tiles=16)'
-      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --faults 'stuck_low=0.01,dead_rows=0.002'
-    """
-
-    run: Annotated[str, tyro.conf.Positional]
-    """The run folder, or its name in the folder `runs`."""
-    device: Annotated[str | None, _OPEN_NAME] = None
-    """Memory cell to program; `xbar devices` lists them. Not for runs in situ or by write-verify: their devices
-    are trained."""
-    placement: Annotated[str | None, _OPEN_NAME] = None
-    """Program the trained kernels onto tiles placed otherwise, where each tile's locations learned one kernel:
-    those of a CNN onto any, blocks onto free. Not for runs in situ or by write-verify."""
-    faults: Annotated[str | None, _OPEN_NAME] = None
-    """What the accuracy becomes when parts of the devices do not work: see `xbar train --help`; none: all work.
-    Not for runs in situ or by write-verify, which learn with their faults."""
-    wires: Annotated[str | None, _OPEN_NAME] = None
-    """What the accuracy becomes with resistive wires: see `xbar train --help`; none: ideal ones. Not for runs in
-    situ or by write-verify."""
-    times: Annotated[str | None, _OPEN_NAME] = None
-    """Times since programming, for example 1s,1h,1d,1month,1y."""
-    chips: Annotated[int | None, _OPEN_INT] = None
-    """Chips to program; of a run in situ or by write-verify, readings of its chip."""
-    compensation: Annotated[Compensation | None, _OPEN_COMPENSATION] = None
-    """Drift compensation to compare with none."""
-    test_images: Annotated[int | None, _OPEN_INT] = None
-    """Test on this many images only."""
-    data_dir: Annotated[str | None, _OPEN_NAME] = None
-    """Folder of the data set, if it has moved."""
-    threads: Annotated[int | None, _OPEN_INT] = None
-    """Threads to compute with."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class DevicesConfig:
-    """List the memory cells that a network can be programmed onto, and those that can learn in situ.
-
-    Examples:
-      xbar devices
-      xbar devices ttv2-reram-es
-      xbar devices my.toml --out sheets
-    """
-
-    name: Annotated[str | None, tyro.conf.Positional] = None
-    """Describe this one only, and measure simulated devices of it."""
-    out: str = "device-sheets"
-    """Folder for their figure (NAME.png) and numbers (NAME.csv)."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class ReportConfig:
-    """Draw the figures of a finished run (accuracy, learning, what was recorded of the devices), and write a page.
-
-    The page, report.html, is one file to read in a browser or on a telephone: results, figures, what happened in the
-    hardware and what it costs, how to reproduce it, configuration, environment. For the folder of a study
-    (sharing-cost, compare-devices, paper) it holds its table and figures.
-
-    Examples:
-      xbar report runs/fcn_digits-in-situ-reram-sb-0123456789ab
-      xbar report runs/paper-smoke-0123456789ab
-    """
-
-    run: Annotated[str, tyro.conf.Positional]
-    """The folder of a run or of a study, or the name of a run in the folder `runs`."""
 
 
 def available_threads() -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
@@ -35,6 +35,8 @@ _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 # How fast a study computes, where it lies, and what it reads: no part of what comes out.
 _NOT_IN_THE_HASH: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out", "from_")
+# What decides how a run or a study is priced again.
+_PRICING: Final = ("profile", "packing", "packed", "off_block", "out", "from_")
 
 
 @final
@@ -150,6 +152,20 @@ class SharingCostConfig:
         for count in self.tile_counts:
             if count < 1:
                 raise ValueError(f"`tile_counts` must be 1 or more, but has {count}. Give larger numbers.")
+        self._refuse_to_train_again()
+
+    def _refuse_to_train_again(self) -> None:
+        """Refuse, of what is only priced again, all that decides how it was trained."""
+        if self.from_ is None:
+            return
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in _PRICING and value != field.default:
+                given = " ".join(map(str, value)) if isinstance(value, tuple) else value
+                raise ValueError(
+                    f"`{field.name}` must be left out with --from, but is {given}: what is priced again is not "
+                    "trained again. Leave it out, or train a new study without --from."
+                )
 
     def resolved(self) -> "SharingCostConfig":
         """Return the configuration with what `quick` and the defaults stand for.

@@ -1,0 +1,180 @@
+"""What commands that are neither trainings nor studies can be asked for: one frozen dataclass each, for tyro."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, final
+
+import tyro
+
+from ..runs.options.config import Compensation
+from ..support.durations import Seconds
+from ..support.open_options import OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ResumeConfig:
+    """Continue an interrupted run; its numbers are those of an uninterrupted one, to the last bit.
+
+    Example:
+      xbar resume runs/fcn_digits-hwa-pcm-0123456789ab
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
+    data_dir: Annotated[str | None, OPEN_NAME] = None
+    """Folder of the data set, if it has moved."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Program a trained network onto other devices, more chips or for other times, without training.
+
+    What is not given is as in the run. The result goes into a file of its own in the run folder.
+
+    Examples:
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --device reram-cmo
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --times 1s,1min,1h,1d,1w,1month,1y --chips 20
+      xbar evaluate runs/cnn_digits-hwa-pcm-0123456789ab --placement 'replicated(tiles=16)'
+      xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --faults 'stuck_low=0.01,dead_rows=0.002'
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder, or its name in the folder `runs`."""
+    device: Annotated[str | None, OPEN_NAME] = None
+    """Memory cell to program; `xbar devices` lists them. Not for runs in situ or by write-verify: their devices
+    are trained."""
+    placement: Annotated[str | None, OPEN_NAME] = None
+    """Program the trained kernels onto tiles placed otherwise, where each tile's locations learned one kernel:
+    those of a CNN onto any, blocks onto free. Not for runs in situ or by write-verify."""
+    faults: Annotated[str | None, OPEN_NAME] = None
+    """What the accuracy becomes when parts of the devices do not work: see `xbar train --help`; none: all work.
+    Not for runs in situ or by write-verify, which learn with their faults."""
+    wires: Annotated[str | None, OPEN_NAME] = None
+    """What the accuracy becomes with resistive wires: see `xbar train --help`; none: ideal ones. Not for runs in
+    situ or by write-verify."""
+    times: Annotated[str | None, OPEN_NAME] = None
+    """Times since programming, for example 1s,1h,1d,1month,1y."""
+    chips: Annotated[int | None, OPEN_INT] = None
+    """Chips to program; of a run in situ or by write-verify, readings of its chip."""
+    compensation: Annotated[Compensation | None, one_of(Compensation), OPEN] = None
+    """Drift compensation to compare with none."""
+    test_images: Annotated[int | None, OPEN_INT] = None
+    """Test on this many images only."""
+    data_dir: Annotated[str | None, OPEN_NAME] = None
+    """Folder of the data set, if it has moved."""
+    threads: Annotated[int | None, OPEN_INT] = None
+    """Threads to compute with."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DevicesConfig:
+    """List the memory cells that a network can be programmed onto, and those that can learn in situ.
+
+    Examples:
+      xbar devices
+      xbar devices ttv2-reram-es
+      xbar devices my.toml --out sheets
+    """
+
+    name: Annotated[str | None, tyro.conf.Positional, OPEN_NAME] = None
+    """Describe this one only, and measure simulated devices of it."""
+    out: str = "device-sheets"
+    """Folder for their figure (NAME.png) and numbers (NAME.csv)."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Draw the figures of a finished run (accuracy, learning, what was recorded of the devices), and write a page.
+
+    The page, report.html, is one file to read in a browser or on a telephone: results, figures, what happened in the
+    hardware and what it costs, how to reproduce it, configuration, environment. For the folder of a study
+    (sharing-cost, compare-devices, paper) it holds its table and figures.
+
+    Examples:
+      xbar report runs/fcn_digits-in-situ-reram-sb-0123456789ab
+      xbar report runs/paper-smoke-0123456789ab
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The folder of a run or of a study, or the name of a run in the folder `runs`."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FitDeviceConfig:
+    """Make a device file from measurements, which every command accepts as --device my.toml.
+
+    Pulse response: a CSV file with one row for each pulse, in the order in which they were given:
+
+      device,pulse,conductance
+      1,0,2.00          conductance in µS after the pulse; pulse 1 raises, -1 lowers, 0 only reads
+      1,1,2.31          the column device may be left out where there is one
+
+    or aihwkit's layout: no header, two columns, the conductance on the way up and on the way down. Six step laws are
+    fitted; the one with the lowest AICc is written. Measure several curves up and down where readings are noisy.
+
+    Drift: one row for each reading, of at least three devices; the column target may be left out:
+
+      device,time,conductance,target
+      1,20,18.2,20      time in s since programming, conductance and what was asked for in µS
+
+    `example` in place of the first file fits data that come with this program: generated by us, not measured.
+
+    Examples:
+      xbar fit-device measured.csv --name my-reram
+      xbar fit-device measured.csv --drift drift.csv --name my-reram --out my.toml
+      xbar fit-device --drift drift.csv --name my-pcm
+      xbar fit-device example
+    """
+
+    measured: Annotated[str | None, tyro.conf.Positional, OPEN_PATH] = None
+    """CSV file with the pulse response, or example."""
+    drift: Annotated[Path | None, OPEN_PATH] = None
+    """CSV file with readings over time."""
+    reference_time: Annotated[Seconds | None, OPEN_FLOAT] = None
+    """t_0 of the power law of drift, in s. (default: the time of the earliest reading)"""
+    name: Annotated[str | None, OPEN_NAME] = None
+    """What to call the device. (default: the name of the file)"""
+    technology: str = "not stated"
+    """The kind of memory cell."""
+    source: Annotated[str | None, OPEN_NAME] = None
+    """Where the measurement comes from. (default: the name of the file)"""
+    out: Annotated[Path | None, OPEN_PATH] = None
+    """The device file; the figure lies beside it. (default: NAME.toml)"""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """Compute the small reference numbers of the README anew, on this machine, and say whether they hold.
+
+    Each number is computed by this installation and compared with where it comes from: aihwkit's own C++ tiles, a
+    circuit law, a published figure, or the README's table of the demo. Tolerances follow from the float format, the
+    digits that were published, or the sample. The exit code is 0 if all hold.
+
+    About three minutes on two cores; half a minute with --quick, which leaves out the trainings.
+
+    Examples:
+      xbar verify
+      xbar verify --quick
+    """
+
+    quick: bool = False
+    """Leave out the trainings."""
+    threads: Annotated[int | None, OPEN_INT] = None
+    """Threads to compute with."""
+    out: Path = Path("runs/verify")
+    """Folder for verify.json, and the folders of the runs that are made."""
+
+    def __post_init__(self) -> None:
+        """Refuse a number of threads below one.
+
+        Raises:
+            ValueError: If so.
+        """
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"`threads` must be 1 or more, but is {self.threads}. Give a larger number.")
