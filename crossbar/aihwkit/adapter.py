@@ -14,6 +14,7 @@ from aihwkit.nn.modules.container import AnalogSequential, AnalogWrapper
 from aihwkit.nn.modules.conv import _AnalogConvNd as TheirConvolution
 from aihwkit.nn.modules.linear import AnalogLinear as TheirLinear
 from aihwkit.optim import AnalogSGD
+from aihwkit.optim.analog_optimizer import AnalogOptimizerMixin
 from aihwkit.optim.context import AnalogContext
 from aihwkit.simulator.configs import (
     DigitalRankUpdateRPUConfig,
@@ -76,6 +77,7 @@ __all__ = [
     "AnalogContext",
     "AnalogLayerBase",
     "AnalogMVType",
+    "AnalogOptimizerMixin",
     "AnalogSGD",
     "AnalogSequential",
     "AnalogWrapper",

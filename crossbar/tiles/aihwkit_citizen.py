@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from devices.units import Dimensionless, Seconds
 
@@ -25,6 +26,10 @@ from ..aihwkit.adapter import (
 )
 
 _CONTEXT = "analog_ctx"
+_SEVERAL = (
+    "`{}` must not wrap devices that are trained in place: every process would have a chip of its own, which learns "
+    "from its share of each batch only, and nothing makes them equal again. Train in one process, or hardware-aware."
+)
 
 
 class AihwkitTile(TileModule, InferenceTileWithPeriphery):
@@ -57,6 +62,20 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Wait for the optimizer's updates from now on, as a tile that is trained in place."""
         self.supports_ddp = False
         AnalogContext(self)  # registers itself
+
+    def refuse_other_processes(self) -> None:
+        """Refuse a pass inside `DistributedDataParallel`, if the devices are trained in place.
+
+        Raises:
+            RuntimeError: If so.
+        """
+        if _CONTEXT in self._parameters and DistributedDataParallel._get_active_ddp_module() is not None:
+            raise RuntimeError(_SEVERAL.format("DistributedDataParallel"))
+
+    def _replicate_for_data_parallel(self) -> Any:
+        if _CONTEXT in self._parameters:
+            raise RuntimeError(_SEVERAL.format("DataParallel"))
+        return super()._replicate_for_data_parallel()
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         nn.Module._save_to_state_dict(self, destination, prefix, keep_vars)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..aihwkit.adapter import AnalogContext, AnalogMVType
+from ..aihwkit.waiting_batches import keep_for_update
 from ..reading.gradient import unmasked
 from ..reading.mvm import managed_read, product
 
@@ -64,8 +65,9 @@ class InSituProduct(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Remember what the update needs, and send the gradient back."""
         grad = grads[0]
-        ctx.context.analog_input.append(image_by_image(ctx.x, ctx.locations))
-        ctx.context.analog_grad_output.append(image_by_image(grad, ctx.locations))
+        if ctx.needs_input_grad[1]:  # else the devices are frozen
+            inputs, gradients = image_by_image(ctx.x, ctx.locations), image_by_image(grad, ctx.locations)
+            keep_for_update(ctx.context, inputs, gradients)
         grad_x = None
         if ctx.needs_input_grad[0]:
             d = grad * ctx.scale[:, None, :]

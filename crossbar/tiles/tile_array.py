@@ -411,6 +411,7 @@ class TileArray(AihwkitTile):
             limit = self.input_range.detach().abs()
         weight = weight_for_reading(self)
         if self.in_situ is not None:
+            self.refuse_other_processes()
             scale = self.of_tiles(self.mapping_scales)
             y = InSituProduct.apply(voltages, self.analog_ctx, x, weight, scale, limit, self, locations)
             if self.out_scaling_alpha is not None:
