@@ -117,8 +117,8 @@ class PlacedLayer(AnalogLayer, TheirConvolution):
         chosen, grouping = self.placement, self.grouping
         if chosen.redraw:
             array = self.tile_array
-            array.settle()  # forgets earlier passes, so not between the draw and the product
-            with array.passes.around(x, self.training, array.pass_state, array.restore_pass):
+            array.settle()  # or the draw would belong to other weights than the product
+            with array.passes.around(x, array.pass_kind(), array.pass_state, array.restore_pass):
                 chosen = chosen.redrawn(array.noise.generator("cpu"))
             grouping = self._place(chosen)
         return self._convolve(x, self.geometry, grouping, chosen)

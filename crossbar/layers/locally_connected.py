@@ -17,7 +17,7 @@ from ..placement.grouping import Grouping
 from ..placement.patches import assemble, check_input, extract_patches, group_patches, ungroup
 from ..placement.placement import Placement, as_placement
 from ..placement.saved_placement import note_placement, other_placement
-from ..reading.recomputation import Passes
+from ..reading.recomputation import Passes, version_of
 from ..tiles.lasting import lasting
 
 
@@ -159,7 +159,7 @@ class LocallyConnected2d(nn.Module):
         if rng is None:  # torch's own, which its checkpoints bring back
             self._place(self.placement.redrawn(torch.default_generator))
             return
-        with self.passes.around(x, self.training, rng.get_state, rng.set_state):
+        with self.passes.around(x, (self.training, version_of(self.weight)), rng.get_state, rng.set_state):
             self._place(self.placement.redrawn(rng))
 
     def _compute(self, x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 State = TypeVar("State")
+Kind = tuple[bool, int]
 
 # assumed: uses of one layer between two optimizer steps, each with a checkpoint around it. The state of a generator
 # takes 5 kB, and an evaluation without gradients remembers that many.
@@ -44,13 +45,13 @@ class Passes:
 
     @contextmanager
     def around(
-        self, x: Tensor, training: bool, state: Callable[[], State], restore: Callable[[State], object]
+        self, x: Tensor, kind: Kind, state: Callable[[], State], restore: Callable[[State], object]
     ) -> Iterator[None]:
         """Let a pass begin where its first computation began, if this is a second one, and else as things stand.
 
         Args:
             x: The inputs of the pass.
-            training: Whether the layer trains.
+            kind: Whether the layer trains, and the version of its weights.
             state: Returns how things stand.
             restore: Makes things stand as they did.
 
@@ -58,10 +59,10 @@ class Passes:
             RuntimeError: If this may be a repetition, but too many passes came after the first computation.
         """
         is_in_backward = torch._C._current_graph_task_id() != -1
-        first = self._first(x, training) if is_in_backward and self._known else None
+        first = self._first(x, kind) if is_in_backward and self._known else None
         if first is None:
             if not is_in_backward and _may_come_twice():
-                self._known.append(_Pass(_inputs(x, training), state()))
+                self._known.append(_Pass(_inputs(x, kind), state()))
             yield
             return
         now = state()
@@ -71,12 +72,12 @@ class Passes:
         finally:
             restore(now)
 
-    def _first(self, x: Tensor, training: bool) -> _Pass | None:
+    def _first(self, x: Tensor, kind: Kind) -> _Pass | None:
         """Return the first computation of a pass: of several with these inputs the last, as autograd goes back."""
-        inputs = _inputs(x, training)
+        inputs = _inputs(x, kind)
         alike = [known for known in self._known if known.inputs == inputs]
         if not alike:
-            if len(self._known) == MOST_PASSES:
+            if sum(known.inputs[0] == kind for known in self._known) == MOST_PASSES:
                 raise RuntimeError(
                     f"a layer can compute one of its last {MOST_PASSES} passes again, but `torch.utils.checkpoint` "
                     "asks for an older one, whose noise is lost: put checkpoints around fewer uses of one layer"
@@ -93,6 +94,11 @@ class Passes:
         return Passes, ()
 
 
+def version_of(weight: Tensor) -> int:
+    """Return how often weights have been changed; those of inference mode do not tell, and never learn."""
+    return 0 if weight.is_inference() else weight._version
+
+
 def _may_come_twice() -> bool:
     """Tell whether a checkpoint may be around this pass: of torch's two kinds, one keeps no graph, one has hooks."""
     if torch.is_inference_mode_enabled():
@@ -101,7 +107,7 @@ def _may_come_twice() -> bool:
     return has_hooks or not torch.is_grad_enabled()
 
 
-def _inputs(x: Tensor, training: bool) -> tuple[Any, ...]:
+def _inputs(x: Tensor, kind: Kind) -> tuple[Any, ...]:
     """Return by what the inputs of a pass are known again."""
     total = float(x.detach().sum(dtype=torch.float64))
-    return training, tuple(x.shape), total if math.isfinite(total) else None
+    return kind, tuple(x.shape), total if math.isfinite(total) else None

@@ -23,7 +23,7 @@ from ..reading.input_range import ScaledInput, first_input_range, keep_positive_
 from ..reading.mvm import analog_mvm
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
-from ..reading.recomputation import Passes
+from ..reading.recomputation import Passes, version_of
 from ..reference.backend import ReferenceTiles
 from ..wires.parameters import WireParameters
 from ..wires.tiles import TileWires
@@ -359,7 +359,6 @@ class TileArray(AihwkitTile):
                 self._settle()
 
     def _settle(self) -> None:
-        self.passes.forget()
         clip_weights_(self.weight, self.rpu_config.clip, self.populated)
         if self.rpu_config.remap.type != WeightRemapType.NONE:
             self.mapping_scales.copy_(remap_weights_(self.weight, self.scales(), self.rpu_config.remap))
@@ -398,7 +397,7 @@ class TileArray(AihwkitTile):
         if x.shape[1] == 0:
             return x.new_zeros(self.tiles, 0, self.out_size)
         self.settle()
-        with self.passes.around(x, self.training, self.pass_state, self.restore_pass):
+        with self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass):
             return self._forward(x, valid, locations)
 
     def _forward(self, x: Tensor, valid: Tensor | None, locations: int) -> Tensor:
@@ -425,6 +424,10 @@ class TileArray(AihwkitTile):
         if self.reading is not None and self.reading.factor is not None and not self.training:
             y = y * self.reading.factor
         return y
+
+    def pass_kind(self) -> tuple[bool, int]:
+        """Return what two passes with the same inputs may differ by: training or not, and the weights' version."""
+        return self.training, version_of(self.weight)
 
     def pass_state(self) -> tuple[NoiseStream, Any, dict[str, Tensor]]:
         """Return what a pass changes: the noise stream, and means that follow the inputs."""
