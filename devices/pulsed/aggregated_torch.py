@@ -1,7 +1,10 @@
 """The aggregated response in plain torch: what `aggregated` does in compiled loops, for GPUs.
 
-The same three steps (counts, flow, reflection at the bounds), with one difference: all devices take the same number
-of parts, that of the device which needs most.
+Vector after vector, with two differences. Slots are not drawn there, but the numbers of pulses on the lines: given
+these, a device receives a hypergeometric number of pulses from a train of `length` slots, with mean a b / length and
+variance a (length - a) b (length - b) / (length**2 (length - 1)). And where noise can carry a weight beyond a bound,
+pulses are not taken one by one: a weight that stops at a bound at every pulse is a random walk reflected there. Its
+end is that of the free walk, less by what the free walk's maximum exceeds the bound (see `bursts`).
 """
 
 import torch
@@ -9,6 +12,7 @@ from torch import Tensor
 
 from .device_array import DeviceArray
 from .laws import Law
+from .pulse_trains import PulseTrains
 
 _LINEAR = (
     Law.LINEAR_STEP,
@@ -16,114 +20,128 @@ _LINEAR = (
     Law.SOFT_BOUNDS_REFERENCE,
     Law.SOFT_BOUNDS_REFERENCE_ADDITIVE,
 )
-_DISCRETE = 0.5826  # see `aggregated`
-_PART = 0.2
-_MOST_PARTS = 64
+_ADDITIVE = (Law.LINEAR_STEP_ADDITIVE, Law.SOFT_BOUNDS_REFERENCE_ADDITIVE)
+_DISCRETE = 0.5826  # see `bursts`
+_QUIET = 0.5  # see `aggregated`
 _FEW = 8.0
 
 
-def respond(devices: DeviceArray, moments: list[Tensor], seed: int, polarity: int) -> None:
-    """Draw the pulses of every device from their moments, and move it.
+def apply_in_torch(
+    devices: DeviceArray, trains: PulseTrains, seed: int, polarity: int, tile_of_train: Tensor
+) -> None:
+    """Give every device the pulses of each vector at once, vector after vector.
 
     Args:
-        devices: The devices; changed in place.
-        moments: What `coincidences` returns, (tiles, out, in) each.
+        devices: The devices.
+        trains: The trains of each kernel, stochastic.
         seed: Names the noise.
         polarity: 0 for both directions, +1 for the pulses that go up, -1 for those that go down, turned up.
+        tile_of_train: (tiles,) which trains a tile receives.
     """
-    mean, net, variance, net_variance = moments
-    rng = torch.Generator(device=mean.device).manual_seed(seed)
-    ups = _count(0.5 * (mean - net), 0.5 * (variance - net_variance), rng)
-    downs = _count(0.5 * (mean + net), 0.5 * (variance + net_variance), rng)
-    if polarity > 0:
-        downs = torch.zeros_like(downs)
-    elif polarity < 0:
-        ups, downs = downs, torch.zeros_like(downs)
-    received = ups + downs
     hidden = devices.hidden_weight
-    reference = 0.0 if devices.reference is None else devices.reference
-    w = torch.minimum(
-        torch.maximum(hidden + reference, devices.min_bound), devices.max_bound
-    )  # the first pulse does it
-    parts = _parts(devices, w, ups, downs)
-    for _ in range(parts):
-        w = _part(devices, w, ups / parts, downs / parts, rng)
-    hidden.copy_(torch.where(received > 0, w - reference, hidden))
+    tile_of_train = tile_of_train.to(hidden.device)
+    rng = torch.Generator(device=hidden.device).manual_seed(seed)
+    w = hidden if devices.reference is None else hidden + devices.reference
+    received = torch.zeros_like(w)
+    for vector in range(trains.x_pulses.shape[1]):
+        mean, variance, net_sign = (
+            moment[tile_of_train] for moment in coincidences(trains.between(vector, vector + 1))
+        )
+        pulses = _count(mean, variance, rng) * (net_sign != 0)
+        is_up = net_sign < 0
+        if polarity != 0:
+            pulses = pulses * (is_up if polarity > 0 else ~is_up)
+            is_up = torch.ones_like(is_up)
+        received += pulses
+        w = torch.where(pulses > 0, _moved(devices, w, pulses, is_up, rng), w)
+    is_written = received > 0
+    end = w if devices.reference is None else w - devices.reference
+    hidden.copy_(torch.where(is_written, end, hidden))
     if devices.pulse_count is not None:
         devices.pulse_count += received.int()
     if devices.persistent_weight is not None:
         noise = torch.empty_like(hidden).normal_(generator=rng)
-        devices.weight.copy_(torch.where(received > 0, hidden + devices.write_noise * noise, devices.weight))
+        devices.weight.copy_(torch.where(is_written, hidden + devices.write_noise * noise, devices.weight))
+
+
+def coincidences(trains: PulseTrains) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean and variance of the pulses of one vector on each device, and their sign, down positive.
+
+    Args:
+        trains: Of one vector; the results are (kernels, out, in).
+    """
+    length = trains.length[..., None]
+    share = torch.where(length > 0, 1 / length.clamp(min=1), torch.zeros_like(length))
+    x, d = trains.x_pulses, trains.d_pulses
+    x_spread = x * (length - x)
+    d_spread = d * (length - d) * share.square() / (length - 1).clamp(min=1)
+
+    def products(of_d: Tensor, of_x: Tensor) -> Tensor:
+        return of_d.transpose(1, 2) * of_x
+
+    return products(d * share, x), products(d_spread, x_spread), products(trains.d_sign, trains.x_sign)
 
 
 def _count(mean: Tensor, variance: Tensor, rng: torch.Generator) -> Tensor:
-    """Draw whole numbers with a mean and about a variance, as `random_numbers.count` does."""
+    """Draw whole numbers with a mean and about a variance, none below zero."""
     xi = torch.empty_like(mean).normal_(generator=rng)
     many = (mean + (variance - 1 / 12).clamp(min=0).sqrt() * xi).round().clamp(min=0)
+    # A Poisson number on top of a floor, whose fraction is rounded up with the right probability.
     rate = (variance.clamp(max=_FEW) - 1 / 6).clamp(min=0)
     base = (mean - rate).clamp(min=0)
     rounded = (base + torch.empty_like(base).uniform_(generator=rng)).floor()
     return torch.where(variance > _FEW, many, rounded + torch.poisson(rate, generator=rng))
 
 
-def _parts(devices: DeviceArray, w: Tensor, ups: Tensor, downs: Tensor) -> int:
-    """Return in how many parts the flow is followed, so that each stays where the step hardly changes."""
-    width = devices.max_bound - devices.min_bound
-    if devices.law == Law.EXP_STEP:
-        _, _, _, gamma_up, gamma_down, a, *_ = devices.constants.tolist()
-        steepest = 2 * abs(a) * max(abs(gamma_up), abs(gamma_down))
-        scale = width / steepest if steepest > 0 else torch.full_like(width, torch.inf)
-    elif devices.law == Law.POW_STEP:
-        assert devices.shape_up is not None
-        assert devices.shape_down is not None
-        scale = width / torch.maximum(devices.shape_up, devices.shape_down).clamp(min=1)
-    elif devices.law == Law.PIECEWISE_STEP and len(devices.nodes_up) > 1:
-        scale = width / (len(devices.nodes_up) - 1)
-    else:
-        return 1
+def _steps(devices: DeviceArray, w: Tensor, is_up: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean steps and noises, each in its direction; both as sizes."""
     (f_up, g_up), (f_down, g_down) = devices.steps(w, True), devices.steps(w, False)
-    scale = _PART * scale.clamp(min=1e-6)
-    mean = (ups * f_up.abs() + downs * f_down.abs()) / scale
-    variance = (ups * g_up.square() + downs * g_down.square()) / scale.square()
-    return int(torch.maximum(mean, variance).max().ceil().clamp(1, _MOST_PARTS))
+    return torch.where(is_up, f_up, f_down), torch.where(is_up, g_up, g_down)
 
 
-def _part(devices: DeviceArray, w: Tensor, ups: Tensor, downs: Tensor, rng: torch.Generator) -> Tensor:
-    """Move all devices by some pulses up and down, mixed."""
+def _slopes(devices: DeviceArray, is_up: Tensor) -> Tensor:
+    """Return by how much affine steps grow with the weight, those down with a minus."""
     max_bound, min_bound = devices.max_bound, devices.min_bound
-    (f_up, g_up), (f_down, g_down) = devices.steps(w, True), devices.steps(w, False)
-    change = ups * f_up - downs * f_down
-    damping: Tensor | float = 1.0
+    if devices.shape_up is not None and devices.shape_down is not None:
+        return torch.where(is_up, devices.shape_up, -devices.shape_down)
+    slope_up = torch.where(max_bound > 0, -devices.scale_up / max_bound, 0.0)
+    return torch.where(is_up, slope_up, torch.where(min_bound < 0, devices.scale_down / min_bound, 0.0))
+
+
+def _moved(devices: DeviceArray, w: Tensor, pulses: Tensor, is_up: Tensor, rng: torch.Generator) -> Tensor:
+    """Return the weights after the pulses of one vector, see `aggregated`."""
+    sign = torch.where(is_up, 1.0, -1.0)
+    f, g = _steps(devices, w, is_up)
+    factor = 1.0 + torch.zeros_like(w)
     if devices.law in _LINEAR:
-        if devices.shape_up is not None and devices.shape_down is not None:
-            slope_up, slope_down = devices.shape_up, devices.shape_down
-        else:
-            slope_up = torch.where(max_bound > 0, -devices.scale_up / max_bound, 0.0)
-            slope_down = torch.where(min_bound < 0, -devices.scale_down / min_bound, 0.0)
-        slope = ups * slope_up - downs * slope_down
-        growth = (
-            ups * slope_up.clamp(min=-0.999999).log1p() + downs * (-slope_down).clamp(min=-0.999999).log1p()
+        slope = _slopes(devices, is_up)
+        log_factor = slope.clamp(min=-0.999999).log1p()
+        is_flat = slope.abs() < 1e-9
+        change = f * torch.where(
+            is_flat, pulses, (pulses * log_factor).expm1() / torch.where(is_flat, 1, slope)
         )
-        change = change * torch.where(slope.abs() > 1e-9, growth.expm1() / slope, 1.0)
-        damping = torch.where(growth.abs() > 1e-9, (2 * growth).expm1() / (2 * growth), 1.0)
-    if devices.law != Law.CONSTANT_STEP:
-        middle = torch.minimum(torch.maximum(w + 0.5 * change, min_bound), max_bound)
-        (f_up, g_up), (f_down, g_down) = devices.steps(middle, True), devices.steps(middle, False)
-        if devices.law not in _LINEAR:
-            change = ups * f_up - downs * f_down
-    variance = (ups * g_up.square() + downs * g_down.square()) * damping
-    change = change + variance.sqrt() * torch.empty_like(w).normal_(generator=rng)
-    pulses = (ups + downs).clamp(min=1e-9)
-    variation = variance + 4 * (f_up * f_down).abs() * ups * downs / pulses
-    above = _excess(change, variation, pulses, max_bound - w, rng)
-    below = _excess(-change, variation, pulses, w - min_bound, rng)
-    moved = w + change - torch.where(above > 0, above, -below)
-    return torch.minimum(torch.maximum(moved, min_bound), max_bound)
+        factor = ((0.5 if devices.law in _ADDITIVE else 1.0) * (pulses - 1) * log_factor).exp()
+    elif devices.law == Law.CONSTANT_STEP:
+        change = pulses * f
+    else:
+        half_way = w + sign * 0.5 * (pulses - 1).clamp(min=0) * f
+        half_way = torch.minimum(torch.maximum(half_way, devices.min_bound), devices.max_bound)
+        f_half, g = _steps(devices, half_way, is_up)
+        change = pulses * f_half
+        factor = torch.where(f > 0, f_half / torch.where(f > 0, f, 1), 1).clamp(max=2)
+    noise = g * factor * pulses.sqrt()
+    end = sign * change + noise * torch.empty_like(w).normal_(generator=rng)
+    excess = torch.zeros_like(w)
+    if float(devices.device.dw_min_std) > _QUIET:
+        above = _excess(end, noise.square(), pulses, devices.max_bound - w, rng)
+        below = _excess(-end, noise.square(), pulses, w - devices.min_bound, rng)
+        excess = torch.where(pulses > 1, torch.where(above > 0, above, -below), 0.0)
+    return torch.minimum(torch.maximum(w + end - excess, devices.min_bound), devices.max_bound)
 
 
 def _excess(end: Tensor, variation: Tensor, pulses: Tensor, room: Tensor, rng: torch.Generator) -> Tensor:
     """Draw by how much the highest point of a walk from 0 to `end` exceeds `room`."""
     u = torch.empty_like(end).uniform_(generator=rng).clamp(min=1e-12)
     highest = 0.5 * (end + (end.square() - 2 * variation * u.log()).sqrt())
-    highest = torch.maximum(highest - _DISCRETE * (variation / pulses).sqrt(), end)
+    highest = torch.maximum(highest - _DISCRETE * (variation / pulses.clamp(min=1)).sqrt(), end)
     return (highest - room).clamp(min=0)

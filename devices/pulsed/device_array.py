@@ -176,27 +176,20 @@ class DeviceArray(nn.Module):
         )
 
     def steps(
-        self, w: Float[Tensor, "*some"], is_up: bool, of: slice | None = None
-    ) -> tuple[Float[Tensor, "*some"], Float[Tensor, "*some"]]:
+        self, w: Float[Tensor, "tiles out in"], is_up: bool
+    ) -> tuple[Float[Tensor, "tiles out in"], Float[Tensor, "tiles out in"]]:
         """Return how far one pulse would move the devices if they stood at `w`, as sizes: mean steps f and noises g.
 
         Args:
             w: Where they stand; the reference, which pulses act on as well, is part of it.
             is_up: Direction of the pulse.
-            of: Which devices, of all in one row; all if None, in the shape of the array.
         """
-
-        def some(values: Tensor) -> Tensor:
-            return values if of is None else values.flatten()[of]
-
         scale, shape, nodes = (
             (self.scale_up, self.shape_up, self.nodes_up)
             if is_up
             else (self.scale_down, self.shape_down, self.nodes_down)
         )
-        shape = None if shape is None else some(shape)
-        bounds = some(self.max_bound), some(self.min_bound)
-        return steps(self.law, w, is_up, some(scale), shape, *bounds, self.constants, nodes)
+        return steps(self.law, w, is_up, scale, shape, self.max_bound, self.min_bound, self.constants, nodes)
 
     def pulses(self) -> Int[Tensor, "tiles out in"]:
         """Return the pulses that each device has received.

@@ -26,6 +26,7 @@ from numba import njit
 from torch import Tensor
 
 from ..units import Dimensionless
+from .random_numbers import bits_of, number_of
 
 
 class Law(IntEnum):
@@ -94,6 +95,91 @@ def step(law, w, is_up, scale, shape, max_bound, min_bound, constants, nodes):  
         fraction = min(position - index, 1.0)
         f = scale * ((1.0 - fraction) * nodes[index] + fraction * nodes[index + 1])
     return f, std * f
+
+
+@njit(cache=True, inline="always")
+def _exp2(x):  # type: ignore[no-untyped-def]
+    """Return 2**x to 2e-7 of it, in a way that the compiler can take 8 or 16 at a time."""
+    x = min(max(x, np.float32(-126.0)), np.float32(126.0))
+    whole = np.floor(x + np.float32(0.5))
+    y = (x - whole) * np.float32(0.6931471805599453)
+    series = np.float32(1.0 / 720.0)
+    series = series * y + np.float32(1.0 / 120.0)
+    series = series * y + np.float32(1.0 / 24.0)
+    series = series * y + np.float32(1.0 / 6.0)
+    series = series * y + np.float32(0.5)
+    series = series * y + np.float32(1.0)
+    series = series * y + np.float32(1.0)
+    return series * number_of(np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)))
+
+
+@njit(cache=True, inline="always")
+def _log2(x):  # type: ignore[no-untyped-def]
+    """Return the logarithm of a positive number, likewise."""
+    bits = bits_of(max(x, np.float32(1e-37)))
+    # The mantissa between 0.71 and 1.41.
+    exponent = np.int32((bits - np.int32(0x3F3504F3)) >> np.int32(23))
+    y = number_of(np.int32(bits - np.int32(exponent << np.int32(23))))
+    t = (y - np.float32(1.0)) / (y + np.float32(1.0))
+    square = t * t
+    series = np.float32(1.0 / 9.0)
+    series = series * square + np.float32(1.0 / 7.0)
+    series = series * square + np.float32(0.2)
+    series = series * square + np.float32(1.0 / 3.0)
+    series = series * square + np.float32(1.0)
+    return np.float32(exponent) + np.float32(2.0 / 0.6931471805599453) * t * series
+
+
+@njit(cache=True, error_model="numpy")
+def curved_steps(f, law, w, n, scale, shape, mx, mn, constants, nodes_up, nodes_down):  # type: ignore[no-untyped-def]
+    """Write the mean steps of many devices, as `step` gives them, for the laws that are not affine.
+
+    The loops have no branches, so that the compiler takes 8 or 16 devices at a time.
+
+    Args:
+        f: (devices,) where to.
+        law: The law of all.
+        w: (devices,) weights, with the reference.
+        n: (devices,) above zero where the step goes up.
+        scale: (devices,) that of the direction; `shape` likewise.
+        shape: (devices,) exponents of power steps.
+        mx: (devices,) upper bounds.
+        mn: (devices,) lower bounds.
+        constants: What all share.
+        nodes_up: Polygon of the steps up.
+        nodes_down: Polygon of the steps down.
+    """
+    zero, one = np.float32(0.0), np.float32(1.0)
+    if law == _EXP:
+        to_base_2 = np.float32(1.4426950408889634)
+        gamma_up, gamma_down = constants[3] * to_base_2, -constants[4] * to_base_2
+        for j in range(len(w)):
+            width = mx[j] - mn[j]
+            z = np.float32(2.0) * w[j] / (width if width > zero else one) * constants[5] + constants[6]
+            is_up = n[j] > zero
+            curve = _exp2((gamma_up if is_up else gamma_down) * z) * (constants[1] if is_up else constants[2])
+            f[j] = scale[j] * max(one - curve, zero) if width > zero else zero * scale[j]
+    elif law == _POW:
+        for j in range(len(w)):
+            width = mx[j] - mn[j]
+            distance = max(mx[j] - w[j] if n[j] > zero else w[j] - mn[j], zero)
+            part = distance / (width if width > zero else one)
+            power = _exp2(shape[j] * _log2(part))
+            power = power if part > zero else (one if shape[j] == zero else zero)
+            f[j] = scale[j] * power if width > zero else zero * scale[j]
+    else:
+        sections = len(nodes_up) - 1, len(nodes_down) - 1
+        for j in range(len(w)):
+            is_up = n[j] > zero
+            nodes = nodes_up if is_up else nodes_down
+            number = sections[0] if is_up else sections[1]
+            width = mx[j] - mn[j]
+            f[j] = scale[j] * nodes[0]
+            if number > 0 and width > zero:
+                position = min(max((w[j] - mn[j]) / width, zero), one) * np.float32(number)
+                index = min(np.int32(position), np.int32(number - 1))
+                fraction = position - np.float32(index)
+                f[j] = scale[j] * ((one - fraction) * nodes[index] + fraction * nodes[index + 1])
 
 
 def steps(

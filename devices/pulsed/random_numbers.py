@@ -7,7 +7,7 @@ from math import exp, log, sqrt
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types, uint64
+from numba import njit, types, uint32, uint64
 from numba.extending import intrinsic
 
 # splitmix64 (Steele, Lea, Flood, OOPSLA 2014): a counter with this odd increment, and a mixing function.
@@ -26,6 +26,36 @@ def popcount(typing_context, word):  # type: ignore[no-untyped-def]
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def popcount_32(typing_context, word):  # type: ignore[no-untyped-def]
+    """Count the bits that are set in a 32-bit word, of which the processor takes 8 or 16 at a time."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), generate
+
+
+@intrinsic
+def bits_of(typing_context, number):  # type: ignore[no-untyped-def]
+    """Return the bits of a float32 number, as an int32 one."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@intrinsic
+def number_of(typing_context, bits):  # type: ignore[no-untyped-def]
+    """Return the float32 number that has these bits of an int32 one."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
 
 
 @intrinsic
@@ -114,40 +144,31 @@ def _normal_at_the_edge(state, layer, x):  # type: ignore[no-untyped-def]
             return state, x
 
 
-# Above this variance a rounded normal number stands in for a Poisson one. assumed: at 8 they differ by less than
-# the sampling error of every test here.
-_FEW = 8.0
-# Rounding to the nearest whole number adds the variance of a uniform number; rounding at random, on average over all
-# fractions f, that of f (1 - f).
-_NEAREST, _AT_RANDOM = 1.0 / 12.0, 1.0 / 6.0
+# MurmurHash3's finaliser (Appleby, public domain) for 32 bits, with the second half of the key between its halves.
+_GOLDEN, _MIX_3, _MIX_4 = np.uint32(0x9E3779B9), np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
+# A sum of 32 bits has the variance 8, what is added to make it continuous 1/12.
+_BITS_TO_ONE = np.float32(1.0 / sqrt(8.0 + 1.0 / 12.0))
 
 
-@njit(cache=True)
-def count(state, mean, variance):  # type: ignore[no-untyped-def]
-    """Draw a whole number, at least zero, with a mean and about a variance that is not above the mean.
+@njit(cache=True, error_model="numpy")
+def sums_of_bits(numbers, key):  # type: ignore[no-untyped-def]
+    """Fill an array with numbers that are as good as normal, 8 or 16 at a time.
 
-    Many: a normal number, rounded. Few: a Poisson number with the variance, on top of a floor whose fraction is
-    rounded up or down at random, so that the mean is exact.
+    Each is the sum of 32 random bits and one uniform number: mean 0, variance 1, continuous, as peaked as a normal
+    one but for -0.06 in its kurtosis, and never beyond 5.8.
 
-    Returns:
-        The next state, and the number.
+    Args:
+        numbers: The array, of float32.
+        key: 64 random bits, which name the numbers.
     """
-    if variance > _FEW:
-        state, xi = normal(state)
-        return state, max(np.rint(mean + sqrt(variance - _NEAREST) * xi), 0.0)
-    variance = max(variance - _AT_RANDOM, 0.0)
-    base = max(mean - variance, 0.0)
-    whole = np.floor(base)
-    if base > whole:
-        state, u = uniform(state)
-        if u < base - whole:
-            whole += 1.0
-    if variance > 0.0:
-        limit, product = exp(-variance), 1.0
-        while True:
-            state, u = uniform(state)
-            product *= u
-            if product <= limit:
-                break
-            whole += 1.0
-    return state, whole
+    first, second = uint32(key), uint32(key >> uint64(32))
+    for j in range(len(numbers)):
+        bits = uint32(first + uint32(j) * _GOLDEN)
+        bits = uint32(bits ^ (bits >> uint32(16)))
+        bits = uint32(uint32(bits * _MIX_3) + second)
+        bits = uint32(bits ^ (bits >> uint32(13)))
+        bits = uint32(bits * _MIX_4)
+        bits = uint32(bits ^ (bits >> uint32(16)))
+        between = np.float32(np.int32(uint32(bits * _MIX_3) >> uint32(8))) * np.float32(2.0**-24)
+        total = np.float32(np.int32(popcount_32(bits))) + between - np.float32(16.5)
+        numbers[j] = total * _BITS_TO_ONE

@@ -1,7 +1,5 @@
 """Pulsed updates of device arrays: draw trains, choose an engine, move the devices."""
 
-from itertools import pairwise
-from math import ceil
 from typing import Any, Literal
 
 import torch
@@ -13,21 +11,15 @@ from ..units import Dimensionless
 from .aggregated import apply_aggregated
 from .device_array import DeviceArray
 from .exact import apply_exactly
-from .laws import Law
 from .pulse_trains import PulseTrains, draw_trains
 
 Engine = Literal["auto", "exact", "aggregated"]
 Polarity = Literal["both", "up", "down"]
 _POLARITIES: dict[Any, int] = {"both": 0, "up": 1, "down": -1}
 
-# From so many pulses per device and batch on, the aggregated engine is the faster one, and its picture of counts is
-# good (`xbar bench` prints both). Below, counts are small numbers and the exact engine has little to do.
-MANY_PULSES = 5.0
-
-# The aggregated engine forgets in which order the vectors came. Where steps depend on the weight that shifts the
-# mean, by about 0.03 c**2 of the device's range (rms over devices) after pulses that change the step by a part c; so
-# the batch is cut into 3 c**2 parts, which keeps the shift at 0.01 of the range (tests/statistics measures it).
-_PARTS = 3.0
+# From so many pulses per device and vector on, the aggregated engine is the faster one (measured: ten to one for dense
+# updates). Below, most lines do not pulse, and the exact engine visits those that do only.
+MANY_PULSES = 0.1
 
 
 @torch.no_grad()
@@ -46,8 +38,8 @@ def apply_trains(
         devices: The devices; changed in place.
         trains: Pulses on the lines, one set for each tile, or for each kernel (see `tile_of_train`).
         rng: Draws the cycle-to-cycle noise.
-        engine: "exact" for pulse by pulse; "aggregated" for the sum over the batch, with the same statistics;
-            "auto" chooses by the mean number of pulses per device.
+        engine: "exact" for pulse by pulse; "aggregated" for all pulses of a vector on a device at once, with the same
+            statistics; "auto" chooses by the mean number of pulses per device and vector.
         polarity: "both"; "up" for only those pulses that go up; "down" for only those that go down, but applied as
             pulses up, as the second device of a one-sided pair receives them.
         tile_of_train: For each tile, which trains it receives, where copies receive the same ones; its own if None.
@@ -71,16 +63,13 @@ def apply_trains(
         )
     if tile_of_train is None:
         tile_of_train = torch.arange(len(devices.weight))
-    parts = _parts(devices, trains)
     if engine == "auto":
-        is_many = trains.is_stochastic and trains.mean_pulses() >= MANY_PULSES * parts
+        batch = max(trains.x_pulses.shape[1], 1)
+        is_many = trains.is_stochastic and trains.mean_pulses() >= MANY_PULSES * batch
         engine = "aggregated" if is_many or not has_bits else "exact"
     apply = apply_exactly if engine == "exact" else apply_aggregated
-    batch = trains.x_pulses.shape[1]
-    starts = [0, batch] if engine == "exact" else [part * batch // parts for part in range(parts + 1)]
-    for first, last in pairwise(starts):
-        seed = int(torch.randint(2**62, (), generator=rng))
-        apply(devices, trains.between(first, last), seed, _POLARITIES[polarity], tile_of_train)
+    seed = int(torch.randint(2**62, (), generator=rng))
+    apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train)
     devices.hold_stuck()
 
 
@@ -105,44 +94,6 @@ def count_lines(
         of_tiles = pulses if tile_of_train is None else pulses[tile_of_train]
         devices.line_pulses += of_tiles.sum().to(torch.int64)
     devices.slots += trains.length.sum(dim=1, dtype=torch.float64).max().to(torch.int64)
-
-
-def _parts(devices: DeviceArray, trains: PulseTrains) -> int:
-    """Return into how many parts the aggregated engine cuts the batch, because the order of vectors matters."""
-    if not trains.is_stochastic or devices.law == Law.CONSTANT_STEP:
-        return 1
-    pulses = trains.mean_pulses()
-    if pulses < 1:
-        return 1
-    change = pulses * steep_slope(devices)
-    return min(max(1, ceil(_PARTS * change * change)), trains.x_pulses.shape[1])
-
-
-@torch.no_grad()
-def steep_slope(devices: DeviceArray, sample: int = 2048) -> Dimensionless:
-    """Return by which part of a change of weight the next step changes: upper quartile of devices, mean of both ways.
-
-    Measured on evenly spaced devices, where they stand, by central differences. (The mean would be that of the few
-    devices with hardly any range, which cannot go far wrong.)
-
-    Args:
-        devices: A device array.
-        sample: How many devices to look at, at most.
-    """
-    if devices.law == Law.CONSTANT_STEP:
-        return 0.0
-    some = slice(None, None, max(1, devices.weight.numel() // sample))
-    max_bound, min_bound = devices.max_bound.flatten()[some], devices.min_bound.flatten()[some]
-    w = devices.hidden_weight.flatten()[some]
-    if devices.reference is not None:
-        w = w + devices.reference.flatten()[some]
-    w = torch.minimum(torch.maximum(w, min_bound), max_bound)
-    shift = 1e-3 * (max_bound - min_bound).clamp(min=1e-6)
-    total = 0.0
-    for is_up in (True, False):
-        above, below = (devices.steps(at, is_up, some)[0] for at in (w + shift, w - shift))
-        total += 0.5 * float(((above - below).abs() / (2 * shift)).quantile(0.75))
-    return total
 
 
 @torch.no_grad()

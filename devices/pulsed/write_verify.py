@@ -22,7 +22,7 @@ from numba import prange
 from torch import Tensor
 
 from ..units import Dimensionless
-from .aggregated import many_pulses
+from .bursts import many_pulses
 from .device_array import DeviceArray
 from .exact import as_arrays, move
 from .random_numbers import normal, start

@@ -115,12 +115,10 @@ def check_equal(ours: Tensor, theirs: Tensor, bias: Tensor | float) -> None:
     assert smallest > 1e-6
 
 
-# Many pulses whose size depends on the weight have an error when aggregated: see the last test.
 @pytest.mark.parametrize(
     ("name", "scale", "engine"),
     [(name, scale, "exact") for name in DEVICES for scale in (10.0, 60.0)]
-    + [(name, 10.0, "aggregated") for name in DEVICES]
-    + [("constant step", 60.0, "aggregated")],
+    + [(name, scale, "aggregated") for name in DEVICES for scale in (10.0, 60.0)],
 )
 def test_an_update_has_aihwkits_statistics(name: str, scale: float, engine: Engine) -> None:
     device = DEVICES[name]
@@ -194,26 +192,26 @@ def test_weights_at_a_bound_wander_off_it_as_aihwkits_do(at_bound: str) -> None:
 
 
 def test_aggregated_weights_at_a_bound_wander_off_it_as_exact_ones_do() -> None:
-    # So many vectors of both directions that their order does not matter: what is left is the reflection. Most of
-    # the way off the bound is due to it, as pulses up and down are nearly as many.
+    # Pulses up and down are nearly as many: most of the way off the bound is due to the reflection. How far the
+    # devices get depends on the order of the vectors, by a quarter: both engines keep it.
     device = ConstantStepDevice(dw_min=0.002, dw_min_dtod=0.0, up_down_dtod=0.0, **SEED)
     tile = AnalogTile(OUT_SIZE, IN_SIZE, SingleRPUConfig(device=device))
     start = tile.get_hidden_parameters()["max_bound"]
     rng = torch.Generator().manual_seed(3)
     x, d = torch.rand(400, IN_SIZE, generator=rng), 0.3 * torch.randn(400, OUT_SIZE, generator=rng)
     d -= d.mean(dim=0)
+    order = torch.randperm(400, generator=rng)
     ends = [
         after_ours(tile, device, start, x[order], d[order], UpdateParameters(), engine)[0]
         for engine in ("exact", "aggregated")
-        for order in [torch.randperm(400, generator=rng)]
     ]
     way = start - ends[0].mean(dim=0)
     assert way.mean() > 0.015
     gap = ends[1].mean(dim=0) - ends[0].mean(dim=0)
-    assert abs(float(gap.mean())) < 0.15 * float(way.mean())
+    assert abs(float(gap.mean())) < 0.03 * float(way.mean())
 
 
-# What `devices.pulsed.update` promises, 0.01 of the range (rms), with the sampling error of 600 repeats.
+# 0.01 of the range (rms), with the sampling error of 600 repeats; in units of the update: `test_unbiased_update`.
 @pytest.mark.parametrize(
     "name", ["gokmen-vlasov", "capacitor", "ecram", "reram-sb", "reram-es", "reram-array-om"]
 )

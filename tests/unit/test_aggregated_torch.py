@@ -1,6 +1,7 @@
 """The aggregated response in torch, as GPUs compute it, against the compiled one, on the CPU.
 
-Both receive the moments of the same trains and draw their own noise, seeded. With other seeds a comparison of one
+The compiled engine receives the slots of trains, the one in torch the numbers of pulses on the lines: every repeat
+has trains of its own, the same for both, and each draws its own noise, seeded. With other seeds a comparison of one
 device fails by chance 4 times in 100 million (Z = 5.5, two-sided); some 4,500 are made: once in 5,000 seeds.
 """
 
@@ -20,8 +21,8 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, PulseTrains, draw_trains, fabricate
-from devices.pulsed.aggregated import apply_aggregated, coincidences
-from devices.pulsed.aggregated_torch import respond
+from devices.pulsed.aggregated import apply_aggregated
+from devices.pulsed.aggregated_torch import apply_in_torch
 from experiments.bench.update_error import repeat
 
 Z = 5.5
@@ -43,10 +44,10 @@ def rng(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def trains_for(devices: DeviceArray, scale: float) -> PulseTrains:
-    """One batch, the same for all copies: what varies among them is the response."""
-    x = 0.5 * torch.randn(1, BATCH, IN_SIZE, generator=rng(1))
-    d = 0.05 * scale * torch.randn(1, BATCH, OUT_SIZE, generator=rng(2))
+def trains_for(devices: DeviceArray, scale: float, repeats: int = REPEATS) -> PulseTrains:
+    """One batch, sent to every copy with trains of its own."""
+    x = 0.5 * torch.randn(1, BATCH, IN_SIZE, generator=rng(1)).expand(repeats, -1, -1)
+    d = 0.05 * scale * torch.randn(1, BATCH, OUT_SIZE, generator=rng(2)).expand(repeats, -1, -1)
     return draw_trains(x, d, 0.01, float(devices.granularity), UpdateParameters(), rng=rng(3))
 
 
@@ -59,13 +60,13 @@ def by_both(
     """
     one = fabricate(device, 1, OUT_SIZE, IN_SIZE, seed=4)
     middle, half = 0.5 * (one.max_bound + one.min_bound), 0.5 * (one.max_bound - one.min_bound)
-    trains, of_all = trains_for(one, scale), torch.zeros(REPEATS, dtype=torch.int64)
+    trains, own = trains_for(one, scale), torch.arange(REPEATS)
     compiled, in_torch = repeat(one, REPEATS), repeat(one, REPEATS)
     for devices in (compiled, in_torch):
         devices.set_weights((middle + start * half).expand(devices.shape), rng=rng(5))
         devices.count_pulses()
-    apply_aggregated(compiled, trains, 6, polarity, of_all)
-    respond(in_torch, [moment[of_all] for moment in coincidences(trains)], 7, polarity)
+    apply_aggregated(compiled, trains, 6, polarity, own)
+    apply_in_torch(in_torch, trains, 7, polarity, own)
     return compiled, in_torch
 
 
@@ -139,7 +140,8 @@ def test_devices_without_pulses_stay_and_are_not_written() -> None:
     one.count_pulses()
     one.set_weights(one.max_bound * 0.5, rng=rng(1))
     before = one.weight.clone(), one.hidden_weight.clone()
-    respond(one, list(coincidences(trains_for(one, 10.0).where(torch.tensor([[[False] * IN_SIZE]])))), 1, 0)
+    without = trains_for(one, 10.0, 1).where(torch.tensor([[[False] * IN_SIZE]]))
+    apply_in_torch(one, without, 1, 0, torch.zeros(1, dtype=torch.int64))
     assert torch.equal(one.weight, before[0])
     assert torch.equal(one.hidden_weight, before[1])
     assert not one.pulses().any()

@@ -25,8 +25,7 @@ from numba import njit
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, Law, fabricate, law_of
-from devices.pulsed.laws import step
-from devices.pulsed.update import steep_slope
+from devices.pulsed.laws import curved_steps, step
 
 PAPER_EXP = {
     "a": 0.244,
@@ -203,40 +202,35 @@ def test_compiled_and_torch_laws_agree_everywhere(name: str) -> None:
     assert expected[0].std() > 0.05 * size
 
 
-class TestSlopes:
-    def test_constant_steps_do_not_depend_on_the_weight(self) -> None:
-        assert steep_slope(fabricate(ConstantStepDevice(), 2, 5, 6, seed=1)) == 0.0
-
-    def test_linear_steps_have_the_sum_of_both_slopes(self) -> None:
-        devices = fabricate(SoftBoundsDevice(), 4, 20, 25, seed=1)
-        assert devices.shape_up is not None
-        assert devices.shape_down is not None
-        expected = 0.5 * sum(
-            float(shape.abs().quantile(0.75)) for shape in (devices.shape_up, devices.shape_down)
+@pytest.mark.parametrize(
+    "name", ["exponential", "power", "power, reference", "piecewise", "piecewise, one node"]
+)
+def test_steps_of_many_devices_at_a_time_agree_with_those_of_one(name: str) -> None:
+    devices = fabricate(DEVICES[name], 3, 40, 50, seed=5)
+    devices.max_bound[0, :5] = devices.min_bound[0, :5] = 0.1
+    part = torch.rand(devices.shape, generator=torch.Generator().manual_seed(1))
+    w = devices.min_bound + part * (devices.max_bound - devices.min_bound)
+    w[1, :3], w[1, 3:6] = devices.min_bound[1, :3], devices.max_bound[1, 3:6]
+    size = float(devices.scale_up.abs().mean())
+    for is_up in (True, False):
+        scale, shape, _ = of_direction(devices, is_up)
+        found = torch.empty(w.numel())
+        tensors = (
+            w,
+            torch.full_like(w, 1.0 if is_up else -1.0),
+            scale,
+            scale if shape is None else shape,
+            devices.max_bound,
+            devices.min_bound,
         )
-        # Differences of steps of about 1e-3 over a thousandth of the range, in float32: 1e-3 of the slope.
-        assert steep_slope(devices) == pytest.approx(expected, rel=2e-3)
-
-    def test_a_sample_of_many_devices_is_enough(self) -> None:
-        devices = fabricate(SoftBoundsDevice(), 4, 60, 70, seed=1)
-        # The quartile of 2,000 of 16,800 slopes, whose spread is some 30 %.
-        assert steep_slope(devices, 2000) == pytest.approx(steep_slope(devices, 10**9), rel=0.1)
-
-    def test_power_steps_are_steepest_where_the_devices_stand(self) -> None:
-        device = PowStepDevice(**QUADRATIC)
-        devices = fabricate(device, 1, 10, 10, seed=1)
-        devices.set_weights(torch.full(devices.shape, -0.6), rng=torch.Generator())
-        # f = 0.001 (distance / 2)**2, so |df/dw| = 0.001 distance / 2; distances 1.6 and 0.4.
-        assert steep_slope(devices) == pytest.approx(0.5 * 0.001 * (0.8 + 0.2), rel=2e-3)
-
-    def test_the_reference_counts_as_part_of_the_weight(self) -> None:
-        device = PowStepReferenceDevice(**QUADRATIC)
-        devices = fabricate(device, 1, 10, 10, seed=1)
-        assert devices.reference is not None
-        devices.reference.fill_(-0.6)
-        devices.weight.zero_()
-        devices.scale_up.zero_()
-        assert steep_slope(devices) == pytest.approx(0.5 * 0.001 * 0.2, rel=2e-3)
+        constants, nodes = devices.constants.numpy(), (devices.nodes_up.numpy(), devices.nodes_down.numpy())
+        curved_steps(
+            found.numpy(), int(devices.law), *(t.flatten().numpy() for t in tensors), constants, *nodes
+        )
+        expected = compiled(devices, w, is_up)[0]
+        # As between the compiled law and that in torch.
+        assert (found.view_as(w) - expected).abs().max() < 1e-4 * size
+        assert expected.std() > 0.05 * size
 
 
 class TestNamesOfLaws:
