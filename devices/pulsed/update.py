@@ -17,9 +17,9 @@ Engine = Literal["auto", "exact", "aggregated"]
 Polarity = Literal["both", "up", "down"]
 _POLARITIES: dict[Any, int] = {"both": 0, "up": 1, "down": -1}
 
-# From so many pulses per device and vector on, the aggregated engine is the faster one (measured: ten to one for dense
-# updates). Below, most lines do not pulse, and the exact engine visits those that do only.
-MANY_PULSES = 0.1
+# From so many pulses per device on, for a device and for each vector, the aggregated engine is the faster one (measured;
+# ten times for dense updates). Below, most lines do not pulse, and the exact engine visits those that do only.
+_OF_DEVICE, _OF_VECTOR = 0.3, 0.02
 
 
 @torch.no_grad()
@@ -39,7 +39,7 @@ def apply_trains(
         trains: Pulses on the lines, one set for each tile, or for each kernel (see `tile_of_train`).
         rng: Draws the cycle-to-cycle noise.
         engine: "exact" for pulse by pulse; "aggregated" for all pulses of a vector on a device at once, with the same
-            statistics; "auto" chooses by the mean number of pulses per device and vector.
+            statistics; "auto" chooses by the mean number of pulses per device.
         polarity: "both"; "up" for only those pulses that go up; "down" for only those that go down, but applied as
             pulses up, as the second device of a one-sided pair receives them.
         tile_of_train: For each tile, which trains it receives, where copies receive the same ones; its own if None.
@@ -64,8 +64,8 @@ def apply_trains(
     if tile_of_train is None:
         tile_of_train = torch.arange(len(devices.weight))
     if engine == "auto":
-        batch = max(trains.x_pulses.shape[1], 1)
-        is_many = trains.is_stochastic and trains.mean_pulses() >= MANY_PULSES * batch
+        many = _OF_DEVICE + _OF_VECTOR * trains.x_pulses.shape[1]
+        is_many = trains.is_stochastic and trains.mean_pulses() >= many
         engine = "aggregated" if is_many or not has_bits else "exact"
     apply = apply_exactly if engine == "exact" else apply_aggregated
     seed = int(torch.randint(2**62, (), generator=rng))
