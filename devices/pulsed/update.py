@@ -17,8 +17,8 @@ Engine = Literal["auto", "exact", "aggregated"]
 Polarity = Literal["both", "up", "down"]
 _POLARITIES: dict[Any, int] = {"both": 0, "up": 1, "down": -1}
 
-# From so many pulses per device on, for a device and for each vector, the aggregated engine is the faster one (measured;
-# ten times for dense updates). Below, most lines do not pulse, and the exact engine visits those that do only.
+# From so many pulses per device on, for a device and for each vector, the aggregated engine is the faster one
+# (measured; ten times for dense updates). Below, few lines pulse, and the exact engine visits only those.
 _OF_DEVICE, _OF_VECTOR = 0.3, 0.02
 
 

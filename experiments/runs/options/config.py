@@ -121,8 +121,8 @@ class TrainConfig:
     """In situ and write-verify: what the largest initial weight of a kernel is mapped to on the devices, whose
     bounds lie near 1; a digital factor after the tile restores the weights. 0: no such factor. (default: 0.6)"""
     engine: Annotated[Engine | None, one_of(Engine), OPEN] = None
-    """In situ: how pulses are computed. exact: one by one. aggregated: all pulses of a mini-batch at once, by
-    their statistics. auto: whichever is faster, within its error bound. (default: auto)"""
+    """In situ: how pulses are computed. exact: one by one. aggregated: all pulses of a vector at once, with
+    the same statistics. auto: whichever is faster. (default: auto)"""
     write_every: Annotated[int | None, OPEN_INT] = None
     """Write-verify: steps after which the devices are written; the digital weights learn in between, but
     forward and backward go through the devices as they are. (default: 1)"""
