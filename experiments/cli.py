@@ -64,7 +64,7 @@ COMMANDS: Final = (
         "report",
         "draw the figures of a run, also what its updates did to the devices",
         ".commands.config:ReportConfig",
-        ".commands.run_commands:run_report",
+        ".studies.report:run_report",
         "all",
     ),
     _Command(
@@ -96,11 +96,32 @@ COMMANDS: Final = (
         "jobs",
     ),
     _Command(
+        "in-situ",
+        "shared and unshared kernels, learning by pulses on several devices",
+        ".studies.in_situ.config:InSituConfig",
+        ".studies.in_situ.study:run_in_situ",
+        "jobs",
+    ),
+    _Command(
+        "retention",
+        "evaluations of several runs put together: accuracy over a year, by device and compensation",
+        ".studies.retention.config:RetentionConfig",
+        ".studies.retention.study:run_retention",
+        "all",
+    ),
+    _Command(
         "wires",
         "what the resistance of wires does to a trained network, exactly",
         ".studies.wires.config:WiresConfig",
         ".studies.wires.study:run_wires",
         "asked",
+    ),
+    _Command(
+        "wires-training",
+        "studies of wires put together: accuracy trained with and without the wires",
+        ".studies.wires_training.config:WiresTrainingConfig",
+        ".studies.wires_training.study:run_wires_training",
+        "all",
     ),
     _Command(
         "verify",

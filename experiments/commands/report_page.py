@@ -1,4 +1,4 @@
-"""The page of `xbar report`: a run, or a study, in one HTML file to read in a browser or on a telephone."""
+"""The page of `xbar report`: a run in one HTML file to read in a browser or on a telephone."""
 
 import json
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any, Final
 from crossbar import EventLedger, load_profile, price
 from crossbar.cost.events import EVENTS
 from devices import get
-from devices.files import read_text
 
 from ..data.chance import RULE
-from ..drawing.html_page import Picture, Section, Table, write_page
+from ..drawing.html_page import write_page
 from ..drawing.run_tables import COMPENSATION_NAMES, TRAINED
+from ..drawing.sections import Picture, Section, Table
 from ..runs.ledger_file import RunEvents
 from ..runs.options.command_line import command_of
 from ..runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
@@ -22,11 +22,8 @@ from ..runs.run_folder import RunFolder
 from ..support.durations import format_time
 from ..support.json_files import read_json
 from ..support.statistics import percent
-from ..support.typed_values import typed
 
 PAGE: Final = "report.html"
-# What a study of each kind calls its files.
-STUDIES: Final = ("compare_devices", "sharing_cost", "paper")
 _PICTURES: Final = {
     "accuracy_over_time.png": "Accuracy against time since programming",
     "learning_curve.png": "Loss and accuracy of training and validation, epoch by epoch",
@@ -71,87 +68,6 @@ def write_run_page(folder: RunFolder, result: Result) -> Path:
     path = folder.path / PAGE
     write_page(path, title=folder.path.name, summary=_summary(result), sections=sections)
     return path
-
-
-def write_study_page(folder: Path) -> Path:
-    """Write the page of a study into its folder: its table, its figures, and how to repeat it.
-
-    Args:
-        folder: One of a study, with JSON and Markdown of one of the names in `STUDIES`.
-
-    Returns:
-        The HTML file.
-
-    Raises:
-        ValueError: If a file is damaged.
-        FileNotFoundError: If one is missing.
-    """
-    name = study_in(folder)
-    assert name is not None
-    content: Any = read_json(folder / f"{name}.json")
-    if not isinstance(content, dict) or "rows" not in content:
-        raise ValueError(f"`run` must be the folder of a study, but {folder / name}.json is something else.")
-    try:
-        typed(list[dict[str, Any]], content["rows"], "rows")
-        typed(str, content.get("command", ""), "command")
-        typed(list[str], [row.get("command", "") for row in content["rows"]], "command of a row")
-    except ValueError as error:
-        raise ValueError(
-            f"`run` must be the folder of an undamaged study, but {folder / name}.json is damaged: {error}."
-        ) from None
-    text = read_text(folder / f"{name}.md", "run")
-    sections = _sections_of(text)
-    for path in sorted(folder.glob("*.png")):
-        title = path.stem.replace("_", " ")
-        sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
-    if "command" in content:
-        sections.append(Section(title="How to reproduce it", code=content["command"]))
-    runs = [row["command"] for row in content["rows"] if "command" in row]
-    sections.append(Section(title="Its single runs", code="\n".join(dict.fromkeys(runs)), folded=True))
-    for title, keys in (("Configuration", ("configuration", "config")), ("Environment", ("environment",))):
-        found = next((content[key] for key in keys if key in content), None)
-        if found is not None:
-            sections.append(_as_json(title, found))
-    path = folder / PAGE
-    write_page(
-        path,
-        title=f"{name.replace('_', '-')}: {folder.name}",
-        summary=f"{len(content['rows'])} runs.",
-        sections=sections,
-    )
-    return path
-
-
-def _sections_of(markdown: str) -> list[Section]:
-    """Turn the text of a study into sections: its tables into tables, all else into paragraphs."""
-    sections: list[Section] = []
-    paragraphs: list[str] = []
-    table: list[list[str]] = []
-
-    def close() -> None:
-        if table or paragraphs:
-            title = "Results" if not sections else "Results, continued"
-            rows = [row for row in table[1:] if not set("".join(row)) <= set("-:")]
-            own = Table(header=table[0], rows=rows) if table else None
-            sections.append(Section(title=title, text=tuple(paragraphs), table=own))
-        paragraphs.clear()
-        table.clear()
-
-    for line in (line.strip() for line in markdown.splitlines()):
-        if line.startswith("|"):
-            table.append([cell.strip() for cell in line.strip("|").split("|")])
-            continue
-        if table:
-            close()
-        if line:
-            paragraphs.append(line.replace("**", "").lstrip("- "))
-    close()
-    return sections
-
-
-def study_in(folder: Path) -> str | None:
-    """Return the kind of the study that a folder holds, or None."""
-    return next((name for name in STUDIES if (folder / f"{name}.json").is_file()), None)
 
 
 def _summary(result: Result) -> str:

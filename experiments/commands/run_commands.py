@@ -31,7 +31,7 @@ from ..support.environment import describe_environment
 from ..support.interruption import Interruption
 from ..support.json_files import read_json, write_json
 from .config import EvaluateConfig, ReportConfig, ResumeConfig
-from .report_page import study_in, write_run_page, write_study_page
+from .report_page import write_run_page
 
 
 def run_train(config: TrainConfig) -> None:
@@ -224,15 +224,10 @@ def _placed_anew(asked: TrainConfig, placement: str) -> TrainConfig:
 def run_report(config: ReportConfig) -> None:
     """Draw the figures of a finished run again, print a short table, and write a page to read in a browser.
 
-    For the folder of a study, the page alone.
-
     Raises:
         ValueError: If the run is not finished, or damaged.
         FileNotFoundError: If the run is missing.
     """
-    if study_in(Path(config.run)) is not None:
-        print(f"page: {write_study_page(Path(config.run))}")
-        return
     folder = RunFolder.existing(config.run)
     if not folder.result_file.exists():
         raise ValueError(

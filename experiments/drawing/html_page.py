@@ -1,75 +1,17 @@
 """A page to read in a browser: one file with all figures in it, no network, no scripts, fit for a telephone."""
 
-import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, final
+from typing import Final
 
 import jinja2
+from markupsafe import Markup, escape
 
-from devices.files import read_regular, write_atomically
+from devices.files import write_atomically
 
+from .sections import Picture, Section, Table
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table.
-
-    Attributes:
-        header: Titles of the columns.
-        rows: The cells, line by line.
-        text_columns: How many columns at the left are text; all others are numbers, and stand to the right.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    text_columns: int = 1
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A figure.
-
-    Attributes:
-        path: The PNG file.
-        description: What it shows, for those who do not see it.
-    """
-
-    path: Path
-    description: str
-
-    @property
-    def data(self) -> str:
-        """The file, as it stands in the page."""
-        return base64.b64encode(read_regular(self.path, "run")).decode()
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A part of a page, in the order in which it is read.
-
-    Attributes:
-        title: Its heading.
-        text: Paragraphs.
-        table: A table, or None.
-        notes: What the table's entries mean.
-        pictures: Figures.
-        code: Lines as they are typed or stand in a file, or None.
-        folded: Whether the reader has to open it.
-        warnings: Sentences that must not be overlooked.
-    """
-
-    title: str
-    text: Sequence[str] = ()
-    table: Table | None = None
-    notes: Sequence[str] = ()
-    pictures: Sequence[Picture] = field(default_factory=tuple)
-    code: str | None = None
-    folded: bool = False
-    warnings: Sequence[str] = ()
+__all__ = ["Picture", "Section", "Table", "write_page"]
 
 
 def write_page(path: Path, *, title: str, summary: str, sections: Sequence[Section]) -> None:
@@ -84,10 +26,23 @@ def write_page(path: Path, *, title: str, summary: str, sections: Sequence[Secti
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["code"] = _with_code
     page = environment.from_string(_TEMPLATE).render(
         title=title, summary=summary, sections=sections, style=_STYLE
     )
     write_atomically(path, page.encode())
+
+
+def _with_code(text: str) -> Markup:
+    """Show what stands between backticks, as in Markdown, as code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    pieces = (
+        escape(part) if place % 2 == 0 else Markup("<code>{}</code>").format(part)
+        for place, part in enumerate(parts)
+    )
+    return Markup("").join(pieces)
 
 
 _STYLE: Final = """\
@@ -126,28 +81,31 @@ _TEMPLATE: Final = """\
 {% for section in sections %}
 {% if section.folded %}
 <details><summary>{{ section.title }}</summary>
-{% else %}
+{% elif section.title %}
 <h2>{{ section.title }}</h2>
 {% endif %}
 {% for warning in section.warnings %}
-<p class="warning">{{ warning }}</p>
+<p class="warning">{{ warning | code }}</p>
 {% endfor %}
 {% for paragraph in section.text %}
-<p>{{ paragraph }}</p>
+<p>{{ paragraph | code }}</p>
 {% endfor %}
+{% if section.items %}
+<ul>{% for item in section.items %}<li>{{ item | code }}</li>{% endfor %}</ul>
+{% endif %}
 {% if section.table %}
 {% set table = section.table %}
 <div class="wide"><table>
 <thead><tr>
 {% for title in table.header %}
-<th{% if loop.index0 < table.text_columns %} class="text"{% endif %}>{{ title }}</th>
+<th{% if table.sides[loop.index0] == "l" %} class="text"{% endif %}>{{ title }}</th>
 {% endfor %}
 </tr></thead>
 <tbody>
 {% for row in table.rows %}
 <tr>
 {% for cell in row %}
-<td{% if loop.index0 < table.text_columns %} class="text"{% endif %}>{{ cell }}</td>
+<td{% if table.sides[loop.index0] == "l" %} class="text"{% endif %}>{{ cell | code }}</td>
 {% endfor %}
 </tr>
 {% endfor %}
@@ -155,7 +113,7 @@ _TEMPLATE: Final = """\
 </table></div>
 {% endif %}
 {% if section.notes %}
-<ul class="notes">{% for note in section.notes %}<li>{{ note }}</li>{% endfor %}</ul>
+<ul class="notes">{% for note in section.notes %}<li>{{ note | code }}</li>{% endfor %}</ul>
 {% endif %}
 {% for picture in section.pictures %}
 <div class="wide"><img alt="{{ picture.description }}" src="data:image/png;base64,{{ picture.data }}"></div>

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 _CONFIDENCE: Final = 0.95
 NOTHING: Final = "-"
@@ -21,7 +21,7 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
 def student_reach(values: Sequence[float]) -> float:
     """Return half of the 95 % interval of the mean of two values or more, by Student's t."""
     error = statistics.stdev(values) / math.sqrt(len(values))
-    return float(student.ppf((1 + _CONFIDENCE) / 2, len(values) - 1)) * error
+    return float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2)) * error
 
 
 @final

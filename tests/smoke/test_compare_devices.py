@@ -9,6 +9,7 @@ import pytest
 
 from experiments.cli import main
 from experiments.drawing.html_page import Picture, Section, Table, write_page
+from helpers.studies import lines_of_tables, page_of_version_1
 
 TINY = [
     "compare-devices", "--devices", "pcm", "reram-wan2022", "ecram", "--seeds", "0", "1", "--epochs", "1",
@@ -76,6 +77,14 @@ def test_a_finished_study_is_not_repeated(study: Path, monkeypatch: pytest.Monke
     before = (study / "study" / "compare_devices.md").read_bytes()
     assert main([*TINY, "--runs", str(study / "runs"), "--out", str(study / "study")]) == 0
     assert (study / "study" / "compare_devices.md").read_bytes() == before
+
+
+def test_what_earlier_versions_left_is_still_shown(study, tmp_path):
+    page = page_of_version_1(study / "study", "compare_devices", tmp_path)
+    lines = lines_of_tables(page)
+    assert lines
+    assert lines == lines_of_tables((study / "study" / "compare_devices.html").read_text())[: len(lines)]
+    assert "did not say which networks had learned" in page
 
 
 class _Addresses(HTMLParser):

@@ -20,6 +20,7 @@ from experiments.runs.training import loss_and_accuracy, make_model
 from experiments.studies.paper.config import PaperConfig
 from experiments.studies.paper.points import points_of, settings_of, wish_of
 from experiments.studies.paper.scores import scores_of_chips, train_and_score
+from helpers.studies import lines_of_tables, page_of_version_1
 
 TINY = [
     *("paper", "--train-images", "96", "--hardware-images", "64", "--test-images", "20"),
@@ -160,6 +161,17 @@ def test_its_page_fits_the_screen(width, study, in_chromium):
     needed, shown, pictures = in_chromium((study / "study" / "paper.html").read_text(), width)
     assert needed <= shown == width
     assert pictures == 5
+
+
+def test_what_earlier_versions_left_is_still_shown(study, tmp_path):
+    page = page_of_version_1(study / "study", "paper", tmp_path)
+
+    def unmarked(text):  # and without the prices, which only networks that learned have
+        return [[cell.replace(", did not learn", "") for cell in line[:4]] for line in lines_of_tables(text)]
+
+    assert len(unmarked(page)) > 19
+    assert unmarked(page) == unmarked((study / "study" / "paper.html").read_text())
+    assert "did not say which networks had learned" in page
 
 
 def test_nothing_is_computed_twice(study, capsys):

@@ -75,34 +75,6 @@ def test_learning_on_devices_has_its_figures_and_its_bill(tmp_path):
     assert "as trained" in text
 
 
-def test_a_study_has_a_page_of_its_own(tmp_path, capsys):
-    study = tmp_path / "study"
-    study.mkdir()
-    rows = [{"command": "xbar train --seed 0"}, {"command": "xbar train --seed 1"}]
-    (study / "paper.json").write_text(
-        json.dumps({"command": "xbar paper", "configuration": {"a": 1}, "rows": rows})
-    )
-    (study / "paper.md").write_text(
-        "**Question?**\n\n- 1 to 2.\n\n| a | b |\n|---|--:|\n| 7 | 8 ± 1 |\n\nEnd.\n"
-    )
-    assert main(["report", str(study)]) == 0
-    text = (study / "report.html").read_text()
-    for piece in (
-        "xbar paper",
-        "xbar train --seed 1",
-        "<p>Question?</p>",
-        "<p>1 to 2.</p>",
-        "<p>End.</p>",
-        "8 ± 1</td>",
-        "2 runs.",
-    ):
-        assert piece in text
-    assert text.count("<tr>") == 2  # the line of dashes is none
-    (study / "paper.json").write_text("[]")
-    assert main(["report", str(study)]) == 2
-    assert "`run` must be the folder of a study, but" in capsys.readouterr().err
-
-
 def test_a_damaged_ledger_gets_a_sentence(run, capsys):
     whole = (run / "ledger.json").read_text()
     try:

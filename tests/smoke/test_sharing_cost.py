@@ -17,6 +17,7 @@ from experiments.runs.run_folder import RunFolder
 from experiments.studies.sharing_cost.config import SharingCostConfig
 from experiments.studies.sharing_cost.flips import find_flips
 from experiments.studies.sharing_cost.rows import Row
+from helpers.studies import lines_of_tables, page_of_version_1
 
 SCHEMES = ("time_multiplexed", "replicated(sync_every=2)")
 TINY = [
@@ -169,6 +170,20 @@ def test_networks_at_chance_are_shown_but_have_no_price(finished, tmp_path, monk
     assert RULE in text
     assert not (tmp_path / "breakdown.png").exists()
     assert (tmp_path / "pareto.png").exists()  # says what is not drawn
+
+
+def test_what_earlier_versions_left_is_still_shown(finished, tmp_path):
+    page = page_of_version_1(
+        finished[0] / "study",
+        "sharing_cost",
+        tmp_path,
+        "config",
+        {"format": "crossbar-emulator sharing-cost 1"}.items(),
+    )
+    lines = lines_of_tables(page)
+    assert lines
+    assert lines == lines_of_tables((finished[0] / "study" / "sharing_cost.html").read_text())[: len(lines)]
+    assert "did not say which networks had learned" in page
 
 
 def test_study_and_runs_can_be_moved_together(finished, tmp_path):

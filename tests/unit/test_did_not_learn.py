@@ -12,23 +12,26 @@ import pytest
 
 from experiments.data.chance import RULE, highest_by_chance, mark
 from experiments.drawing.run_tables import table as run_table
+from experiments.drawing.sections import csv_of, markdown_of
 from experiments.runs.result import Result
 from experiments.studies.compare_devices import table as compared_table
 from experiments.studies.compare_devices.rows import Row as ComparedRow
 from experiments.studies.compare_devices.rows import groups_of
 from experiments.studies.compare_devices.study import _summary
-from experiments.studies.in_situ.study import Point, table
-from experiments.studies.paper.answers import answers, tables
-from experiments.studies.paper.answers import csv_text as paper_csv
-from experiments.studies.paper.answers import notes as paper_notes
+from experiments.studies.in_situ.study import Row as InSituRow
+from experiments.studies.in_situ.study import _findings as in_situ_findings
+from experiments.studies.paper.answers import answers
 from experiments.studies.paper.points import Point as PaperPoint
 from experiments.studies.paper.points import Setting
 from experiments.studies.paper.rows import Row as PaperRow
 from experiments.studies.paper.rows import Rows
+from experiments.studies.paper.tables import notes as paper_notes
+from experiments.studies.paper.tables import records as paper_records
+from experiments.studies.paper.tables import tables
 from experiments.studies.sharing_cost.figures import not_drawn
 from experiments.studies.sharing_cost.flips import find_flips
 from experiments.studies.sharing_cost.rows import FRESH, Costs, Row, Space, cells_of
-from experiments.studies.sharing_cost.table import csv_text, markdown
+from experiments.studies.sharing_cost.table import markdown, sections
 
 YEAR = 365 * 86400.0
 
@@ -84,7 +87,7 @@ def test_sharing_cost_prices_and_ranks_only_what_learned():
     nothing = "| - | - / - | - | - | - / - | - / - | - | - |"
     assert f"| `free`, did not learn | 10.0 ± 0.0 {nothing}\n" in text
     assert "| `replicated`, 1 of 2 did not learn | 50.0 ± 56.6 | 12.5 |" in text
-    assert [line["did_learn"] for line in csv.DictReader(io.StringIO(csv_text(rows)))] == [
+    assert [line["did_learn"] for line in csv.DictReader(io.StringIO(csv_of(sections(rows, {}, {}, [], {}))))] == [
         *("False",) * 2, "True", "False",
     ]  # fmt: skip
     assert [row.to_json()["did_learn"] for row in rows] == [False, False, True, False]
@@ -115,7 +118,7 @@ def test_compared_devices_are_ranked_only_if_they_learned():
     assert RULE in compared_table.markdown(rows, {}, {}, "xbar compare-devices")
     assert RULE not in compared_table.markdown(rows[2:3], {}, {}, "xbar compare-devices")
     assert "no network learned on lucky, in-situ." in _summary(rows)
-    assert "did_learn" in compared_table.csv_text(rows).splitlines()[0]
+    assert "did_learn" in compared_table.records(rows)[0]
 
 
 def paper_row(network, strength, seed, accuracy, *, did_learn=True, vcp=0.0):
@@ -152,21 +155,26 @@ def test_the_papers_answers_leave_out_what_did_not_learn_and_say_so():
         ["0 %", "80.0 ± 0.0 %", "2"], ["60 %, did not learn", "10.0 %", "-"],
     ]  # fmt: skip
     assert RULE in paper_notes(Rows(rows), False)
-    marks = [line for line in csv.DictReader(io.StringIO(paper_csv(rows))) if line["what"] == "did_learn"]
-    assert [line["value"] for line in marks] == ["1"] * 6 + ["0"] * 3
+    marks = [line for line in paper_records(rows) if line["what"] == "did_learn"]
+    assert [line["value"] for line in marks] == [1] * 6 + [0] * 3
     some = [replace(row, did_learn=row.point.seed == 0) for row in rows if row.point.network == "fcn"]
     assert tables(Rows(some), False)[1][1][0][1] == "0, 1 of 2 did not learn"
 
 
 def test_the_table_of_learning_in_situ_marks_them():
-    def point(device, accuracy, did_learn):
-        return Point(device=device, placement="free", accuracy=accuracy, pulses=(), did_learn=did_learn)
+    def told(*rows):
+        found = [
+            InSituRow(device=device, placement="free", seed=0, run="", command="", accuracy=accuracy, pulses=None,
+                      did_learn=did_learn)
+            for device, accuracy, did_learn in rows
+        ]  # fmt: skip
+        return markdown_of("", in_situ_findings(found, {}, Path("nowhere")).sections)
 
-    text = table([point("ecram", (0.9, 0.1), (True, False)), point("pcm", (0.1, 0.1), (False, False))])
+    text = told(("ecram", 0.9, True), ("ecram", 0.1, False), ("pcm", 0.1, False), ("pcm", 0.1, False))
     assert "| ecram | 50.0 ± 56.6, 1 of 2 did not learn |" in text
     assert "| pcm | 10.0 ± 0.0, did not learn |" in text
     assert RULE in text
-    assert RULE not in table([point("ecram", (0.9, 0.8), (True, True))])
+    assert RULE not in told(("ecram", 0.9, True))
 
 
 @pytest.mark.parametrize("did_learn", [True, False])

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from experiments.drawing.sections import Section, csv_of
 from experiments.studies.paper import figures as paper_figures
-from experiments.studies.paper.answers import answers, csv_text, markdown, tables
+from experiments.studies.paper.answers import answers
 from experiments.studies.paper.points import DIGITAL, Point, Setting
 from experiments.studies.paper.rows import Row, Rows, score_of
+from experiments.studies.paper.tables import markdown, records, tables
 from experiments.support.durations import parse_times
 
 HWA = Setting("hwa", "pcm")
@@ -137,7 +139,7 @@ def test_floating_point_as_brief_as_hardware_is_told_apart():
 
 
 def test_the_tidy_file_has_every_number_once():
-    found = list(csv.DictReader(io.StringIO(csv_text(study(HWA)[:2]))))
+    found = list(csv.DictReader(io.StringIO(csv_of([Section(records=list(records(study(HWA)[:2])))]))))
     mine = [line for line in found if line["network"] == "fcn"]
     keys = [(line["chip"], line["time"], line["epoch"], line["what"]) for line in mine]
     assert len(set(keys)) == len(keys)

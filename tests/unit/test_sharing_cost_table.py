@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from experiments.drawing.sections import csv_of
 from experiments.studies.sharing_cost.rows import (
     FRESH,
     Costs,
@@ -17,7 +18,7 @@ from experiments.studies.sharing_cost.rows import (
     scheme_label,
 )
 from experiments.studies.sharing_cost.sensitivity import Flip
-from experiments.studies.sharing_cost.table import csv_text, markdown, number
+from experiments.studies.sharing_cost.table import markdown, number, sections
 
 
 def make_row(scheme="free", seed=0, mechanism="in-situ", device="pcm", **changes):
@@ -121,7 +122,7 @@ def test_a_ranking_that_holds_is_said_to_hold():
 
 def test_the_csv_has_a_line_for_each_run_and_a_column_for_each_number():
     rows = [make_row("replicated"), make_row(mechanism="hwa")]
-    records = list(csv.DictReader(io.StringIO(csv_text(rows))))
+    records = list(csv.DictReader(io.StringIO(csv_of(sections(rows, {}, {}, [], {})))))
     assert [r["scheme"] for r in records] == ["replicated", "free"]
     assert float(records[0]["training_update_uJ"]) == 5.0
     assert records[1]["training_update_uJ"] == ""

@@ -1,14 +1,13 @@
 """What `xbar compare-devices` can be asked for."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
 import tyro
 
 from ...runs.options.config import available_threads
+from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 
 Network = Literal["fcn", "cnn"]
 
@@ -22,8 +21,6 @@ _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
-# How fast a study computes and where it lies: no part of what comes out.
-_NOT_IN_THE_HASH: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out")
 
 
 @final
@@ -92,21 +89,8 @@ class CompareDevicesConfig:
         Raises:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
-        for name in ("devices", "networks", "seeds"):
-            values = getattr(self, name)
-            if not values:
-                raise ValueError(
-                    f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
-                )
-            doubled = [value for value in values if values.count(value) > 1]
-            if doubled:
-                raise ValueError(
-                    f"`{name}` must name each entry once, but names {doubled[0]!r} twice. Remove one."
-                )
-        for name in ("epochs", "train_images", "test_images", "chips", "threads", "jobs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        refuse_doubles(self, ("devices", "networks", "seeds"))
+        refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs"))
 
     def resolved(self) -> "CompareDevicesConfig":
         """Return the configuration with what `quick` and the defaults stand for."""
@@ -121,16 +105,10 @@ class CompareDevicesConfig:
             )
         if self.data == "digits":
             config = replace(config, epochs=config.epochs or 20)
-        return config if config.out is not None else replace(config, out=config._own_folder())
-
-    def _own_folder(self) -> Path:
-        """Return a folder named by a hash of all that decides about the numbers."""
-        identity = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_THE_HASH}
-        digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
-        return self.runs / f"compare-devices-{digest}"
+        return (
+            config if config.out is not None else replace(config, out=own_folder(config, "compare-devices"))
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""
-        return {
-            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
-        }
+        return to_json(self)

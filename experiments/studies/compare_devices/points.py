@@ -1,46 +1,25 @@
 """The runs of `xbar compare-devices`: which device trains which network how."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final, Literal, final
+from dataclasses import replace
+from typing import Final, Literal
 
 from devices import get
 
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
-from ...runs.options.device_names import label
 from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...support.durations import parse_times, write_times
-from .config import CompareDevicesConfig, Network
+from ..study import Point
+from .config import CompareDevicesConfig
 
 Mode = Literal["hwa", "in-situ"]
 
+__all__ = ["Point", "points_of", "wish_of"]
+
 _FAMILY_OF_SHAPE: Final = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
-_PLACEMENTS: Final[Mapping[Network, str]] = {"fcn": "free", "cnn": "time_multiplexed"}
+_PLACEMENTS: Final[Mapping[str, str]] = {"fcn": "free", "cnn": "time_multiplexed"}
 _RECORDED_ROWS: Final = 10  # of what updates do to devices: enough to see where they end
-
-
-@final
-@dataclass(frozen=True)
-class Point:
-    """One run.
-
-    Attributes:
-        device: The memory cell, by its name or file.
-        mode: How it gets its weights.
-        network: The network that is trained.
-        seed: The run's seed.
-    """
-
-    device: str
-    mode: Mode
-    network: Network
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """What the progress bar shows."""
-        return f"{label(self.device)}, {self.mode}, {self.network}, seed {self.seed}"
 
 
 def points_of(config: CompareDevicesConfig) -> list[Point]:
@@ -92,8 +71,8 @@ def wish_of(
         download=config.download,
         train_images=config.train_images,
         test_images=config.test_images,
-        model=f"{point.network}_{family}",
-        mode=point.mode,
+        model=f"{point.scheme}_{family}",
+        mode=point.mechanism,  # type: ignore[arg-type]
         device=point.device,
         epochs=config.epochs,
         seed=point.seed,
@@ -110,16 +89,16 @@ def wish_of(
             )
         wish = replace(wish, times=write_times(times))
     usual = resolve(wish, image_shape)
-    if point.mode == "hwa":
+    if point.mechanism == "hwa":
         return wish
     assert usual.epochs is not None
     return replace(
         wish,
         lr=learning_rate(
-            point.mode,
+            point.mechanism,
             point.device,
             image_shape,
-            _PLACEMENTS[point.network],
+            _PLACEMENTS[point.scheme],
             is_short=is_short_on(image_shape),
         ),
         record_every=max(1, usual.epochs * steps // _RECORDED_ROWS) if usual.backend == "batched" else 0,

@@ -1,13 +1,12 @@
 """What each run of `xbar compare-devices` came to, and what the runs of one device have in common."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from devices.units import Dimensionless, Seconds
 
-from ...data.chance import mark
 from ...runs.ledger_file import RunEvents
 from ...runs.options.device_names import label
 from ...runs.record import Record
@@ -15,6 +14,7 @@ from ...runs.result import Result
 from ...runs.run_folder import RunFolder
 from ...support.json_files import read_json
 from ...support.statistics import Mean
+from ..seeds import Seeds, by_key
 from .points import Point
 
 
@@ -81,8 +81,8 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
         ) / sum(devices.values())
     return Row(
         device=label(point.device),
-        mode=point.mode,
-        network=point.network,
+        mode=point.mechanism,
+        network=point.scheme,
         seed=point.seed,
         run=str(folder.path),
         command=command,
@@ -98,35 +98,19 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
 
 @final
 @dataclass(frozen=True)
-class Group:
+class Group(Seeds[Row]):
     """The runs of one network on one device, with all seeds."""
-
-    rows: tuple[Row, ...]
-
-    @property
-    def first(self) -> Row:
-        """A run that stands for what all have in common."""
-        return self.rows[0]
 
     @property
     def name(self) -> str:
         """The device, how it got its weights, and whether they were learned."""
         how = "in situ" if self.first.mode == "in-situ" else "written"
-        return f"{self.first.device}, {how}{mark([row.did_learn for row in self.rows])}"
-
-    @property
-    def has_learned(self) -> bool:
-        """Whether any of its networks learned; else there is nothing to rank."""
-        return any(row.did_learn for row in self.rows)
+        return f"{self.first.device}, {how}{self.mark}"
 
     @property
     def times(self) -> list[Seconds]:
         """Times at which accuracy is known."""
         return list(self.first.accuracy)
-
-    def of(self, quantity: Callable[[Row], float | None]) -> Mean | None:
-        """Return the mean over the seeds; None where no run has the quantity."""
-        return Mean.of(map(quantity, self.rows))
 
     def at(self, time: Seconds) -> Mean | None:
         """Return the accuracy at a time."""
@@ -147,11 +131,6 @@ class Group:
 
 def groups_of(rows: Sequence[Row], network: str) -> list[Group]:
     """Return the devices of a network, ranked by the last known accuracy, the best first; then what did not learn."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row.network == network:
-            groups.setdefault((row.device, row.mode), []).append(row)
-    return sorted(
-        (Group(tuple(group)) for group in groups.values()),
-        key=lambda group: (not group.has_learned, -group.last().value),
-    )
+    mine = [row for row in rows if row.network == network]
+    groups = [Group(group) for group in by_key(mine, lambda row: (row.device, row.mode))]
+    return sorted(groups, key=lambda group: (not group.has_learned, -group.last().value))

@@ -1,17 +1,19 @@
-"""The tables of `xbar compare-devices`: Markdown to read, CSV to compute with."""
+"""What `xbar compare-devices` tells: its ranked tables, and its numbers in plain columns."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from devices.characterisation import Characterisation
+from devices.characterisation.table import Quantity
 
 from ...data.chance import RULE
+from ...drawing.sections import Section, Table, markdown_of
 from ...support.durations import format_time
 from ...support.statistics import NOTHING, Mean
 from .rows import Group, Row, groups_of
 
+TITLE: Final = "Devices compared"
+Sheets = Mapping[str, Sequence[Quantity]]
+"""What was measured on each device: `Characterisation.rows`."""
 NETWORK_NAMES: Final = {
     "fcn": "FCN: a tile for each location",
     "cnn": "CNN: one kernel for all locations",
@@ -30,13 +32,13 @@ def header(groups: Sequence[Group]) -> list[str]:
     ]  # fmt: skip
 
 
-def cells(groups: Sequence[Group], sheets: Mapping[str, Characterisation]) -> list[list[str]]:
+def cells(groups: Sequence[Group], sheets: Sheets) -> list[list[str]]:
     """Return the cells of a ranked table, one line for each device."""
     times = _times(groups)
     lines = []
     for rank, group in enumerate(groups, start=1):
         first = group.first
-        rows = {row.name: row for row in sheets[first.device].rows()} if first.device in sheets else {}
+        rows = {row.name: row for row in sheets.get(first.device, ())}
         character = []
         for name in _CHARACTER:
             found = rows.get(name) if first.mode == "in-situ" else None
@@ -62,30 +64,30 @@ def cells(groups: Sequence[Group], sheets: Mapping[str, Characterisation]) -> li
     return lines
 
 
-def markdown(
-    rows: Sequence[Row], sheets: Mapping[str, Characterisation], failed: Mapping[str, str], command: str
-) -> str:
+def markdown(rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], command: str) -> str:
     """Write the ranked tables of all networks."""
+    return markdown_of(TITLE, sections(rows, sheets, failed, command))
+
+
+def sections(rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], command: str) -> list[Section]:
+    """Return the ranked tables of all networks, and what broke off."""
     seeds = sorted({row.seed for row in rows})
-    lines = [
-        "# Devices compared",
-        "",
+    lead = (
         f"`{command}`. Accuracy on the test images, mean ± standard deviation over {len(seeds)} "
         f"seed{'s' * (len(seeds) != 1)} ({', '.join(map(str, seeds))}), each the mean over chips, with drift "
-        "compensation. Ranked by the last known accuracy.",
-        "",
-    ]
+        "compensation. Ranked by the last known accuracy."
+    )
+    found = [Section(text=(lead,), records=records(rows))]
     for network, title in NETWORK_NAMES.items():
         groups = groups_of(rows, network)
         if groups:
-            lines += [f"## {title}", "", "| " + " | ".join(header(groups)) + " |"]
-            lines.append("|--:|---" + "|--:" * (len(header(groups)) - 2) + "|")
-            lines += ["| " + " | ".join(line) + " |" for line in cells(groups, sheets)]
-            lines.append("")
-    lines += [f"- {note}" for note in notes(rows)]
+            titles = header(groups)
+            table = Table(header=titles, rows=cells(groups, sheets), align="rl" + "r" * (len(titles) - 2))
+            found.append(Section(title=title, table=table))
+    found.append(Section(notes=notes(rows)))
     if failed:
-        lines += ["", "## Failed", "", *(f"- {name}: {reason}." for name, reason in failed.items())]
-    return "\n".join(lines).rstrip() + "\n"
+        found.append(Section(title="Failed", items=[f"{name}: {reason}." for name, reason in failed.items()]))
+    return found
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -102,8 +104,8 @@ _NOTES: Final = (
 )
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """Write one line for each run."""
+def records(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Return the plain numbers of every run."""
     times = sorted({time for row in rows for time in row.accuracy})
     columns: dict[str, Callable[[Row], object]] = {
         "device": lambda row: row.device,
@@ -118,11 +120,7 @@ def csv_text(rows: Sequence[Row]) -> str:
     }
     for time in times:
         columns[f"accuracy_after_{time:.0f}_s"] = lambda row, time=time: row.accuracy.get(time)  # type: ignore[misc]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if (v := value(row)) is None else v for value in columns.values()] for row in rows)
-    return text.getvalue()
+    return [{name: value(row) for name, value in columns.items()} for row in rows]
 
 
 def _times(groups: Sequence[Group]) -> list[float]:

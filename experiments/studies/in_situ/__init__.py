@@ -1,1 +1,1 @@
-"""Shared and unshared kernels, learning in situ on several devices."""
+"""`xbar in-situ`: shared and unshared kernels, learning in situ on several devices."""

@@ -1,47 +1,37 @@
-"""Shared and unshared kernels, learning in situ on several devices: the table and the figure of the README.
+"""`xbar in-situ`: shared and unshared kernels, learning in situ on several devices."""
 
-    python -P -m experiments.studies.in_situ.study --out docs
-
-trains every device on every placement with several seeds (`xbar train` with its defaults: each point can be repeated
-alone), and writes in_situ.json, in_situ.md and in_situ.png. Finished runs are not repeated: it can be stopped at any
-time, and started twice at once with different seeds.
-"""
-
-import contextlib
-import io
 import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, final
 
-import tyro
 from matplotlib.figure import Figure
-from tqdm import tqdm
+from typing_extensions import override
 
-from devices.files import write_atomically
 from devices.units import Dimensionless
 
 from ...commands.run_commands import run_train
-from ...data.chance import RULE, mark
-from ...data.datasets import load_data
-from ...drawing.figures import GREY
-from ...runs.options.config import NO_DEVICE, TrainConfig, available_threads
-from ...runs.options.defaults import resolve
+from ...data.chance import RULE
+from ...data.datasets import DataSplit, load_data
+from ...drawing.figures import GREY, save_figure
+from ...drawing.sections import Picture, Section, Table
+from ...runs.options.config import NO_DEVICE, TrainConfig
+from ...runs.options.device_names import label
 from ...runs.record import Record
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
-from ...support.environment import describe_environment
-from ...support.json_files import read_json, write_json
-from ...support.statistics import bare_percent
+from ...support.json_files import read_json
+from ...support.statistics import NOTHING, bare_percent
+from ..options import line_of
+from ..results import Results
+from ..seeds import Seeds, by_key
+from ..study import Findings, Point, Study, run_study
+from .config import InSituConfig
 
-DEVICES: Final = (
-    "idealized",
-    "ecram",
-    "capacitor",
-    "reram-sb",
-    "tiki-taka-reram-sb",
-    "mixed-precision-reram-sb",
-)
+NAME: Final = "in-situ"
+TITLE: Final = "Learning in situ"
 # How a table calls a placement, the network, and its placement.
 PLACEMENTS: Final = {
     "free": ("fcn_digits", "free"),
@@ -50,145 +40,209 @@ PLACEMENTS: Final = {
 }
 _COLORS: Final = {"free": "#0072B2", "replicated": "#E69F00", "time-multiplexed": "#D55E00"}
 _DIGITAL: Final = "digital"
+_FIGURE: Final = "in_situ.png"
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class StudyConfig:
-    """Train FCN and CNN on the digits in situ, on several devices and placements, with several seeds."""
-
-    devices: tuple[str, ...] = DEVICES
-    """Names of devices that learn; `xbar devices` lists them."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the runs."""
-    epochs: int | None = None
-    """Epochs of every run; those of `xbar train` if left open."""
-    threads: int | None = None
-    """Threads to compute with."""
-    runs: Path = Path("runs/in_situ_study")
-    """Folder of the single runs."""
-    out: Path = Path("docs")
-    """Folder for in_situ.json, in_situ.md and in_situ.png."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One device on one placement.
+class Row:
+    """One run.
 
     Attributes:
-        device: Its name, or "digital".
+        device: Name of the memory cell, or "digital".
         placement: Key of `PLACEMENTS`.
-        accuracy: Test accuracy as trained, for each seed.
-        pulses: Pulses per device of the first layer, for each seed; empty without devices.
-        did_learn: Whether each of the networks learned; see `chance.RULE`.
+        seed: The run's seed.
+        run: The run's folder.
+        command: The `xbar train` line that repeats it.
+        accuracy: Test accuracy as trained, mean over readings.
+        pulses: Pulses per device of the first layer; None without devices.
+        did_learn: Whether the network learned at all; see `chance.RULE`.
     """
 
     device: str
     placement: str
-    accuracy: tuple[Dimensionless, ...]
-    pulses: tuple[Dimensionless, ...]
-    did_learn: tuple[bool, ...]
+    seed: int
+    run: str
+    command: str
+    accuracy: Dimensionless
+    pulses: Dimensionless | None
+    did_learn: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row in the types of JSON."""
+        return asdict(self)
+
+
+@final
+@dataclass(frozen=True)
+class Cell(Seeds[Row]):
+    """The runs of one device on one placement."""
 
     def text(self) -> str:
         """Return mean and standard deviation over the seeds, in per cent."""
-        return bare_percent(self.accuracy) + mark(self.did_learn)
+        return bare_percent(row.accuracy for row in self.rows) + self.mark
 
 
-def run(config: StudyConfig) -> list[Point]:
-    """Train what is not trained yet, and write table and figure."""
-    devices = (*config.devices, _DIGITAL)
-    points = []
-    with tqdm(total=len(devices) * len(PLACEMENTS) * len(config.seeds), unit="run") as bar:
-        for device in devices:
-            for placement in PLACEMENTS:
-                results = []
-                for seed in config.seeds:
-                    bar.set_description(f"{device}, {placement}, seed {seed}")
-                    results.append(_train(config, device, placement, seed))
-                    bar.update()
-                points.append(
-                    Point(
-                        device=device,
-                        placement=placement,
-                        accuracy=tuple(accuracy for accuracy, _, _ in results),
-                        pulses=tuple(pulses for _, pulses, _ in results if pulses is not None),
-                        did_learn=tuple(did_learn for _, _, did_learn in results),
-                    )
+@final
+class InSitu(Study[Point, Row]):
+    """Devices x placements.
+
+    Args:
+        config: What was asked for, resolved.
+    """
+
+    name = NAME
+
+    def __init__(self, config: InSituConfig) -> None:
+        self.config = config
+
+    @property
+    @override
+    def work(self) -> Callable[[TrainConfig], object]:
+        return run_train
+
+    @property
+    @override
+    def command(self) -> str:
+        return line_of("in-situ", self.config, InSituConfig().resolved())
+
+    @override
+    def points(self) -> list[Point]:
+        devices = [(device, "in-situ") for device in self.config.devices] + [(NO_DEVICE, _DIGITAL)]
+        return [
+            Point(device, mechanism, placement, seed)
+            for (device, mechanism), placement, seed in product(devices, PLACEMENTS, self.config.seeds)
+        ]
+
+    @override
+    def wish(self, point: Point, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
+        model, placement = PLACEMENTS[point.scheme]
+        return TrainConfig(
+            train_images=self.config.train_images,
+            test_images=self.config.test_images,
+            model=model,
+            placement=placement,
+            mode=point.mechanism,  # type: ignore[arg-type]
+            device=point.device,
+            seed=point.seed,
+            epochs=self.config.epochs,
+            record_every=0 if point.mechanism == _DIGITAL else 50,
+            threads=self.config.threads,
+            out=self.config.runs,
+        )
+
+    @override
+    def data(self, seed: int) -> DataSplit:
+        return load_data("digits", seed=seed)
+
+    @override
+    def row(self, point: Point, command: str, folder: RunFolder) -> Row:
+        result = Result.from_json(read_json(folder.result_file))
+        pulses, accuracy = None, result.digital_accuracy
+        if point.mechanism != _DIGITAL:
+            record = Record.read(folder.record_file)
+            first = record.layers[0]
+            roles = record.roles(first)
+            pulses = sum(float(record.of_layer(first, f"{role}/pulses_mean")[-1]) for role in roles)
+            accuracy = statistics.fmean(result.as_trained)
+        return Row(
+            device=_DIGITAL if point.device == NO_DEVICE else label(point.device),
+            placement=point.scheme,
+            seed=point.seed,
+            run=str(folder.path),
+            command=command,
+            accuracy=accuracy,
+            pulses=pulses,
+            did_learn=result.did_learn,
+        )
+
+    @override
+    def findings(self, rows: Sequence[Row], failed: Mapping[str, str], out: Path) -> Findings:
+        draw(rows, out / _FIGURE)
+        return _findings(rows, failed, out)
+
+
+def run_in_situ(config: InSituConfig) -> list[Row]:
+    """Train what is not trained yet, and write table, figure and page; errors as those of `run_study`."""
+    return run_study(InSitu(config.resolved()))
+
+
+def findings_of(results: Results, folder: Path) -> Findings:
+    """Return what a study of an earlier version has to say: its entries held all seeds of a device and placement.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    rows = []
+    for point in results.rows:
+        pulses = point["pulses"] or [None] * len(point["accuracy"])
+        for seed, accuracy, pulse in zip(
+            results.configuration["seeds"], point["accuracy"], pulses, strict=True
+        ):
+            device, placement = point["device"], point["placement"]
+            rows.append(
+                Row(
+                    device=device,
+                    placement=placement,
+                    seed=seed,
+                    run="",
+                    command="",
+                    accuracy=accuracy,
+                    pulses=pulse,
                 )
-    config.out.mkdir(parents=True, exist_ok=True)
-    settings: dict[str, Any] = {"seeds": config.seeds, "epochs": config.epochs}
-    environment = describe_environment(config.threads or available_threads())
-    content = {"config": settings, "environment": environment, "points": [asdict(point) for point in points]}
-    write_json(config.out / "in_situ.json", content)
-    write_atomically(config.out / "in_situ.md", (table(points) + "\n").encode())
-    _draw(points, config.out / "in_situ.png")
-    return points
+            )
+    return _findings(rows, results.failed, folder)
 
 
-def _train(
-    config: StudyConfig, device: str, placement: str, seed: int
-) -> tuple[Dimensionless, Dimensionless | None, bool]:
-    """Train one network, or take its result if it is there: accuracy, pulses per device of layer 1, did it learn."""
-    model, spec = PLACEMENTS[placement]
-    is_digital = device == _DIGITAL
-    wish = TrainConfig(
-        model=model,
-        placement=spec,
-        mode="digital" if is_digital else "in-situ",
-        device=NO_DEVICE if is_digital else device,
-        seed=seed,
-        epochs=config.epochs,
-        record_every=0 if is_digital else 50,
-        threads=config.threads,
-        out=config.runs,
+def _findings(rows: Sequence[Row], failed: Mapping[str, str], folder: Path) -> Findings:
+    marked = () if all(row.did_learn for row in rows) else (RULE,)
+    records = [{name: value for name, value in row.to_json().items() if value is not None} for row in rows]
+    sections = [Section(table=table(rows), records=records), Section(text=marked)]
+    if (folder / _FIGURE).exists():
+        picture = Picture(
+            path=folder / _FIGURE, description="Accuracy, and pulses per device of the first layer"
+        )
+        sections.append(Section(title="Figure", pictures=(picture,), page_only=True))
+    if failed:
+        items = [f"{name}: {reason}." for name, reason in failed.items()]
+        sections.append(Section(title="Failed", items=items))
+    return Findings(
+        title=TITLE,
+        summary="Test accuracy on the digits in %, as trained: mean ± standard deviation over "
+        f"{len({row.seed for row in rows})} seeds.",
+        sections=sections,
     )
-    data = load_data(wish.data, wish.data_dir, seed=seed)
-    folder = RunFolder.of(resolve(wish, data.image_shape))
-    if not folder.result_file.exists():
-        with contextlib.redirect_stdout(io.StringIO()):
-            run_train(wish)
-    result = Result.from_json(read_json(folder.result_file))
-    if is_digital:
-        return result.digital_accuracy, None, result.did_learn
-    record = Record.read(folder.record_file)
-    first = record.layers[0]
-    pulses = sum(float(record.of_layer(first, f"{role}/pulses_mean")[-1]) for role in record.roles(first))
-    return statistics.mean(result.as_trained), pulses, result.did_learn
 
 
-def table(points: list[Point]) -> str:
-    """Write test accuracies as a Markdown table: a row for each device, a column for each placement."""
-    lines = ["| device | " + " | ".join(PLACEMENTS) + " |", "|---" * (len(PLACEMENTS) + 1) + "|"]
-    for device in dict.fromkeys(point.device for point in points):
-        cells = [point.text() for point in points if point.device == device]
-        lines.append(f"| {device} | " + " | ".join(cells) + " |")
-    if not all(did_learn for point in points for did_learn in point.did_learn):
-        lines += ["", RULE]
-    return "\n".join(lines)
+def table(rows: Sequence[Row]) -> Table:
+    """Return test accuracies: a row for each device, a column for each placement."""
+    lines = []
+    for of_device in by_key(rows, lambda row: row.device):
+        cells = {group[0].placement: Cell(group) for group in by_key(of_device, lambda row: row.placement)}
+        texts = [cells[placement].text() if placement in cells else NOTHING for placement in PLACEMENTS]
+        lines.append([of_device[0].device, *texts])
+    return Table(header=["device", *PLACEMENTS], rows=lines, align="l" * (1 + len(PLACEMENTS)))
 
 
-def _draw(points: list[Point], path: Path) -> None:
+def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw accuracy, and pulses per device of the first layer, for each device and placement."""
-    devices = list(dict.fromkeys(point.device for point in points))
-    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
+    devices = list(dict.fromkeys(row.device for row in rows))
+    cells = [Cell(group) for group in by_key(rows, lambda row: (row.device, row.placement))]
+    figure = Figure(figsize=(9.5, 1.0 + 0.55 * len(devices)), layout="constrained")
     accuracy, pulses = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     for offset, placement in zip((-0.22, 0.0, 0.22), PLACEMENTS, strict=True):
         color = _COLORS[placement]
-        for point in (point for point in points if point.placement == placement):
-            y = len(devices) - devices.index(point.device) + offset
-            label = placement if point.device == devices[0] else None
-            for axes, values in (
-                (accuracy, [100 * value for value in point.accuracy]),
-                (pulses, point.pulses),
-            ):
+        for cell in (cell for cell in cells if cell.first.placement == placement):
+            y = len(devices) - devices.index(cell.first.device) + offset
+            name = placement if cell.first.device == devices[0] else None
+            known = [row.pulses for row in cell.rows if row.pulses is not None]
+            for axes, values in ((accuracy, [100 * row.accuracy for row in cell.rows]), (pulses, known)):
                 if values:
                     axes.plot(values, [y] * len(values), "o", color=color, alpha=0.45, ms=5, mew=0)
-                    axes.plot(statistics.mean(values), y, "|", color=color, ms=13, mew=2.5, label=label)
-            if not all(point.did_learn):
-                note = mark(point.did_learn).lstrip(", ")
-                place = (100 * max(point.accuracy) + 1.5, y)
-                accuracy.annotate(note, place, color=GREY, fontsize=7, va="center")
+                    axes.plot(statistics.fmean(values), y, "|", color=color, ms=13, mew=2.5, label=name)
+            if cell.mark:
+                place = (100 * max(row.accuracy for row in cell.rows) + 1.5, y)
+                accuracy.annotate(cell.mark.lstrip(", "), place, color=GREY, fontsize=7, va="center")
     accuracy.set_yticks(range(len(devices), 0, -1), devices)
     accuracy.set_xlabel("test accuracy in %")
     pulses.set_xlabel("pulses per device, first layer")
@@ -199,10 +253,4 @@ def _draw(points: list[Point], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
     figure.suptitle("Learning in situ on the digits: dots are seeds, bars their means")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    write_atomically(path, content.getvalue())
-
-
-if __name__ == "__main__":
-    print(table(run(tyro.cli(StudyConfig))))
+    save_figure(figure, path)

@@ -1,19 +1,14 @@
-"""The four answers of `xbar paper` in numbers, and its tables."""
+"""The four answers of `xbar paper` in numbers."""
 
-import csv
-import io
-from collections.abc import Sequence
 from typing import Final
 
 from devices.units import Dimensionless, MicroJoules, Seconds
 
-from ...data.augmentation import PLAIN, VALIDATIONS
-from ...data.chance import RULE
+from ...data.augmentation import PLAIN
 from ...support.durations import parse_times
 from ...support.statistics import Mean
-from .points import DIGITAL, NETWORKS, TIMES, Setting
-from .published import DISTANCE_AT_START, DISTANCES, EPOCHS, SCORES, VCP
-from .rows import LAYER, Row, Rows, Value, accuracy_at_energy, distance_of, score_of
+from .points import NETWORKS, TIMES, Setting
+from .rows import LAYER, Row, Rows, accuracy_at_energy, distance_of, score_of
 
 UNCERTAINTY: Final = (
     "Differences with 95 % intervals over seeds (Student's t), accuracies ± standard deviation."
@@ -146,9 +141,9 @@ def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimen
         return ""
     aged = rows.mean(lambda row: row.turned(YEAR), setting, "fcn", strong)
     later = "" if aged is None else f", on chips a year later {_change(aged)} from the start"
-    more = f" and {_number(here)} {_taught(rows, strong)}" if strong > plain else ""
+    more = f" and {number_of(here)} {_taught(rows, strong)}" if strong > plain else ""
     return (
-        f"the distance between neighbouring kernels goes from {before.value:.4f} to {_number(still)} "
+        f"the distance between neighbouring kernels goes from {before.value:.4f} to {number_of(still)} "
         f"{_taught(rows, plain)}{more}, where kernels as long as these at right angles would be "
         f"{apart.value:.4f} apart; their cosine distance changes by {_change(turned)}{later}."
     )
@@ -162,185 +157,11 @@ def _change(mean: Mean) -> str:
     return f"{mean.value:+.4f}" + ("" if mean.reach is None else f" ± {mean.reach:.4f}")
 
 
-def _number(mean: Mean) -> str:
+def number_of(mean: Mean) -> str:
+    """Write a distance: mean and standard deviation."""
     return f"{mean.value:.4f}" + ("" if mean.std is None else f" ± {mean.std:.4f}")
-
-
-def markdown(rows: Rows, command: str, is_papers_data: bool, failed: dict[str, str]) -> str:
-    """Write answers and tables to read.
-
-    Args:
-        rows: The study.
-        command: The line that repeats it.
-        is_papers_data: Whether the paper's published values belong to these data.
-        failed: Runs that failed, and why.
-    """
-    lines = [f"`{command}`", ""]
-    lines += [UNCERTAINTY, ""]
-    for question, sentences in answers(rows).items():
-        lines += [f"**{question}**", "", *(f"- {sentence}" for sentence in sentences), ""]
-    for header, cells in tables(rows, is_papers_data):
-        lines += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-        lines += ["| " + " | ".join(row) + " |" for row in cells]
-        lines.append("")
-    lines += notes(rows, is_papers_data)
-    lines += [f"Failed: {name}: {why}" for name, why in failed.items()]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def notes(rows: Rows, is_papers_data: bool) -> list[str]:
-    """Say what the names of rows in tables and of columns in figures mean."""
-    found = []
-    if any(setting.is_control for setting in rows.settings()):
-        found.append("Digital control: floating point with as many images and epochs as on hardware.")
-    if is_papers_data:
-        found.append(f"Published: Ott et al. (2020), up to {EPOCHS} epochs, read off their plots.")
-    if not all(row.did_learn for row in rows.rows):
-        found.append(RULE)
-    return found
-
-
-def tables(rows: Rows, is_papers_data: bool) -> list[tuple[list[str], list[list[str]]]]:
-    """Return the tables as headers and cells: accuracies, distances between kernels, and absent inputs."""
-    scores = []
-    distances = []
-    absent = []
-    for setting in rows.settings():
-        for strength in rows.strengths(setting):
-            for network in rows.networks():
-                if rows.select(setting, network, strength):
-                    name = title_of(network) + rows.mark(setting, network, strength)
-                    cells = [str(setting), name, f"{strength:g}"]
-                    scores.append(
-                        cells + [_score(rows, setting, network, strength, name) for name in VALIDATIONS]
-                    )
-                    if is_papers_data and setting == DIGITAL:
-                        scores.append(_published(network, strength))
-            distances.append(_distances(rows, setting, strength, is_papers_data))
-        for strength, vcp in rows.vcps(setting):
-            mean = rows.mean(score_of(PLAIN), setting, "fcn", strength, vcp)
-            energy = rows.learned().mean(lambda row: row.energy_per_image, setting, "fcn", strength, vcp)
-            published = VCP.get(vcp) if is_papers_data else None
-            absent.append(
-                [
-                    str(setting),
-                    f"{strength:g}",
-                    f"{100 * vcp:.0f} %{rows.mark(setting, 'fcn', strength, vcp)}",
-                    "-" if mean is None else mean.percent(),
-                    "-" if energy is None else f"{energy.value:.3g}",
-                    "-" if published is None else f"{100 * published:.0f} %",
-                ]
-            )
-    found = [
-        (
-            ["learned", "network", rows.what, *VALIDATIONS],
-            [row for row in scores if any(c != "-" for c in row[3:])],
-        ),
-        (
-            [
-                "learned",
-                rows.what,
-                "at first",
-                "trained",
-                "at right angles",
-                "a year later",
-                "cosine at first",
-                "trained",
-                "a year later",
-                "signal to noise",
-                "published",
-            ],
-            [row for row in distances if row],
-        ),
-    ]
-    if absent:
-        found.append((["learned", rows.what, "absent inputs", "plain", "µJ per image", "published"], absent))
-    return [(header, cells) for header, cells in found if cells]
 
 
 def title_of(network: str) -> str:
     """Return how tables and figures name a network."""
     return network.upper() if network in NETWORKS else network
-
-
-def _score(rows: Rows, setting: Setting, network: str, strength: Dimensionless, name: str) -> str:
-    fresh, aged = (rows.mean(score_of(name, time), setting, network, strength) for time in (None, YEAR))
-    if fresh is None:
-        return "-"
-    return fresh.percent() + ("" if aged is None else f" (1 y: {aged.percent()})")
-
-
-def _published(network: str, strength: Dimensionless) -> list[str]:
-    cells = []
-    for name in VALIDATIONS:
-        value = SCORES.get((network, name), {}).get(strength)
-        cells.append("-" if value is None else f"{100 * value:.1f} %")
-    return ["published", network.upper(), f"{strength:g}", *cells]
-
-
-def _distances(rows: Rows, setting: Setting, strength: Dimensionless, is_papers_data: bool) -> list[str]:
-    mine = rows.select(setting, "fcn", strength)
-    if not mine:
-        return []
-
-    def cell(value_of: Value) -> str:
-        mean = Mean.of([value_of(row) for row in mine])
-        return "-" if mean is None else _number(mean)
-
-    published = DISTANCES.get(strength) if is_papers_data and setting == DIGITAL else None
-    return [
-        str(setting),
-        f"{strength:g}{rows.mark(setting, 'fcn', strength)}",
-        cell(lambda row: row.start[LAYER]["euclidean 1"]),
-        cell(distance_of()),
-        cell(distance_of("orthogonal 1")),
-        cell(distance_of(time=YEAR)),
-        cell(lambda row: row.start[LAYER]["cosine 1"]),
-        cell(distance_of("cosine 1")),
-        cell(distance_of("cosine 1", YEAR)),
-        cell(distance_of("snr")),
-        "-" if published is None else f"{DISTANCE_AT_START:g}, then {published:g}",
-    ]
-
-
-def csv_text(rows: Sequence[Row]) -> str:
-    """Write one line for every run and look at it: tidy, to compute with."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    names = [
-        "mode",
-        "device",
-        "network",
-        "strength",
-        "vcp",
-        "seed",
-        "run",
-        "chip",
-        "time",
-        "epoch",
-        "what",
-        "value",
-    ]
-    writer.writerow(names)
-    for row in rows:
-        p = row.point
-        start = [p.setting.mode, p.setting.device, p.network, p.strength, p.vcp, p.seed, row.run]
-        for entry in row.history:
-            for what, value in entry.items():
-                if what != "epoch":
-                    writer.writerow([*start, "", "", entry["epoch"], what, value])
-        for what, value in row.start.get(LAYER, {}).items():
-            writer.writerow([*start, "", "", 0, f"{LAYER} {what}", value])
-        for chip, looks in enumerate(row.chips):
-            for look in looks:
-                for what, value in look["scores"].items():
-                    writer.writerow([*start, chip, look["time"], "", f"validation_{what}", value])
-                for what, value in look["sharing"].get(LAYER, {}).items():
-                    writer.writerow([*start, chip, look["time"], "", f"{LAYER} {what}", value])
-        for what, value in row.fit.items():
-            writer.writerow([*start, "", "", "", f"fit_{what}", value])
-        writer.writerow([*start, "", "", "", "did_learn", int(row.did_learn)])
-        for what in ("energy_per_epoch", "energy_per_image"):
-            if getattr(row, what) is not None:
-                writer.writerow([*start, "", "", "", f"{what}_uJ", getattr(row, what)])
-    return text.getvalue()

@@ -1,14 +1,13 @@
 """What `xbar paper` can be asked for."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, final
 
 import tyro
 
 from ...runs.options.config import Augment, available_threads
+from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 
 Scale = Literal["smoke", "laptop", "full"]
 
@@ -176,42 +175,19 @@ class PaperConfig:
         Raises:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
-        for name in (
-            "networks",
-            "modes",
-            "hwa",
-            "in_situ",
-            "strengths",
-            "hardware_strengths",
-            "vcps",
-            "hardware_vcps",
-            "seeds",
-        ):
-            values = getattr(self, name)
-            if values is None:
-                continue
-            if not values and "vcps" not in name:
-                raise ValueError(
-                    f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
-                )
-            doubled = [value for value in values if values.count(value) > 1]
-            if doubled:
-                raise ValueError(
-                    f"`{name}` must name each entry once, but names {doubled[0]!r} twice. Remove one."
-                )
-        for name in ("strengths", "hardware_strengths"):
+        strengths, vcps = ("strengths", "hardware_strengths"), ("vcps", "hardware_vcps")
+        lists = ("networks", "modes", "hwa", "in_situ", *strengths, *vcps, "seeds")
+        refuse_doubles(self, lists, may_be_empty=vcps)
+        for name in strengths:
             for value in getattr(self, name) or ():
                 if not 0 <= value <= 1:
                     raise ValueError(f"`{name}` must lie in [0, 1], but one is {value}. Try 0.2.")
-        for name in ("vcps", "hardware_vcps"):
+        for name in vcps:
             for value in getattr(self, name) or ():
                 if not 0 < value < 1:
                     raise ValueError(f"`{name}` must lie in (0, 1), but one is {value}. Try 0.3.")
         counts = ("epochs", "hardware_epochs", "batch_size", "train_images", "hardware_images", "test_images")
-        for name in (*counts, "chips", "threads", "jobs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        refuse_below_one(self, (*counts, "chips", "threads", "jobs"))
         if self.folds is not None and self.folds < 2:
             raise ValueError(f"`folds` must be 2 or more, but is {self.folds}. Try 5, or leave it out.")
         if self.augment == "none":
@@ -227,22 +203,17 @@ class PaperConfig:
             jobs=self.jobs or available_threads(),
             **{name: _PRESETS[self.scale][name] for name in names if getattr(self, name) is None},
         )
-        return config if config.out is not None else replace(config, out=config._own_folder())
+        return (
+            config
+            if config.out is not None
+            else replace(config, out=own_folder(config, f"paper-{config.scale}"))
+        )
 
     @property
     def schedule(self) -> Any:
         """Learning rate over a digital or hardware-aware run."""
         return _PRESETS[self.scale]["schedule"]
 
-    def _own_folder(self) -> Path:
-        """Return a folder named by a hash of all that decides about the numbers."""
-        how_fast = ("data_dir", "download", "threads", "jobs", "dask", "runs", "out")
-        identity = {name: value for name, value in asdict(self).items() if name not in how_fast}
-        digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
-        return self.runs / f"paper-{self.scale}-{digest}"
-
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""
-        return {
-            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
-        }
+        return to_json(self)

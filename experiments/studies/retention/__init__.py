@@ -1,1 +1,1 @@
-"""Accuracy over a year on many devices, unshared beside shared kernels."""
+"""`xbar retention`: accuracy over a year on many devices, unshared beside shared kernels."""

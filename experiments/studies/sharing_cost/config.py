@@ -1,14 +1,13 @@
 """What `xbar sharing-cost` can be asked for."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
 import tyro
 
 from ...runs.options.config import available_threads
+from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 
 Mechanism = Literal["in-situ", "write-verify", "hwa"]
 Packing = Literal["none", "block", "union", "dense"]
@@ -33,8 +32,6 @@ _OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
-# How fast a study computes, where it lies, and what it reads: no part of what comes out.
-_NOT_IN_THE_HASH: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out", "from_")
 # What decides how a run or a study is priced again.
 _PRICING: Final = ("profile", "packing", "packed", "off_block", "out", "from_")
 
@@ -133,22 +130,10 @@ class SharingCostConfig:
         Raises:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
-        for name in ("schemes", "devices", "mechanisms", "seeds"):
-            if not getattr(self, name):
-                raise ValueError(
-                    f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
-                )
-        for name in ("schemes", "devices", "mechanisms", "seeds", "tile_counts"):
-            values = getattr(self, name)
-            doubled = [value for value in values if values.count(value) > 1]
-            if doubled:
-                raise ValueError(
-                    f"`{name}` must name each entry once, but names {doubled[0]!r} twice. Remove one."
-                )
-        for name in ("epochs", "train_images", "test_images", "batch_size", "chips", "threads", "jobs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        lists = ("schemes", "devices", "mechanisms", "seeds", "tile_counts")
+        refuse_doubles(self, lists, may_be_empty=("tile_counts",))
+        counts = ("epochs", "train_images", "test_images", "batch_size", "chips", "threads", "jobs")
+        refuse_below_one(self, counts)
         for count in self.tile_counts:
             if count < 1:
                 raise ValueError(f"`tile_counts` must be 1 or more, but has {count}. Give larger numbers.")
@@ -173,9 +158,9 @@ class SharingCostConfig:
         Raises:
             ValueError: If the data have too few images.
         """
-        config = replace(self, jobs=self.jobs or available_threads())
         if self.from_ is not None:
-            return config  # the folder follows from what is priced again
+            return self  # nothing is computed side by side, and the folder follows from what is priced again
+        config = replace(self, jobs=self.jobs or available_threads())
         if self.quick:
             config = replace(
                 config,
@@ -185,16 +170,8 @@ class SharingCostConfig:
                 epochs=self.epochs or 5,
                 chips=2,
             )
-        return config if config.out is not None else replace(config, out=config._own_folder())
-
-    def _own_folder(self) -> Path:
-        """Return a folder named by a hash of all that decides about the numbers."""
-        identity = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_THE_HASH}
-        digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
-        return self.runs / f"sharing-cost-{digest}"
+        return config if config.out is not None else replace(config, out=own_folder(config, "sharing-cost"))
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""
-        return {
-            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
-        }
+        return to_json(self)

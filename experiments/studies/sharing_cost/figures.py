@@ -171,7 +171,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
 def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None:
     """Draw where the energy goes, per inference and per training step: a stacked bar for each scheme."""
     tried = cells_of(rows, schemes)
-    cells = [cell for cell in tried if any(row.did_learn for row in cell.rows)]
+    cells = [cell for cell in tried if cell.has_learned]
     if not cells:
         return
     lines = list(dict.fromkeys((cell.device, cell.mechanism) for cell in cells))
@@ -242,7 +242,7 @@ def _explain_crosses(figure: Figure, cells: Sequence[Cell]) -> None:
 
 def not_drawn(cells: Sequence[Cell]) -> str:
     """Name the cells of which no seed learned, so that they have no price."""
-    lost = [c for c in cells if not any(row.did_learn for row in c.rows)]
+    lost = [c for c in cells if not c.has_learned]
     if not lost:
         return ""
     names = (f"{c.device} {c.mechanism} {scheme_label(c.scheme)}" for c in lost)

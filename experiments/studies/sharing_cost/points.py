@@ -1,7 +1,7 @@
 """The grid of `xbar sharing-cost`: which runs it consists of, and the `xbar train` line of each."""
 
-from dataclasses import dataclass, replace
-from typing import Final, final
+from dataclasses import replace
+from typing import Final
 
 from devices import get
 from models import NETWORKS, build
@@ -10,38 +10,18 @@ from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...runs.options.refusals import speaking_of
+from ..study import Point
 from .config import SharingCostConfig
 
 # Rows of a record: enough for a curve over the training, and no noticeable time.
 _RECORDED_ROWS: Final = 40
+__all__ = ["Point", "points_of", "why_not", "wish_of"]
+
 _NETWORK_OF_SHAPE: Final = {
     shape.image_shape: name.removeprefix("cnn_")
     for name, shape in NETWORKS.items()
     if name.startswith("cnn_")
 }
-
-
-@final
-@dataclass(frozen=True, order=True)
-class Point:
-    """One run of the study.
-
-    Attributes:
-        device: Name of the memory cell.
-        mechanism: "in-situ", "write-verify" or "hwa".
-        scheme: The placement, as the user wrote it.
-        seed: The run's seed.
-    """
-
-    device: str
-    mechanism: str
-    scheme: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """How a progress bar calls it."""
-        return f"{self.device}, {self.mechanism}, {self.scheme}, seed {self.seed}"
 
 
 def points_of(config: SharingCostConfig) -> tuple[list[Point], dict[str, str]]:

@@ -6,9 +6,8 @@ from typing import Any, Final, final
 
 from devices.units import Dimensionless, Seconds
 
-from ...data.chance import mark
-from ...support.statistics import Mean
 from ...support.typed_values import typed
+from ..seeds import Seeds, by_key
 
 MECHANISM_NAMES: Final = {
     "in-situ": "in situ, by pulses",
@@ -137,29 +136,23 @@ class Row:
 
 @final
 @dataclass(frozen=True)
-class Cell:
-    """The runs of one scheme, mechanism and device: its seeds.
-
-    Attributes:
-        rows: One for each seed.
-    """
-
-    rows: tuple[Row, ...]
+class Cell(Seeds[Row]):
+    """The runs of one scheme, mechanism and device: its seeds."""
 
     @property
     def device(self) -> str:
         """Name of the memory cell."""
-        return self.rows[0].device
+        return self.first.device
 
     @property
     def mechanism(self) -> str:
         """How the devices got their weights."""
-        return self.rows[0].mechanism
+        return self.first.mechanism
 
     @property
     def scheme(self) -> str:
         """The placement."""
-        return self.rows[0].scheme
+        return self.first.scheme
 
     @property
     def label(self) -> str:
@@ -167,23 +160,14 @@ class Cell:
         label = scheme_label(self.scheme)
         return (label if self.mechanism == "in-situ" else label.removesuffix(", broadcast")) + self.mark
 
-    @property
-    def mark(self) -> str:
-        """What names the seeds that did not learn."""
-        return mark([row.did_learn for row in self.rows])
-
-    def values(self, quantity: Callable[[Row], float | None]) -> list[float]:
-        """Return a quantity of each seed; of seeds that do not have it, nothing."""
-        return [value for value in map(quantity, self.rows) if value is not None]
-
     def mean(self, quantity: Callable[[Row], float | None]) -> float | None:
         """Return the mean over the seeds, or None if no seed has the quantity."""
-        mean = Mean.of(map(quantity, self.rows))
+        mean = self.of(quantity)
         return None if mean is None else mean.value
 
     def spread(self, quantity: Callable[[Row], float | None]) -> float | None:
         """Return the standard deviation over the seeds, or None for fewer than two."""
-        mean = Mean.of(map(quantity, self.rows))
+        mean = self.of(quantity)
         return None if mean is None else mean.std
 
 
@@ -194,11 +178,8 @@ def cells_of(rows: Iterable[Row], schemes: Sequence[str] | None = None) -> list[
         rows: The rows.
         schemes: Only these.
     """
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        if schemes is None or row.scheme in schemes:
-            groups.setdefault((row.device, row.mechanism, row.scheme), []).append(row)
-    return [Cell(tuple(group)) for group in groups.values()]
+    wanted = [row for row in rows if schemes is None or row.scheme in schemes]
+    return [Cell(group) for group in by_key(wanted, lambda row: (row.device, row.mechanism, row.scheme))]
 
 
 def accuracy_at(time: str) -> Callable[[Row], float | None]:

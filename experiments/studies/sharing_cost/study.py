@@ -4,27 +4,27 @@ Every number comes from runs of `xbar train` and their ledgers of events. Hardwa
 a study, or a single run, can be priced again without training (`--from`).
 """
 
-import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
+
+from typing_extensions import override
 
 from crossbar import HardwareProfile, load_profile
 from devices.files import make_folder, write_atomically
 
 from ...commands.run_commands import run_train
-from ...data.datasets import load_data
-from ...runs.options.command_line import command_of
+from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
-from ...runs.options.defaults import resolve
 from ...runs.options.profile_of_device import profile_of
 from ...runs.run_folder import RunFolder
-from ...support.environment import describe_environment
-from ...support.json_files import read_json, write_json
-from ...support.parallel import do_all
+from ...support.json_files import write_json
 from ...support.typed_values import typed
+from ..options import line_of
+from ..results import Results, read_results
+from ..study import Findings, Study, run_study, steps_of, write_study
 from .config import SharingCostConfig
 from .figures import draw_breakdown, draw_sync, draw_tiles
 from .flips import find_flips
@@ -33,31 +33,134 @@ from .points import Point, points_of, wish_of
 from .prices import price_again, row_of, row_of_run
 from .residual import draw_residual
 from .rows import Row
+from .sensitivity import Flip
 from .sensitivity_figure import draw_sensitivity
-from .table import csv_text, markdown
+from .table import TITLE, markdown, sections
 
-_NAME: Final = "sharing_cost"
-_FORMAT: Final = "crossbar-emulator sharing-cost 1"
+NAME: Final = "sharing-cost"
+_PICTURES: Final = {
+    "pareto": "Accuracy against energy and time",
+    "sync": "Cost, accuracy and difference of copies against the steps between two synchronisations",
+    "tiles": "Cost and accuracy against the number of tiles",
+    "breakdown": "Where the energy goes",
+    "residual": "How equal shared kernels are",
+    "sensitivity": "Energy of each scheme while one constant of the profile is scaled",
+}
 
 
-@dataclass(frozen=True)
-class _Study:
-    """What sharing_cost.json holds, as far as it is read back."""
+@final
+class SharingCost(Study[Point, Row]):
+    """Schemes of sharing x mechanisms of learning x devices, priced.
 
-    format: str
-    config: dict[str, Any]
-    environment: dict[str, Any]
-    profiles: dict[str, str]
-    rows: list[Row]
-    left_out: dict[str, str]
-    failed: dict[str, str]
-    flips: list[dict[str, Any]]
-    ranges: Any
+    Args:
+        config: What was asked for, resolved.
+        left_out: Cells of the grid that cannot be run, and why; found out if not told.
+        devices: Those that are priced; those of the configuration if not told.
+        schemes: Those that are ranked; those of the configuration if not told.
+    """
 
-    def __post_init__(self) -> None:
-        typed(tuple[str, ...], self.config.get("schemes"), "config.schemes")
-        if not self.rows:
-            raise ValueError("it has no rows")
+    name = NAME
+
+    def __init__(
+        self,
+        config: SharingCostConfig,
+        *,
+        left_out: Mapping[str, str] | None = None,
+        devices: Sequence[str] | None = None,
+        schemes: Sequence[str] | None = None,
+    ) -> None:
+        self.config = config
+        self._schemes = config.schemes if schemes is None else schemes
+        self._points, found = points_of(config) if left_out is None else ([], left_out)
+        self._left_out = dict(found)
+        names = config.devices if devices is None else devices
+        self.profiles: dict[str, HardwareProfile] = {
+            device: load_profile(config.profile or profile_of(device)) for device in names
+        }
+
+    @property
+    @override
+    def work(self) -> Callable[[TrainConfig], object]:
+        return run_train
+
+    @property
+    @override
+    def command(self) -> str:
+        return line_of("sharing-cost", self.config, SharingCostConfig().resolved())
+
+    @override
+    def points(self) -> list[Point]:
+        return self._points
+
+    @override
+    def wish(self, point: Point, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
+        return wish_of(point, self.config, image_shape, steps_of(images, self.config.batch_size))
+
+    @override
+    def row(self, point: Point, command: str, folder: RunFolder) -> Row:
+        return row_of(point, command, folder, self.profiles[point.device], self.config)
+
+    @override
+    def entry(self, row: Row, out: Path) -> dict[str, Any]:
+        # Runs are named as seen from the study, so that both can be moved together.
+        return {**row.to_json(), "run": os.path.relpath(row.run, out)}
+
+    @override
+    def findings(self, rows: Sequence[Row], failed: Mapping[str, str], out: Path) -> Findings:
+        schemes = self._schemes
+        folders = {row.run: RunFolder(Path(row.run)) for row in rows}
+        ranges, lines, flips = find_flips(rows, folders, schemes, self.profiles, self.config)
+        for name in _PICTURES:
+            (out / f"{name}.png").unlink(
+                missing_ok=True
+            )  # of an earlier call, which may have had more to draw
+        draw_pareto(rows, schemes, out / "pareto.png")
+        draw_sync(rows, out / "sync.png")
+        draw_tiles(rows, out / "tiles.png")
+        draw_breakdown(rows, schemes, out / "breakdown.png")
+        draw_residual(rows, schemes, out / "residual.png")
+        draw_sensitivity(lines, flips, ranges, out / "sensitivity.png")
+        return Findings(
+            title=TITLE,
+            summary=_summary(rows),
+            sections=[*sections(rows, self._left_out, failed, flips, ranges), *_pictures(out)],
+            numbers={
+                "profiles": {device: profile.to_toml() for device, profile in self.profiles.items()},
+                "schemes": list(schemes),
+                "left_out": self._left_out,
+                "flips": [asdict(flip) for flip in flips],
+                "ranges": ranges,
+            },
+        )
+
+
+def findings_of(results: Results, folder: Path) -> Findings:
+    """Return what a study of an earlier version has to say, from its file of numbers and its figures.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    rows = typed(list[Row], results.rows, "rows")
+    flips = typed(list[Flip], results.more.get("flips", []), "flips")
+    left_out = typed(dict[str, str], results.more.get("left_out", {}), "left_out")
+    kinds = dict[str, dict[str, tuple[float, float]]]
+    ranges = typed(kinds, results.more.get("ranges", {}), "ranges")
+    found = sections(rows, left_out, results.failed, flips, ranges)
+    return Findings(title=TITLE, summary=_summary(rows), sections=[*found, *_pictures(folder)])
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    return f"{len(rows)} runs, priced with {', '.join(sorted({row.profile for row in rows}))}."
+
+
+def _pictures(folder: Path) -> list[Section]:
+    return [
+        Section(
+            title=title, pictures=(Picture(path=folder / f"{name}.png", description=title),), page_only=True
+        )
+        for name, title in _PICTURES.items()
+        if (folder / f"{name}.png").exists()
+    ]
 
 
 def run_sharing_cost(config: SharingCostConfig) -> list[Row]:
@@ -72,60 +175,7 @@ def run_sharing_cost(config: SharingCostConfig) -> list[Row]:
         RunInterrupted: If the user stopped it; the same command goes on.
     """
     config = config.resolved()
-    return _study(config) if config.from_ is None else _again(config, config.from_)
-
-
-def _study(config: SharingCostConfig) -> list[Row]:
-    assert config.jobs is not None
-    assert config.out is not None
-    points, left_out = points_of(config)
-    profiles = _profiles(config, config.devices)
-    wishes, folders = _runs_of(points, config)
-    todo = {point.name: wishes[point] for point in points if not folders[point].result_file.exists()}
-    print(
-        f"{len(points)} runs, {len(points) - len(todo)} of them finished; {config.jobs} at a time. "
-        f"Table and figures: {config.out}"
-    )
-    failed = do_all(
-        run_train,
-        todo,
-        total=len(points),
-        jobs=config.jobs,
-        threads=config.threads,
-        folder=config.runs,
-        dask=config.dask,
-    )
-    if len(failed) == len(points):
-        raise ValueError(next(iter(failed.values())))
-    rows = [
-        row_of(point, command_of(wishes[point]), folders[point], profiles[point.device], config)
-        for point in points
-        if point.name not in failed
-    ]
-    _write(config.out, config, rows, profiles, left_out, failed)
-    return rows
-
-
-def _runs_of(
-    points: Sequence[Point], config: SharingCostConfig
-) -> tuple[dict[Point, TrainConfig], dict[Point, RunFolder]]:
-    """Say what `xbar train` is asked for at each point, and where the run lies."""
-    data = load_data(
-        config.data,
-        config.data_dir,
-        seed=points[0].seed,
-        download=config.download,
-        train_images=config.train_images,
-        test_images=config.test_images,
-    )
-    steps = math.ceil(len(data.train) / config.batch_size)
-    wishes = {point: wish_of(point, config, data.image_shape, steps) for point in points}
-    folders = {point: RunFolder.of(resolve(wish, data.image_shape)) for point, wish in wishes.items()}
-    return wishes, folders
-
-
-def _profiles(config: SharingCostConfig, devices: Sequence[str]) -> dict[str, HardwareProfile]:
-    return {device: load_profile(config.profile or profile_of(device)) for device in devices}
+    return run_study(SharingCost(config)) if config.from_ is None else _again(config, config.from_)
 
 
 def _again(config: SharingCostConfig, source: Path) -> list[Row]:
@@ -139,31 +189,36 @@ def _again(config: SharingCostConfig, source: Path) -> list[Row]:
         raise FileNotFoundError(
             f"`from` must be a folder, but there is none at {source}. Give that of a run or study."
         )
-    study = source / f"{_NAME}.json"
-    if not study.exists():
+    file = source / "sharing_cost.json"
+    if not file.exists():
         return _run_again(config, RunFolder.existing(str(source)))
-    content: Any = read_json(study)
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ValueError(
-            f"`from` must be the folder of a study, but {study} is something else. Repeat the study."
-        )
+    results = read_results(file, NAME)
     try:
-        kept = typed(_Study, content)
+        rows = typed(list[Row], results.rows, "rows")
+        # A study that was itself priced again has no schemes of its own.
+        kept = results.more.get("schemes", results.configuration.get("schemes"))
+        schemes = typed(tuple[str, ...], kept, "schemes")
+        left_out = typed(dict[str, str], results.more.get("left_out"), "left_out")
+        if not rows:
+            raise ValueError("it has no rows")
     except ValueError as error:
         raise ValueError(
-            f"`from` must be the folder of an undamaged study, but {study} is damaged: {error}. Repeat the study."
+            f"`from` must be the folder of an undamaged study, but {file} is damaged: {error}. Repeat the study."
         ) from None
-    rows = kept.rows
-    profiles = _profiles(config, list(dict.fromkeys(row.device for row in rows)))
-    # Runs are named as seen from the study, so that both can be moved together.
+    study = SharingCost(
+        config,
+        left_out=left_out,
+        schemes=schemes,
+        devices=list(dict.fromkeys(row.device for row in rows)),
+    )
     rows = [
-        price_again(row, RunFolder.existing(str(source / row.run)), profiles[row.device], config)
+        price_again(row, RunFolder.existing(str(source / row.run)), study.profiles[row.device], config)
         for row in rows
     ]
-    schemes = tuple(kept.config["schemes"])
-    name = f"priced-{'-'.join(sorted({profile.name for profile in profiles.values()}))}-{config.packing}"
-    out = config.out or source / name
-    _write(out, replace(config, schemes=schemes), rows, profiles, kept.left_out, kept.failed)
+    name = (
+        f"priced-{'-'.join(sorted({profile.name for profile in study.profiles.values()}))}-{config.packing}"
+    )
+    write_study(study, rows, results.failed, config.out or source / name)
     return rows
 
 
@@ -172,7 +227,7 @@ def _run_again(config: SharingCostConfig, folder: RunFolder) -> list[Row]:
     with folder.lock():
         folder.check_origin()
         device = folder.read_config().device
-        profile = _profiles(config, [device])[device]
+        profile = load_profile(config.profile or profile_of(device))
         row = row_of_run(folder, profile, config)
         out = config.out or folder.path
         make_folder(out)
@@ -181,39 +236,3 @@ def _run_again(config: SharingCostConfig, folder: RunFolder) -> list[Row]:
         write_atomically(out / f"cost-{profile.name}.md", text.encode())
     print(f"{text}\nWritten: {out / f'cost-{profile.name}.json'}")
     return [row]
-
-
-def _write(
-    out: Path,
-    config: SharingCostConfig,
-    rows: Sequence[Row],
-    profiles: Mapping[str, HardwareProfile],
-    left_out: Mapping[str, str],
-    failed: Mapping[str, str],
-) -> None:
-    """Write JSON, CSV, Markdown and figures."""
-    out.mkdir(parents=True, exist_ok=True)
-    folders = {row.run: RunFolder(Path(row.run)) for row in rows}
-    ranges, lines, flips = find_flips(rows, folders, config.schemes, profiles, config)
-    text = markdown(rows, left_out, failed, flips, ranges)
-    draw_pareto(rows, config.schemes, out / "pareto.png")
-    draw_sync(rows, out / "sync.png")
-    draw_tiles(rows, out / "tiles.png")
-    draw_breakdown(rows, config.schemes, out / "breakdown.png")
-    draw_residual(rows, config.schemes, out / "residual.png")
-    draw_sensitivity(lines, flips, ranges, out / "sensitivity.png")
-    write_atomically(out / f"{_NAME}.csv", csv_text(rows).encode())
-    write_atomically(out / f"{_NAME}.md", text.encode())
-    content = {
-        "format": _FORMAT,
-        "config": config.to_json(),
-        "environment": describe_environment(config.threads),
-        "profiles": {device: profile.to_toml() for device, profile in profiles.items()},
-        "rows": [{**row.to_json(), "run": os.path.relpath(row.run, out)} for row in rows],
-        "left_out": dict(left_out),
-        "failed": dict(failed),
-        "flips": [asdict(flip) for flip in flips],
-        "ranges": ranges,
-    }
-    write_json(out / f"{_NAME}.json", content)
-    print(f"{text}\nWritten: {out}")

@@ -1,18 +1,19 @@
-"""The tables of `xbar sharing-cost`: Markdown to read, CSV to compute with."""
+"""What `xbar sharing-cost` tells: its tables, and its numbers in plain columns."""
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from ...data.chance import RULE
+from ...drawing.sections import Section, Table, markdown_of
 from ...support.durations import format_time
+from ...support.statistics import NOTHING, bare_percent
+from ..seeds import by_key
 from .rows import (
     FRESH,
     MECHANISM_NAMES,
     Cell,
     Row,
-    accuracy_at,
     cells_of,
     energy_per_image,
     energy_per_step,
@@ -22,7 +23,8 @@ from .rows import (
 )
 from .sensitivity import TIE, Flip
 
-_NONE = "-"
+TITLE: Final = "What sharing weights costs"
+Ranges = Mapping[str, Mapping[str, tuple[float, float]]]
 Quantity = Callable[[Row], float | None]
 
 
@@ -31,9 +33,20 @@ def markdown(
     left_out: Mapping[str, str],
     failed: Mapping[str, str],
     flips: Sequence[Flip],
-    ranges: Mapping[str, Mapping[str, tuple[float, float]]],
+    ranges: Ranges,
 ) -> str:
-    """Write all tables of a study.
+    """Write all tables of a study; see `sections`."""
+    return markdown_of(TITLE, sections(rows, left_out, failed, flips, ranges))
+
+
+def sections(
+    rows: Sequence[Row],
+    left_out: Mapping[str, str],
+    failed: Mapping[str, str],
+    flips: Sequence[Flip],
+    ranges: Ranges,
+) -> list[Section]:
+    """Return all tables of a study.
 
     Args:
         rows: The runs.
@@ -42,30 +55,24 @@ def markdown(
         flips: Where the ranking of schemes changes.
         ranges: By device, the factors that each constant was scaled by: smallest and largest.
     """
-    lines = ["# What sharing weights costs", ""]
-    lines += _legend(rows)
-    cells = cells_of(rows)
-    for device, mechanism in dict.fromkeys((cell.device, cell.mechanism) for cell in cells):
-        group = [cell for cell in cells if (cell.device, cell.mechanism) == (device, mechanism)]
-        profile = group[0].rows[0].profile
-        lines += [f"## {device}, {MECHANISM_NAMES[mechanism]} (profile {profile})", ""]
-        lines += [*_table(group), ""]
+    found = [Section(text=(_legend(rows),), records=[_flat(row) for row in rows])]
+    for group in by_key(cells_of(rows), lambda cell: (cell.device, cell.mechanism)):
+        first = group[0]
+        title = f"{first.device}, {MECHANISM_NAMES[first.mechanism]} (profile {first.first.profile})"
+        found.append(Section(title=title, table=_table(group)))
     for title, notes in (("Left out", left_out), ("Failed", failed)):
-        if notes:
-            lines += [f"## {title}", ""]
-            reasons: dict[str, list[str]] = {}
-            for name, reason in notes.items():
-                reasons.setdefault(reason, []).append(name)
-            lines += [f"- {reason}: {'; '.join(names)}." for reason, names in reasons.items()]
-            lines.append("")
-    lines += _sensitivity(flips, ranges)
-    return "\n".join(lines).rstrip() + "\n"
+        reasons: dict[str, list[str]] = {}
+        for name, reason in notes.items():
+            reasons.setdefault(reason, []).append(name)
+        items = [f"{reason}: {'; '.join(names)}." for reason, names in reasons.items()]
+        found += [Section(title=title, items=items)] if items else []
+    return found + _sensitivity(flips, ranges)
 
 
-def _legend(rows: Sequence[Row]) -> list[str]:
+def _legend(rows: Sequence[Row]) -> str:
     seeds = sorted({row.seed for row in rows})
     packed = sorted({row.packed.packing for row in rows})
-    return [
+    lines = [
         f"Mean ± standard deviation over {len(seeds)} seed{'s' * (len(seeds) != 1)} "
         f"({', '.join(map(str, seeds))}). Accuracy in % of the test images, with drift compensation where devices "
         "age; fresh: as trained, or at the first time after programming.",
@@ -74,11 +81,11 @@ def _legend(rows: Sequence[Row]) -> list[str]:
         f"Area and utilisation: one kernel in each physical array / packed ({', '.join(packed)}). Wear: pulses of "
         "the most stressed device per training step, and training steps until it is worn out.",
         *([] if all(row.did_learn for row in rows) else [RULE]),
-        "",
     ]
+    return "\n".join(lines)
 
 
-def _table(group: Sequence[Cell]) -> list[str]:
+def _table(group: Sequence[Cell]) -> Table:
     times = sorted(
         {time for cell in group for row in cell.rows for time in row.accuracy if time != FRESH}, key=float
     )
@@ -87,7 +94,7 @@ def _table(group: Sequence[Cell]) -> list[str]:
     columns: dict[str, Callable[[Cell], str]] = {"scheme": lambda cell: f"`{cell.scheme}`{cell.mark}"}
     for time in (FRESH, *times):
         title = "fresh" if time == FRESH else format_time(float(time))
-        columns[title] = lambda cell, time=time: _mean_and_spread(cell, accuracy_at(time))  # type: ignore[misc]
+        columns[title] = lambda cell, time=time: _accuracy(cell, time)  # type: ignore[misc]
     if has_copies:
         columns["copies, %"] = lambda cell: _percent(cell, lambda row: row.residual.get(FRESH))
     columns["µJ / inference"] = lambda cell: number(cell.mean(energy_per_image))
@@ -111,38 +118,32 @@ def _table(group: Sequence[Cell]) -> list[str]:
         columns["steps to wear-out"] = lambda cell: number(
             cell.mean(priced(lambda row: row.steps_to_end_of_life))
         )
-    lines = ["| " + " | ".join(columns) + " |", "|---" + "|--:" * (len(columns) - 1) + "|"]
-    lines += ["| " + " | ".join(write(cell) for write in columns.values()) + " |" for cell in group]
-    return lines
+    return Table(header=list(columns), rows=[[write(cell) for write in columns.values()] for cell in group])
 
 
-def _sensitivity(flips: Sequence[Flip], ranges: Mapping[str, Mapping[str, tuple[float, float]]]) -> list[str]:
+def _sensitivity(flips: Sequence[Flip], ranges: Ranges) -> list[Section]:
     if not ranges:
         return []
-    lines = [
-        "## Where the ranking flips",
-        "",
-        "Each constant is scaled alone, all others held; energy is linear in it, so the factor is exact. Pairs that "
-        f"differ by less than {TIE:.0%} at an end of the range are not ranked. Ranges:",
-        "",
-    ]
+    items = []
     for device, of_device in ranges.items():
         parts = (f"{name} x {number(low)} to {number(high)}" for name, (low, high) in of_device.items())
-        lines.append(f"- {device}: {', '.join(parts)}")
-    lines.append("")
+        items.append(f"{device}: {', '.join(parts)}")
+    text = (
+        "Each constant is scaled alone, all others held; energy is linear in it, so the factor is exact. Pairs that "
+        f"differ by less than {TIE:.0%} at an end of the range are not ranked. Ranges:"
+    )
+    head = Section(title="Where the ranking flips", text=(text,), items=items)
     clear = [flip for flip in flips if flip.is_clear]
     if not clear:
-        return [*lines, "No pair changes places: the ranking of the schemes holds over all ranges.", ""]
-    lines += [
-        "| device | mechanism | energy per | constant | cheaper below | at factor | cheaper above |",
-        "|---|---|---|---|---|--:|---|",
-    ]
-    lines += [f"| {' | '.join(words)} |" for words in _merged(clear)]
+        held = "No pair changes places: the ranking of the schemes holds over all ranges."
+        return [head, Section(text=(held,))]
+    header = ["device", "mechanism", "energy per", "constant", "cheaper below", "at factor", "cheaper above"]
+    found = [head, Section(table=Table(header=header, rows=_merged(clear), align="lllllrl"))]
     names = dict.fromkeys(name for of_device in ranges.values() for name in of_device)
     unmoved = [name for name in names if name not in {flip.constant for flip in clear}]
-    if unmoved:
-        lines += ["", f"No pair changes places with: {', '.join(unmoved)}."]
-    return [*lines, ""]
+    return found + (
+        [Section(text=(f"No pair changes places with: {', '.join(unmoved)}.",))] if unmoved else []
+    )
 
 
 def _merged(clear: Sequence[Flip]) -> list[list[str]]:
@@ -179,7 +180,7 @@ def number(value: float | None) -> str:
         ('0.0123', '1234', '3.2e7', '-')
     """
     if value is None:
-        return _NONE
+        return NOTHING
     if value == 0:
         return "0"
     if not math.isfinite(value):
@@ -190,32 +191,18 @@ def number(value: float | None) -> str:
     return f"{value:.1e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
 
 
-def _mean_and_spread(cell: Cell, quantity: Quantity) -> str:
-    mean, spread = cell.mean(quantity), cell.spread(quantity)
-    if mean is None:
-        return _NONE
-    return f"{mean:.1f}" if spread is None else f"{mean:.1f} ± {spread:.1f}"
+def _accuracy(cell: Cell, time: str) -> str:
+    return bare_percent(row.accuracy.get(time) for row in cell.rows)
 
 
 def _percent(cell: Cell, quantity: Quantity) -> str:
     mean = cell.mean(quantity)
-    return _NONE if mean is None else f"{100 * mean:.2g}" if mean < 0.1 else f"{100 * mean:.0f}"
+    return NOTHING if mean is None else f"{100 * mean:.2g}" if mean < 0.1 else f"{100 * mean:.0f}"
 
 
 def _scaled(cell: Cell, quantity: Quantity, factor: float) -> float | None:
     mean = cell.mean(quantity)
     return None if mean is None else factor * mean
-
-
-def csv_text(rows: Sequence[Row]) -> str:
-    """Write one line for each run, all numbers in plain columns."""
-    records = [_flat(row) for row in rows]
-    columns = list(dict.fromkeys(name for record in records for name in record))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
 
 
 def _flat(row: Row) -> dict[str, object]:

@@ -1,0 +1,79 @@
+"""What `xbar in-situ` can be asked for."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Final, final
+
+import tyro
+
+from ...runs.options.config import available_threads
+from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
+
+DEVICES: Final = (
+    "idealized",
+    "ecram",
+    "capacitor",
+    "reram-sb",
+    "tiki-taka-reram-sb",
+    "mixed-precision-reram-sb",
+)
+_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
+_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
+_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class InSituConfig:
+    """How well do shared and unshared kernels learn by pulses, on which device?
+
+    Trains the networks of the digits in situ on every device, with a kernel for each location (free), with copies of
+    one kernel (replicated), and with one kernel on one tile (time-multiplexed), by the defaults of `xbar train`; and
+    digitally, for comparison. Writes in_situ.md, .csv, .json, .html and a figure.
+
+    Finished runs are not repeated: it can be stopped at any time, enlarged, and started again.
+
+    Examples:
+      xbar in-situ --epochs 15
+      xbar in-situ --devices ecram capacitor --seeds 0
+    """
+
+    devices: tuple[str, ...] = DEVICES
+    """Memory cells that learn, by name (`xbar devices`) or device file."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the runs."""
+    epochs: Annotated[int | None, _OPEN_INT] = None
+    """Passes through the training images. (default: as `xbar train`)"""
+    train_images: Annotated[int | None, _OPEN_INT] = None
+    """Train on this many images only. (default: all)"""
+    test_images: Annotated[int | None, _OPEN_INT] = None
+    """Test on this many images only. (default: all)"""
+
+    jobs: Annotated[int | None, _OPEN_INT] = None
+    """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
+    threads: int = 1
+    """Threads of each run."""
+    dask: Annotated[str | None, _OPEN_NAME] = None
+    """Address of a Dask scheduler, whose workers do the runs in place of --jobs processes."""
+    runs: Path = Path("runs")
+    """Folder that holds the folders of the single runs, as for `xbar train`."""
+    out: Annotated[Path | None, _OPEN_OUT] = None
+    """Folder for table, figure and page. (default: runs/in-situ- and a hash of what was asked for)"""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no study could use.
+
+        Raises:
+            ValueError: If a list is empty or names something twice, or a number lies outside its range.
+        """
+        refuse_doubles(self, ("devices", "seeds"))
+        refuse_below_one(self, ("epochs", "train_images", "test_images", "jobs", "threads"))
+
+    def resolved(self) -> "InSituConfig":
+        """Return the configuration with what the defaults stand for."""
+        config = replace(self, jobs=self.jobs or available_threads())
+        return config if config.out is not None else replace(config, out=own_folder(config, "in-situ"))
+
+    def to_json(self) -> dict[str, object]:
+        """Return all fields in the types of JSON."""
+        return to_json(self)

@@ -1,0 +1,87 @@
+"""What the options of all studies have in common: refusals, the folder that they name, the line that repeats them."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final
+
+# How fast a study computes and where it lies: no part of what comes out.
+_HOW_FAST: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out", "from_")
+
+
+def refuse_doubles(config: Any, names: Sequence[str], *, may_be_empty: Sequence[str] = ()) -> None:
+    """Refuse lists that are empty or name something twice; lists that are left open are none.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name in names:
+        values = getattr(config, name)
+        if values is None:
+            continue
+        if not values and name not in may_be_empty:
+            raise ValueError(
+                f"`{name}` must hold at least one entry, but is empty. Give one, or leave it out."
+            )
+        doubled = [value for value in values if values.count(value) > 1]
+        if doubled:
+            raise ValueError(
+                f"`{name}` must name each entry once, but names {doubled[0]!r} twice. Remove one."
+            )
+
+
+def refuse_below_one(config: Any, names: Sequence[str]) -> None:
+    """Refuse numbers below 1; those that are left open are none.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+
+
+def own_folder(config: Any, name: str) -> Path:
+    """Return a folder named by a hash of all that decides about the numbers."""
+    identity = {field: value for field, value in asdict(config).items() if field not in _HOW_FAST}
+    digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
+    folder: Path = config.runs / f"{name}-{digest}"
+    return folder
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """Return all fields in the types of JSON."""
+    return {
+        name: [str(v) if isinstance(v, Path) else v for v in value]
+        if isinstance(value, tuple)
+        else str(value)
+        if isinstance(value, Path)
+        else value
+        for name, value in asdict(config).items()
+    }
+
+
+def line_of(command: str, config: Any, plain: Any, *, first: Sequence[str] = ()) -> str:
+    """Return the line that repeats a study, without what only says how fast.
+
+    Args:
+        command: Name of the command.
+        config: What was asked for, resolved.
+        plain: The same with what nobody has to ask for.
+        first: Fields that stand first, whatever their values.
+    """
+    words = ["xbar", command]
+    left_out = ("quick", "jobs", "threads", "dask", "out")
+    names = [*first, *(field.name for field in fields(config) if field.name not in (*first, *left_out))]
+    for name in names:
+        value = getattr(config, name)
+        if name not in first and value == getattr(plain, name):
+            continue
+        words.append(f"--{name.rstrip('_').replace('_', '-')}")
+        if value is not True:
+            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)

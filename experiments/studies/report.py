@@ -1,0 +1,93 @@
+"""`xbar report` of a study: its page anew, from its file of numbers and its figures; of a run, the command below."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from ..commands.config import ReportConfig
+from ..commands.report_page import PAGE
+from ..commands.run_commands import run_report as report_of_run
+from ..drawing.html_page import write_page
+from ..drawing.sections import Section, sections_from_json
+from .results import Results, read_results
+from .study import Findings, how_to_repeat
+
+# The modules whose `findings_of` reads what earlier versions have left; version 2 keeps its sections.
+_STUDIES: Final = {
+    "compare-devices": "compare_devices.study",
+    "sharing-cost": "sharing_cost.study",
+    "paper": "paper.study",
+    "in-situ": "in_situ.study",
+    "retention": "retention.study",
+    "wires-training": "wires_training.study",
+}
+_UNKNOWN: Final = "Written by an earlier version, which did not say which networks had learned."
+
+
+def run_report(config: ReportConfig) -> None:
+    """Write the page of a study anew; draw the figures and write the page of a run.
+
+    Raises:
+        ValueError: If the run or study is not finished, or damaged.
+        FileNotFoundError: If it is missing.
+    """
+    folder = Path(config.run)
+    name = study_in(folder)
+    if name is None:
+        report_of_run(config)
+    else:
+        print(f"page: {write_study_page(name, folder)}")
+
+
+def study_in(folder: Path) -> str | None:
+    """Return the name of the study that a folder holds, or None."""
+    return next((name for name in _STUDIES if _numbers(name, folder).is_file()), None)
+
+
+def write_study_page(name: str, folder: Path) -> Path:
+    """Write the page of a study into its folder.
+
+    Args:
+        name: The study.
+        folder: Where its file of numbers lies.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        ValueError: If a file is damaged.
+        FileNotFoundError: If one is missing.
+    """
+    file = _numbers(name, folder)
+    results = read_results(file, name)
+    try:
+        findings = _of_now(results, folder) if results.sections is not None else _of_earlier(results, folder)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"`run` must be the folder of an undamaged study, but parts of {file} are damaged: {error}. "
+            "Repeat the study."
+        ) from None
+    path = folder / PAGE
+    write_page(path, title=findings.title, summary=findings.summary, sections=findings.sections)
+    return path
+
+
+def _numbers(name: str, folder: Path) -> Path:
+    return folder / f"{name.replace('-', '_')}.json"
+
+
+def _of_now(results: Results, folder: Path) -> Findings:
+    sections = sections_from_json(results.sections, folder)
+    title, summary = str(results.more["title"]), str(results.more["summary"])
+    return Findings(title=title, summary=summary, sections=sections)
+
+
+def _of_earlier(results: Results, folder: Path) -> Findings:
+    module = import_module(f"{__package__}.{_STUDIES[results.study]}")
+    findings_of: Callable[[Results, Path], Findings] = module.findings_of
+    findings = findings_of(results, folder)
+    commands = [str(row["command"]) for row in results.rows if "command" in row]
+    last = how_to_repeat(results.command, commands, results.configuration, results.environment)
+    sections = [Section(warnings=(_UNKNOWN,)), *findings.sections, *last]
+    return Findings(title=findings.title, summary=findings.summary, sections=sections)
