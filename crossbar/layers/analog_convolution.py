@@ -136,8 +136,9 @@ class PlacedLayer(AnalogLayer, TheirConvolution):
             valid = valid.repeat_interleave(batch, dim=1)
         y = self.multiply(group_patches(patches, grouping), valid, grouping.width)
         y = ungroup(y, grouping, batch)  # (locations, batch, out)
-        if self.bias is not None:
-            y = y + self._bias_of_locations(self.bias, chosen)[:, None, :]
+        bias = self.bias_of_kernels
+        if bias is not None:
+            y = y + self._bias_of_locations(bias, chosen)[:, None, :]
         image = assemble(_BatchInnermost.apply(y), geometry)
         return image[0] if single else image
 
@@ -277,6 +278,8 @@ class AnalogConv2d(PlacedLayer):
         >>> layer(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 4, 6, 6])
     """
+
+    is_one_kernel = True
 
     @lasting
     def __init__(

@@ -36,6 +36,9 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             moved by it: the weights that are drawn next are those of a digital layer.
     """
 
+    is_one_kernel = False
+    """Whether the bias is that of one kernel, (out,), as in torch's own layers."""
+
     @lasting
     def __init__(
         self,
@@ -73,7 +76,26 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             backend=backend,
             seed=seed_beside_weights() if seed is None else seed,
         )
-        self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(kernels, out_size)) if bias else None
+        shape = (out_size,) if self.is_one_kernel else (kernels, out_size)
+        self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(shape)) if bias else None
+
+    @property
+    def bias_of_kernels(self) -> Tensor | None:
+        """The bias as (kernels, out), whatever shape the digital layer has it in."""
+        return None if self.bias is None else self.bias.reshape(-1, self.blocks.out_size)
+
+    # In a saved state a bias always has its kernels.
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.bias is not None:
+            bias = destination[f"{prefix}bias"]
+            destination[f"{prefix}bias"] = bias.reshape(-1, self.blocks.out_size)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        bias = state_dict.get(f"{prefix}bias")
+        if self.bias is not None and bias is not None and bias.shape == (1, *self.bias.shape):
+            state_dict[f"{prefix}bias"] = bias[0]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def tile_array(self) -> TileArray:

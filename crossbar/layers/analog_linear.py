@@ -31,6 +31,8 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         torch.Size([2, 3])
     """
 
+    is_one_kernel = True
+
     @lasting
     def __init__(
         self,
@@ -69,7 +71,7 @@ class AnalogLinear(AnalogLayer, TheirLinear):
                 f"`x` must have {self.in_features} values in its last dimension, but has the shape {tuple(x.shape)}."
             )
         y = self.multiply(x.reshape(1, -1, self.in_features))
-        y = y if self.bias is None else y + self.bias[:, None, :]
+        y = y if self.bias is None else y + self.bias
         return y.reshape(*x.shape[:-1], self.out_features)
 
     @classmethod

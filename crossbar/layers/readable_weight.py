@@ -1,5 +1,6 @@
 """The weights of an analog layer as torch code reads them: a tensor that answers, and refuses to be written."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -33,6 +34,11 @@ class ReadableWeight(Tensor):
                 f"`weight` must be read only, but `{name}` would write into it: it is a copy of what the tiles hold. "
                 "Use `set_weights`, or `reset_parameters`."
             )
+        if name in _LAYERS:
+            warnings.warn(
+                f"`{name}` computes digitally with the weight of an analog layer, on no tile. Call the layer.",
+                stacklevel=2,
+            )
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **(kwargs or {}))
         if name in _SHARES_MEMORY and type(result) is Tensor and result.dtype.is_floating_point:
@@ -40,6 +46,19 @@ class ReadableWeight(Tensor):
         return result
 
 
+_LAYERS = frozenset(
+    (
+        "linear",
+        "bilinear",
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "conv_transpose3d",
+        "multi_head_attention_forward",
+    )
+)
 _IN_PLACE_OPERATORS = frozenset(
     f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
 )

@@ -12,6 +12,7 @@ from ..placement.geometry import Geometry
 from ..placement.mean_of_copies import mean_of_copies
 from ..placement.placement import Placement, placement
 from ..tiles.tile_array import TileArray
+from .named_refusals import refuse_foreign_layers
 
 
 def replace_placement(model: nn.Module, placement: str, input_size: tuple[int, ...]) -> nn.Module:
@@ -44,6 +45,7 @@ def replace_placement(model: nn.Module, placement: str, input_size: tuple[int, .
 
 def place_anew(model: nn.Module, placement: str, input_size: tuple[int, ...]) -> nn.Module:
     """Do what `replace_placement` does, in place; a model that is a single layer is returned as another object."""
+    refuse_foreign_layers(model, "placed anew")
     sizes = _map_sizes(model, input_size)
     if not sizes:
         raise ValueError(
@@ -95,8 +97,9 @@ def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, i
         **options,
     ).to(array.weight.device)
     with torch.no_grad():
-        if layer.bias is not None and placed.bias is not None:
-            placed.bias.copy_(layer.bias[kernels])
+        trained = layer.bias_of_kernels
+        if trained is not None and placed.bias is not None:
+            placed.bias.copy_(trained[kernels].reshape(placed.bias.shape))
         _carry_weights(array, placed.tile_array, layer.blocks.per_kernel, kernels)
         _carry_ranges(array, placed.tile_array, layer.blocks.per_kernel, source, target)
     placed.tile_array.compensation = array.compensation

@@ -162,11 +162,12 @@ def _kernels(layer: Local) -> Float[Tensor, "kernels weights"]:
         array.settle()
         scales = array.scales().detach()[..., None]
         if isinstance(array.cells, WriteVerifyCells):
-            return _with_bias(layer.blocks.join(_targets(array, array.cells, scales)), layer.bias)
+            return _with_bias(layer.blocks.join(_targets(array, array.cells, scales)), layer.bias_of_kernels)
         # The value w * scale, with the derivative 1 / scale: what the product gives a step of plain SGD.
         steps = (array.weight - array.weight.detach()) / scales
         weight = layer.blocks.join(array.weight.detach() * scales + steps)
-    return _with_bias(weight, layer.bias)
+    bias = layer.bias_of_kernels if isinstance(layer, PlacedLayer) else layer.bias
+    return _with_bias(weight, bias)
 
 
 def _with_bias(weight: Tensor, bias: Tensor | None) -> Float[Tensor, "kernels weights"]:

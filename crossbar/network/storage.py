@@ -82,6 +82,7 @@ def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel |
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, is something else, or does not fit the model.
     """
+    refuse_foreign_layers(model, "loaded by load_model")
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise ValueError(

@@ -79,7 +79,10 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         if kind == "model":
             weights[rest] = value
         elif kind == "optimizer" and key in _ADAMS_MEMORY and owner in parameters:
-            _check_memory(name, value, torch.Size() if key == "step" else parameters[owner].shape, path)
+            shape = torch.Size() if key == "step" else parameters[owner].shape
+            if value.shape == (1, *shape):  # of a bias, as versions before wrote it
+                value = value[0]
+            _check_memory(name, value, shape, path)
             memory.setdefault(owner, {})[key] = value
         else:
             raise ValueError(f"`path` must hold nothing beside model and optimizer, but {path} has {name!r}.")

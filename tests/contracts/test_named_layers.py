@@ -12,8 +12,10 @@ from crossbar import (
     break_devices,
     convert_to_analog,
     device_yield,
+    load_model,
     program_chip,
     record_events,
+    replace_placement,
     save_model,
 )
 from crossbar.aihwkit.adapter import InferenceRPUConfig, SingleRPUConfig
@@ -32,6 +34,8 @@ def record(model):
         lambda model, path: age_chip(model, 1.0, seed=0),
         lambda model, path: record(model),
         lambda model, path: save_model(model, path / "model.safetensors"),
+        lambda model, path: load_model(path / "model.safetensors", model),
+        lambda model, path: replace_placement(model, "free", (1, 8, 8)),
         lambda model, path: break_devices(model, Faults(stuck_low=0.1)),
         lambda model, path: device_yield(model),
     ],

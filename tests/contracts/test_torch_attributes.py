@@ -232,3 +232,33 @@ def test_import_with_float64_as_default():
     code = "import torch; torch.set_default_dtype(torch.float64); import crossbar"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("pair", ["linear", "convolution"])
+def test_a_bias_has_the_shape_of_the_digital_layers(pair):
+    digital, analog = (make() for make in PAIRS[pair])
+    assert analog.bias.shape == digital.bias.shape
+    x = torch.randn(3, 7) if pair == "linear" else torch.randn(3, 2, 6, 5)
+    functional = nn.functional.linear if pair == "linear" else nn.functional.conv2d
+    perfectly = type(analog).from_digital(digital, perfect()).eval()
+    weight, bias = perfectly.get_weights()
+    assert torch.allclose(functional(x, weight, perfectly.bias), perfectly(x), atol=1e-5)
+    assert torch.equal(bias, perfectly.bias)
+    # States keep the shape that they have always had, and both shapes load.
+    state = {name: value.clone() for name, value in perfectly.state_dict().items()}
+    assert state["bias"].shape == (1, *digital.bias.shape)
+    for shape in (state["bias"].shape, digital.bias.shape):
+        analog.bias.data.zero_()
+        analog.load_state_dict({**analog.state_dict(), "bias": state["bias"].reshape(shape)})
+        assert torch.equal(analog.bias, perfectly.bias)
+
+
+def test_computing_with_the_weight_beside_the_layer_is_said():
+    """The result looks like a chip's, but no tile took part."""
+    layer = AnalogLinear(4, 3)
+    with pytest.warns(UserWarning, match="`linear` computes digitally with the weight of an analog layer"):
+        y = nn.functional.linear(torch.ones(2, 4), layer.weight)
+    assert torch.equal(y.detach(), torch.ones(2, 4) @ layer.get_weights()[0].T)
+    convolution = AnalogConv2d(1, 2, 3)
+    with pytest.warns(UserWarning, match="`conv2d` computes digitally"):
+        nn.functional.conv2d(torch.ones(1, 1, 5, 5), convolution.weight)

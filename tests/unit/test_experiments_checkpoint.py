@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from crossbar import AnalogLinear
 from crossbar.network.storage import write_tensors
 from experiments.runs.checkpoint import load_checkpoint, save_checkpoint
 from experiments.runs.progress import Progress
@@ -59,6 +60,28 @@ def altered(path, change=None, metadata=None):
         change(tensors)
     whole = {"format": "crossbar-emulator training 1", "progress": json.dumps(PROGRESS)}
     write_tensors(path, tensors, whole if metadata is None else metadata)
+
+
+def test_memory_of_biases_as_earlier_versions_wrote_it(tmp_path):
+    """Biases of dense layers and convolutions had a dimension for their one kernel."""
+
+    def analog():
+        torch.manual_seed(0)
+        model = nn.Sequential(AnalogLinear(4, 2))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        step(model, optimizer, torch.ones(3, 4))
+        return model, optimizer
+
+    def older(tensors):
+        for key in ("exp_avg", "exp_avg_sq"):
+            tensors[f"optimizer/{key}/0.bias"] = tensors[f"optimizer/{key}/0.bias"][None]
+
+    save_checkpoint(tmp_path / "c", *analog(), PROGRESS)
+    altered(tmp_path / "c", older)
+    model, optimizer = analog()
+    load_checkpoint(tmp_path / "c", model, optimizer)
+    step(model, optimizer, torch.ones(3, 4))
+    assert optimizer.state[model[0].bias]["exp_avg"].shape == (2,)
 
 
 HEADER = b'{"x": {"dtype": "F32", "shape": [9999999999], "data_offsets": [0, 39999999996]}}'
