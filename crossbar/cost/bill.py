@@ -31,6 +31,8 @@ static: what arrays draw whether they work or not."""
 ANALOG: Final = tuple(name for name in COMPONENTS if name not in ("movement", "digital"))
 """The components of the tiles themselves."""
 
+_MOST_NOTES: Final = 3  # that a printed bill shows
+
 OffBlock = Literal["gated", "serialised", "disturbed"]
 """What a parallel update does to cells of a packed array that belong to no kernel. gated: nothing, a switch in each
 cell keeps pulses off. serialised: nothing, because the kernels of an array are updated one after the other, which
@@ -127,7 +129,10 @@ class Bill:
             if energy
         ]
         table = table_of_layers(heads, self.layers, cells)
-        lines = [f"priced by {self.profile}", table, f"energy: {', '.join(parts) or 'none'}", *self.notes]
+        lines = [f"priced by {self.profile}", table, f"energy: {', '.join(parts) or 'none'}"]
+        lines += self.notes[:_MOST_NOTES]
+        if len(self.notes) > _MOST_NOTES:
+            lines.append(f"and {len(self.notes) - _MOST_NOTES} more `notes`")
         return "\n".join(lines)
 
     def energy(self, component: str | None = None, phase: str | None = None) -> MicroJoules:

@@ -41,7 +41,10 @@ def table_of_layers(
         layers: By name.
         cells: Gives the columns of one layer, or of several that share a row.
     """
-    shown = dict(list(layers.items())[:MOST_ROWS])
+    most = (
+        MOST_ROWS if len(layers) > MOST_ROWS + 1 else len(layers)
+    )  # one more takes no more room than its row
+    shown = dict(list(layers.items())[:most])
     rest = [layer for name, layer in layers.items() if name not in shown]
     rows = [["layer", *heads], *([name or "(model)", *cells([layer])] for name, layer in shown.items())]
     if rest:

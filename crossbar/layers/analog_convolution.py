@@ -360,7 +360,8 @@ class AnalogConv2d(PlacedLayer):
         if module.groups != 1 or module.padding_mode != "zeros" or isinstance(module.padding, str):
             raise ValueError(
                 "`module` must be a convolution with groups=1 and a number of zeros as padding, but has "
-                f"groups={module.groups}, padding={module.padding!r}, padding_mode={module.padding_mode!r}."
+                f"groups={module.groups}, padding={module.padding!r}, padding_mode={module.padding_mode!r}. "
+                "Name it in `exclude_modules` to leave it digital."
             )
         layer = cls(
             module.in_channels,

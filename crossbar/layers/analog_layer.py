@@ -16,6 +16,8 @@ from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend, TileArray
 from .readable_weight import LearnedWeight, ReadableWeight
 
+_NOT_ASSIGNED = "`weight` cannot be assigned: tiles hold it, and what is read is a copy. Use `set_weights`."
+
 Digital = TypeVar("Digital", bound=nn.Module)
 
 
@@ -126,6 +128,16 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         else:
             kernels = array.kernels_weight()
         return self.blocks.join(kernels).reshape(self.kernel_shape()).as_subclass(ReadableWeight)
+
+    @weight.setter
+    def weight(self, value: object) -> None:
+        raise AttributeError(_NOT_ASSIGNED)
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Register as `nn.Module` does, but no weight: the tiles hold it."""
+        if name == "weight":
+            raise AttributeError(_NOT_ASSIGNED)
+        super().register_parameter(name, param)
 
     def _digital(self) -> nn.Module:
         """Return a freshly initialised digital layer of the same shapes."""

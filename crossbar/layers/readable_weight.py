@@ -23,6 +23,16 @@ class ReadableWeight(Tensor):
     evaluation), do not touch tensors of other classes: the layer itself computes.
     """
 
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return self.plain()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.plain().__reduce_ex__(protocol)
+
+    def plain(self) -> Tensor:
+        """Return a copy that is nobody's weight."""
+        return self.as_subclass(Tensor).detach().clone()
+
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute as with a plain tensor, but refuse what would write into the weight."""

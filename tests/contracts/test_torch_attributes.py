@@ -1,6 +1,7 @@
 """An analog layer has what torch's code, and aihwkit's, reads of a digital one; nothing that is written is lost."""
 
 import copy
+import pickle
 import subprocess
 import sys
 
@@ -262,3 +263,21 @@ def test_computing_with_the_weight_beside_the_layer_is_said():
     convolution = AnalogConv2d(1, 2, 3)
     with pytest.warns(UserWarning, match="`conv2d` computes digitally"):
         nn.functional.conv2d(torch.ones(1, 1, 5, 5), convolution.weight)
+
+
+@pytest.mark.parametrize("value", [nn.Parameter(torch.zeros(3, 4)), torch.zeros(3, 4)])
+def test_assigning_a_weight_is_refused(value):
+    with pytest.raises(AttributeError, match=r"`weight` cannot be assigned: .*`set_weights`"):
+        AnalogLinear(4, 3).weight = value
+
+
+def test_a_copied_or_pickled_weight_is_a_plain_tensor():
+    layer = AnalogLinear(4, 3)
+    for copied in (
+        copy.deepcopy(layer.weight),
+        pickle.loads(pickle.dumps(layer.weight)),
+        layer.weight.clone(),
+    ):
+        assert type(copied) is torch.Tensor
+        assert torch.equal(copied, layer.weight)
+    assert layer.weight.detach().numpy().shape == (3, 4)

@@ -1,5 +1,7 @@
 """A ledger and a bill print as tables of a few lines, and a repr is one short line."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -33,6 +35,7 @@ def test_many_layers_take_few_lines():
     assert len(lines) == 24
     assert lines[-2].split() == ["10", "more", "layers", "10", "30", "120", "120"]
     assert lines[-1].split() == ["all", "30", "90", "360", "360"]
+    assert "more layers" not in str(recorded(21))
 
 
 def test_bill():
@@ -42,6 +45,8 @@ def test_bill():
     assert lines[0] == "priced by hermes-pcm"
     assert [line.split()[0] for line in lines[1:6]] == ["layer", "0", "1", "all", "energy:"]
     assert lines[6:] == list(bill.notes)
+    noted = replace(bill, notes=tuple("abcde"))
+    assert str(noted).splitlines()[6:] == ["a", "b", "c", "and 2 more `notes`"]
     assert len(repr(bill)) < 100
     assert len(repr(bill.layers["0"])) < 100
     energy = sum(layer.total_energy for layer in bill.layers.values())
