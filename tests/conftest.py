@@ -1,13 +1,78 @@
-"""What holds for every test: commands that set numbers of threads leave no trace in the process."""
+"""What holds for every test: shapes and types are checked, and commands that set numbers of threads leave no trace.
 
+Every call into `devices` and `crossbar` is checked against its annotations, shapes included (jaxtyping and beartype).
+`XBAR_CHECK_SHAPES=0 pytest ...` runs without, as users do: faster, and what torch.compile wants for whole graphs.
+"""
+
+import inspect
 import os
+from contextlib import contextmanager
 
 # numba reads this when it is imported, and refuses every other value later, whichever test comes first.
 os.environ.setdefault("NUMBA_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "2"))
 
+import jaxtyping
 import numba
 import pytest
 import torch
+
+CHECKS_SHAPES = os.environ.get("XBAR_CHECK_SHAPES", "1") != "0"
+# An int is a float to Python's type checkers (PEP 484), so to this one.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+
+
+@contextmanager
+def unchecked_calls():
+    """Let the packages be called without checks."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture
+def unchecked():
+    """Let a test call the packages without checks: for torch.compile, and where speed is measured."""
+    with unchecked_calls():
+        yield
+
+
+def compile_as_written(njit):
+    """Give numba functions as they are written: it cannot compile the checks around them."""
+
+    def compile_function(*arguments, **settings):
+        if arguments and callable(arguments[0]):
+            return njit(inspect.unwrap(arguments[0]), *arguments[1:], **settings)
+        compiler = njit(*arguments, **settings)
+        return lambda function: compiler(inspect.unwrap(function))
+
+    return compile_function
+
+
+def ask_the_code_itself(raises):
+    """Where a test expects an error, it means the one that users see: let wrong arguments reach the code."""
+
+    @contextmanager
+    def raises_unchecked(*arguments, **settings):
+        with unchecked_calls(), raises(*arguments, **settings) as caught:
+            yield caught
+
+    return raises_unchecked
+
+
+# Before any test imports the packages; every process of pytest-xdist comes by.
+if CHECKS_SHAPES:
+    numba.njit = compile_as_written(numba.njit)
+    pytest.raises = ask_the_code_itself(pytest.raises)
+    jaxtyping.install_import_hook(["devices", "crossbar"], CHECKER)
+
+
+def pytest_configure(config):
+    if CHECKS_SHAPES:
+        # beartype picks the item of a list that it checks at random.
+        config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,10 @@
 import math
 import operator
 from dataclasses import dataclass, fields
+from typing import SupportsIndex
 
-Size = int | tuple[int, int]
+Size = SupportsIndex | tuple[SupportsIndex, SupportsIndex] | list[SupportsIndex]
+"""A size along both axes, or one for each; any whole numbers, numpy's and torch's too."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Geometry:
     @classmethod
     def of(
         cls,
-        in_channels: int,
-        out_channels: int,
+        in_channels: SupportsIndex,
+        out_channels: SupportsIndex,
         kernel_size: Size,
         input_size: Size,
         stride: Size = 1,
@@ -56,8 +58,8 @@ class Geometry:
     ) -> "Geometry":
         """Make a geometry from sizes that are an int, meant for both axes, or a pair."""
         return cls(
-            in_channels,
-            out_channels,
+            *_whole_numbers("in_channels", in_channels, 1),
+            *_whole_numbers("out_channels", out_channels, 1),
             _pair("kernel_size", kernel_size),
             _pair("input_size", input_size),
             _pair("stride", stride),

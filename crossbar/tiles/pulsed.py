@@ -207,7 +207,7 @@ class InSitu(nn.Module):
             result = result * (d.abs().amax(dim=2, keepdim=True) > 0)
         return result
 
-    def per_tile(self, values: Float[Tensor, "vectors tiles n"]) -> Float[Tensor, "tiles vectors n"]:
+    def per_tile(self, values: Float[Tensor, "vectors tiles n"]) -> Float[Tensor, "tiles received n"]:
         """Return what every tile receives in an update: all vectors of its kernel, or its own where it is local."""
         values = self._of_trains(values)
         return values if self.copies is None else values[self.kernel_of_tile]

@@ -31,7 +31,7 @@ class DriftTrajectories:
         times: (times) when the devices were looked at, in s.
         is_extrapolated: (times) whether a time lies outside what was measured.
         g_target: (levels) what was asked for.
-        traces: (levels, devices, times) a few devices.
+        traces: (levels, traced, times) a few devices.
         mean: (levels, times) mean over all devices.
         std: (levels, times) device-to-device spread.
         exponents: (levels, devices) exponents of power laws fitted to the trajectories; None if the model of the
@@ -44,7 +44,7 @@ class DriftTrajectories:
     times: Float[Tensor, " times"]
     is_extrapolated: Bool[Tensor, " times"]
     g_target: Float[Tensor, " levels"]
-    traces: Float[Tensor, "levels devices times"]
+    traces: Float[Tensor, "levels traced times"]
     mean: Float[Tensor, "levels times"]
     std: Float[Tensor, "levels times"]
     exponents: Float[Tensor, "levels devices"] | None

@@ -19,16 +19,8 @@ from crossbar import (
     seed_noise,
 )
 from crossbar.aihwkit.adapter import InferenceRPUConfig, StandardHWATrainingPreset
+from helpers.layers import PLACEMENTS
 
-PLACEMENTS = [
-    "free",
-    "time_multiplexed",
-    "replicated(tiles=4)",
-    "blocks(rows=2,cols=3)",
-    "random(tiles=5)",
-    "random(tiles=5,redraw=True)",
-    "interleaved(period=2)",
-]
 EPS = 1e-5  # the tolerance that the issue sets
 
 

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from aihwkit.optim import AnalogSGD
 from aihwkit.simulator.configs import InferenceRPUConfig
 from torch import nn
 
@@ -18,19 +17,18 @@ from crossbar import (
     load_model,
     program_chip,
     save_model,
-    seed_noise,
     tile_arrays,
 )
 from crossbar.aihwkit.adapter import PulseType
 from devices import Faults, ProgrammedTiles, catalogue, get, program
 from devices.aihwkit_adapter import BaseConductanceConverter
 from devices.pulsed import WriteVerify, is_faulty, write_verify
+from helpers import layers
 
 FAULTS = Faults(stuck_low=0.1, stuck_high=0.1, stuck_random=0.1, dead_rows=0.05, dead_columns=0.05)
 PCM = get("pcm").noise_model()
 WEIGHTS = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0)) * 2 - 1
 X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-TARGET = torch.tensor([0, 1, 2, 3, 0, 1])
 CONFIG = get("ecram").training_config()
 MODELS = [name for name in catalogue("inference") if name != "ideal"]
 
@@ -161,13 +159,7 @@ def learning(name, faults=FAULTS, engine="auto", backend="batched"):
 
 
 def train(net, steps=3, first=0):
-    optimizer = AnalogSGD(net.parameters(), lr=0.5)
-    optimizer.regroup_param_groups(net)
-    for number in range(first, first + steps):
-        seed_noise(net, 0, "train", number)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(X), TARGET).backward()
-        optimizer.step()
+    layers.train(net, steps, first, learning_rate=0.5, images=X)
 
 
 def arrays_of(net):

@@ -28,16 +28,8 @@ from crossbar import (
 )
 from crossbar.tiles.configuration import IN_SITU, is_in_situ
 from devices import get
+from helpers.layers import CLASSES, IMAGES, PLACEMENTS, network, state, train
 
-PLACEMENTS = [
-    "free",
-    "time_multiplexed",
-    "replicated(tiles=4)",
-    "blocks(rows=2,cols=3)",
-    "random(tiles=5)",
-    "random(tiles=5,redraw=True)",
-    "interleaved(period=2)",
-]
 PRESETS = [
     cls
     for name, cls in inspect.getmembers(presets, inspect.isclass)
@@ -50,37 +42,6 @@ STATEFUL = [
     "MixedPrecisionReRamSBPreset",
     "PCMPreset",
 ]
-X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-TARGET = torch.tensor([0, 1, 2, 3, 0, 1])
-
-
-def model(config, placement="free", seed=0):
-    """A local layer with this placement, and a dense one that is split into uneven tiles."""
-    torch.manual_seed(seed)
-    config = copy.deepcopy(config)
-    config.mapping.weight_scaling_omega = 0.5
-    small = copy.deepcopy(config)
-    small.mapping.max_input_size = 25
-    conv = AnalogLocallyConnected2d(1, 3, 3, 8, placement=placement, rpu_config=config)
-    return nn.Sequential(conv, nn.Tanh(), nn.Flatten(), AnalogLinear(108, 4, rpu_config=small))
-
-
-def train(net, steps, optimizer_class=AnalogSGD, first=0, learning_rate=0.1):
-    optimizer = optimizer_class(net.parameters(), lr=learning_rate)
-    optimizer.regroup_param_groups(net)
-    losses = []
-    for number in range(first, first + steps):
-        seed_noise(net, 0, "train", number)
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(net(X), TARGET)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
-def state(net):
-    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
 
 
 def assert_same_state(first, second):
@@ -102,7 +63,7 @@ def test_every_preset_trains_two_steps(preset):
     optimizer.regroup_param_groups(net)
     for _ in range(2):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(net(X[..., :6, :6]), torch.arange(6)).backward()
+        nn.functional.cross_entropy(net(IMAGES[..., :6, :6]), torch.arange(6)).backward()
         optimizer.step()
     after = layer.tile_array.in_situ.cells.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
@@ -115,11 +76,11 @@ def test_every_preset_trains_two_steps(preset):
 def test_every_placement_learns(placement, optimizer_class):
     config = SingleRPUConfig(device=SoftBoundsDevice(dw_min=0.001))
     config.pre_post.input_range = InputRangeParameter(enable=True, init_from_data=2)
-    net = model(config, placement)
+    net = network(config, placement)
     assert all(is_in_situ(layer.tile_array.rpu_config) for layer in (net[0], net[3]))
     before = [net[i].get_weights()[0] for i in (0, 3)]
     ranges = net[0].tile_array.input_range.clone()
-    losses = train(net, 8, optimizer_class)
+    losses = train(net, 8, optimizer_class=optimizer_class)
     assert losses[-1] < losses[0]
     assert not torch.equal(net[0].tile_array.input_range, ranges)
     for i, old in zip((0, 3), before, strict=True):
@@ -138,9 +99,9 @@ def test_a_training_goes_on_exactly_from_every_kind_of_copy(tmp_path, placement,
     """A state dictionary, a deep copy and a file, each into or as a new object, in the middle of a training."""
     config = getattr(presets, preset)()
     config.pre_post.input_range = InputRangeParameter(enable=True, init_from_data=2)
-    net = model(config, placement)
+    net = network(config, placement)
     train(net, 2)
-    loaded, read = model(config, placement, seed=1), model(config, placement, seed=2)
+    loaded, read = network(config, placement, seed=1), network(config, placement, seed=2)
     loaded.load_state_dict(state(net))
     save_model(net, tmp_path / "model.safetensors")
     load_model(tmp_path / "model.safetensors", read)
@@ -154,12 +115,12 @@ def test_a_training_goes_on_exactly_from_every_kind_of_copy(tmp_path, placement,
 
 
 def test_a_copy_has_a_context_of_its_own():
-    net = model(SingleRPUConfig())
+    net = network(SingleRPUConfig())
     twin = copy.deepcopy(net)
     contexts = [each[0].tile_array.analog_ctx for each in (net, twin)]
     assert contexts[0] is not contexts[1]
     assert contexts[1].analog_tile is twin[0].tile_array
-    nn.functional.cross_entropy(net(X), TARGET).backward()
+    nn.functional.cross_entropy(net(IMAGES), CLASSES).backward()
     assert contexts[0].has_gradient()
     assert not contexts[1].has_gradient()
     assert not copy.deepcopy(net)[0].tile_array.analog_ctx.has_gradient()
@@ -173,7 +134,7 @@ def test_a_copy_has_a_context_of_its_own():
 def test_two_backward_passes_are_one_mini_batch():
     """As in aihwkit, gradients accumulate until the optimizer's step."""
     config = SingleRPUConfig(device=ConstantStepDevice(dw_min_std=0.0))
-    nets = [model(config, "blocks(rows=2,cols=2)") for _ in range(2)]
+    nets = [network(config, "blocks(rows=2,cols=2)") for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
     seen = [[], []]
     for net, calls in zip(nets, seen, strict=True):
@@ -182,9 +143,9 @@ def test_two_backward_passes_are_one_mini_batch():
             layer.tile_array.rpu_config.forward.is_perfect = True
             layer.tile_array.in_situ.backward_io.is_perfect = True
     optimizers = [AnalogSGD(net.parameters(), lr=0.1) for net in nets]
-    nn.functional.cross_entropy(nets[0](X), TARGET, reduction="sum").backward()
+    nn.functional.cross_entropy(nets[0](IMAGES), CLASSES, reduction="sum").backward()
     for part in (slice(0, 2), slice(2, 6)):
-        nn.functional.cross_entropy(nets[1](X[part]), TARGET[part], reduction="sum").backward()
+        nn.functional.cross_entropy(nets[1](IMAGES[part]), CLASSES[part], reduction="sum").backward()
     for optimizer in optimizers:
         optimizer.step()
     (whole,), (parts,) = seen
@@ -193,7 +154,7 @@ def test_two_backward_passes_are_one_mini_batch():
 
 
 def test_the_same_seed_gives_the_same_training():
-    nets = [model(presets.ReRamSBPreset(), seed=3) for _ in range(2)]
+    nets = [network(presets.ReRamSBPreset(), seed=3) for _ in range(2)]
     for net in nets:
         train(net, 3)
     assert_same_state(*nets)
@@ -216,7 +177,7 @@ def test_conversion_and_the_way_back():
 
 @pytest.mark.parametrize("placement", ["free", "replicated(tiles=4)"])
 def test_trained_devices_age_from_where_training_left_them(placement):
-    net = model(presets.PCMPreset(), placement)
+    net = network(presets.PCMPreset(), placement)
     train(net, 2)
     net.eval()
     arrays = [net[i].tile_array for i in (0, 3)]
@@ -239,7 +200,7 @@ def test_trained_devices_age_from_where_training_left_them(placement):
 
 
 def test_an_aged_chip_comes_back_from_its_file(tmp_path):
-    net, twin = (model(presets.PCMPreset(), seed=seed).eval() for seed in (0, 1))
+    net, twin = (network(presets.PCMPreset(), seed=seed).eval() for seed in (0, 1))
     noise_model = get("pcm").noise_model()
     program_chip(net, noise_model, seed=1, compensation="per_tile")
     age_chip(net, 1e5, seed=2)
@@ -249,7 +210,7 @@ def test_an_aged_chip_comes_back_from_its_file(tmp_path):
     load_model(tmp_path / "model.safetensors", twin, noise_model)
     for each in (net, twin):
         seed_noise(each, 5, "evaluation")
-    assert torch.equal(net(X), twin(X))
+    assert torch.equal(net(IMAGES), twin(IMAGES))
 
 
 def test_devices_with_a_drift_of_their_own_follow_it(tmp_path):
@@ -257,7 +218,7 @@ def test_devices_with_a_drift_of_their_own_follow_it(tmp_path):
     config = SingleRPUConfig(device=ConstantStepDevice())
     config.device.drift.nu, config.device.drift.nu_dtod, config.device.drift.t_0 = 0.1, 0.0, 10.0
     config.device.drift.w_noise_std = 0.0
-    net, twin = (model(config, seed=seed).eval() for seed in (0, 1))
+    net, twin = (network(config, seed=seed).eval() for seed in (0, 1))
     array = net[0].tile_array
     trained = array.weight.clone()
     program_chip(net, seed=1, compensation="per_tile")
@@ -270,13 +231,13 @@ def test_devices_with_a_drift_of_their_own_follow_it(tmp_path):
     load_model(tmp_path / "model.safetensors", twin)
     for each in (net, twin):
         seed_noise(each, 5, "evaluation")
-    assert torch.equal(net(X), twin(X))
+    assert torch.equal(net(IMAGES), twin(IMAGES))
     age_chip(twin, 1e6, seed=2)
     assert torch.allclose(twin[0].tile_array.reading.weight, trained * 1e5**-0.1, rtol=1e-5)
 
 
 def test_devices_without_a_drift_model_are_refused_by_name():
-    net = model(SingleRPUConfig(device=SoftBoundsDevice())).eval()
+    net = network(SingleRPUConfig(device=SoftBoundsDevice())).eval()
     with pytest.raises(ValueError, match=r"but is None for SoftBoundsDevice\. .*get\('pcm'\)"):
         program_chip(net, seed=1)
 

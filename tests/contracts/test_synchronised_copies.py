@@ -5,7 +5,6 @@ import copy
 import aihwkit.simulator.presets as presets
 import pytest
 import torch
-from aihwkit.optim import AnalogSGD
 from aihwkit.simulator.configs import SingleRPUConfig, UnitCellRPUConfig
 from aihwkit.simulator.configs.compounds import ChoppedTransferCompound, DynamicTransferCompound
 from aihwkit.simulator.configs.devices import ConstantStepDevice
@@ -18,7 +17,6 @@ from crossbar import (
     copies_residual,
     load_model,
     save_model,
-    seed_noise,
     sleep,
     write_verify_config,
 )
@@ -28,9 +26,8 @@ from crossbar.learning.synchronisation import count_synchronisation, synchronise
 from crossbar.reading.noise import NoiseStream
 from devices import get
 from devices.pulsed import WriteVerify
+from helpers.layers import state, train
 
-X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-TARGET = torch.tensor([0, 1, 2, 3, 0, 1])
 CONFIGS = {
     "reram-sb": presets.ReRamSBPreset,
     "vector": presets.ReRamSB2Preset,
@@ -50,20 +47,6 @@ def network(config, sync_every=3, seed=0):
     placement = f"replicated(tiles=4,sync_every={sync_every})"
     conv = AnalogLocallyConnected2d(1, 3, 3, 8, placement=placement, rpu_config=config)
     return nn.Sequential(conv, nn.Flatten(), nn.Linear(108, 4))
-
-
-def train(net, steps, first=0):
-    optimizer = AnalogSGD(net.parameters(), lr=0.1)
-    optimizer.regroup_param_groups(net)
-    for number in range(first, first + steps):
-        seed_noise(net, 0, "train", number)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(X), TARGET).backward()
-        optimizer.step()
-
-
-def state(net):
-    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
 
 
 @pytest.mark.parametrize("name", CONFIGS)

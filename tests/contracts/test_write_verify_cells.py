@@ -5,20 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from aihwkit.optim import AnalogSGD
 from aihwkit.simulator.configs.devices import ConstantStepDevice
 from aihwkit.simulator.configs.utils import PulseType
 from torch import Tensor, nn
 
 from crossbar import (
     AnalogLinear,
-    AnalogLocallyConnected2d,
     LocallyConnected2d,
     NoiseStream,
     convert_to_analog,
     load_model,
     save_model,
-    seed_noise,
     write_verify_config,
 )
 from crossbar.learning import OneSidedCells, SingleCells, WriteVerifyCells, make_cells
@@ -26,19 +23,9 @@ from crossbar.learning.write_verify_config import WriteVerifyRPUConfig
 from crossbar.tiles.configuration import is_in_situ
 from devices import get
 from devices.pulsed import WriteCounts, WriteVerify
+from helpers.layers import CLASSES, IMAGES, PLACEMENTS, network, train
 
-PLACEMENTS = [
-    "free",
-    "time_multiplexed",
-    "replicated(tiles=4)",
-    "blocks(rows=2,cols=3)",
-    "random(tiles=5)",
-    "random(tiles=5,redraw=True)",
-    "interleaved(period=2)",
-]
 TILES, OUT, IN = 4, 6, 7
-X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-TARGET = torch.tensor([0, 1, 2, 3, 0, 1])
 
 
 def noise(*names: str | int) -> NoiseStream:
@@ -49,35 +36,10 @@ def config_of(name: str, **settings: Any) -> WriteVerifyRPUConfig:
     return write_verify_config(get(name).training_config(), **settings)
 
 
-def model(config: WriteVerifyRPUConfig, placement: str = "free", seed: int = 0) -> nn.Sequential:
-    """A local layer with this placement, and a dense one that is split into uneven tiles."""
-    torch.manual_seed(seed)
-    config = copy.deepcopy(config)
-    config.mapping.weight_scaling_omega = 0.5
-    small = copy.deepcopy(config)
-    small.mapping.max_input_size = 25
-    conv = AnalogLocallyConnected2d(1, 3, 3, 8, placement=placement, rpu_config=config)
-    return nn.Sequential(conv, nn.Tanh(), nn.Flatten(), AnalogLinear(108, 4, rpu_config=small))
-
-
 def cells_of(layer: Any) -> WriteVerifyCells:
     cells = layer.tile_array.cells
     assert isinstance(cells, WriteVerifyCells)
     return cells
-
-
-def train(net: nn.Sequential, steps: int, first: int = 0) -> list[float]:
-    optimizer = AnalogSGD(net.parameters(), lr=0.1)
-    optimizer.regroup_param_groups(net)
-    losses = []
-    for number in range(first, first + steps):
-        seed_noise(net, 0, "train", number)
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(net(X), TARGET)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
 
 
 @pytest.mark.parametrize(
@@ -85,7 +47,7 @@ def train(net: nn.Sequential, steps: int, first: int = 0) -> list[float]:
     [*((placement, "ecram") for placement in PLACEMENTS), ("replicated(tiles=4)", "pcm")],
 )
 def test_every_placement_learns_and_copies_have_one_target(placement: str, name: str) -> None:
-    net = model(config_of(name), placement)
+    net = network(config_of(name), placement)
     assert is_in_situ(net[0].tile_array.rpu_config)
     losses = train(net, 10)
     assert losses[-1] < 0.95 * losses[0]
@@ -114,7 +76,7 @@ def test_weights_that_are_written_exactly_are_those_of_digital_training(placemen
     optimizer = torch.optim.SGD(digital.parameters(), lr=0.1)
     for _ in range(5):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(digital(X), TARGET).backward()
+        nn.functional.cross_entropy(digital(IMAGES), CLASSES).backward()
         optimizer.step()
     train(analog, 5)
     for number in (0, 3):
@@ -175,11 +137,11 @@ def test_targets_stay_where_nominal_devices_reach() -> None:
 @pytest.mark.parametrize("name", ["ecram", "pcm", "reram-sb"])
 def test_training_goes_on_exactly_from_a_copy_or_a_file(name: str, tmp_path: Any) -> None:
     config = config_of(name, write_every=2)
-    net = model(config, "replicated(tiles=4)")
+    net = network(config, "replicated(tiles=4)")
     train(net, 3)
     twin = copy.deepcopy(net)
     save_model(net, tmp_path / "model.safetensors")
-    loaded = load_model(tmp_path / "model.safetensors", model(config, "replicated(tiles=4)", seed=1))
+    loaded = load_model(tmp_path / "model.safetensors", network(config, "replicated(tiles=4)", seed=1))
     for one in (net, twin, loaded):
         train(one, 3, first=3)
     state = net.state_dict()

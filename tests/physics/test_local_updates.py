@@ -7,19 +7,16 @@ import copy
 
 import pytest
 import torch
-from aihwkit.optim import AnalogSGD
 from aihwkit.simulator.configs import InferenceRPUConfig, SingleRPUConfig
 from aihwkit.simulator.configs.devices import ConstantStepDevice
 from aihwkit.simulator.parameters.enums import PulseType
 from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import nn
 
-from crossbar import AnalogConv2d, AnalogLinear, TileArray, copies_residual, seed_noise, write_verify_config
+from crossbar import AnalogConv2d, AnalogLinear, TileArray, copies_residual, write_verify_config
 from crossbar.learning.synchronisation import synchronise
 from devices.pulsed import WriteVerify
-
-X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-TARGET = torch.tensor([0, 1, 2, 3, 0, 1])
+from helpers.layers import train
 
 
 def without_pulses(pulse_type=PulseType.NONE):
@@ -42,16 +39,6 @@ def network(placement, config, seed=0):
     return nn.Sequential(
         layers[0], nn.Tanh(), layers[1], nn.Tanh(), nn.Flatten(), AnalogLinear(48, 4, rpu_config=config)
     )
-
-
-def train(net, steps, first=0, learning_rate=0.1):
-    optimizer = AnalogSGD(net.parameters(), lr=learning_rate)
-    optimizer.regroup_param_groups(net)
-    for number in range(first, first + steps):
-        seed_noise(net, 0, "train", number)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(X), TARGET).backward()
-        optimizer.step()
 
 
 def difference(first, second):

@@ -18,13 +18,9 @@ import torch
 from aihwkit.simulator.configs import SingleRPUConfig
 from aihwkit.simulator.configs.devices import (
     ConstantStepDevice,
-    ExpStepDevice,
     LinearStepDevice,
-    PiecewiseStepDevice,
-    PowStepDevice,
     PulsedDevice,
     SoftBoundsDevice,
-    SoftBoundsReferenceDevice,
 )
 from aihwkit.simulator.parameters.enums import PulseType
 from aihwkit.simulator.parameters.training import UpdateParameters
@@ -34,26 +30,13 @@ from torch import Tensor
 from devices.characterisation import PulseResponse, pulse_measurement
 from devices.characterisation.pulse_measurement import measure_pulse_response
 from devices.pulsed import DeviceArray, from_hidden
+from helpers.step_devices import LINEAR, OTHERS, step_devices
 
 DEVICES, STEP = 60, 0.005
 Z, TABLE_ERROR = 5.5, 0.02
 COMMON = {"dw_min": STEP, "construction_seed": 3, "w_max": 1.0, "w_min": -1.0, "up_down": 0.1}
 QUIET = {**COMMON, "dw_min_std": 0.0}
-LINEAR = {
-    "constant": ConstantStepDevice(**QUIET),
-    "linear": LinearStepDevice(gamma_up=0.3, gamma_down=0.2, **QUIET),
-    "soft bounds": SoftBoundsDevice(**QUIET),
-    "soft bounds, reference": SoftBoundsReferenceDevice(
-        reference_std=0.05, slope_up_dtod=0.1, slope_down_dtod=0.1, **QUIET
-    ),
-}
-OTHERS = {
-    "exponential": ExpStepDevice(**QUIET),
-    "power": PowStepDevice(pow_gamma=1.2, **QUIET),
-    "piecewise": PiecewiseStepDevice(
-        piecewise_up=[1.0, 0.8, 0.6, 0.4], piecewise_down=[0.4, 0.8, 1.0, 1.2], **QUIET
-    ),
-}
+QUIET_DEVICES = step_devices(*LINEAR, *OTHERS, **QUIET)
 NOISY = {
     "linear": LinearStepDevice(gamma_up=0.3, gamma_down=0.2, dw_min_std=3.0, **COMMON),
     "soft bounds, write noise": SoftBoundsDevice(dw_min_std=1.0, write_noise_std=5.0, **COMMON),
@@ -110,9 +93,9 @@ def median(response: PulseResponse, name: str) -> float:
     return next(row.value for row in response.rows() if row.name == name)
 
 
-@pytest.mark.parametrize("name", [*LINEAR, *OTHERS])
+@pytest.mark.parametrize("name", QUIET_DEVICES)
 def test_ramp(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    response, tile, _ = measure_both((LINEAR | OTHERS)[name], monkeypatch)
+    response, tile, _ = measure_both(QUIET_DEVICES[name], monkeypatch)
     readings = ramp(tile, response)
     margin = 1e-4 if name in LINEAR else 0.02
     assert readings.std(dim=1).max() > 0.05  # else there were no spread to compare
@@ -128,10 +111,10 @@ def test_ramp(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert median(response, "range reached") == pytest.approx(float(top.quantile(0.5)), abs=margin)
 
 
-@pytest.mark.parametrize("name", [*LINEAR, *OTHERS])
+@pytest.mark.parametrize("name", QUIET_DEVICES)
 def test_steps_and_what_follows_from_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pulse up and one down from weight zero, by aihwkit."""
-    response, tile, array = measure_both((LINEAR | OTHERS)[name], monkeypatch)
+    response, tile, array = measure_both(QUIET_DEVICES[name], monkeypatch)
     reference = 0.0 if array.reference is None else array.reference[0, :, 0]
     zero = torch.zeros(DEVICES, 1)
     sizes = []
@@ -165,7 +148,7 @@ def test_symmetry_point(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     They end stepping between two weights with the point between them: their mean is less than half a step off.
     """
-    response, tile, array = measure_both((LINEAR | OTHERS)[name], monkeypatch)
+    response, tile, array = measure_both(QUIET_DEVICES[name], monkeypatch)
     reference = torch.zeros(DEVICES) if array.reference is None else array.reference[0, :, 0]
     tile.tile.set_weights(torch.zeros(DEVICES, 1))
     pairs = 30_000  # exponential steps are all but equal in the middle: it takes long
@@ -182,7 +165,7 @@ def test_symmetry_point(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_constant_steps_have_no_symmetry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    response, _, _ = measure_both(LINEAR["constant"], monkeypatch)
+    response, _, _ = measure_both(QUIET_DEVICES["constant"], monkeypatch)
     assert "symmetry point" not in {row.name for row in response.rows()}
 
 

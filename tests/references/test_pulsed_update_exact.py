@@ -15,15 +15,8 @@ import torch
 from aihwkit.simulator.configs import SingleRPUConfig
 from aihwkit.simulator.configs.devices import (
     ConstantStepDevice,
-    ExpStepDevice,
-    LinearStepDevice,
-    PiecewiseStepDevice,
-    PowStepDevice,
-    PowStepReferenceDevice,
     PulsedDevice,
     SoftBoundsDevice,
-    SoftBoundsPmaxDevice,
-    SoftBoundsReferenceDevice,
 )
 from aihwkit.simulator.parameters.enums import PulseType
 from aihwkit.simulator.parameters.training import UpdateParameters
@@ -31,39 +24,11 @@ from aihwkit.simulator.tiles import AnalogTile
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, from_hidden, pulsed_update
+from helpers.step_devices import QUIET, step_devices
 
 TILES, OUT_SIZE, IN_SIZE = 3, 7, 5
 TOLERANCE = 1e-6
-QUIET = {"dw_min_std": 0.0, "construction_seed": 11}
-DEVICES = {
-    "constant": ConstantStepDevice(**QUIET),
-    "linear": LinearStepDevice(gamma_up=0.3, gamma_down=0.2, **QUIET),
-    "linear, additive": LinearStepDevice(gamma_up=0.3, gamma_down=0.2, mult_noise=False, **QUIET),
-    "linear, own bounds, growing": LinearStepDevice(
-        gamma_up=-0.3, gamma_down=0.2, allow_increasing=True, mean_bound_reference=False, **QUIET
-    ),
-    "soft bounds": SoftBoundsDevice(**QUIET),
-    "soft bounds, reversed": SoftBoundsDevice(reverse_up=True, reverse_down=True, **QUIET),
-    "soft bounds, pulses": SoftBoundsPmaxDevice(**QUIET),
-    "soft bounds, reference": SoftBoundsReferenceDevice(
-        subtract_symmetry_point=True, reference_std=0.05, slope_up_dtod=0.1, slope_down_dtod=0.1, **QUIET
-    ),
-    "soft bounds, reference, mult": SoftBoundsReferenceDevice(mult_noise=True, reference_std=0.05, **QUIET),
-    "exponential": ExpStepDevice(**QUIET),
-    "exponential, steep": ExpStepDevice(
-        a=-0.5, b=-0.5, A_up=-1.18, A_down=-0.08, gamma_up=5, gamma_down=5, **QUIET
-    ),
-    "power": PowStepDevice(pow_gamma=1.5, **QUIET),
-    "power, reference": PowStepReferenceDevice(
-        pow_gamma=0.8, reference_std=0.05, w_max=2.0, w_min=-2.0, w_max_dtod=0.1, w_min_dtod=0.1, **QUIET
-    ),
-    "piecewise, one node": PiecewiseStepDevice(piecewise_up=[0.8], piecewise_down=[1.2], **QUIET),
-    "piecewise, two nodes": PiecewiseStepDevice(piecewise_up=[1.5, 0.5], piecewise_down=[0.4, 1.2], **QUIET),
-    "piecewise, four nodes": PiecewiseStepDevice(
-        piecewise_up=[1.0, 0.8, 0.6, 0.3], piecewise_down=[0.4, 0.8, 1.0, 1.2], **QUIET
-    ),
-    "corrupt": ConstantStepDevice(corrupt_devices_prob=0.3, **QUIET),
-}
+DEVICES = {**step_devices(), "corrupt": ConstantStepDevice(corrupt_devices_prob=0.3, **QUIET)}
 DETERMINISTIC = (PulseType.DETERMINISTIC_IMPLICIT, PulseType.MEAN_COUNT)
 # From hardly a pulse per vector to trains that are full and cut off.
 RATES = (0.001, 0.01, 0.1, 1.0, 5.0)

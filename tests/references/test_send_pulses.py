@@ -19,13 +19,8 @@ from aihwkit.simulator.configs import SingleRPUConfig
 from aihwkit.simulator.configs.devices import (
     ConstantStepDevice,
     ExpStepDevice,
-    LinearStepDevice,
-    PiecewiseStepDevice,
-    PowStepDevice,
-    PowStepReferenceDevice,
     PulsedDevice,
     SoftBoundsDevice,
-    SoftBoundsReferenceDevice,
 )
 from aihwkit.simulator.parameters.enums import PulseType
 from aihwkit.simulator.parameters.training import UpdateParameters
@@ -34,28 +29,10 @@ from torch import Tensor
 
 from devices.pulsed import DeviceArray, from_hidden, send_pulses
 from experiments.bench.update_error import repeat
+from helpers.step_devices import LINEAR, OTHERS, step_devices
 
 OUT_SIZE, IN_SIZE = 6, 4
 Z, REPEATS, TABLE_BIAS = 5.5, 2_000, 0.02
-QUIET = {"dw_min_std": 0.0, "construction_seed": 11}
-LINEAR = {
-    "constant": ConstantStepDevice(**QUIET),
-    "linear": LinearStepDevice(gamma_up=0.3, gamma_down=0.2, **QUIET),
-    "soft bounds": SoftBoundsDevice(**QUIET),
-    "soft bounds, reference": SoftBoundsReferenceDevice(
-        subtract_symmetry_point=True, reference_std=0.05, slope_up_dtod=0.1, slope_down_dtod=0.1, **QUIET
-    ),
-}
-OTHERS = {
-    "exponential": ExpStepDevice(**QUIET),
-    "power": PowStepDevice(pow_gamma=1.5, **QUIET),
-    "power, reference": PowStepReferenceDevice(
-        pow_gamma=0.8, reference_std=0.05, w_max=2.0, w_min=-2.0, w_max_dtod=0.1, w_min_dtod=0.1, **QUIET
-    ),
-    "piecewise": PiecewiseStepDevice(
-        piecewise_up=[1.0, 0.8, 0.6, 0.3], piecewise_down=[0.4, 0.8, 1.0, 1.2], **QUIET
-    ),
-}
 NOISY = {
     "constant": ConstantStepDevice(construction_seed=5),
     "soft bounds, write noise": SoftBoundsDevice(write_noise_std=3.0, construction_seed=5),
@@ -113,7 +90,7 @@ def difference(device: PulsedDevice, counts: Tensor) -> tuple[float, float, Devi
 @pytest.mark.parametrize("most", [1, 31])
 @pytest.mark.parametrize("name", [*LINEAR, *OTHERS])
 def test_a_short_burst_is_that_many_pulses_of_aihwkit(name: str, most: int) -> None:
-    worst, change, _ = difference((LINEAR | OTHERS)[name], draw_counts(most))
+    worst, change, _ = difference(step_devices()[name], draw_counts(most))
     assert worst <= 1e-6
     assert change > 1e-5
 
@@ -123,7 +100,7 @@ def test_a_long_burst_leads_where_aihwkits_pulses_lead(name: str) -> None:
     """Until devices stand at their bounds."""
     for most in (100, 1_000):
         counts = draw_counts(most)
-        worst, change, array = difference((LINEAR | OTHERS)[name], counts)
+        worst, change, array = difference(step_devices()[name], counts)
         width = float((array.max_bound - array.min_bound).max())
         assert worst <= (most * 6e-8 if name in LINEAR else 0.01 * width), most
         assert change > 0.05
