@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from devices.aihwkit_adapter import ConstantStepDevice, PulsedDevice
 from devices.pulsed import WriteVerify
 
 from ..aihwkit.adapter import (
@@ -29,6 +30,7 @@ class WriteVerifyRPUConfig(SingleRPUConfig):
         write_every: Mini-batches between two writes.
     """
 
+    device: PulsedDevice | OneSidedUnitCell = field(default_factory=ConstantStepDevice)
     write_verify: WriteVerify = field(default_factory=WriteVerify)
     write_every: int = 1
 

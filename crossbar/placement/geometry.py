@@ -58,8 +58,8 @@ class Geometry:
     ) -> "Geometry":
         """Make a geometry from sizes that are an int, meant for both axes, or a pair."""
         return cls(
-            *_whole_numbers("in_channels", in_channels, 1),
-            *_whole_numbers("out_channels", out_channels, 1),
+            _whole_numbers("in_channels", in_channels, 1)[0],
+            _whole_numbers("out_channels", out_channels, 1)[0],
             _pair("kernel_size", kernel_size),
             _pair("input_size", input_size),
             _pair("stride", stride),
