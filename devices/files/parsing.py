@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -90,7 +91,7 @@ def parse_toml(content: bytes) -> dict[str, Any]:
     return values
 
 
-def read_arrays(content: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
+def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """Read all arrays of a numpy archive; no pickled objects.
 
     Raises:
