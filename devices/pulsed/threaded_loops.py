@@ -7,6 +7,7 @@ the streams of random numbers belong to rows of devices, not to threads.
 """
 
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from types import FunctionType
@@ -25,6 +26,7 @@ def threaded(**options: Any) -> Callable[[Any], Any]:
     """
 
     def compile_twice(function: Any) -> Any:
+        function = inspect.unwrap(function)  # numba cannot compile what a test may have put around it
         in_threads = numba.njit(cache=True, parallel=True, **options)(function)
         # Under a name of its own: numba's cache on disk tells functions apart by name, not by options.
         twin = FunctionType(function.__code__, function.__globals__, f"{function.__name__}_alone")
