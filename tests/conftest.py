@@ -16,9 +16,9 @@ import numba
 import pytest
 import torch
 
+from helpers.type_checks import check
+
 CHECKS_SHAPES = os.environ.get("XBAR_CHECK_SHAPES", "1") != "0"
-# An int is a float to Python's type checkers (PEP 484), so to this one.
-CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def ask_the_code_itself(raises):
 if CHECKS_SHAPES:
     numba.njit = compile_as_written(numba.njit)
     pytest.raises = ask_the_code_itself(pytest.raises)
-    jaxtyping.install_import_hook(["devices", "crossbar"], CHECKER)
+    jaxtyping.install_import_hook(["devices", "crossbar"], f"{check.__module__}.{check.__name__}")
 
 
 def pytest_configure(config):
