@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 from devices.files import write_atomically
+from models import NETWORKS
 
 from ..data.datasets import DataSplit, load_data
 from ..drawing.html_page import write_page
@@ -318,6 +319,29 @@ def how_to_repeat(
         *([Section(title="How to repeat it", code=command, page_only=True)] if command else []),
         *sections,
     ]
+
+
+def family_of(image_shape: tuple[int, int, int], data: str) -> str:
+    """Return the last word in the names of the networks that fit images: "digits" of fcn_digits and cnn_digits.
+
+    Args:
+        image_shape: Channels, height and width.
+        data: What errors call them.
+
+    Raises:
+        ValueError: If no network fits.
+    """
+    families = {
+        shape.image_shape: name.removeprefix("cnn_")
+        for name, shape in NETWORKS.items()
+        if name.startswith("cnn_")
+    }
+    if image_shape not in families:
+        raise ValueError(
+            f"`data` must have images of {', '.join(map(str, families))} (channels, height, width), but "
+            f"{data!r} has {image_shape}. Resize the images."
+        )
+    return families[image_shape]
 
 
 def steps_of(images: int, batch_size: int) -> int:

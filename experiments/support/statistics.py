@@ -41,6 +41,11 @@ class Mean:
     reach: float | None
     number: int
 
+    @property
+    def error(self) -> float | None:
+        """Standard error of the mean; None for one value."""
+        return None if self.std is None else self.std / math.sqrt(self.number)
+
     @classmethod
     def of(cls, values: Iterable[float | None]) -> "Mean | None":
         """Return the mean of those values that there are, or None."""

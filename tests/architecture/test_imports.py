@@ -12,15 +12,11 @@ BEING_MENDED = [
         "crossbar.tiles.tile_array",
         "crossbar.tiles.weight_mapping",
     ],
-    ["experiments.studies.does_it_matter.figure", "experiments.studies.does_it_matter.study"],
-    ["experiments.studies.wires.outputs", "experiments.studies.wires.study"],
 ]
 HIDES_AN_IMPORT = {
     "crossbar.tiles.chip_reading",
     "crossbar.tiles.pulsed_product",
     "crossbar.tiles.weight_mapping",
-    "experiments.studies.does_it_matter.figure",
-    "experiments.studies.wires.outputs",
 }
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from crossbar import LocallyConnected2d
 from experiments.cli import main
 from experiments.studies.wires.layouts import unroll
+from experiments.support.json_files import write_json
 from models import build
 
 TINY = [
@@ -77,7 +78,7 @@ def test_the_study_writes_what_it_measures_and_goes_on_where_it_stopped(tmp_path
     # A point that is known is not computed again; others are added.
     marked = json.loads((folder / "wires.json").read_text())
     marked["points"][1]["exact"] = [0.123, 0.123]
-    (folder / "wires.json").write_text(json.dumps(marked))
+    write_json(folder / "wires.json", marked)
     assert main(["wires", str(folder), *QUICK]) == 0
     assert "12.3 ± 0.0 %" in capsys.readouterr().out
     assert main(["wires", str(folder), *QUICK, "--force"]) == 0

@@ -10,14 +10,13 @@ from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...support.durations import parse_times, write_times
-from ..study import Point
+from ..study import Point, family_of
 from .config import CompareDevicesConfig
 
 Mode = Literal["hwa", "in-situ"]
 
 __all__ = ["Point", "points_of", "wish_of"]
 
-_FAMILY_OF_SHAPE: Final = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
 _PLACEMENTS: Final[Mapping[str, str]] = {"fcn": "free", "cnn": "time_multiplexed"}
 _RECORDED_ROWS: Final = 10  # of what updates do to devices: enough to see where they end
 
@@ -58,12 +57,7 @@ def wish_of(
     Raises:
         ValueError: If no network fits the images, or a device is not known at any of the times.
     """
-    family = _FAMILY_OF_SHAPE.get(image_shape)
-    if family is None:
-        raise ValueError(
-            f"`data` must have images of {', '.join(map(str, _FAMILY_OF_SHAPE))} (channels, height, width), but "
-            f"{config.data!r} has {image_shape}. Resize the images."
-        )
+    family = family_of(image_shape, config.data)
     device = get(point.device)
     wish = TrainConfig(
         data=config.data,

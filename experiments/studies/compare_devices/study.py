@@ -14,12 +14,13 @@ from devices.characterisation.table import Quantity
 
 from ...commands.run_commands import run_train
 from ...drawing.characterisation_figure import draw_characterisation
-from ...drawing.sections import Picture, Section, Table
+from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
 from ...runs.run_folder import RunFolder
 from ...support.typed_values import typed
 from ..does_it_matter.config import DoesItMatterConfig
-from ..does_it_matter.study import effects_of, warning_of
+from ..does_it_matter.effects import section_of
+from ..does_it_matter.study import effects_of
 from ..options import line_of
 from ..results import Results
 from ..study import Findings, Point, Study, run_study, steps_of
@@ -182,27 +183,6 @@ def _effects(rows: Sequence[Row], sheets: Mapping[str, Characterisation]) -> lis
             continue
         print(f"Does it matter? {written[0].name}, {network}")
         effects, sample = effects_of(DoesItMatterConfig(run=written[0].first.run, chips=_CHIPS_TO_COMPARE))
-        lines = [
-            [
-                effect.what,
-                effect.part,
-                f"{100 * effect.without:.1f} %",
-                f"{100 * effect.change:+.1f} ± {100 * effect.error:.1f}",
-                effect.verdict,
-            ]
-            for effect in effects
-        ]
-        found.append(
-            Section(
-                title=f"Does it matter? {title.partition(':')[0]} on {written[0].first.device}",
-                page_only=True,
-                text=(
-                    f"{sample}. Each non-ideality alone is switched off: accuracy, and the change in points.",
-                ),
-                table=Table(
-                    header=["without", "where", "accuracy", "change", "verdict"], rows=lines, text_columns=2
-                ),
-                warnings=[warning_of(effect) for effect in effects if effect.verdict == "NO EFFECT"],
-            )
-        )
+        title = f"Does it matter? {title.partition(':')[0]} on {written[0].first.device}"
+        found.append(section_of(effects, sample, title))
     return found

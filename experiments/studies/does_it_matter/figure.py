@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from matplotlib.figure import Figure
 
 from ...drawing.figures import GREY, save_figure
-
-if TYPE_CHECKING:
-    from .study import Effect
+from .effects import Effect
 
 _COLORS: Final = {"matters": "#D55E00", "within the spread": "#0072B2", "NO EFFECT": GREY}
 
 
-def draw_effects(effects: Sequence["Effect"], title: str, path: Path) -> None:
+def draw_effects(effects: Sequence[Effect], title: str, path: Path) -> None:
     """Draw a bar for each non-ideality, with two standard errors.
 
     Args:

@@ -2,24 +2,20 @@
 
 import copy
 import hashlib
-import math
-import re
 import shutil
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, final
+from typing import Any, Final
 
 import torch
-from scipy.stats import t as student
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from crossbar import age_chip, load_model, program_chip, seed_noise, tile_arrays
 from devices import Faults, get
 from devices.streams import derive_seed
-from devices.units import Dimensionless, Seconds
+from devices.units import Seconds
 
 from ...data.datasets import DataSplit, Images
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig, available_threads
@@ -34,93 +30,13 @@ from ...support.json_files import read_json, write_json
 from ...support.parallel import do_all
 from ...support.typed_values import typed
 from .config import DoesItMatterConfig
+from .effects import Effect, Outcome, effect_of, table_of
 from .figure import draw_effects
 from .switches import Switch, switches_of
-
-Verdict = Literal["matters", "within the spread", "NO EFFECT"]
 
 _CHIPS: Final = 10
 _SEEDS: Final = 3
 _EPOCHS: Final = 5
-_CONFIDENCE: Final = 0.95
-_WHY: Final = {
-    "imperfect resets": "devices are never reset by this learning rule",
-    "drift": "at this time nothing has drifted yet",
-    "accumulated read noise": "at this time none has accumulated yet",
-    "saturation of the ADC": "no output ever reached the bound",
-}
-"""Why a setting may do nothing, where that is known."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Effect:
-    """What one non-ideality does to the accuracy.
-
-    Attributes:
-        what: Its name.
-        part: Where it is.
-        with_it: Mean accuracy with it, over chips or seeds.
-        without: Mean accuracy without it.
-        change: Mean of what switching it off adds, chip by chip or seed by seed.
-        error: Standard error of this mean.
-        verdict: Whether it matters.
-        note: Why it has no effect, if that is known.
-    """
-
-    what: str
-    part: str
-    with_it: Dimensionless
-    without: Dimensionless
-    change: Dimensionless
-    error: Dimensionless
-    verdict: Verdict
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the effect in the types of JSON."""
-        return asdict(self)
-
-
-@final
-@dataclass(frozen=True)
-class Outcome:
-    """What a network answered: its accuracy, and a digest of every output."""
-
-    accuracy: Dimensionless
-    digest: str
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.accuracy <= 1 or not re.fullmatch("[0-9a-f]{16}", self.digest):
-            raise ValueError(f"an outcome must be an accuracy in [0, 1] and a digest, but is {self}")
-
-
-def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outcome]) -> Effect:
-    """Compare outcomes chip by chip, or seed by seed.
-
-    Args:
-        switch: What was switched off.
-        with_it: The outcomes with it.
-        without: Those without it, in the same order.
-    """
-    changes = [b.accuracy - a.accuracy for a, b in zip(with_it, without, strict=True)]
-    change = statistics.fmean(changes)
-    error = statistics.stdev(changes) / math.sqrt(len(changes))
-    # So few chips need more than two standard errors (Student); one in twenty switches stands out by chance.
-    reach = float(student.ppf((1 + _CONFIDENCE) / 2, len(changes) - 1)) * error
-    verdict: Verdict = "matters" if abs(change) > reach else "within the spread"
-    if all(a.digest == b.digest for a, b in zip(with_it, without, strict=True)):
-        verdict = "NO EFFECT"
-    return Effect(
-        what=switch.what,
-        part=switch.part,
-        with_it=statistics.fmean(outcome.accuracy for outcome in with_it),
-        without=statistics.fmean(outcome.accuracy for outcome in without),
-        change=change,
-        error=error,
-        verdict=verdict,
-        note=_WHY.get(switch.what, "") if verdict == "NO EFFECT" else "",
-    )
 
 
 def run_does_it_matter(config: DoesItMatterConfig) -> None:
@@ -166,25 +82,6 @@ def effects_of(config: DoesItMatterConfig) -> tuple[list[Effect], str]:
         effects, sample = _by_programming(config, trained, folder, data)
     effects.sort(key=lambda effect: (effect.verdict == "NO EFFECT", -abs(effect.change)))
     return effects, sample
-
-
-def table_of(effects: Sequence[Effect], sample: str) -> list[str]:
-    """Write a table to read, with a warning for each setting that did nothing."""
-    width = max(len(_name(effect)) for effect in effects)
-    lines = [sample, f"{'without':<{width}}{'accuracy':>10}{'change':>18}"]
-    for effect in effects:
-        change = f"{100 * effect.change:+.1f} ± {100 * effect.error:.1f} %"
-        lines.append(f"{_name(effect):<{width}}{100 * effect.without:>8.1f} %{change:>18}  {effect.verdict}")
-    return lines + [f"Warning: {warning_of(effect)}" for effect in effects if effect.verdict == "NO EFFECT"]
-
-
-def warning_of(effect: Effect) -> str:
-    """Say that a setting did nothing, and why if that is known."""
-    return f"{_name(effect)} had no effect{f': {effect.note}' if effect.note else ''}."
-
-
-def _name(effect: Effect) -> str:
-    return f"{effect.what} ({effect.part})" if "product" in effect.part else effect.what
 
 
 def _refuse_what_has_no_effect(config: DoesItMatterConfig, trained: TrainConfig) -> None:

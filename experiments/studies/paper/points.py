@@ -7,11 +7,11 @@ from devices.units import Dimensionless
 
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.learning_rates import learning_rate
+from ..study import family_of
 from .config import PaperConfig
 
 Mode = Literal["digital", "hwa", "in-situ"]
 
-_FAMILY_OF_SHAPE: Final = {(1, 8, 8): "digits", (1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
 NETWORKS: Final = ("fcn", "cnn")  # of the paper; any other name is that of a placement
 _PLACEMENTS: Final = {"fcn": "free", "cnn": "time_multiplexed"}
 # Fresh, and after a year: what drift has done by then.
@@ -121,12 +121,8 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
     Raises:
         ValueError: If no network fits the images.
     """
-    if image_shape not in _FAMILY_OF_SHAPE:
-        raise ValueError(
-            f"`data` must have images of {', '.join(map(str, _FAMILY_OF_SHAPE))} (channels, height, width), but "
-            f"{config.data!r} has {image_shape}. Resize the images."
-        )
     assert config.data is not None
+    family = family_of(image_shape, config.data)
     assert config.batch_size is not None
     assert config.chips is not None
     is_long = point.setting.mode == "digital" and not point.setting.is_control
@@ -146,7 +142,7 @@ def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]
         strength=point.strength,
         scores=True,
         vcp=point.vcp,
-        model=f"{'fcn' if point.network == 'fcn' else 'cnn'}_{_FAMILY_OF_SHAPE[image_shape]}",
+        model=f"{'fcn' if point.network == 'fcn' else 'cnn'}_{family}",
         placement=None if point.network in NETWORKS else point.network,
         mode=point.setting.mode,
         device=point.setting.device,

@@ -1,8 +1,6 @@
 """`xbar retention`: accuracy over a year on many devices, unshared beside shared kernels."""
 
-import math
 import shlex
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +22,7 @@ from ...runs.run_folder import RunFolder
 from ...support.durations import format_time
 from ...support.environment import describe_environment
 from ...support.json_files import read_json
-from ...support.statistics import NOTHING, mean_and_std
+from ...support.statistics import NOTHING, Mean, mean_and_std
 from ...support.typed_values import typed
 from ..results import Results
 from ..study import Findings, write_findings
@@ -203,9 +201,8 @@ def _gain(per_tile: Row | None, of_layer: Row | None) -> str:
         return NOTHING
     last = max(per_tile.times)
     pairs = zip(per_tile.at(last) or (), of_layer.at(last) or (), strict=True)
-    gains = [100 * (a - b) for a, b in pairs]
-    error = statistics.stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else 0.0
-    return f"{statistics.fmean(gains):+.2f} ± {error:.2f} ({format_time(last)})"
+    gain = Mean.of(100 * (a - b) for a, b in pairs)
+    return NOTHING if gain is None else f"{gain.value:+.2f} ± {gain.error or 0:.2f} ({format_time(last)})"
 
 
 def _draw(rows: Sequence[Row], path: Path) -> None:

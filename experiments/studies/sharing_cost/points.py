@@ -4,24 +4,18 @@ from dataclasses import replace
 from typing import Final
 
 from devices import get
-from models import NETWORKS, build
+from models import build
 
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...runs.options.refusals import speaking_of
-from ..study import Point
+from ..study import Point, family_of
 from .config import SharingCostConfig
 
 # Rows of a record: enough for a curve over the training, and no noticeable time.
 _RECORDED_ROWS: Final = 40
 __all__ = ["Point", "points_of", "why_not", "wish_of"]
-
-_NETWORK_OF_SHAPE: Final = {
-    shape.image_shape: name.removeprefix("cnn_")
-    for name, shape in NETWORKS.items()
-    if name.startswith("cnn_")
-}
 
 
 def points_of(config: SharingCostConfig) -> tuple[list[Point], dict[str, str]]:
@@ -92,12 +86,7 @@ def wish_of(
     Raises:
         ValueError: If no network fits the images, or a scheme does not fit the network.
     """
-    family = _NETWORK_OF_SHAPE.get(image_shape)
-    if family is None:
-        raise ValueError(
-            f"`data` must have images of {', '.join(map(str, _NETWORK_OF_SHAPE))} (channels, height, width), but "
-            f"{config.data!r} has {image_shape}. Resize the images."
-        )
+    family = family_of(image_shape, config.data)
     model = f"fcn_{family}" if point.scheme == "free" else f"cnn_{family}"
     try:
         build(model, point.scheme)

@@ -1,11 +1,9 @@
 """The tables and the figure of `xbar wires`."""
 
-import csv
-import io
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,89 +12,78 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from devices.files import write_atomically
 
 from ...drawing.figures import GREY, save_figure, strip
-from ...support.statistics import mean_and_std
+from ...drawing.sections import Section, Table, csv_of, markdown_of
+from ...support.statistics import mean_and_std, percent
 from .layouts import Layout
 from .maps import VoltageMap
-
-if TYPE_CHECKING:
-    from .study import Point
+from .points import Point
 
 # Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
 _COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def draw_and_write(
-    points: Sequence["Point"],
+    points: Sequence[Point],
     maps: Sequence[VoltageMap],
     notes: Sequence[str],
     sample: dict[str, Any],
     folder: Path,
 ) -> None:
     """Write table and figure into a run's folder, and print the table and what was written."""
-    text = "\n".join([*table_of(points, sample), *([""] if notes else []), *notes])
+    sections = sections_of(points, notes, sample)
+    text = markdown_of("", sections)
     csv_file, md_file, png_file = (folder / f"wires.{ending}" for ending in ("csv", "md", "png"))
-    write_atomically(csv_file, _csv(points).encode())
-    write_atomically(md_file, f"{text}\n".encode())
+    write_atomically(csv_file, csv_of(sections).encode())
+    write_atomically(md_file, text.encode())
     _draw(points, maps, sample, png_file)
-    print(f"\n{text}\n")
+    print(f"\n{text}")
     print(f"numbers: {folder / 'wires.json'}, {csv_file}\ntable:   {md_file}\nfigure:  {png_file}")
 
 
-def table_of(points: Sequence["Point"], sample: dict[str, Any]) -> list[str]:
-    """Return the lines of a Markdown table: accuracy, and the layer whose outputs the wires move most."""
-    lines = [
+def sections_of(points: Sequence[Point], notes: Sequence[str], sample: dict[str, Any]) -> list[Section]:
+    """Return the table, accuracy and the layer whose outputs the wires move most, and all plain numbers."""
+    text = (
         f"{sample['run']}: {sample['chips']} {sample['device']} chips right after programming, "
         f"{sample['test_images']} test images. Error: change of a layer's outputs by the wires, without noise (rms), "
-        "of the layer that changes most.",
-        "",
-        "| arrays | ohm per segment | accuracy, exact | accuracy, aihwkit's `ir_drop` | error, exact | "
-        "error, aihwkit | missed by aihwkit | layer |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+        "of the layer that changes most."
+    )
+    header = [
+        "arrays", "ohm per segment", "accuracy, exact", "accuracy, aihwkit's `ir_drop`", "error, exact",
+        "error, aihwkit", "missed by aihwkit", "layer",
+    ]  # fmt: skip
+    rows = []
     for point in points:
-        cells = [str(_layout(point)), f"{point.ohm:g}", _percent(point.exact)]
+        cells = [str(_layout(point)), f"{point.ohm:g}", percent(point.exact)]
         if point.errors:
             worst = max(point.errors, key=lambda name: point.errors[name].exact)
             error = point.errors[worst]
-            cells += [
-                _percent(point.aihwkit),
-                *(_part(x) for x in (error.exact, error.aihwkit, error.missed)),
-                worst,
-            ]
-        else:
-            cells += ["", "", "", "", ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+            parts = map(_part, (error.exact, error.aihwkit, error.missed))
+            cells += [percent(point.aihwkit), *parts, worst]
+        rows.append(cells + [""] * (len(header) - len(cells)))
+    table = Table(header=header, rows=rows, align="l" * len(header))
+    return [Section(text=(text,), table=table, records=list(_records(points))), Section(text=notes)]
 
 
-def _layout(point: "Point") -> Layout:
+def _layout(point: Point) -> Layout:
     return Layout(point.layout, point.tile_size)
-
-
-def _percent(values: Sequence[float]) -> str:
-    mean, std = mean_and_std(values)
-    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
 
 
 def _part(value: float) -> str:
     return f"{100 * value:.2g} %" if value < 1 else f"{100 * value:.0f} %"
 
 
-def _csv(points: Sequence["Point"]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    accuracies, errors = ["accuracy_exact", "accuracy_aihwkit"], ["error_exact", "error_aihwkit", "missed"]
-    writer.writerow(["layout", "tile_size", "ohm", "chip", *accuracies, "layer", *errors])
+def _records(points: Sequence[Point]) -> Iterator[dict[str, Any]]:
+    """Return a line for each chip, and one for each layer."""
     for point in points:
-        start = [point.layout, point.tile_size, point.ohm]
-        for chip, (exact, approximate) in enumerate(zip(point.exact, point.aihwkit, strict=True)):
-            writer.writerow([*start, chip, exact, approximate, "", "", "", ""])
+        place = {"layout": point.layout, "tile_size": point.tile_size, "ohm": point.ohm, "chip": ""}
+        for chip, (exact, aihwkit) in enumerate(zip(point.exact, point.aihwkit, strict=True)):
+            yield place | {"chip": chip, "accuracy_exact": exact, "accuracy_aihwkit": aihwkit}
         for layer, error in point.errors.items():
-            writer.writerow([*start, "", "", "", layer, error.exact, error.aihwkit, error.missed])
-    return text.getvalue()
+            found = {"error_exact": error.exact, "error_aihwkit": error.aihwkit, "missed": error.missed}
+            yield place | {"layer": layer, **found}
 
 
-def _draw(points: Sequence["Point"], maps: Sequence[VoltageMap], sample: dict[str, Any], path: Path) -> None:
+def _draw(points: Sequence[Point], maps: Sequence[VoltageMap], sample: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(11, 7.4 if maps else 4.2), layout="constrained")
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1)) if maps else [figure]
     accuracy, error, missed = halves[0].subplots(1, 3)

@@ -3,9 +3,9 @@
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import product
-from typing import Any, Final, final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,6 @@ from ...runs.run_folder import RunFolder
 from ...runs.training import loss_and_accuracy, make_model
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
-from ...support.typed_values import typed
 from .config import WiresConfig
 from .layouts import (
     LARGEST_UNROLLED,
@@ -40,54 +39,11 @@ from .layouts import (
 )
 from .maps import voltage_maps
 from .outputs import draw_and_write
+from .points import LayerError, Point
 
 _MOST_TEST_IMAGES: Final = 1000
 _IMAGES_FOR_ERRORS: Final = 32  # assumed: some thousand outputs of every layer; their error is known to 2 %
 _MICRO: Final = 1e-6
-
-
-@final
-@dataclass(frozen=True)
-class LayerError:
-    """How far wires move the outputs of a layer, without noise: root mean squares over tiles, images and outputs.
-
-    Attributes:
-        exact: Of the change by the wires, relative to the outputs with ideal wires.
-        aihwkit: Of the change by aihwkit's `ir_drop`, likewise.
-        missed: Of the difference between both changes, relative to the exact one: 0 for a perfect approximation,
-            1 for one as bad as none.
-    """
-
-    exact: Dimensionless
-    aihwkit: Dimensionless
-    missed: Dimensionless
-
-
-@final
-@dataclass(frozen=True)
-class Point:
-    """One layout of a network over arrays, and one resistance of their wires.
-
-    Attributes:
-        layout: How the network lies in arrays.
-        tile_size: Word lines and bit lines of the largest array; 0 for no limit.
-        ohm: Of a segment of every line.
-        exact: Accuracy of each chip, computed exactly.
-        aihwkit: Accuracy of each chip with aihwkit's `ir_drop`.
-        errors: For each layer.
-    """
-
-    layout: str
-    tile_size: int
-    ohm: Ohm
-    exact: list[Dimensionless]
-    aihwkit: list[Dimensionless]
-    errors: dict[str, LayerError]
-
-    @classmethod
-    def from_json(cls, values: Any) -> "Point":
-        """Make a point from its dictionary."""
-        return typed(cls, values, "a point")
 
 
 def run_wires(config: WiresConfig) -> None:
