@@ -82,7 +82,7 @@ def _halves(bits: Tensor, longest: float) -> Any:
     return low if longest <= 32 else np.concatenate([low, (words >> np.uint64(32)).astype(np.uint32)], axis=2)
 
 
-@threaded(error_model="numpy")
+@threaded(lambda x_bits, d_bits, *rest: d_bits.size * x_bits.shape[3], error_model="numpy")
 def _apply(
     x_bits: Any,
     d_bits: Any,

@@ -74,7 +74,7 @@ def _unsigned(bits: Tensor) -> Any:
     return bits.contiguous().numpy().view(np.uint64)
 
 
-@threaded()
+@threaded(lambda bits, sign: bits.size)
 def _compress(bits: Any, sign: Any) -> Any:
     """List, for every vector, the word lines that pulse at all: their slots, and their column with the sign."""
     kernels, batch, words, inputs = bits.shape
@@ -113,7 +113,7 @@ def move(  # type: ignore[no-untyped-def]
     return state, w
 
 
-@threaded()
+@threaded(lambda x_bits, x_columns, x_numbers, d_bits, *rest: d_bits.size * x_columns.shape[2])
 def _sparse(
     x_bits: Any,
     x_columns: Any,
@@ -196,7 +196,7 @@ def _sparse(
         _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
 
-@threaded()
+@threaded(lambda x_values, d_values, *rest: d_values.size * x_values.shape[2])
 def _dense(
     x_values: Any,
     d_values: Any,

@@ -331,7 +331,7 @@ def _power_symmetry_point(device: PowStepReferenceDevice, hidden: Hidden) -> Per
     return torch.from_numpy(rest).view_as(_tensors(hidden, "max_bound")[0])
 
 
-@threaded(error_model="numpy")
+@threaded(lambda max_bound, *rest: max_bound.size * rest[-1], error_model="numpy")
 def _alternate_pulses(
     max_bound: NDArray[np.float32],
     min_bound: NDArray[np.float32],

@@ -214,7 +214,7 @@ def _draw(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor, Ten
     return bits, counts
 
 
-@threaded()
+@threaded(lambda p, length, seed, bits, counts: bits.size)
 def _draw_bits(p: Any, length: Any, seed: Any, bits: Any, counts: Any) -> None:
     """Set every slot with probability p, 64 slots at once.
 

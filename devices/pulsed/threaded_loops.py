@@ -14,14 +14,22 @@ from types import FunctionType
 from typing import Any
 
 import numba
+import torch
+
+# A visit takes from one nanosecond to ten; waking a thread, some ten thousand.
+LEAST_WORK = 50_000
 
 _threads_were_lost = False
 
 
-def threaded(**options: Any) -> Callable[[Any], Any]:
+def threaded(work: Callable[..., int], **options: Any) -> Callable[[Any], Any]:
     """Compile a function with `prange` for threads, and once more for one thread.
 
+    Each call takes as many threads as torch has at that moment (OMP_NUM_THREADS, `torch.set_num_threads`), and only
+    the caller's where waking others takes longer than the work.
+
     Args:
+        work: Returns how many devices or slots a call visits, from its arguments.
         options: numba's, for both.
     """
 
@@ -35,18 +43,26 @@ def threaded(**options: Any) -> Callable[[Any], Any]:
 
         @functools.wraps(function)
         def call(*args: Any) -> Any:
-            return (in_threads if has_threads() else alone)(*args)
+            threads = threads_for(work(*args))
+            if threads == 1:
+                return alone(*args)
+            numba.set_num_threads(threads)
+            return in_threads(*args)
 
         return call
 
     return compile_twice
 
 
-def has_threads() -> bool:
-    """Tell whether this process may share a loop among several threads."""
-    if _threads_were_lost or numba.config.NUMBA_NUM_THREADS == 1:
-        return False
-    return bool(numba.get_num_threads() > 1)
+def threads_for(work: int) -> int:
+    """Return how many threads are to share a loop.
+
+    Args:
+        work: Devices or slots that it visits.
+    """
+    if _threads_were_lost or work < LEAST_WORK:
+        return 1
+    return int(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
 
 
 def _after_fork() -> None:

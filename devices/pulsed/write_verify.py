@@ -288,7 +288,7 @@ def _rows_of(at: Tensor, shape: torch.Size) -> Tensor:
     return rows
 
 
-@threaded()
+@threaded(lambda at, *rest: 10 * at.size)
 def _pulse(
     at: Any,
     counts: Any,

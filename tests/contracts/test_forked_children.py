@@ -14,9 +14,11 @@ import torch
 from crossbar import AnalogLinear
 from crossbar.aihwkit.adapter import AnalogSGD
 from aihwkit.simulator.presets import GokmenVlasovPreset
+from devices.pulsed import threaded_loops
 
-torch.set_num_threads(1)
 rounds = int(sys.argv[1])
+torch.set_num_threads(int(sys.argv[2]))  # which updates follow
+threaded_loops.LEAST_WORK = 0  # threads also for these few devices
 
 def trained_weight():
     return [trained_by(engine) for engine in ("exact", "aggregated")]
@@ -54,7 +56,7 @@ def test_a_child_learns_what_its_parent_learns(threads, rounds):
     if threads > (os.cpu_count() or 1):
         pytest.skip(f"needs {threads} cores")
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(rounds)],
+        [sys.executable, "-c", PROGRAM, str(rounds), str(threads)],
         env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

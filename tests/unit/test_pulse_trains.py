@@ -19,7 +19,15 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 from scipy import stats
 from torch import Tensor
 
-from devices.pulsed import DeviceArray, PulseTrains, apply_trains, draw_trains, fabricate, pulsed_update
+from devices.pulsed import (
+    DeviceArray,
+    PulseTrains,
+    apply_trains,
+    draw_trains,
+    fabricate,
+    pulsed_update,
+    threaded_loops,
+)
 
 Z = 4.9
 GRANULARITY = 0.001
@@ -365,18 +373,21 @@ class TestPulsesOnDevices:
 
 class TestReproducibility:
     @pytest.mark.parametrize("engine", ["exact", "aggregated"])
-    def test_the_same_seed_gives_the_same_weights_with_one_thread_or_two(self, engine: Any) -> None:
+    def test_the_same_seed_gives_the_same_weights_with_one_thread_or_two(
+        self, engine: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(threaded_loops, "LEAST_WORK", 0)
         device = SoftBoundsDevice(write_noise_std=1.0)
         x, d = torch.randn(4, 32, 9, generator=rng(1)), torch.randn(4, 32, 6, generator=rng(2))
 
         def update_with(threads: int, seed: int) -> Tensor:
             devices = fabricate(device, 4, 6, 9, seed=3)
-            before = numba.get_num_threads()
-            numba.set_num_threads(threads)
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
             try:
                 pulsed_update(devices, x, d, 0.05, UpdateParameters(), rng=rng(seed), engine=engine)
             finally:
-                numba.set_num_threads(before)
+                torch.set_num_threads(before)
             return devices.weight
 
         first = update_with(1, 7)
