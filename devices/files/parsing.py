@@ -1,5 +1,6 @@
 """Text, JSON, TOML and numpy archives as plain data, refused with a reason where they are something else."""
 
+import contextlib
 import io
 import json
 import math
@@ -22,11 +23,13 @@ _LARGEST_ARCHIVE: Final = 8 * 2**30  # bytes, unpacked: a small archive can hold
 _BEGINNINGS: Final = {
     b"\x1f\x8b": "a compressed file (gzip)",
     b"PK\x03\x04": "a zip archive (.npz, .xlsx)",
+    b"\xff\xfe\0\0": "text in UTF-32",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
     b"\x89PNG": "a picture (PNG)",
     b"%PDF": "a PDF",
 }
+_WIDE: Final = ("UTF-32-LE", "UTF-32-BE", "UTF-16-LE", "UTF-16-BE")
 # Windows-1252 leaves these without a character; bytes of Latin-1 below 0xa0 are control characters.
 _UNUSED_IN_WINDOWS: Final = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 
@@ -40,9 +43,9 @@ def text_of(content: bytes) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"it looks like {_looks_like(content)}, not like text in UTF-8") from None
+        raise ValueError(f"it looks like {_looks_like(content)}") from None
     if "\0" in text:
-        raise ValueError(f"it looks like {_looks_like(content)}, not like text in UTF-8")
+        raise ValueError(f"it looks like {_looks_like(content)}")
     return text
 
 
@@ -50,12 +53,11 @@ def _looks_like(content: bytes) -> str:
     for beginning, what in _BEGINNINGS.items():
         if content.startswith(beginning):
             return what
-    zeros = content.count(0)
-    if zeros:
-        is_wide = (
-            len(content) % 2 == 0 and max(content[0::2].count(0), content[1::2].count(0)) > len(content) / 4
-        )
-        return "text in UTF-16" if is_wide else "no text but binary data"
+    for encoding in _WIDE if 0 in content else ():
+        with contextlib.suppress(UnicodeDecodeError):
+            text = content.decode(encoding)
+            if sum(letter.isprintable() or letter in "\t\r\n" for letter in text) > 0.9 * len(text):
+                return f"text in {encoding[:6]}"
     high = {byte for byte in content if byte >= 0x80}
     if any(byte < 0x20 and byte not in b"\t\r\n\f" for byte in content) or high & _UNUSED_IN_WINDOWS:
         return "no text but binary data"

@@ -91,8 +91,7 @@ def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
             folder.start(config, {**describe_environment(config.threads), "data": fingerprint})
         else:
             folder.check_data(fingerprint)
-            if folder.checkpoint_file.exists():
-                print(f"Continuing {folder.path}.")
+            folder.say_where_it_goes_on()
         if folder.model_file.exists():
             model = load_model(folder.model_file, make_model(config)).eval()
         else:

@@ -114,7 +114,7 @@ def _check_devices(weights: dict[str, Tensor], model: nn.Module, path: Path) -> 
     for name, made in model.state_dict().items():
         if ".cells." in name and name.endswith(_FABRICATED):
             reach = _OTHER_MACHINE * float(made.abs().max())
-            if not torch.allclose(weights[name], made, rtol=_OTHER_MACHINE, atol=reach):
+            if not torch.allclose(weights[name].to(made), made, rtol=_OTHER_MACHINE, atol=reach):
                 raise ValueError(
                     f"`{name}` must be that of the run's own devices, but {path} holds other ones. "
                     "Start over with --force."

@@ -17,6 +17,7 @@ OF_THE_UPDATE: Final = ("cosine", "gain", "signal_to_noise")
 # How equal the tiles of a layer are; only for layers of several tiles that are meant or could be meant to be equal.
 OF_THE_LAYER: Final = ("copies_rms", "copies_largest", "weight_snr")
 
+_OF_THE_DEVICES: Final = ("at_bound", "symmetry_distance", "weight_norm", "weight_spread")
 # How many devices tiles have, and where they stand; the same for all rows.
 _OF_PLACES: Final = ("devices", "tile_of_location", "map_size", "tiles_per_kernel")
 
@@ -43,44 +44,47 @@ def read_columns(path: Path) -> dict[str, Column]:
 
 
 def _check_columns(columns: dict[str, Column]) -> None:
-    """Refuse columns of other shapes than `recorder` writes."""
-    if (
-        "step" not in columns
-        or "pulse_bins" not in columns
-        or not np.array_equal(columns["pulse_bins"], PULSE_BINS)
-    ):
-        raise ValueError("it lacks columns")
+    """Refuse columns of other names and shapes than `recorder` writes."""
     for name, values in columns.items():
         if values.dtype.kind not in "iuf":
             raise ValueError(f"{name} holds no numbers")
+    if not {"step", "learning_rate", "pulse_bins"} <= columns.keys():
+        raise ValueError("it lacks columns")
     steps = columns["step"]
-    if (
-        steps.ndim != 1
-        or not len(steps)
-        or steps.dtype.kind not in "iu"
-        or steps[0] < 0
-        or (np.diff(steps) <= 0).any()
-    ):
+    if steps.ndim != 1 or steps.dtype.kind not in "iu" or not len(steps):
+        raise ValueError("it has no steps")
+    if steps[0] < 0 or (np.diff(steps) <= 0).any():
         raise ValueError("its steps do not ascend")
+    rows, bins = len(steps), len(PULSE_BINS)
     tiles = {
         name.removesuffix("/devices"): values for name, values in columns.items() if name.endswith("/devices")
     }
-    for name, values in columns.items():
-        layer, _, quantity = name.rpartition("/")
-        if name == "pulse_bins" or quantity in _OF_PLACES:
-            continue
-        owner = layer if layer in tiles else layer.rpartition("/")[0]
-        of_rows = name == "learning_rate" or quantity in OF_THE_LAYER
-        last = () if of_rows else (len(PULSE_BINS),) if quantity == "pulses_histogram" else None
-        if name != "step" and not of_rows and owner not in tiles:
-            raise ValueError(f"{name} is no column of a layer")
-        expected = (
-            (len(steps),) if name == "step" else (len(steps), *(tiles[owner].shape if last is None else last))
-        )
-        if values.shape != expected:
-            raise ValueError(f"{name} has the shape {values.shape}, not {expected}")
+    shapes: dict[str, tuple[int, ...]] = {"step": (rows,), "learning_rate": (rows,), "pulse_bins": (bins,)}
+    optional = set()
     for layer, devices in tiles.items():
         _check_places(columns, layer, devices)
+        shapes |= {f"{layer}/{name}": (rows, *devices.shape) for name in (*OF_THE_UPDATE, *_OF_THE_DEVICES)}
+        optional |= {f"{layer}/{name}" for name in (*_OF_PLACES, *OF_THE_LAYER)}
+        shapes |= {
+            f"{layer}/{name}": columns[f"{layer}/{name}"].shape
+            for name in _OF_PLACES
+            if f"{layer}/{name}" in columns
+        }
+        shapes |= {f"{layer}/{name}": (rows,) for name in OF_THE_LAYER}
+        for role in {
+            name.split("/")[1] for name in columns if name.startswith(f"{layer}/") and name.count("/") == 2
+        }:
+            shapes |= {f"{layer}/{role}/pulses_{what}": (rows, *devices.shape) for what in ("mean", "max")}
+            shapes[f"{layer}/{role}/pulses_histogram"] = (rows, bins)
+    strange = columns.keys() - shapes.keys()
+    missing = shapes.keys() - columns.keys() - optional
+    if strange or missing or not np.array_equal(columns["pulse_bins"], PULSE_BINS):
+        raise ValueError(
+            f"it has {min(strange)}" if strange else f"it lacks {min(missing, default='its bins')}"
+        )
+    for name, values in columns.items():
+        if values.shape != shapes[name]:
+            raise ValueError(f"{name} has the shape {values.shape}, not {shapes[name]}")
 
 
 def _check_places(columns: dict[str, Column], layer: str, devices: Column) -> None:

@@ -268,12 +268,24 @@ class RunFolder:
             ValueError: If their fingerprint is another one.
         """
         environment = read_json(self.environment_file)
-        started_with = environment.get("data") if isinstance(environment, dict) else None
+        started_with = environment.get("data") if isinstance(environment, dict) and environment else 0
+        if not isinstance(started_with, str | None):
+            raise ValueError(
+                f"`run` must hold an undamaged environment.json, but {self.environment_file} is damaged. "
+                "Restore a copy of it, or start over with --force."
+            )
         if started_with not in (None, fingerprint):  # earlier versions did not keep it
             raise ValueError(
                 f"`data` must be the images that the run in {self.path} was started with, but they have changed. "
                 "Bring them back, give their folder with --data-dir, or start over with --force."
             )
+
+    def say_where_it_goes_on(self) -> None:
+        """Print from where a training that was started goes on."""
+        if self.checkpoint_file.exists():
+            print(f"Continuing {self.path}.")
+        elif is_listed(self.checkpoint_file) and not self.model_file.exists():
+            print(f"The checkpoint of {self.path} is gone: its training begins anew, with the same numbers.")
 
     def delete_checkpoint(self) -> None:
         """Delete the checkpoint, if there is one: the training is over."""
