@@ -34,6 +34,7 @@ from experiments.runs.result import Result
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.training import make_model, make_optimizer
 from experiments.studies.paper.scores import scores_of_chips
+from experiments.studies.report import write_study_page
 from experiments.studies.sharing_cost.config import SharingCostConfig
 from experiments.studies.sharing_cost.prices import row_of_run
 from experiments.studies.sharing_cost.study import run_sharing_cost
@@ -124,6 +125,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     stop_after_an_epoch([*learning, "--out", str(root / "interrupted")])
     write_json(worlds.written.path / "paper.json", SCORES)
     write_study(root / "study", worlds)
+    run_sharing_cost(SharingCostConfig(from_=root / "study", out=root / "study_2"))
     return worlds
 
 
@@ -251,9 +253,13 @@ def use_device(path: Path) -> None:
 
 
 def use_study(folder: Path) -> None:
-    config = SharingCostConfig(from_=folder, out=folder / "out", threads=1)
+    config = SharingCostConfig(from_=folder, out=folder / "out")
     with contextlib.redirect_stdout(io.StringIO()):
         run_sharing_cost(config)
+
+
+def use_page(folder: Path) -> None:
+    write_study_page("sharing-cost", folder)
 
 
 def as_json(content: bytes, dice: random.Random) -> Iterator[Mutation]:
@@ -363,6 +369,8 @@ READERS = {
     "record": Reader(IN_SITU, "record.npz", lambda p: use_record(RunFolder(p)), as_archive),
     "checkpoint": Reader(CUT, "checkpoint.safetensors", lambda p: use_checkpoint(RunFolder(p)), as_tensors),
     "study": Reader("", "study/sharing_cost.json", lambda p: use_study(p / "study"), as_json),
+    "study 2": Reader("", "study_2/sharing_cost.json", lambda p: use_study(p / "study_2"), as_json),
+    "page of a study": Reader("", "study_2/sharing_cost.json", lambda p: use_page(p / "study_2"), as_json),
     "device": Reader("", "my.toml", lambda p: use_device(p / "my.toml"), as_toml),
     "profile": Reader("", "own.toml", lambda p: load_profile(p / "own.toml"), as_toml),
     "pulses": Reader("", "pulses.csv", use_pulses, as_csv),
@@ -371,7 +379,12 @@ READERS = {
     "MNIST images": Reader("", "MNIST/raw/train-images-idx3-ubyte", use_mnist, as_images),
     "MNIST labels": Reader("", "MNIST/raw/t10k-labels-idx1-ubyte", use_mnist, lambda content, dice: iter(())),
 }
-WITHOUT_MANIFEST = ("study", "device", "profile", "pulses", "drift", "images", "MNIST images", "MNIST labels")
+WITHOUT_MANIFEST = (
+    "study", "study 2", "page of a study", "device", "profile", "pulses", "drift", "images", "MNIST images",
+    "MNIST labels",
+)  # fmt: skip
+# What a study says about itself, for people: it is shown as it is, or not read back.
+SHOWN = ("config.", "configuration.", "environment.", "sections.", "ranges", "flips", "profiles.")
 TABLES = (".csv", ".toml")
 NUMBERS: Counter[str] = Counter()
 
@@ -388,7 +401,7 @@ def copied(world: World, reader: Reader, to: Path) -> Path:
         source = world.root / reader.file.split("/")[0]
         if source.is_dir():
             shutil.copytree(source, to / source.name)
-            if source.name == "study":
+            if source.name.startswith("study"):
                 shutil.copytree(world.root / "in_situ", to / "in_situ")
         else:
             shutil.copy(source, to / source.name)
@@ -437,7 +450,9 @@ def test_readers(world: World, tmp_path: Path, name: str, has_manifest: bool) ->
         mutation.apply(file)
         is_changed = not file.is_file() or file.is_symlink() or file.read_bytes() != content
         verdict, text = verdict_of(lambda folder=folder: reader.read(folder))
-        if verdict == "read" and is_changed and (has_manifest or mutation.must_be_refused):
+        shown = (*SHOWN, "rows.") if name == "page of a study" else SHOWN if name.startswith("study") else ()
+        must_be_refused = mutation.must_be_refused and not mutation.name.startswith(shown)
+        if verdict == "read" and is_changed and (has_manifest or must_be_refused):
             verdict, text = "fault", "it was read as if nothing had happened"
         NUMBERS[verdict] += 1
         if verdict == "fault":

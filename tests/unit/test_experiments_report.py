@@ -92,8 +92,7 @@ def test_a_chip_that_was_written_while_it_learned():
 
 
 def test_one_chip_has_no_spread():
-    values = {name: value for name, value in RESULT.to_json().items() if name != "summary"}
-    one = Result.from_json({**values, "accuracy": {"none": [[0.5, 0.25, 0.125]]}})
+    one = Result.from_json({**RESULT.to_json(), "accuracy": {"none": [[0.5, 0.25, 0.125]]}})
     assert one.mean_and_std("none") == [(0.5, None), (0.25, None), (0.125, None)]
     assert "±" not in table(one)
     assert "1 pcm chip after" in table(one)

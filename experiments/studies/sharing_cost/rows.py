@@ -113,6 +113,9 @@ class Row:
     did_learn: bool = True
 
     def __post_init__(self) -> None:
+        for time in (*self.accuracy, *self.residual, *self.largest_residual):
+            if time != FRESH and not time.replace(".", "", 1).replace("e+", "", 1).isdecimal():
+                raise ValueError(f"a row must have accuracies by time in s, but has one by {time[:40]!r}")
         fractions = (self.validation_accuracy, *self.accuracy.values())
         if not all(0 <= fraction <= 1 for fraction in fractions) or self.epochs < 1 or not self.lr > 0:
             raise ValueError("a row must have accuracies in [0, 1], epochs and a learning rate, but has not")
