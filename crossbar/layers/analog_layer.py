@@ -156,7 +156,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         learns.requires_grad_(module.weight.requires_grad)
         if self.bias is not None:
             self.bias.requires_grad_(module.bias.requires_grad)
-        return self.to(module.weight.device).train(module.training)
+        return self.to(module.weight).train(module.training)
 
     def kernel_shape(self) -> tuple[int, ...]:
         """Return the shape of the weight that `set_weights` takes and `get_weights` gives."""
@@ -217,7 +217,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         digital.weight.copy_(weight)  # type: ignore[operator]
         if bias is not None:
             digital.bias.copy_(bias)  # type: ignore[operator]
-        return digital.to(weight.device).train(self.training)
+        return digital.to(weight if bias is None else bias).train(self.training)
 
     # What aihwkit's tools ask a layer for. They go through `analog_tiles()`, which has an entry for each physical
     # tile; what acts on all of them at once is done once.

@@ -31,6 +31,9 @@ def first_input_range(settings: InputRangeParameter, tiles: int) -> tuple[Tensor
 # floor the decay, whose steps an optimizer like Adam keeps at full length, would carry it through zero.
 SMALLEST_SHARE = 1e-3
 
+# The largest number whose square float32 can hold.
+LARGEST_SPREAD = 2.0**63
+
 
 @torch.no_grad()
 def keep_positive_(input_range: Tensor, settings: InputRangeParameter) -> None:
@@ -52,6 +55,9 @@ def range_from_data(
         x: (tiles, batch, in) the tiles' input vectors.
         settings: aihwkit's description.
         valid: (tiles, batch) which vectors are real, or None for all.
+
+    Raises:
+        ValueError: If inputs are so large that numbers overflow in this or a later pass.
     """
     if bool((updates >= settings.init_from_data).all()):
         return
@@ -62,6 +68,11 @@ def range_from_data(
         mean = x.sum(dim=(1, 2)) / count.clamp(min=1)  # vectors that are not real are zero
         square = ((x - mean[:, None, None]).square() * valid[..., None]).sum(dim=(1, 2))
         std = (square / (count - 1).clamp(min=1)).sqrt()
+    if not bool((std < LARGEST_SPREAD).all()):
+        raise ValueError(
+            f"`x` must have a spread below {LARGEST_SPREAD:.3g} to learn input ranges from, but reaches "
+            f"{float(x.abs().max()):.3g}. Scale the data, or set `input_range.init_from_data` to 0."
+        )
     learns = (updates < settings.init_from_data) & (std > 0)
     moved = (input_range * updates + settings.init_std_alpha * std) / (updates + 1)
     input_range.copy_(torch.where(learns, moved, input_range).abs())

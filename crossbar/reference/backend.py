@@ -55,8 +55,12 @@ class ReferenceTiles:
 
     def mvm(self, weight: Tensor, x: Tensor, gains: Gains, *, is_test: bool) -> Tensor:
         """Multiply (tiles, batch, in) by (tiles, out, in), tile after tile, with aihwkit's gradient rules."""
-        result: Tensor = _Loop.apply(weight, x, gains, self, is_test)
-        return result
+        into_weight, into_x = (
+            None if factor is None else factor.float() for factor in (gains.weight, gains.x)
+        )
+        gains = Gains(into_weight, into_x, gains.like_aihwkit)
+        result: Tensor = _Loop.apply(weight.float(), x.float(), gains, self, is_test)
+        return result.to(x.dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies are made anew: all that they have to keep is frozen in the periphery, and weights come with products.

@@ -204,8 +204,13 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Set every tile's input range."""
         if self.input_range is None:
             raise ValueError("`input_range` must be enabled in the configuration before it can be set.")
+        asked = torch.as_tensor(value).abs()
+        if not torch.isfinite(asked).all():
+            raise ValueError(
+                f"`value` must be finite, but is {value}. Choose the largest input that matters."
+            )
         with torch.no_grad():
-            self.input_range.copy_(torch.as_tensor(value).abs().expand_as(self.input_range))
+            self.input_range.copy_(asked.expand_as(self.input_range))
 
     # What a tile array provides.
     is_programmed: bool

@@ -113,8 +113,6 @@ def write_chip(
         noise_model = array.rpu_config.noise_model if noise_model is None else noise_model
         population = array.tile_population()
         target = array.target_weights()
-        if target.dtype not in (torch.float32, torch.float64):
-            target = target.float()
         devices = program_devices(
             noise_model, target, seed=seed, populated=population, faults=faults, circuit=_circuit(array)
         )

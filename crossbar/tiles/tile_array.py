@@ -23,6 +23,7 @@ from ..reading.input_range import ScaledInput, first_input_range, keep_positive_
 from ..reading.mvm import analog_mvm
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
+from ..reading.precision import check_finite, exact_products, keeping_precision
 from ..reading.recomputation import Passes, version_of
 from ..reference.backend import ReferenceTiles
 from ..wires.parameters import WireParameters
@@ -384,10 +385,11 @@ class TileArray(AihwkitTile):
                 together. An in-situ update goes image by image, as aihwkit's.
 
         Returns:
-            Output vectors, in the network's units.
+            Output vectors, in the network's units and in the type of the inputs. Tiles compute in float32, or in
+            float64 if the model was doubled.
 
         Raises:
-            ValueError: If the shape of `x` does not fit.
+            ValueError: If the shape of `x` does not fit, or a value is not finite.
         """
         if x.dim() != 3 or x.shape[0] != self.tiles or x.shape[2] != self.in_size:
             raise ValueError(
@@ -397,8 +399,17 @@ class TileArray(AihwkitTile):
         if x.shape[1] == 0:
             return x.new_zeros(self.tiles, 0, self.out_size)
         self.settle()
-        with self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass):
-            return self._forward(x, valid, locations)
+        asked, x = x, x.to(self.weight.dtype)
+        check_finite(x)
+        around = self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass)
+        with exact_products(x), around:
+            return self._forward(x, valid, locations).to(asked.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TileArray":
+        moved: TileArray = nn.Module._apply(
+            self, keeping_precision(fn, is_in_situ=self.in_situ is not None), recurse
+        )
+        return moved
 
     def _forward(self, x: Tensor, valid: Tensor | None, locations: int) -> Tensor:
         voltages, limit = x, None
