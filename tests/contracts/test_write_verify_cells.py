@@ -49,8 +49,9 @@ def cells_of(layer: Any) -> WriteVerifyCells:
 def test_every_placement_learns_and_copies_have_one_target(placement: str, name: str) -> None:
     net = network(config_of(name), placement)
     assert is_in_situ(net[0].tile_array.rpu_config)
-    losses = train(net, 10)
-    assert losses[-1] < 0.95 * losses[0]
+    losses = train(net, 30)
+    # Over six seeds 0.52 to 0.61, redrawn tiles 0.83 to 0.91; a single loss after ten steps: up to 1.02.
+    assert sum(losses[-5:]) / 5 < 0.95 * losses[0]
     for layer in (net[0], net[3]):
         cells = cells_of(layer)
         assert cells.last_write is not None
