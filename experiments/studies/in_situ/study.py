@@ -247,7 +247,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     accuracy.set_xlabel("test accuracy in %")
     pulses.set_xlabel("pulses per device, first layer")
     pulses.set_xscale("log")
-    accuracy.legend(title="kernels", loc="lower left", frameon=False)
+    handles = accuracy.get_legend_handles_labels()
+    figure.legend(*handles, title="kernels", loc="outside lower center", ncols=3, frameon=False)
     for axes in (accuracy, pulses):
         axes.grid(axis="x", color="#dddddd", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)

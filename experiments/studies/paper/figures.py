@@ -85,6 +85,8 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     for axes, setting in zip(grid[-1], in_situ, strict=False):
         _curves(axes, rows, setting, common, _joules)
         axes.set_xlabel("energy of the training on the chip, J")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_title(f"{setting}, by energy", loc="left", fontsize=9.5)
     if with_vcp:
         place, beside = grid[-1][len(in_situ) : len(in_situ) + 2]

@@ -194,7 +194,7 @@ def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> N
     order = [name for name in COMPONENT_COLORS if name in used]
     handles = [Patch(color=COMPONENT_COLORS[name]) for name in order]
     figure.legend(handles, order, loc="outside lower center", ncols=len(order), frameon=False)
-    figure.supxlabel(not_drawn(tried).strip(), fontsize=8.5, color=GREY)
+    _note(figure, not_drawn(tried).strip())
     save_figure(figure, path)
 
 
@@ -235,9 +235,15 @@ def _draw_seeds(axes: Axes, x: float, cell: Cell, quantity: Quantity, color: str
         axes.plot([x] * len(known), known, marker, color=color, alpha=0.5, ms=size, mew=edge)
 
 
+def _note(figure: Figure, text: str) -> None:
+    """Write what must be known above a figure: below it stands the legend."""
+    if text:
+        figure.suptitle(text, x=0.01, ha="left", fontsize=8.5, color=GREY)
+
+
 def _explain_crosses(figure: Figure, cells: Sequence[Cell]) -> None:
     if any(cell.mark for cell in cells):
-        figure.supxlabel("Crosses: seeds that did not learn; they are not priced.", fontsize=8.5, color=GREY)
+        _note(figure, "Crosses: seeds that did not learn; they are not priced.")
 
 
 def not_drawn(cells: Sequence[Cell]) -> str:
