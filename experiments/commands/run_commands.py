@@ -10,6 +10,7 @@ import torch
 
 from crossbar import load_model, save_model, tile_arrays
 
+from ..data.chance import mark
 from ..data.datasets import DataSplit
 from ..drawing.dynamics_figures import draw_dynamics, draw_pulse_maps
 from ..drawing.figures import draw_accuracy_over_time, draw_learning_curve
@@ -101,7 +102,7 @@ def _run(config: TrainConfig, folder: RunFolder, data: DataSplit) -> Result:
         trained = RunEvents.read(folder.ledger_file)
         result, events = evaluate(config, model, data, interruption)
         RunEvents(trained.training, events).write(folder.ledger_file)
-        draw_learning_curve(folder.read_log(), folder.path.name, folder.learning_figure)
+        draw_learning_curve(folder.read_log(), _title_of(folder, result), folder.learning_figure)
         if result.times:
             draw_accuracy_over_time(result, folder.accuracy_figure)
         # Last: this file is the mark of a finished run.
@@ -238,7 +239,7 @@ def run_report(config: ReportConfig) -> None:
         trained = folder.read_config()
         result = Result.from_json(read_json(folder.result_file))
         record = Record.read(folder.record_file) if trained.record_every else None
-        draw_learning_curve(folder.read_log(), folder.path.name, folder.learning_figure)
+        draw_learning_curve(folder.read_log(), _title_of(folder, result), folder.learning_figure)
         if result.times:
             draw_accuracy_over_time(result, folder.accuracy_figure)
         if record is not None:
@@ -262,6 +263,10 @@ def run_report(config: ReportConfig) -> None:
         folder.pulses_figure,
     )
     print(f"page:    {page}")
+
+
+def _title_of(folder: RunFolder, result: Result) -> str:
+    return folder.path.name + mark([result.did_learn])
 
 
 def use_threads(threads: int) -> None:

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFor
 from devices.files import write_atomically
 from devices.units import Seconds
 
+from ..data.chance import mark
 from ..runs.result import Result
 from ..support.durations import format_time
 from .run_tables import COMPENSATION_NAMES, TRAINED
@@ -65,8 +66,9 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     axes.set_ylabel("test accuracy")
     number = len(next(iter(result.accuracy.values())))
     one, many = ("reading", "readings of one chip") if in_situ else ("chip", "chips")
+    how = f"{TRAINED[result.mode]}, on {result.device}{mark([result.did_learn])}"
     axes.set_title(
-        f"{result.model} ({result.placement}), {TRAINED[result.mode]}, on {result.device}\n",
+        f"{result.model} ({result.placement}), {how}\n",
         loc="left",
         fontsize=11,
     )

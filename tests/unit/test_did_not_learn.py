@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from experiments.commands.run_commands import _title_of
 from experiments.data.chance import RULE, highest_by_chance, mark
 from experiments.drawing.run_tables import table as run_table
 from experiments.drawing.sections import csv_of, markdown_of
 from experiments.runs.result import Result
+from experiments.runs.run_folder import RunFolder
 from experiments.studies.compare_devices import table as compared_table
 from experiments.studies.compare_devices.rows import Row as ComparedRow
 from experiments.studies.compare_devices.rows import groups_of
@@ -201,3 +203,8 @@ def test_figures_show_them_apart(did_learn, monkeypatch):
     by_epoch, by_energy = price.axes[:2]
     assert {line.get_linestyle() for line in by_epoch.lines} == {"-" if did_learn else ":"}
     assert bool(by_energy.lines) == did_learn
+
+
+@pytest.mark.parametrize(("trained", "expected"), [(0.9, "run"), (0.1, "run, did not learn")])
+def test_a_single_learning_curve_says_so(trained, expected):
+    assert _title_of(RunFolder(Path("runs/run")), result(trained)) == expected
