@@ -186,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 after an error that the user can mend, or 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # folders may have names that are no UTF-8
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help"):

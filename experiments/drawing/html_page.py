@@ -30,7 +30,7 @@ def write_page(path: Path, *, title: str, summary: str, sections: Sequence[Secti
     page = environment.from_string(_TEMPLATE).render(
         title=title, summary=summary, sections=sections, style=_STYLE
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, page.encode(errors="replace"))
 
 
 def _with_code(text: str) -> Markup:

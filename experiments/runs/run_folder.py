@@ -1,5 +1,6 @@
 """A run's folder: named by what was asked for, whole whenever the power fails, one process at a time."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -192,30 +193,30 @@ class RunFolder:
     def clear(self) -> None:
         """Delete everything that an earlier run, and commands that looked at it, have written, and nothing else."""
         # The mark of a finished run goes first: half a run must not look like a whole one.
-        for file in (self.result_file, self.model_file, self.checkpoint_file, self.config_file):
-            file.unlink(missing_ok=True)
         for file in (
-            self.environment_file,
-            self.log_file,
-            self.record_file,
-            self.ledger_file,
-            self.device_file,
+            self.result_file,
+            self.model_file,
+            self.checkpoint_file,
+            self.config_file,
+            *self._written(),
         ):
             file.unlink(missing_ok=True)
-        for file in (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure):
-            file.unlink(missing_ok=True)
-        for pattern in _ADDED:
-            for file in self.path.glob(pattern):
-                file.unlink(missing_ok=True)
         for folder in self.path.glob("does_it_matter-*/"):
             shutil.rmtree(folder)
-        try:
-            names = listed(self.path)
-        except ValueError:
-            names = []  # a damaged manifest: what commands are known to write is gone
-        for name in names:
-            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(ValueError):  # a damaged manifest: what commands are known to write is gone
+            for name in listed(self.path):
+                (self.path / name).unlink(missing_ok=True)
         (self.path / MANIFEST).unlink(missing_ok=True)
+
+    def _written(self) -> list[Path]:
+        """Return the files that the run, and commands that look at it, are known to write, those that are there."""
+        own = (
+            self.config_file, self.device_file, self.environment_file, self.checkpoint_file, self.model_file,
+            self.record_file, self.log_file, self.ledger_file, self.result_file, self.accuracy_figure,
+            self.learning_figure, self.dynamics_figure, self.pulses_figure,
+        )  # fmt: skip
+        added = [file for pattern in _ADDED for file in self.path.glob(pattern)]
+        return [file for file in (*own, *added) if file.exists() or file.is_symlink()]
 
     def write_log(self, history: list[dict[str, float]]) -> None:
         """Write the log anew: one JSON line for each finished epoch."""
@@ -296,13 +297,14 @@ class RunFolder:
         for file in self.path.glob(".*.tmp"):
             file.unlink(missing_ok=True)
         if self.config_file.exists() and not (self.path / MANIFEST).exists():
-            adopt(self.path, (file for file in self.path.iterdir() if file.is_file() and file.name != "lock"))
+            adopt(self.path, (file for file in self._written() if file.is_file()))
             print(
                 f"{self.path} has no {MANIFEST}: an earlier version made it. Its files are taken as they are; from "
                 "now on damage will be noticed."
             )
-        if self.model_file.exists() and self.config_file.exists():
-            self.delete_checkpoint()
+        if self.model_file.exists() and self.config_file.exists() and self.checkpoint_file.exists():
+            with contextlib.suppress(ValueError):  # a damaged manifest, which whoever reads a file will name
+                self.delete_checkpoint()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
