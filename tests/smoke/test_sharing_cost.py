@@ -79,7 +79,8 @@ def test_what_a_study_writes(finished):
     out = folder / "study"
     for figure in FIGURES:
         assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2
+    # A table of each mechanism, and two of each on when arrays draw static power.
+    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2 + 4
     assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
 
 
@@ -213,6 +214,31 @@ def test_another_profile_changes_prices_and_nothing_else(finished, tmp_path):
             assert two["adc"] == pytest.approx(2 * one["adc"], rel=1e-12)
             others = [name for name in one if name not in ("adc", "verify")]
             assert [two[name] for name in others] == [one[name] for name in others]
+
+
+def test_a_scope_changes_the_static_part_and_nothing_else(finished, tmp_path):
+    source = str(finished / "study")
+    rows = {}
+    for name, words in {
+        "network": [],
+        "layer": ["--static-scope", "layer"],
+        "rate": ["--static-scope", "always-on", "--frame-rate", "10"],
+        "cycle": ["--static-scope", "always-on", "--duty-cycle", "0.5"],
+    }.items():
+        assert main(["sharing-cost", "--from", source, "--out", str(tmp_path / name), *words]) == 0
+        rows[name] = json.loads((tmp_path / name / "sharing_cost.json").read_text())["rows"]
+    for network, layer, rate, cycle in zip(*rows.values(), strict=True):
+        energies = [row["inference"]["energy_uJ"] for row in (network, layer, rate, cycle)]
+        assert len({str({**energy, "static": 0}) for energy in energies}) == 1
+        of_network, of_layer, at_rate, half = (energy["static"] for energy in energies)
+        assert half == pytest.approx(2 * of_network)
+        assert of_layer < of_network < at_rate
+        power = of_network / network["inference"]["sequential_s"]
+        assert at_rate == pytest.approx(power / 10)
+    text = (tmp_path / "network" / "sharing_cost.md").read_text()
+    assert "## When arrays draw static power" in text
+    assert "always on, 1000 /s" in text
+    assert (tmp_path / "network" / "static_power.png").exists()
 
 
 def test_a_single_run_is_priced(finished, capsys):

@@ -12,6 +12,7 @@ from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 Mechanism = Literal["in-situ", "write-verify", "hwa"]
 Packing = Literal["none", "block", "union", "dense"]
 OffBlock = Literal["gated", "serialised", "disturbed"]
+StaticScope = Literal["layer", "network", "always-on"]
 
 SCHEMES: Final = (
     "time_multiplexed",
@@ -33,7 +34,18 @@ _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 # What decides how a run or a study is priced again.
-_PRICING: Final = ("profile", "packing", "packed", "off_block", "out", "from_")
+_PRICING: Final = (
+    "profile",
+    "packing",
+    "packed",
+    "off_block",
+    "aligned",
+    "static_scope",
+    "frame_rate",
+    "duty_cycle",
+    "out",
+    "from_",
+)
 
 
 @final
@@ -105,6 +117,15 @@ class SharingCostConfig:
     """The packing of the table's second column of areas."""
     off_block: OffBlock = "gated"
     """What happens in a parallel update to cells of a packed array that belong to no kernel."""
+    aligned: bool = False
+    """Cut kernels that are larger than an array between channels only."""
+    static_scope: StaticScope = "network"
+    """When arrays draw static power in tables and figures: while their layer works (layer), while the network works
+    on an image (network), or all the time (always-on). One table tells all of them side by side."""
+    frame_rate: Annotated[float | None, _OPEN_FLOAT] = None
+    """With --static-scope always-on: images that come, or are trained on, in a second."""
+    duty_cycle: Annotated[float | None, _OPEN_FLOAT] = None
+    """With --static-scope always-on, instead of a frame rate: part of the time in which the network works."""
 
     quick: bool = False
     """A first look in some minutes: few schemes, one seed, few epochs and images. Its accuracies mean little."""
@@ -137,7 +158,27 @@ class SharingCostConfig:
         for count in self.tile_counts:
             if count < 1:
                 raise ValueError(f"`tile_counts` must be 1 or more, but has {count}. Give larger numbers.")
+        self._refuse_scopes()
         self._refuse_to_train_again()
+
+    def _refuse_scopes(self) -> None:
+        """Refuse a frame rate or duty cycle that would have no effect, or the lack of both."""
+        for name in ("frame_rate", "duty_cycle"):
+            value = getattr(self, name)
+            if value is not None and self.static_scope != "always-on":
+                raise ValueError(
+                    f"`{name}` must be left out with --static-scope {self.static_scope}, but is {value}: arrays are "
+                    "off between images then. Leave it out, or give --static-scope always-on."
+                )
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"`{name}` must be above 0, but is {value}. Correct it.")
+        if self.duty_cycle is not None and self.duty_cycle > 1:
+            raise ValueError(f"`duty_cycle` must be at most 1, but is {self.duty_cycle}. Correct it.")
+        if self.static_scope == "always-on" and (self.frame_rate is None) == (self.duty_cycle is None):
+            raise ValueError(
+                "`frame_rate` or `duty_cycle` must be given with --static-scope always-on, one of the two, but "
+                f"{'none' if self.frame_rate is None else 'both'} is. Say how many images come in a second."
+            )
 
     def _refuse_to_train_again(self) -> None:
         """Refuse, of what is only priced again, all that decides how it was trained."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from crossbar import EventLedger, HardwareProfile, price
 from crossbar.cost.pricing import Bill
+from crossbar.cost.static_power import StaticPower
 
 from ...runs.ledger_file import RunEvents
 from ...runs.options.config import LEARNS_ON_DEVICES
@@ -125,7 +126,17 @@ def _prices(folder: RunFolder, profile: HardwareProfile, config: SharingCostConf
 
 def bill_of(ledger: EventLedger, profile: HardwareProfile, config: SharingCostConfig) -> Bill:
     """Price a ledger as the study packs its arrays."""
-    return price(ledger, profile, packing=config.packing, off_block=config.off_block)
+    static = StaticPower(
+        scope=config.static_scope, frame_rate=config.frame_rate, duty_cycle=config.duty_cycle
+    )
+    return price(
+        ledger,
+        profile,
+        packing=config.packing,
+        off_block=config.off_block,
+        static=static,
+        aligned=config.aligned,
+    )
 
 
 def _costs(bill: Bill, number: int) -> Costs:

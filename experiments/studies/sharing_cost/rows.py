@@ -222,6 +222,12 @@ def energy_per_image(row: Row) -> float | None:
 
 
 @priced
+def programming_energy(row: Row) -> float | None:
+    """Return the energy of writing the chip once, before its first image, µJ."""
+    return None if row.programming is None else row.programming.total
+
+
+@priced
 def latency(row: Row) -> Seconds | None:
     """Return the time of an inference, layer after layer, s."""
     return row.inference.sequential_s

@@ -33,6 +33,8 @@ from .points import Point, points_of, wish_of
 from .prices import price_again, row_of, row_of_run
 from .residual import draw_residual
 from .rows import Row
+from .scope_map import draw_scope_map
+from .scopes import demands_of, scope_sections
 from .sensitivity import Flip
 from .sensitivity_figure import draw_sensitivity
 from .table import TITLE, markdown, sections
@@ -45,6 +47,7 @@ _PICTURES: Final = {
     "breakdown": "Where the energy goes",
     "residual": "How equal shared kernels are",
     "sensitivity": "Energy of each scheme while one constant of the profile is scaled",
+    "static_power": "The scheme that takes the least energy against static power and frame rate",
 }
 
 
@@ -120,10 +123,13 @@ class SharingCost(Study[Point, Row]):
         draw_breakdown(rows, schemes, out / "breakdown.png")
         draw_residual(rows, schemes, out / "residual.png")
         draw_sensitivity(lines, flips, ranges, out / "sensitivity.png")
+        demands = demands_of(rows, folders, schemes, self.profiles, self.config)
+        draw_scope_map(demands, out / "static_power.png")
+        told = [*sections(rows, self._left_out, failed, flips, ranges), *scope_sections(demands)]
         return Findings(
             title=TITLE,
             summary=_summary(rows),
-            sections=[*sections(rows, self._left_out, failed, flips, ranges), *_pictures(out)],
+            sections=[*told, *_pictures(out)],
             numbers={
                 "profiles": {device: profile.to_toml() for device, profile in self.profiles.items()},
                 "schemes": list(schemes),
@@ -215,10 +221,9 @@ def _again(config: SharingCostConfig, source: Path) -> list[Row]:
         price_again(row, RunFolder.existing(str(source / row.run)), study.profiles[row.device], config)
         for row in rows
     ]
-    name = (
-        f"priced-{'-'.join(sorted({profile.name for profile in study.profiles.values()}))}-{config.packing}"
-    )
-    write_study(study, rows, results.failed, config.out or source / name)
+    parts = [*sorted({profile.name for profile in study.profiles.values()}), config.packing]
+    parts += [] if config.static_scope == "network" else [config.static_scope]
+    write_study(study, rows, results.failed, config.out or source / "-".join(["priced", *parts]))
     return rows
 
 

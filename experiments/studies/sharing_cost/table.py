@@ -19,6 +19,7 @@ from .rows import (
     energy_per_step,
     latency,
     priced,
+    programming_energy,
     time_per_step,
 )
 from .sensitivity import TIE, Flip
@@ -105,6 +106,8 @@ def _table(group: Sequence[Cell]) -> Table:
     if learns:
         columns["µJ / step"] = lambda cell: number(cell.mean(energy_per_step))
         columns["ms / step"] = lambda cell: number(_scaled(cell, time_per_step, 1e3))
+    if any(row.programming is not None for cell in group for row in cell.rows):
+        columns["programming, µJ"] = lambda cell: number(cell.mean(programming_energy))
     columns["area, mm²"] = lambda cell: (
         f"{number(cell.mean(priced(lambda row: row.unpacked.area_mm2)))} / "
         f"{number(cell.mean(priced(lambda row: row.packed.area_mm2)))}"
