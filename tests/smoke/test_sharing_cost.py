@@ -217,7 +217,7 @@ def test_another_profile_changes_prices_and_nothing_else(finished, tmp_path):
 
 
 def test_a_scope_changes_the_static_part_and_nothing_else(finished, tmp_path):
-    source = str(finished / "study")
+    source = str(finished[0] / "study")
     rows = {}
     for name, words in {
         "network": [],
