@@ -5,7 +5,6 @@ from typing import Any
 from torch import nn
 
 from ..aihwkit.adapter import BaseNoiseModel
-from ..tiles.chip_reading import restore_chip
 from ..tiles.compensation import check_compensation
 from .chip import tile_arrays
 
@@ -61,7 +60,7 @@ def load_chip_state(model: nn.Module, state: ChipState, noise_model: BaseNoiseMo
     for name, array in tile_arrays(model):
         if name in state:
             tensors = {key: values for key, values in state[name].items() if key != _COMPENSATION}
-            restore_chip(array, tensors, state[name][_COMPENSATION], noise_model)
+            array.bring_back(tensors, state[name][_COMPENSATION], noise_model)
         else:
             array.erase()
 

@@ -9,9 +9,11 @@ optimizers find the tile, and where inputs and gradients of the batch wait for t
 one process, so it is in no state dictionary, and a copy gets its own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -24,6 +26,18 @@ from ..aihwkit.adapter import (
     RPUConfigBase,
     TileModule,
 )
+from ..cost.events import LayerEvents
+from ..learning.synchronisation import count_synchronisation
+from ..reading.noise import NoiseStream
+from ..reading.periphery import Periphery
+from ..reading.precision import keeping_precision
+from ..reading.recomputation import Passes
+from .chip_reading import ChipReading
+from .lasting import lasting
+from .memory import Memory
+
+OnUpdate = Callable[[Tensor, Tensor, Dimensionless, Tensor, Tensor], None]
+"""Called with x (tiles, vectors, in), d (tiles, vectors, out), the learning rate, and `weight` before and after."""
 
 _CONTEXT = "analog_ctx"
 _SEVERAL = (
@@ -54,9 +68,13 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
 
     # State: plain tensors, no configuration objects, no C++ tile.
     state_dict = nn.Module.state_dict
-    _apply = nn.Module._apply
     cuda = nn.Module.cuda
     cpu = nn.Module.cpu
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AihwkitTile":
+        move = keeping_precision(fn, is_in_situ=_CONTEXT in self._parameters)
+        moved: AihwkitTile = nn.Module._apply(self, move, recurse)
+        return moved
 
     def open_context(self) -> None:
         """Wait for the optimizer's updates from now on, as a tile that is trained in place."""
@@ -86,6 +104,9 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         nn.Module._load_from_state_dict(self, *args)
         if prefix + _CONTEXT in missing_keys:
             missing_keys.remove(prefix + _CONTEXT)
+        if any(name.startswith(prefix) for name in args[0]):  # else other layers' state is loaded
+            self.erase()
+            self.keep_settled()
 
     def __getstate__(self) -> dict[str, Any]:
         parameters = {name: value for name, value in self._parameters.items() if name != _CONTEXT}
@@ -99,6 +120,7 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         if learns is not None:
             self.open_context()
             self.analog_ctx.requires_grad_(learns)
+        self.memory.share_periphery(self.periphery)
 
     def to(self, *args: Any, **kwargs: Any) -> "AihwkitTile":
         """Move as `nn.Module.to`; a configuration, as `replace_rpu_config` passes it, replaces ours."""
@@ -166,6 +188,57 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Map the weights anew onto the conductance range."""
         self.set_kernels(self.kernels_weight(), omega=weight_scaling_omega)
 
+    @torch.no_grad()
+    def get_weights(
+        self, apply_weight_scaling: bool = True, realistic: bool = False, *, trained: bool = False
+    ) -> tuple[Float[Tensor, "kernels out in"], None]:
+        """Return what the tiles hold, as aihwkit's tiles do: the programmed chip as last read, or trained weights.
+
+        Where several tiles hold one kernel, the mean over them is returned.
+
+        Args:
+            apply_weight_scaling: Whether in the network's weights, digital scales included (True), or in units of
+                the largest conductance (False).
+            realistic: Whether to estimate the weights from products of random inputs, through DAC, array and ADC
+                and with drift compensation, instead of looking at the devices.
+            trained: Whether to return the trained weights, also if a chip is programmed.
+
+        Returns:
+            The weights, and None: the layer holds the bias.
+
+        Raises:
+            ValueError: If trained weights are to be read realistically although a chip is programmed.
+        """
+        if trained and realistic and self.reading is not None:
+            raise ValueError(
+                "`realistic` must be False for the trained weights while a chip is programmed, but is True: a read "
+                "sees the chip. Leave `trained` out, or erase the chip."
+            )
+        self.settle()
+        scales = self.scales()[..., None]
+        if realistic:
+            weight = self.memory.of_kernels(self._estimated_weights())
+            return weight if apply_weight_scaling else weight / scales, None
+        reading = None if trained else self.reading
+        weight = self.trained_weights() if reading is None else self.memory.of_kernels(reading.weight)
+        return weight * scales if apply_weight_scaling else weight.clone(), None
+
+    def _estimated_weights(self, over_sampling: int = 10) -> Float[Tensor, "tiles out in"]:
+        """Estimate the network's weights from products of random inputs, as aihwkit's `read_weights`."""
+        shape = self.tiles, self.in_size * over_sampling, self.in_size
+        # Over the whole range of the DAC, and not beyond: what is clipped tells nothing of a weight.
+        x = 2 * self.noise.uniform_like(self.mapping_scales.new_empty(shape)) - 1
+        if self.input_range is not None:
+            x = x * self.input_range.abs()[:, None, None]
+        was_training = self.training
+        try:
+            y = self.eval()(x)
+        finally:
+            self.train(was_training)
+        weight: Tensor = torch.linalg.lstsq(x, y).solution.transpose(1, 2)
+        population = self.tile_population()
+        return weight if population is None else weight * population
+
     def set_weights(
         self,
         weight: Tensor,
@@ -200,6 +273,42 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         if realistic:
             self.program()
 
+    @lasting
+    def update(
+        self, x_input: Float[Tensor, "vectors tiles in"], d_input: Float[Tensor, "vectors tiles out"]
+    ) -> None:
+        """Send the pulses of one mini-batch, with the learning rate that was set last; aihwkit's optimizers call it.
+
+        Args:
+            x_input: Inputs of the tiles, in the network's units.
+            d_input: Gradients of the outputs.
+
+        Raises:
+            RuntimeError: If the array is not trained in place.
+        """
+        x, d = x_input, d_input / self.memory.of_tiles(self.mapping_scales)
+        if self.input_range is not None:
+            limit = self.input_range.detach().abs()[:, None]
+            x = x.clamp(-limit, limit) / limit
+        before = None if self.on_update is None else self.weight.clone()
+        self.memory.update(x, d, self.learning_rate, noise=self.noise)
+        self.forget_changed()
+        self.passes.forget()
+        self.show_devices()
+        if self.on_update is not None and before is not None:
+            per_tile = self.memory.per_tile
+            self.on_update(per_tile(x), per_tile(d), self.learning_rate, before, self.weight)
+
+    @lasting
+    def post_update_step(self) -> None:
+        """End a mini-batch: devices decay and diffuse; or trained weights are clipped and remapped."""
+        self.settle()
+        have_moved, counts = self.memory.end_batch(noise=self.noise)
+        count_synchronisation(self.events, counts)
+        if have_moved:
+            self.forget_changed()
+            self.show_devices()
+
     def set_input_range(self, value: Tensor | Dimensionless) -> None:
         """Set every tile's input range."""
         if self.input_range is None:
@@ -213,6 +322,16 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
             self.input_range.copy_(asked.expand_as(self.input_range))
 
     # What a tile array provides.
+    tiles: int
+    in_size: int
+    memory: Memory
+    noise: NoiseStream
+    periphery: Periphery
+    reading: ChipReading | None
+    mapping_scales: Tensor
+    events: LayerEvents | None
+    on_update: OnUpdate | None
+    passes: Passes
     is_programmed: bool
     input_range: Tensor | None
 
@@ -224,8 +343,37 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         """Let the devices age."""
         raise NotImplementedError
 
-    def post_update_step(self) -> None:
-        """End a mini-batch."""
+    def settle(self) -> None:
+        """Clip and remap what an optimizer has changed."""
+        raise NotImplementedError
+
+    def erase(self) -> None:
+        """Forget the chip."""
+        raise NotImplementedError
+
+    def keep_settled(self) -> None:
+        """Remember the weights as they are."""
+        raise NotImplementedError
+
+    def forget_changed(self) -> None:
+        """Forget the chip, with a word."""
+        raise NotImplementedError
+
+    def show_devices(self) -> None:
+        """Show what the devices hold."""
+        raise NotImplementedError
+
+    def scales(self) -> Tensor:
+        """Return the digital scales."""
+        raise NotImplementedError
+
+    def tile_population(self) -> Bool[Tensor, "tiles out in"] | None:
+        """Return which devices of each tile exist, or None for all."""
+        populated = self.memory.populated
+        return None if populated is None else self.memory.of_tiles(populated)
+
+    def trained_weights(self) -> Tensor:
+        """Return the trained weights in units of the largest conductance."""
         raise NotImplementedError
 
     def kernels_weight(self) -> Tensor:

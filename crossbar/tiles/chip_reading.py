@@ -1,26 +1,15 @@
 """One chip as evaluation sees it: what the devices hold, the last reading of them, and its compensation."""
 
-from functools import partial
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
-from devices import Faults, ProgrammedTiles, generator
-from devices import program as program_devices
-from devices.programming import Circuit
+from devices import generator
 from devices.units import Seconds
 
-from ..aihwkit.adapter import BaseNoiseModel, GlobalDriftCompensationWithExactReference
 from ..reading.noise import NoiseStream
-from ..wires.tiles import seen_through
+from ..reading.reader import Reader
 from .compensation import Compensation, identity_inputs, readout
-from .pulsed_drift import OwnDrift, trained_devices
-
-if TYPE_CHECKING:
-    from .tile_array import TileArray
-
-Devices = ProgrammedTiles | OwnDrift
+from .memory import Devices
 
 
 class ChipReading(nn.Module):
@@ -33,7 +22,7 @@ class ChipReading(nn.Module):
 
     Args:
         devices: The devices after programming, or after training where nothing is programmed.
-        array: The tiles that they belong to.
+        like: Of the type, and on the torch device, that readings are to be.
 
     Attributes:
         weight: (tiles, out, in) what the last reading saw, in units of the largest conductance.
@@ -47,42 +36,66 @@ class ChipReading(nn.Module):
     baseline: Tensor | None
     factor: Tensor | None
 
-    def __init__(self, devices: Devices, array: "TileArray") -> None:
+    def __init__(self, devices: Devices, like: Tensor) -> None:
         super().__init__()
         self.devices = devices
-        self.register_buffer("weight", devices.programmed_weights.to(array.weight), persistent=False)
+        self.register_buffer("weight", devices.programmed_weights.to(like), persistent=False)
         self.register_buffer("baseline", None, persistent=False)
         self.register_buffer("factor", None, persistent=False)
         self.time: Seconds | None = 0.0
 
-    def take_baseline(self, array: "TileArray", *, seed: int) -> None:
-        """Read what later readouts will be compared with, if the array compensates drift."""
-        if array.compensation == "none":
-            return
-        settings = getattr(array.rpu_config, "drift_compensation", None)
-        if isinstance(settings, GlobalDriftCompensationWithExactReference):
-            outputs = array.target_weights().transpose(1, 2)
-        else:
-            outputs = self.outputs(array, NoiseStream(seed, "baseline"))
-        self.baseline = readout(outputs, array.compensation)
+    def take_baseline(self, kind: Compensation, reader: Reader, *, target: Tensor | None, seed: int) -> int:
+        """Read what later readouts will be compared with, if drift is compensated.
 
-    def at(self, time: Seconds, array: "TileArray", *, seed: int) -> None:
-        """Let the devices age until a time, read them, and compensate."""
-        self.weight = self.devices.read_weights(time, rng=generator(seed, "read")).to(array.weight)
+        Args:
+            kind: How it is compensated.
+            reader: Reads.
+            target: (tiles, out, in) what the devices are meant to hold, where the reference is exact; None where it
+                is read.
+            seed: Names the noise of the read.
+
+        Returns:
+            How many word lines were read.
+        """
+        if kind == "none":
+            return 0
+        outputs = self.outputs(reader, seed, "baseline") if target is None else target.transpose(1, 2)
+        self.baseline = readout(outputs, kind)
+        return self._word_lines if target is None else 0
+
+    def at(self, time: Seconds, kind: Compensation, reader: Reader, *, seed: int) -> int:
+        """Let the devices age until a time, read them, and compensate.
+
+        Args:
+            time: Since the end of programming.
+            kind: How drift is compensated.
+            reader: Reads.
+            seed: Names the noise of the read.
+
+        Returns:
+            How many word lines were read.
+        """
+        self.weight = self.devices.read_weights(time, rng=generator(seed, "read")).to(self.weight)
         self.time = float(time)
-        if self.baseline is not None:
-            outputs = self.outputs(array, NoiseStream(seed, "compensation"))
-            self.factor = self.baseline / readout(outputs, array.compensation)
+        if self.baseline is None:
+            return 0
+        self.factor = self.baseline / readout(self.outputs(reader, seed, "compensation"), kind)
+        return self._word_lines
 
-    def outputs(self, array: "TileArray", noise: NoiseStream) -> Tensor:
-        """Read every word line in turn, (tiles, in, out), with noise of its own stream."""
-        kept, array.noise = array.noise, noise
-        if array.events is not None:
-            array.events.add("programming", readback_rows=array.tiles * array.in_size)
-        try:
-            return array.read(self.weight, identity_inputs(array.tiles, array.in_size, self.weight))
-        finally:
-            array.noise = kept
+    def outputs(self, reader: Reader, seed: int, purpose: str) -> Tensor:
+        """Read every word line in turn, (tiles, in, out), with noise of its own stream.
+
+        Args:
+            reader: Reads.
+            seed: Names the noise.
+            purpose: Likewise.
+        """
+        inputs = identity_inputs(len(self.weight), self.weight.shape[2], self.weight)
+        return reader.with_noise(NoiseStream(seed, purpose)).multiply(self.weight, inputs)
+
+    @property
+    def _word_lines(self) -> int:
+        return len(self.weight) * self.weight.shape[2]
 
     def state(self) -> dict[str, Tensor]:
         """Return everything as plain tensors."""
@@ -91,78 +104,19 @@ class ChipReading(nn.Module):
         reading = {f"reading.{name}": tensor for name, tensor in parts.items() if tensor is not None}
         return {**self.devices.state(), **reading}
 
+    @classmethod
+    def from_state(cls, devices: Devices, state: dict[str, Tensor], like: Tensor) -> "ChipReading":
+        """Bring back a chip.
 
-@torch.no_grad()
-def write_chip(
-    array: "TileArray", noise_model: BaseNoiseModel | None, *, seed: int, faults: Faults | None = None
-) -> ChipReading:
-    """Write the trained weights into devices, or take those that were trained in place as they are.
-
-    Raises:
-        ValueError: If devices that were trained in place have no law of drift, or are to fail only now.
-    """
-    devices: Devices
-    if array.in_situ is not None:
-        if faults is not None:
-            raise ValueError(
-                f"`faults` must be None for devices that were trained in place, but are {str(faults)!r}: theirs were "
-                "drawn when they were made. Use `break_devices` before the training."
-            )
-        devices = trained_devices(array.in_situ, noise_model, seed=seed)
-    else:
-        noise_model = array.rpu_config.noise_model if noise_model is None else noise_model
-        population = array.tile_population()
-        target = array.target_weights()
-        devices = program_devices(
-            noise_model, target, seed=seed, populated=population, faults=faults, circuit=_circuit(array)
-        )
-        if array.events is not None:
-            cells = array.tiles * array.out_size * array.in_size
-            array.events.add(
-                "programming", written_cells=cells if population is None else int(population.sum())
-            )
-    reading = ChipReading(devices, array)
-    reading.take_baseline(array, seed=seed)
-    return reading
-
-
-def _circuit(array: "TileArray") -> Circuit | None:
-    return None if array.wires is None else partial(seen_through, array.wires.resistances)
-
-
-def restore_chip(
-    array: "TileArray",
-    state: dict[str, Tensor],
-    compensation: Compensation,
-    noise_model: BaseNoiseModel | None = None,
-) -> None:
-    """Bring back the chip whose `ChipReading.state` was kept.
-
-    Args:
-        array: The tiles it belongs to.
-        state: What was kept.
-        compensation: How its drift is compensated.
-        noise_model: Its device model; that of the array's configuration if None.
-
-    Raises:
-        ValueError: If a tensor is missing, or the configuration has no device model.
-    """
-    devices: Devices
-    if array.in_situ is not None and "target_weights" not in state:
-        devices = OwnDrift(array.in_situ, int(state["seed"]))
-    else:
-        noise_model = getattr(array.rpu_config, "noise_model", None) if noise_model is None else noise_model
-        if noise_model is None:
-            raise ValueError(
-                "`noise_model` must be given for a chip that was trained in place and ages by the law of a device "
-                "model, but is None. Pass the one that `program_chip` was given."
-            )
-        devices = ProgrammedTiles.from_state(noise_model, state, circuit=_circuit(array))
-    array.compensation = compensation
-    array.reading = reading = ChipReading(devices, array)
-    reading.weight = state["reading.read_weight"].to(reading.weight)
-    baseline, factor = state.get("reading.baseline"), state.get("reading.factor")
-    reading.baseline = None if baseline is None else baseline.to(reading.weight)
-    reading.factor = None if factor is None else factor.to(reading.weight)
-    reading.time = float(state["reading.time"]) if "reading.time" in state else None
-    array.keep_settled()
+        Args:
+            devices: Its devices.
+            state: What `state` returned.
+            like: Of the type, and on the torch device, that readings are to be.
+        """
+        reading = cls(devices, like)
+        baseline, factor = state.get("reading.baseline"), state.get("reading.factor")
+        reading.weight = state["reading.read_weight"].to(reading.weight)
+        reading.baseline = None if baseline is None else baseline.to(reading.weight)
+        reading.factor = None if factor is None else factor.to(reading.weight)
+        reading.time = float(state["reading.time"]) if "reading.time" in state else None
+        return reading

@@ -15,8 +15,8 @@ from ..reading.periphery import check_io_support
 from ..wires.parameters import WireParameters
 from .compensation import compensation_of
 from .ignored_settings import check_ignored_settings
-from .weight_constraints import check_constraint_support
-from .weight_modifiers import check_modifier_support
+from .weights.constraints import check_constraint_support
+from .weights.modifiers import check_modifier_support
 
 Backend = Literal["batched", "aihwkit"]
 

@@ -2,17 +2,19 @@
 
 import warnings
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import final, override
 
-from devices import derive_seed, generator
+from devices import Faults, derive_seed, generator
+from devices.programming import Circuit
 from devices.pulsed import Engine, WriteVerify
 from devices.units import Dimensionless
 
-from ..aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
+from ..aihwkit.adapter import BaseNoiseModel, BoundManagementType, IOParameters, NoiseManagementType
 from ..learning import UnitCells, make_cells, why_not_batched
 from ..learning.synchronisation import SyncCounts, synchronise
 from ..learning.unit_cells import zero_count
@@ -20,11 +22,17 @@ from ..placement.grouping import Grouping
 from ..reading.mvm import analog_mvm
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
+from ..reading.reader import Reader
 from ..reference.backend import ReferenceCells, copy_devices
+from ..wires.tiles import TileWires
 from .configuration import Backend
+from .memory import Devices, Memory, Pass, programmed_again
+from .own_drift import OwnDrift, trained_devices, weights_of
+from .pulsed_product import InSituProduct
 
 
-class InSitu(nn.Module):
+@final
+class PulsedDevices(Memory):
     """Pulsed devices of T tiles that are trained where they are.
 
     Each tile learns by itself. Where several tiles hold copies of one kernel, an update is broadcast: every copy
@@ -44,7 +52,7 @@ class InSitu(nn.Module):
         out_size: Bit lines of each tile.
         in_size: Word lines of each tile.
         kernel_of_tile: (tiles,) kernel that each tile holds a copy of; tile t holds kernel t if None.
-        population: (tiles, out, in) which devices exist; all if None. An absent device has weight zero and does not
+        populated: (kernels, out, in) which devices exist; all if None. An absent device has weight zero and does not
             respond.
         backend: "batched" or "aihwkit"; the latter also where the configuration can run on nothing else, after a
             warning.
@@ -52,6 +60,7 @@ class InSitu(nn.Module):
         sync_every: Updates between two synchronisations of copies; 0 to broadcast every update.
 
     Attributes:
+        population: (tiles, out, in) which devices exist; all if None.
         cells: The devices and the rule by which they learn.
         sync_every: Likewise; 0 also where no kernel has copies.
         updates_since_sync: Updates since the last synchronisation, or None where updates are broadcast.
@@ -61,8 +70,8 @@ class InSitu(nn.Module):
         engine: How pulses are computed: "auto", "exact" or "aggregated".
     """
 
+    name: ClassVar[str] = "in_situ"
     population: Tensor | None
-    kernel_of_tile: Tensor | None
     copies: Tensor | None
     copy_exists: Tensor | None
     copies_of_tile: Tensor | None
@@ -75,12 +84,12 @@ class InSitu(nn.Module):
         out_size: int,
         in_size: int,
         kernel_of_tile: Tensor | None,
-        population: Bool[Tensor, "tiles out in"] | None,
+        populated: Bool[Tensor, "kernels out in"] | None,
         backend: Backend,
         seed: int,
         sync_every: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(kernel_of_tile, populated)
         copies: Grouping | None = None
         copies_of_tile: Tensor | None = None
         self.sync_every = 0
@@ -97,8 +106,8 @@ class InSitu(nn.Module):
         self.seed = derive_seed(seed, "devices")
         self.engine: Engine = "auto"
         self.write_verify = WriteVerify()
+        population = None if populated is None else self.of_tiles(populated)
         self.register_buffer("population", population, persistent=False)
-        self.register_buffer("kernel_of_tile", kernel_of_tile, persistent=False)
         self.register_buffer(
             "copies", None if copies is None else copies.order.clamp(min=0), persistent=False
         )
@@ -121,34 +130,90 @@ class InSitu(nn.Module):
         """The real aihwkit tiles, if they compute; None for this emulator's own."""
         return self.cells if isinstance(self.cells, ReferenceCells) else None
 
-    def use_backend(self, backend: Backend) -> Backend:
-        """Train this emulator's devices, or real aihwkit tiles with the same devices; see `copy_devices`.
-
-        Returns:
-            What computes: "aihwkit" also where only that can run the configuration.
-
-        Raises:
-            ValueError: If real aihwkit tiles are asked for whose copies would have to be synchronised.
-        """
+    @override
+    def use_backend(
+        self, backend: Backend, rpu_config: Any, periphery: Periphery, sizes: tuple[int, int, int]
+    ) -> tuple[Backend, bool]:
+        """Train this emulator's devices, or real aihwkit tiles with the same devices; see `copy_devices`."""
         if self.sync_every and backend == "aihwkit":
             raise _no_synchronisation(self.sync_every)
         backend = "aihwkit" if why_not_batched(self.rpu_config) is not None else backend
-        if (backend == "aihwkit") != (self.reference is not None):
+        are_new = (backend == "aihwkit") != (self.reference is not None)
+        if are_new:
             before, self.cells = self.cells, self._fabricate(backend)
             # Also sets what copying does not reach, such as the effective weights of cells of several devices.
             self.cells.set_weights(before.weights(), noise=NoiseStream(self.seed, "change of backend"))
             copy_devices(before, self.cells)
-        return backend
+        self.share_periphery(periphery)
+        return backend, are_new
 
-    def share_periphery(self, forward: Periphery) -> None:
-        """Give real aihwkit tiles what is frozen in the peripheries here."""
+    @override
+    def share_periphery(self, periphery: Periphery) -> None:
+        """Give real aihwkit tiles what is frozen in the peripheries of both directions."""
         if self.reference is not None:
-            self.reference.share_periphery(forward, self.periphery)
+            self.reference.share_periphery(periphery, self.periphery)
+
+    @override
+    def shown(self, weight: Tensor) -> Tensor:
+        return self.weights()
+
+    @override
+    def put(self, weight: Tensor, mapped: Float[Tensor, "kernels out in"], *, noise: NoiseStream) -> None:
+        self.set_weights(self.of_tiles(mapped), noise=noise)
+
+    @override
+    def trained(self, weight: Tensor) -> Float[Tensor, "kernels out in"]:
+        return self.of_kernels(weight.detach())
+
+    @override
+    def target(self, weight: Tensor) -> Float[Tensor, "tiles out in"]:
+        return weight.detach()
+
+    @override
+    def is_settled(self, weight: Tensor, rpu_config: Any, *, has_chip: bool) -> bool:
+        """Say yes: no optimizer moves devices past the array."""
+        return True
+
+    @override
+    def settle(self, weight: Tensor, scales: Float[Tensor, "kernels out"], rpu_config: Any) -> None:
+        """Do nothing."""
+
+    @override
+    def keep_settled(self, weight: Tensor, rpu_config: Any, *, has_chip: bool) -> None:
+        """Remember nothing."""
+
+    @override
+    def for_reading(
+        self,
+        weight: Tensor,
+        rpu_config: Any,
+        wires: TileWires | None,
+        noise: NoiseStream,
+        *,
+        is_training: bool,
+    ) -> Float[Tensor, "tiles out in"]:
+        return weight
+
+    @override
+    def multiply(
+        self, read: Float[Tensor, "tiles out in"], of: Pass, reader: Reader, *, is_chip: bool
+    ) -> Float[Tensor, "tiles batch out"]:
+        """Multiply, and remember inputs and gradients for the update; see `InSituProduct`."""
+        reference = None if is_chip else self.reference
+
+        def send_back(d: Tensor) -> Tensor:
+            return (
+                self.backward_mvm(d, read, reader.noise) if reference is None else reference.backward_mvm(d)
+            )
+
+        scale = self.of_tiles(of.mapping_scales)
+        how = reader, reference, send_back, of.gradient, of.locations
+        y: Tensor = InSituProduct.apply(of.voltages, of.context, of.x, read, scale, of.limit, *how)
+        return y if of.learned_scales is None else y * self.of_tiles(of.learned_scales)[:, None, :]
 
     def weights(self) -> Float[Tensor, "tiles out in"]:
         """Return what an MVM reads: the visible weights."""
-        weight = self.cells.weights()
-        return weight if self.population is None else weight * self.population
+        return weights_of(self.cells, self.population)
 
     def set_weights(self, weight: Float[Tensor, "tiles out in"], *, noise: NoiseStream) -> None:
         """Put the devices where their bounds allow, without pulses; hidden states start anew, as in aihwkit."""
@@ -156,6 +221,7 @@ class InSitu(nn.Module):
         if self.updates_since_sync is not None:
             self.updates_since_sync.zero_()
 
+    @override
     def update(
         self,
         x: Float[Tensor, "vectors tiles in"],
@@ -183,18 +249,45 @@ class InSitu(nn.Module):
         if self.updates_since_sync is not None:
             self.updates_since_sync.add_(1)
 
-    def end_batch(self, *, noise: NoiseStream) -> SyncCounts | None:
-        """Let devices decay and diffuse once, as after every mini-batch; then make copies equal if it is time.
-
-        Returns:
-            What the synchronisation took, or None if there was none.
-        """
+    @override
+    def end_batch(self, *, noise: NoiseStream) -> tuple[bool, SyncCounts | None]:
+        """Let devices decay and diffuse once, as after every mini-batch; then make copies equal if it is time."""
         self.cells.end_batch(noise=noise)
         if self.updates_since_sync is None or int(self.updates_since_sync) < self.sync_every:
-            return None
+            return True, None
         assert self.kernel_of_tile is not None
         self.updates_since_sync.zero_()
-        return synchronise(self.cells, self.kernel_of_tile, self.write_verify, noise=noise)
+        return True, synchronise(self.cells, self.kernel_of_tile, self.write_verify, noise=noise)
+
+    @override
+    def write(
+        self,
+        weight: Tensor,
+        noise_model: BaseNoiseModel | None,
+        rpu_config: Any,
+        *,
+        seed: int,
+        faults: Faults | None,
+        circuit: Circuit | None,
+    ) -> tuple[Devices, int]:
+        if faults is not None:
+            raise ValueError(
+                f"`faults` must be None for devices that were trained in place, but are {str(faults)!r}: theirs were "
+                "drawn when they were made. Use `break_devices` before the training."
+            )
+        return trained_devices(self.cells, self.population, noise_model, seed=seed), 0
+
+    @override
+    def written(
+        self,
+        state: dict[str, Tensor],
+        noise_model: BaseNoiseModel | None,
+        rpu_config: Any,
+        circuit: Circuit | None,
+    ) -> Devices:
+        if "target_weights" not in state:
+            return OwnDrift(self.cells, self.population, int(state["seed"]))
+        return programmed_again(state, noise_model, rpu_config, circuit)
 
     def backward_mvm(
         self, d: Float[Tensor, "tiles batch out"], weight: Float[Tensor, "tiles out in"], noise: NoiseStream
@@ -207,6 +300,7 @@ class InSitu(nn.Module):
             result = result * (d.abs().amax(dim=2, keepdim=True) > 0)
         return result
 
+    @override
     def per_tile(self, values: Float[Tensor, "vectors tiles n"]) -> Float[Tensor, "tiles received n"]:
         """Return what every tile receives in an update: all vectors of its kernel, or its own where it is local."""
         values = self._of_trains(values)

@@ -1,6 +1,7 @@
 """Forward and backward through tiles that learn in place, and what they remember for the update in between."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -8,11 +9,10 @@ from torch import Tensor
 
 from ..aihwkit.adapter import AnalogContext, AnalogMVType
 from ..aihwkit.waiting_batches import keep_for_update
-from ..reading.gradient import unmasked
+from ..reading.gradient import Gradient, unmasked
 from ..reading.mvm import managed_read, product
-
-if TYPE_CHECKING:
-    from .tile_array import TileArray
+from ..reading.reader import Reader
+from ..reference.backend import ReferenceCells
 
 
 class InSituProduct(torch.autograd.Function):
@@ -36,7 +36,10 @@ class InSituProduct(torch.autograd.Function):
         weight: Float[Tensor, "tiles out in"],
         scale: Float[Tensor, "tiles out"],
         limit: Float[Tensor, " tiles"] | None,
-        array: "TileArray",
+        reader: Reader,
+        reference: ReferenceCells | None,
+        send_back: Callable[[Tensor], Tensor],
+        gradient: Gradient,
         locations: int,
     ) -> Tensor:
         """Multiply.
@@ -49,13 +52,16 @@ class InSituProduct(torch.autograd.Function):
             weight: What the devices hold.
             scale: Digital scale of every bit line, without input range.
             limit: Input range of every tile.
-            array: The tiles.
+            reader: Reads forward.
+            reference: Real aihwkit tiles whose devices are read, or None.
+            send_back: Sends gradients of the outputs through the transposed arrays.
+            gradient: The rule for the gradient.
             locations: How many vectors every image gives a tile.
         """
-        y, inside_dac, inside_adc = _read(voltages, weight, array, limit is not None)
-        if array.gradient == "aihwkit":
-            inside_dac, inside_adc = None, unmasked(y, array.rpu_config.forward)
-        ctx.context, ctx.array, ctx.weight, ctx.locations = context, array, weight, locations
+        y, inside_dac, inside_adc = _read(voltages, weight, reader, reference, limit is not None)
+        if gradient == "aihwkit":
+            inside_dac, inside_adc = None, unmasked(y, reader.io)
+        ctx.context, ctx.send_back, ctx.locations = context, send_back, locations
         ctx.x, ctx.scale = x.detach(), scale
         ctx.inside_dac, ctx.inside_adc = inside_dac, inside_adc
         whole = scale if limit is None else scale * limit[:, None]
@@ -73,28 +79,23 @@ class InSituProduct(torch.autograd.Function):
             d = grad * ctx.scale[:, None, :]
             if ctx.inside_adc is not None:
                 d = d * ctx.inside_adc
-            in_situ = ctx.array.in_situ
-            if in_situ.reference is not None and ctx.weight is ctx.array.weight:
-                grad_x = in_situ.reference.backward_mvm(d)
-            else:
-                grad_x = in_situ.backward_mvm(d, ctx.weight, ctx.array.noise)
+            grad_x = ctx.send_back(d)
             if ctx.inside_dac is not None:
                 grad_x = grad_x * ctx.inside_dac
-        return grad_x, *[None] * 7
+        return grad_x, *[None] * 10
 
 
 def _read(
-    voltages: Tensor, weight: Tensor, array: "TileArray", is_scaled: bool
+    voltages: Tensor, weight: Tensor, reader: Reader, reference: ReferenceCells | None, is_scaled: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Return outputs, and which inputs and outputs were inside their ranges; None stands for all."""
-    io = array.rpu_config.forward
-    reference = array.in_situ.reference if array.in_situ is not None else None
-    if reference is not None and weight is array.weight:
-        y = reference.mvm(voltages, is_test=not array.training)
+    io = reader.io
+    if reference is not None:
+        y = reference.mvm(voltages, is_test=reader.is_test)
         return y, None, unmasked(y, io)  # aihwkit's tiles do not say what they clipped
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or voltages.numel() == 0:
         return product(voltages, weight) * io.out_scale, None, None
-    read = managed_read(weight, voltages, io, array.periphery, array.noise, is_scaled)
+    read = managed_read(weight, voltages, io, reader.periphery, reader.noise, is_scaled)
     y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
     return (y if read.scale is None else y / read.scale), read.inside_dac, read.inside_adc
 

@@ -10,7 +10,6 @@ MOST_FILES = 15  # python files of a folder; those of its subfolders count there
 BEING_SPLIT = {
     "crossbar/network/event_recording.py",
     "crossbar/reading/mvm.py",
-    "crossbar/tiles/tile_array.py",
 }
 
 

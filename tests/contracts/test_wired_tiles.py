@@ -21,7 +21,6 @@ from crossbar import (
     tile_arrays,
 )
 from crossbar.aihwkit.adapter import InferenceRPUConfig
-from crossbar.tiles.weight_mapping import weight_for_reading
 from devices import get
 
 WIRES = WireParameters(word_line=30.0, bit_line=50.0)
@@ -135,7 +134,7 @@ def test_absent_devices_stay_absent() -> None:
     populated = torch.rand(2, 6, 20, generator=torch.Generator().manual_seed(3)) < 0.7
     wired = array(WIRES, populated=populated)
     for reading in (wired.train(), wired.eval()):
-        seen = weight_for_reading(reading)
+        seen = reading.weight_for_reading()
         assert bool((seen[~populated] == 0).all())
         assert bool((seen[populated] != 0).all())
     wired.eval().program(seed=0)
@@ -149,9 +148,9 @@ def test_absent_devices_load_no_wire_where_a_present_one_would() -> None:
     made = array(WIRES, populated=populated).eval()
     made.rpu_config.noise_model = get("ideal").noise_model()
     made.rpu_config.noise_model.g_converter = get("reram-cmo").noise_model().g_converter
-    seen = weight_for_reading(made)
+    seen = made.weight_for_reading()
     made.program(seed=0, compensation="none")
-    torch.testing.assert_close(weight_for_reading(made), seen, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(made.weight_for_reading(), seen, rtol=1e-5, atol=1e-6)
 
 
 def test_training_learns_to_live_with_wires() -> None:

@@ -22,8 +22,8 @@ from crossbar.aihwkit.adapter import (
 from crossbar.reading.noise import NoiseStream
 from crossbar.reference.backend import LoopOfTiles
 from crossbar.tiles.compensation import readout
-from crossbar.tiles.weight_constraints import clip_weights_, remap_weights_
-from crossbar.tiles.weight_modifiers import modify_weights
+from crossbar.tiles.weights.constraints import clip_weights_, remap_weights_
+from crossbar.tiles.weights.modifiers import modify_weights
 
 TILES, OUT, IN, BATCH = 4, 6, 9, 16
 ULP = 2**-23  # of float32
@@ -266,8 +266,8 @@ def test_compensation_undoes_a_pure_loss_of_conductance():
     loss = torch.tensor([0.9, 0.5, 0.7, 0.3])[:, None, None]
     array.program(seed=0)
     reading = array.reading
-    baseline = readout(reading.outputs(array, NoiseStream(0, "baseline")), "per_tile")
+    baseline = readout(reading.outputs(array.reader(), 0, "baseline"), "per_tile")
     reading.weight = reading.weight * loss
-    factor = baseline / readout(reading.outputs(array, NoiseStream(0, "later")), "per_tile")
+    factor = baseline / readout(reading.outputs(array.reader(), 0, "later"), "per_tile")
     assert torch.allclose(factor * loss, torch.ones(()), rtol=64 * ULP)
     assert math.isclose(float(factor[3]), 1 / 0.3, rel_tol=1e-5)

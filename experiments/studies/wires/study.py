@@ -14,7 +14,6 @@ from tqdm import tqdm
 from crossbar import WireParameters, erase_chip, load_model, program_chip, seed_noise, tile_arrays
 from crossbar.aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
 from crossbar.layers.analog_layer import AnalogLayer
-from crossbar.tiles.weight_mapping import weight_for_reading
 from devices import derive_seed
 from devices.units import Dimensionless, MicroSiemens, Ohm
 
@@ -266,9 +265,9 @@ def _layer_error(layer: AnalogLayer, x: Tensor, wires: WireParameters) -> LayerE
     scale = array.of_tiles(array.scales())
     if array.input_range is not None:
         scale = scale * array.input_range.abs()[:, None]
-    weight = weight_for_reading(array)
+    weight = array.weight_for_reading()
     array.use_wires(wires)
-    seen = weight_for_reading(array)
+    seen = array.weight_for_reading()
     array.use_wires(None)
     # aihwkit's first word line is the one nearest to the sense amplifiers; ours is the farthest.
     products = x @ weight.mT, x @ seen.mT, array.read(weight.flip(2), x.flip(2))

@@ -4,7 +4,7 @@ from copy import deepcopy
 from functools import reduce
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from devices import ProgrammedTiles, generator
@@ -16,16 +16,27 @@ from devices.units import Seconds
 from ..aihwkit.adapter import BaseNoiseModel
 from ..learning import UnitCells
 from ..learning.tiki_taka.transfer_cells import TransferCells
-from .pulsed import InSitu
+
+
+def weights_of(cells: UnitCells, population: Tensor | None) -> Float[Tensor, "tiles out in"]:
+    """Return what an MVM reads.
+
+    Args:
+        cells: The devices.
+        population: (tiles, out, in) which of them exist; all if None.
+    """
+    weight = cells.weights()
+    return weight if population is None else weight * population
 
 
 def trained_devices(
-    in_situ: InSitu, noise_model: BaseNoiseModel | None, *, seed: int
+    cells: UnitCells, population: Tensor | None, noise_model: BaseNoiseModel | None, *, seed: int
 ) -> "ProgrammedTiles | OwnDrift":
     """Return trained devices as a chip that ages from now on; nothing is written.
 
     Args:
-        in_situ: The devices.
+        cells: The devices.
+        population: (tiles, out, in) which of them exist; all if None.
         noise_model: The law of their drift and read noise; that of their own `DriftParameter` if None.
         seed: Names the chip: what its devices draw for life.
 
@@ -35,20 +46,20 @@ def trained_devices(
     if noise_model is not None:
         return program_devices(
             noise_model,
-            in_situ.weights(),
+            weights_of(cells, population),
             seed=seed,
-            populated=in_situ.population,
+            populated=population,
             programming_noise=False,
-            held=stuck_cells(in_situ.cells),
+            held=stuck_cells(cells),
         )
-    arrays = in_situ.cells.device_arrays().values()
+    arrays = cells.device_arrays().values()
     if all(array.drift_nu is None for array in arrays):
         names = sorted({type(array.device).__name__ for array in arrays})
         raise ValueError(
             f"`noise_model` must be given for devices without a drift model of their own, but is None for "
             f"{', '.join(names)}. Pass one, such as `devices.get('pcm').noise_model()`, or set the device's `drift`."
         )
-    return OwnDrift(in_situ, seed)
+    return OwnDrift(cells, population, seed)
 
 
 def stuck_cells(cells: UnitCells) -> Bool[Tensor, "tiles out in"] | None:
@@ -71,27 +82,29 @@ class OwnDrift:
     stream that the chip's seed names, so that the same chip at the same time has the same weights.
 
     Args:
-        in_situ: The trained devices.
+        cells: The trained devices.
+        population: (tiles, out, in) which of them exist; all if None.
         seed: Names the chip.
     """
 
-    def __init__(self, in_situ: InSitu, seed: int) -> None:
-        self.in_situ = in_situ
+    def __init__(self, cells: UnitCells, population: Tensor | None, seed: int) -> None:
+        self.cells = cells
+        self.population = population
         self.seed = seed
 
     @property
     def programmed_weights(self) -> Tensor:
         """(tiles, out, in) the weights where training left them."""
-        return self.in_situ.weights().clone()
+        return weights_of(self.cells, self.population).clone()
 
     @torch.no_grad()
     def read_weights(self, time: Seconds, *, rng: torch.Generator) -> Tensor:
         """Return the weights at a time, in seconds since the end of training. `rng` is not used."""
-        aged = deepcopy(self.in_situ)
+        aged = deepcopy(self.cells)
         if time > 0:
-            for role, array in aged.cells.device_arrays().items():
+            for role, array in aged.device_arrays().items():
                 drift_(array, time, rng=generator(self.seed, "drift", role))
-        return aged.weights().clone()
+        return weights_of(aged, self.population).clone()
 
     def state(self) -> dict[str, Tensor]:
         """Return the seed: the devices are part of the model's own state."""

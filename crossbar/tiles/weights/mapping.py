@@ -1,6 +1,6 @@
 """From the network's weights to conductances: the mapping onto their range, and the way into a training read."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -8,11 +8,8 @@ from torch import Tensor
 
 from devices.units import Dimensionless
 
-from ..reading.noise import NoiseStream
-from .weight_modifiers import has_effect, modify_weights
-
-if TYPE_CHECKING:
-    from .tile_array import TileArray
+from ...reading.noise import NoiseStream
+from .modifiers import modify_weights
 
 
 def map_weights(
@@ -65,25 +62,6 @@ class WeightForReading(torch.autograd.Function):
         if ctx.index is not None:
             grad = grad.new_zeros(ctx.kernels, *grad.shape[1:]).index_add_(0, ctx.index, grad)
         return grad if ctx.populated is None else grad * ctx.populated, None, None, None, None
-
-
-def weight_for_reading(array: "TileArray") -> Float[Tensor, "tiles out in"]:
-    """Return what a product reads: what the devices hold, or the trained weights, modified while training."""
-    if not array.training and array.reading is not None:
-        return array.reading.weight
-    if array.in_situ is not None:
-        return array.weight
-    modifier = array.rpu_config.modifier
-    modifies = has_effect(modifier) and (array.training or modifier.enable_during_test)
-    weight: Tensor = WeightForReading.apply(
-        array.weight, array.kernel_of_tile, array.populated, modifier if modifies else None, array.noise
-    )
-    if array.wires is None:
-        return weight
-    taken = array.wires.taken_in_training if array.training else array.wires.taken_in_evaluation
-    return weight - array.of_tiles(
-        taken(array.weight, array.rpu_config.noise_model.g_converter, array.populated)
-    )
 
 
 def check_kernels(weight: Tensor, shape: tuple[int, int, int]) -> None:

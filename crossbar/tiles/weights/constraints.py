@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..aihwkit.adapter import (
+from ...aihwkit.adapter import (
     WeightClipParameter,
     WeightClipType,
     WeightRemapParameter,

@@ -7,8 +7,8 @@ one draw from one optimizer step to the next, and the first forward has none).
 import torch
 from torch import Tensor
 
-from ..aihwkit.adapter import WeightModifierParameter, WeightModifierType
-from ..reading.noise import NoiseStream
+from ...aihwkit.adapter import WeightModifierParameter, WeightModifierType
+from ...reading.noise import NoiseStream
 
 _DISCRETE = (
     WeightModifierType.DISCRETIZE,

@@ -1,0 +1,67 @@
+"""What a product needs beside weights and inputs: converters, noise, and who computes."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import final
+
+from ..aihwkit.adapter import IOParameters
+from .gradient import NO_GAINS, Gains
+from .mvm import analog_mvm
+from .noise import NoiseStream
+from .periphery import Periphery
+
+
+@runtime_checkable
+class Multiplier(Protocol):
+    """Somebody else's tiles, which compute a product with any weights in place of this emulator."""
+
+    def mvm(self, weight: Tensor, x: Tensor, gains: Gains, *, is_test: bool) -> Tensor:
+        """Multiply (tiles, batch, in) by (tiles, out, in)."""
+        ...
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Reads tiles: DAC, the analog product, ADC, with the spread that each periphery was made with.
+
+    Attributes:
+        io: aihwkit's settings of DAC, array and ADC.
+        periphery: What is frozen in the periphery of these tiles.
+        noise: Stream that every read draws from.
+        is_test: Whether the read is one of evaluation.
+        multiplier: Real aihwkit tiles that compute instead, or None.
+    """
+
+    io: IOParameters
+    periphery: Periphery
+    noise: NoiseStream
+    is_test: bool = True
+    multiplier: Multiplier | None = None
+
+    def multiply(
+        self,
+        weight: Float[Tensor, "tiles out in"],
+        x: Float[Tensor, "tiles batch in"],
+        gains: Gains = NO_GAINS,
+        *,
+        is_scaled: bool = False,
+    ) -> Float[Tensor, "tiles batch out"]:
+        """Multiply in the analog domain, without digital scales and ranges.
+
+        Args:
+            weight: In units of the largest conductance.
+            x: Input vectors of each tile.
+            gains: Factors for the gradients.
+            is_scaled: Whether `x` comes scaled into [-1, 1]; see `analog_mvm`.
+        """
+        if self.multiplier is not None:
+            return self.multiplier.mvm(weight, x, gains, is_test=self.is_test)
+        return analog_mvm(weight, x, self.io, self.periphery, self.noise, gains, is_scaled)
+
+    def with_noise(self, noise: NoiseStream) -> "Reader":
+        """Return a reader that draws from another stream."""
+        return replace(self, noise=noise)

@@ -1,0 +1,1 @@
+"""The way of weights to conductances: mapping, modifiers of training, clipping and remapping."""
