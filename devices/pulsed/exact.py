@@ -17,7 +17,8 @@ from .pulse_trains import PulseTrains
 from .random_numbers import normal, popcount, start
 from .threaded_loops import threaded
 
-_NOTHING = np.empty((0, 0, 0), dtype=np.float32)
+_NOTHING, _NO_COUNT = np.empty((0, 0, 0), dtype=np.float32), np.empty((0, 0, 0), dtype=np.int32)
+_PER_DEVICE = ("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "reference")
 
 
 def apply_exactly(
@@ -46,23 +47,18 @@ def apply_exactly(
 
 def as_arrays(devices: DeviceArray) -> tuple[Any, ...]:
     """Return what the compiled loops need of a device array: law, devices, constants, memory to change."""
-    shape_up = _array(devices.shape_up)
+    buffers = devices._buffers  # a module's own lookup takes longer than the loops over a small tile
+    hidden = "weight" if buffers["persistent_weight"] is None else "persistent_weight"
+    visible = None if hidden == "weight" else buffers["weight"]
+    count = buffers["pulse_count"]
     return (
         int(devices.law),
-        _array(devices.hidden_weight),
-        _array(devices.weight if devices.persistent_weight is not None else None),
-        _array(devices.max_bound),
-        _array(devices.min_bound),
-        _array(devices.scale_up),
-        _array(devices.scale_down),
-        shape_up,
-        _array(devices.shape_down),
-        _array(devices.reference),
-        devices.constants.numpy(),
-        devices.nodes_up.numpy(),
-        devices.nodes_down.numpy(),
+        _array(buffers[hidden]),
+        _array(visible),
+        *(_array(buffers[name]) for name in _PER_DEVICE),
+        *(_array(buffers[name]) for name in ("constants", "nodes_up", "nodes_down")),
         np.float32(devices.write_noise),
-        np.empty((0, 0, 0), dtype=np.int32) if devices.pulse_count is None else devices.pulse_count.numpy(),
+        _NO_COUNT if count is None else count.numpy(),
     )
 
 

@@ -28,6 +28,7 @@ from devices.pulsed import (
     pulsed_update,
     threaded_loops,
 )
+from devices.pulsed.pulse_trains import _prepare_on_cpu, prepare_in_torch
 
 Z = 4.9
 GRANULARITY = 0.001
@@ -298,6 +299,37 @@ class TestWhatCanBeDoneWithTrains:
         deterministic = implicit(0.0124)
         expected = (deterministic.d_pulses[..., None] * deterministic.x_pulses[:, :, None]).abs().mean()
         assert deterministic.mean_pulses() == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("managed", [(False, False), (True, False), (False, True), (True, True)], ids=str)
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("rate", [1e-4, 0.02, 3.0])
+def test_trains_are_prepared_alike_in_compiled_loops_and_in_torch(
+    managed: tuple[bool, bool], fixed: bool, rate: float
+) -> None:
+    x, d = torch.randn(2, 16, 9, generator=rng(1)), torch.randn(2, 16, 7, generator=rng(2))
+    d *= 10 ** torch.linspace(-4, 1, 16)[:, None]
+    x[0, 3], d[1, 5], x[0, 4, 2], d[0, 6, 1] = 0, 0, 0, -0.0
+    update = UpdateParameters(
+        update_management=managed[0], update_bl_management=managed[1], fixed_bl=fixed, um_grad_scale=0.7
+    )
+    rates = rate * torch.rand(2, 16, generator=rng(3))
+    compiled = _prepare_on_cpu(x, d, rates, 0.001, update)
+    in_torch = prepare_in_torch(x, d, rates, 0.001, update)
+    for index in (0, 3, 4):  # lengths and signs
+        assert torch.equal(compiled[index], in_torch[index])
+    for index in (1, 2):  # half a dozen roundings of float32
+        assert torch.allclose(compiled[index], in_torch[index], rtol=6 * 2**-24, atol=0)
+    for values in (x, d):  # what is no number stays visible
+        values[1, 1, 0] = torch.nan
+        assert all(
+            torch.equal(one.isnan(), other.isnan())
+            for one, other in zip(
+                _prepare_on_cpu(x, d, rates, 0.001, update),
+                prepare_in_torch(x, d, rates, 0.001, update),
+                strict=True,
+            )
+        )
 
 
 class TestPulsesOnDevices:
