@@ -31,6 +31,7 @@ from models import NETWORKS
 from ..data.datasets import CLASSES, Images, load_data
 from ..runs.options.config import NO_DEVICE, Mode, TrainConfig
 from ..runs.options.defaults import resolve
+from ..runs.run import Run
 from ..runs.training import Optimizer, make_model, make_optimizer
 from .speed import Spread, take_turns
 
@@ -131,7 +132,7 @@ def measure_steps(
         resolve(TrainConfig(model=network, mode=mode, device=device, batch_size=batch_size), shape)
         for mode, device in _KINDS
     )
-    ours, plain = (_trainee(make_model(config), config, images) for config in (in_situ, digital))
+    ours, plain = (_trainee(make_model(run), run, images) for run in (in_situ, digital))
     comparisons = []
     with tqdm(total=steps[-1], desc="step", unit="step", leave=False) as progress:
         for step in steps:
@@ -184,8 +185,8 @@ def structured_images(shape: tuple[int, int, int], number: int) -> Images:
     return Images((shown + noise).clamp(0, 1), labels)
 
 
-def _trainee(model: nn.Module, config: TrainConfig, images: Images) -> Trainee:
-    return Trainee(model, make_optimizer(model, config), images, config.batch_size)
+def _trainee(model: nn.Module, run: Run, images: Images) -> Trainee:
+    return Trainee(model, make_optimizer(model, run), images, run.batch_size)
 
 
 def _on_aihwkit_tiles(model: nn.Module) -> nn.Module:

@@ -15,9 +15,10 @@ from ..drawing.run_tables import COMPENSATION_NAMES, TRAINED
 from ..drawing.sections import Picture, Section, Table
 from ..runs.ledger_file import RunEvents
 from ..runs.options.command_line import command_of
-from ..runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from ..runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE
 from ..runs.options.profile_of_device import profile_of
 from ..runs.result import Result
+from ..runs.run import Run
 from ..runs.run_folder import RunFolder
 from ..support.durations import format_time
 from ..support.json_files import read_json
@@ -60,7 +61,7 @@ def write_run_page(folder: RunFolder, result: Result) -> Path:
         Section(
             title="How to reproduce it",
             text=("The same command gives the same numbers; one that was interrupted goes on where it was.",),
-            code=command_of(config),
+            code=command_of(config.as_wish()),
         ),
         _as_json("Configuration", config.to_json()),
         _as_json("Environment", read_json(folder.environment_file)),
@@ -128,7 +129,7 @@ def _evaluations(folder: Path) -> list[Section]:
     return sections
 
 
-def _events(events: RunEvents, config: TrainConfig, *, did_learn: bool) -> list[Section]:
+def _events(events: RunEvents, config: Run, *, did_learn: bool) -> list[Section]:
     """Show what happened in the hardware, and what it costs with the profile that fits the device."""
     ledgers: dict[str, EventLedger | None] = {"training": events.training}
     if events.evaluation is not None:

@@ -16,7 +16,7 @@ from ..runs.run_folder import RunFolder
 from ..support.environment import describe_environment
 from ..support.json_files import read_json, write_json
 from .config import VerifyConfig
-from .run_commands import run_train, use_threads
+from .train import run_train, use_threads
 from .verify_checks import Check, quick_checks, training_checks
 
 

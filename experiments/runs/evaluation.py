@@ -33,10 +33,10 @@ from ..support.durations import parse_times
 from ..support.interruption import Interruption
 from .copies import CopiesLog
 from .ledger_file import EvaluationEvents
-from .options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from .options.config import NO_DEVICE
 from .options.device_names import label
-from .options.fault_options import faults_of
 from .result import Result
+from .run import Run
 from .training import initial_network, loss_and_accuracy, put_on_tiles
 
 # assumed: enough to average the spread of the inputs; a hardware-aware training takes its first 100 batches.
@@ -51,7 +51,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    config: TrainConfig,
+    run: Run,
     model: nn.Module,
     data: DataSplit,
     interruption: Interruption,
@@ -61,7 +61,7 @@ def evaluate(
     """Measure a trained model on its device over time.
 
     Args:
-        config: The resolved configuration, which names device, chips, times and compensation.
+        run: The run, which names device, chips, times and compensation.
         model: The trained model; programmed devices are erased at the end.
         data: The images: the test images count, training images set input ranges where none were learned.
         interruption: Asked after each accuracy.
@@ -74,84 +74,82 @@ def evaluate(
         RunInterrupted: If the evaluation was asked to stop.
         ValueError: If the placement does not fit what was trained.
     """
-    assert config.model is not None
-    assert config.placement is not None
     events, copies = EvaluationEvents(), CopiesLog()
-    network = model if config.mode == "digital" else take_off_tiles(model, config)
-    seed_noise(network, config.seed, "digital")
-    with events.first("inference", network) if config.device == NO_DEVICE else nullcontext():
+    network = model if run.mode == "digital" else take_off_tiles(model, run)
+    seed_noise(network, run.seed, "digital")
+    with events.first("inference", network) if run.device == NO_DEVICE else nullcontext():
         _, digital_accuracy = loss_and_accuracy(network, data.test)
     analog = model
-    if config.mode == "digital" and config.times is not None:
+    if run.mode == "digital" and run.times is not None:
         # The ranges must not see the noise that training would add to the weights.
-        analog = calibrate(put_on_tiles(network, config, weight_noise=0.0), config, data.train)
+        analog = calibrate(put_on_tiles(network, run, weight_noise=0.0), run, data.train)
     if placement is not None:
         analog = replace_placement(analog, placement, data.image_shape)
     times: tuple[Seconds, ...] = ()
     accuracy: dict[str, list[list[Dimensionless]]] = {}
     as_trained: list[Dimensionless] = []
     yields: list[Dimensionless] = []
-    if config.mode in LEARNS_ON_DEVICES:
-        as_trained = _read_as_trained(config, analog, data.test, events, interruption)
+    if run.learns_on_devices:
+        as_trained = _read_as_trained(run, analog, data.test, events, interruption)
         copies.look(analog, None)
         yields.append(device_yield(analog))
-    if config.times is not None:
-        times = parse_times(config.times)
-        accuracy = _age_chips(config, analog, data.test, times, events, copies, yields, interruption)
+    if run.times is not None:
+        times = parse_times(run.times)
+        accuracy = _age_chips(run, analog, data.test, times, events, copies, yields, interruption)
     events.close(analog)
     result = Result(
-        model=config.model,
-        placement=placement or config.placement,
-        data=config.data,
-        mode=config.mode,
-        device=label(config.device),
-        compensation=config.compensation,
-        seed=config.seed,
+        model=run.model,
+        placement=placement or run.placement,
+        data=run.data,
+        mode=run.mode,
+        device=label(run.device),
+        compensation=run.compensation,
+        seed=run.seed,
         test_images=len(data.test),
         digital_accuracy=digital_accuracy,
         times=times,
-        extrapolated=tuple(time for time in times if get(config.device).is_extrapolated(time)),
+        extrapolated=tuple(time for time in times if get(run.device).is_extrapolated(time)),
         accuracy=accuracy,
         as_trained=tuple(as_trained),
-        faults=config.faults,
-        yields=tuple(yields) if config.faults else (),
-        wires=config.wires,
+        faults=run.faults,
+        yields=tuple(yields) if run.faults else (),
+        wires=run.wires,
         copies=copies.summary(),
     )
     return Evaluation(result, events)
 
 
 @torch.no_grad()
-def take_off_tiles(analog: nn.Module, config: TrainConfig) -> nn.Module:
+def take_off_tiles(analog: nn.Module, run: Run) -> nn.Module:
     """Return the digital network with the weights that an analog one has learned."""
-    network = initial_network(config)
+    network = initial_network(run)
     for name, layer in network.named_children():
         if isinstance(layer, LocallyConnected2d | nn.Linear):
             weight, bias = analog.get_submodule(name).get_weights(trained=True)  # type: ignore[operator]
             layer.weight.copy_(weight)
-            assert layer.bias is not None
-            layer.bias.copy_(bias)
+            if layer.bias is not None:
+                layer.bias.copy_(bias)
     return network
 
 
 @torch.no_grad()
-def calibrate(analog: nn.Module, config: TrainConfig, images: Images) -> nn.Module:
+def calibrate(analog: nn.Module, run: Run, images: Images) -> nn.Module:
     """Let tiles choose their input ranges from training images; returns the same model."""
     analog.train()
-    seed_noise(analog, config.seed, "calibration")
+    seed_noise(analog, run.seed, "calibration")
     # The images lie in the order of the split, which was drawn at random.
-    for pixels in torch.split(images.pixels, config.batch_size)[:_CALIBRATION_BATCHES]:
+    for pixels in torch.split(images.pixels, run.batch_size)[:_CALIBRATION_BATCHES]:
         analog(pixels)
     return analog.eval()
 
 
 def _read_as_trained(
-    config: TrainConfig, analog: nn.Module, test: Images, events: EvaluationEvents, interruption: Interruption
+    run: Run, analog: nn.Module, test: Images, events: EvaluationEvents, interruption: Interruption
 ) -> list[Dimensionless]:
     """Return the accuracy of the devices as training left them, read several times."""
     readings = []
-    for reading in range(config.chips):
-        seed_noise(analog, config.seed, "test", "as trained", reading)
+    for reading in range(run.chips):
+        seed_noise(analog, run.seed, "test", "as trained", reading)
         with events.first("inference", analog):
             readings.append(loss_and_accuracy(analog, test)[1])
         interruption.stop_if_requested()
@@ -159,7 +157,7 @@ def _read_as_trained(
 
 
 def _age_chips(
-    config: TrainConfig,
+    run: Run,
     analog: nn.Module,
     test: Images,
     times: tuple[Seconds, ...],
@@ -168,17 +166,17 @@ def _age_chips(
     yields: list[Dimensionless],
     interruption: Interruption,
 ) -> dict[str, list[list[Dimensionless]]]:
-    compensations = list(dict.fromkeys(("none", config.compensation or "none")))
-    noise_model = get(config.device).noise_model()
+    compensations = list(dict.fromkeys(("none", run.compensation or "none")))
+    noise_model = get(run.device).noise_model()
     # Devices that have learned were faulty before.
-    faults = None if config.mode in LEARNS_ON_DEVICES else faults_of(config)
+    faults = None if run.learns_on_devices else run.faults_of_chips
     accuracy: dict[str, list[list[Dimensionless]]] = {name: [] for name in compensations}
-    total = config.chips * len(compensations) * len(times)
+    total = run.chips * len(compensations) * len(times)
     with tqdm(total=total, desc="chips", unit="test", disable=None, dynamic_ncols=True) as bar:
-        for chip in range(config.chips):
+        for chip in range(run.chips):
             for name, chips in accuracy.items():
                 # What has learned on devices is one chip: they age alike in all readings.
-                chip_seed = derive_seed(config.seed, "chip", 0 if config.mode in LEARNS_ON_DEVICES else chip)
+                chip_seed = derive_seed(run.seed, "chip", 0 if run.learns_on_devices else chip)
                 is_last = name == compensations[-1]  # compensating reads the devices too
                 with events.first("programming", analog) if is_last else nullcontext():
                     program_chip(
@@ -188,14 +186,14 @@ def _age_chips(
                         compensation=name,  # type: ignore[arg-type]
                         faults=faults,
                     )
-                if is_last and config.mode not in LEARNS_ON_DEVICES:
+                if is_last and not run.learns_on_devices:
                     yields.append(device_yield(analog))
                 chips.append([])
                 for time in times:
-                    age_chip(analog, time, seed=derive_seed(config.seed, "chip", chip))
+                    age_chip(analog, time, seed=derive_seed(run.seed, "chip", chip))
                     if name == compensations[0]:
                         copies.look(analog, time)
-                    seed_noise(analog, config.seed, "test", chip, repr(time))
+                    seed_noise(analog, run.seed, "test", chip, repr(time))
                     with events.first("inference", analog):
                         _, value = loss_and_accuracy(analog, test)
                     chips[-1].append(value)

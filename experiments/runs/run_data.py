@@ -3,12 +3,13 @@
 from ..data.cross_validation import fold
 from ..data.datasets import DataSplit, load_data
 from .options.config import TrainConfig, parse_fold
+from .run import Run
 
 # All folds of any run are cut from one order of the images.
 _SEED_OF_FOLDS = 0
 
 
-def images_of(config: TrainConfig) -> DataSplit:
+def images_of(config: TrainConfig | Run) -> DataSplit:
     """Load the images of a run.
 
     Raises:

@@ -28,8 +28,8 @@ from devices.files import (
 )
 
 from ..support.json_files import read_json, write_json
-from .options.config import TrainConfig
 from .options.device_names import label
+from .run import Run
 
 # What commands write into a run folder, beside the files that a run itself has.
 _ADDED: Final = (
@@ -51,18 +51,18 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "RunFolder":
-        """Return the folder of a resolved configuration.
+    def of(cls, run: Run) -> "RunFolder":
+        """Return the folder of a run.
 
         Its name ends in a hash of every field that decides about the numbers, not only of those that differ
         from a default: a changed default must not borrow an old result.
         """
-        name = re.sub(r"[^\w.-]", "_", f"{config.model}-{config.mode}-{label(config.device)}")
-        identity = config.identity()
+        name = re.sub(r"[^\w.-]", "_", f"{run.model}-{run.mode}-{label(run.device)}")
+        identity = run.identity()
         # Earlier versions named a run also by the folder of its data.
-        for values in ({**identity, "data_dir": config.data_dir}, identity):
+        for values in ({**identity, "data_dir": run.data_dir}, identity):
             text = json.dumps(values, sort_keys=True)
-            folder = cls(config.out / f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}")
+            folder = cls(run.out / f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}")
             if folder.config_file.is_file():
                 break
         return folder
@@ -157,8 +157,8 @@ class RunFolder:
         """Pulses per device, over the image plane."""
         return self.path / "pulse_maps.png"
 
-    def read_config(self) -> TrainConfig:
-        """Read the configuration that the run was started with.
+    def read_config(self) -> Run:
+        """Read the run as it was started.
 
         Raises:
             ValueError: If the file is damaged, or the run's own copy of its device file is gone.
@@ -170,8 +170,8 @@ class RunFolder:
                 "with --force."
             )
         try:
-            config = TrainConfig.from_json(values)
-            return replace(config, device=str(self.device_file)) if self.device_file.exists() else config
+            run = Run.from_json(values)
+            return replace(run, device=str(self.device_file)) if self.device_file.exists() else run
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"`run` must hold the config.json of a run, but that of {self.path} is damaged: {error}"
@@ -182,13 +182,13 @@ class RunFolder:
         if not (self.path / MANIFEST).exists():
             begin_manifest(self.path)
 
-    def start(self, config: TrainConfig, environment: dict[str, object]) -> None:
-        """Write what a new run was asked for; it counts as started from then on."""
+    def start(self, run: Run, environment: dict[str, object]) -> None:
+        """Write what a new run does; it counts as started from then on."""
         begin_manifest(self.path)
         write_json(self.environment_file, environment)
-        if config.device.endswith(".toml"):
-            write_atomically(self.device_file, read_regular(config.device, "device"))
-        write_json(self.config_file, config.to_json())
+        if run.device.endswith(".toml"):
+            write_atomically(self.device_file, read_regular(run.device, "device"))
+        write_json(self.config_file, run.to_json())
 
     def clear(self) -> None:
         """Delete everything that an earlier run, and commands that looked at it, have written, and nothing else."""

@@ -27,69 +27,78 @@ from ..support.interruption import Interruption
 from .checkpoint import load_checkpoint, save_checkpoint
 from .emergent_sharing import sharing_of
 from .ledger_file import RunEvents, TrainingEvents
-from .options.config import LEARNS_ON_DEVICES, TrainConfig
-from .options.wire_options import wires_of
 from .progress import Progress
 from .recorder import Recorder
+from .run import Run
 from .run_folder import RunFolder
-from .training_on_devices import analog_sgd, put_on_learning_tiles
+from .training_on_devices import Change, analog_sgd, put_on_learning_tiles
 
 Optimizer = torch.optim.Adam | torch.optim.SGD
 
 
-def make_model(config: TrainConfig) -> nn.Module:
-    """Build the network of a resolved configuration with its initial weights, on tiles unless it is digital."""
-    network = initial_network(config)
-    if config.mode in LEARNS_ON_DEVICES:
-        return put_on_learning_tiles(network, config)
-    return put_on_tiles(network, config, config.weight_noise or 0.0) if config.mode == "hwa" else network
+def make_model(run: Run, change: Change | None = None) -> nn.Module:
+    """Build the network of a run with its initial weights, on tiles unless it is digital.
+
+    Args:
+        run: The run.
+        change: Changes the devices that a network learns on, before they are made.
+    """
+    network = initial_network(run)
+    if run.learns_on_devices:
+        return put_on_learning_tiles(network, run, change)
+    return put_on_tiles(network, run, run.weight_noise or 0.0) if run.mode == "hwa" else network
 
 
-def initial_network(config: TrainConfig) -> nn.Module:
-    """Build the digital network of a resolved configuration with its initial weights and connections."""
-    assert config.model is not None
-    network = build(config.model, config.placement)
-    initialise(network, config.seed)
-    draw_connections(network, config.vcp, config.seed)
+def initial_network(run: Run) -> nn.Module:
+    """Build the digital network of a run with its initial weights and connections."""
+    network = build(run.model, run.placement)
+    initialise(network, run.seed)
+    draw_connections(network, run.vcp, run.seed)
     return network
 
 
-def put_on_tiles(network: nn.Module, config: TrainConfig, weight_noise: Dimensionless) -> nn.Module:
-    """Put a digital network onto analog tiles with the configuration's device."""
-    rpu_config = get(config.device).rpu_config(weight_noise=weight_noise)
-    if config.tile_size is not None:
-        rpu_config.mapping.max_input_size = rpu_config.mapping.max_output_size = config.tile_size
+def put_on_tiles(network: nn.Module, run: Run, weight_noise: Dimensionless) -> nn.Module:
+    """Put a digital network onto analog tiles with the run's device."""
+    rpu_config = get(run.device).rpu_config(weight_noise=weight_noise)
+    if run.tile_size is not None:
+        rpu_config.mapping.max_input_size = rpu_config.mapping.max_output_size = run.tile_size
     analog = convert_to_analog(
         network,
         rpu_config,
-        backend=config.backend,
-        wires=wires_of(config),
-        wires_every=config.wires_every or 1,
+        backend=run.backend,
+        wires=run.wires_of_arrays,
+        wires_every=run.wires_every or 1,
     )
     use_gradient(analog, "exact")  # the digital network's learning rates keep their meaning
     return analog
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+def make_optimizer(model: nn.Module, run: Run) -> Optimizer:
     """Make what takes the steps: plain SGD where devices learn, Adam otherwise."""
-    assert config.lr is not None
-    if config.mode in LEARNS_ON_DEVICES:
-        sgd: torch.optim.SGD = analog_sgd(model, config.lr)
+    if run.learns_on_devices:
+        sgd: torch.optim.SGD = analog_sgd(model, run.lr)
         return sgd
-    return torch.optim.Adam(model.parameters(), lr=config.lr)
+    return torch.optim.Adam(model.parameters(), lr=run.lr)
 
 
 def train(
-    config: TrainConfig, data: DataSplit, folder: RunFolder, interruption: Interruption, *, fingerprint: str
+    run: Run,
+    data: DataSplit,
+    folder: RunFolder,
+    interruption: Interruption,
+    *,
+    fingerprint: str,
+    change: Change | None = None,
 ) -> nn.Module:
     """Train from the last checkpoint of a run, or from the start, to the end.
 
     Args:
-        config: The resolved configuration.
+        run: The run.
         data: The images.
         folder: Where checkpoints, log, record and, at the end, the ledger of the training are kept.
         interruption: Asked after each step.
         fingerprint: That of the data, to notice when they have changed under an interrupted run.
+        change: Changes the devices that a network learns on, before they are made; that of every start.
 
     Returns:
         The trained model.
@@ -98,15 +107,14 @@ def train(
         RunInterrupted: If the training was asked to stop; its checkpoint is saved then.
         ValueError: If the checkpoint is damaged, the data have changed, or the loss is no longer a number.
     """
-    model = make_model(config)
-    assert config.epochs is not None
-    optimizer = make_optimizer(model, config)
-    steps = math.ceil(len(data.train) / config.batch_size)
-    recorder = Recorder(model, config.record_every, config.epochs * steps)
+    model = make_model(run, change)
+    optimizer = make_optimizer(model, run)
+    steps = math.ceil(len(data.train) / run.batch_size)
+    recorder = Recorder(model, run.record_every, run.epochs * steps)
     progress = Progress(fingerprint)
     if folder.checkpoint_file.exists():
         saved = load_checkpoint(folder.checkpoint_file, model, optimizer)
-        progress = Progress.from_json(saved, folder.checkpoint_file, config.epochs, steps)
+        progress = Progress.from_json(saved, folder.checkpoint_file, run.epochs, steps)
         if progress.data != fingerprint:
             raise ValueError(
                 f"`data` must be the images that the run in {folder.path} was started with, but they have "
@@ -123,24 +131,22 @@ def train(
         progress.events = events.to_json()
         save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
 
-    with tqdm(total=config.epochs * steps, initial=progress.epoch * steps + progress.step, **_bar()) as bar:
-        while progress.epoch < config.epochs:
+    with tqdm(total=run.epochs * steps, initial=progress.epoch * steps + progress.step, **_bar()) as bar:
+        while progress.epoch < run.epochs:
             with events.recording():
-                _train_epoch(
-                    config, data.train, model, optimizer, progress, recorder, interruption, save, bar
-                )
-            _finish_epoch(config, data, model, progress)
+                _train_epoch(run, data.train, model, optimizer, progress, recorder, interruption, save, bar)
+            _finish_epoch(run, data, model, progress)
             save()
             folder.write_log(progress.history)
             if bar.disable:
-                _say_epoch(progress.history[-1], config.epochs)
+                _say_epoch(progress.history[-1], run.epochs)
             interruption.stop_if_requested()
     RunEvents(events.total()).write(folder.ledger_file)
     return model.eval()
 
 
 def _train_epoch(
-    config: TrainConfig,
+    run: Run,
     images: Images,
     model: nn.Module,
     optimizer: Optimizer,
@@ -150,42 +156,40 @@ def _train_epoch(
     save: Callable[[], None],
     bar: "tqdm[Any]",
 ) -> None:
-    assert config.epochs is not None
     model.train()
-    order = torch.randperm(len(images), generator=generator(config.seed, "order", progress.epoch))
-    batches = torch.split(order, config.batch_size)
-    bar.set_description(f"epoch {progress.epoch + 1}/{config.epochs}")
+    order = torch.randperm(len(images), generator=generator(run.seed, "order", progress.epoch))
+    batches = torch.split(order, run.batch_size)
+    bar.set_description(f"epoch {progress.epoch + 1}/{run.epochs}")
     started = saved = time.monotonic()
     before = progress.seconds
     while progress.step < len(batches):
         index = batches[progress.step]
         step = progress.epoch * len(batches) + progress.step
-        rate = learning_rate(config, step, config.epochs * len(batches))
+        rate = learning_rate(run, step, run.epochs * len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        seed_noise(model, config.seed, "train", step)
+        seed_noise(model, run.seed, "train", step)
         with recorder.watching(step, rate):
             pixels = images.pixels[index]
-            if config.augment != "none":
-                rng = generator(config.seed, "augmentation", step)
-                pixels = augment(pixels, config.augment, config.strength, rng)
-            loss, correct = _take_step(config, model, optimizer, pixels, images.labels[index])
-            if config.sleep_every and (step + 1) % config.sleep_every == 0:
-                assert config.sleep_factor is not None
-                sleep(model, config.sleep_factor, seed=derive_seed(config.seed, "sleep", step))
+            if run.augment != "none":
+                rng = generator(run.seed, "augmentation", step)
+                pixels = augment(pixels, run.augment, run.strength, rng)
+            loss, correct = _take_step(run, model, optimizer, pixels, images.labels[index])
+            if run.sleep_factor is not None and (step + 1) % run.sleep_every == 0:
+                sleep(model, run.sleep_factor, seed=derive_seed(run.seed, "sleep", step))
         if not math.isfinite(loss):
             raise ValueError(
-                f"`lr` must be small enough to train, but with {config.lr} the loss became {loss} in step "
-                f"{step}. Lower --lr{' or --weight-noise' if config.mode == 'hwa' else ''}."
+                f"`lr` must be small enough to train, but with {run.lr} the loss became {loss} in step "
+                f"{step}. Lower --lr{' or --weight-noise' if run.mode == 'hwa' else ''}."
             )
         progress.step += 1
         progress.loss_sum += loss * len(index)
         progress.correct += correct
         progress.seconds = before + time.monotonic() - started
-        seen = min(progress.step * config.batch_size, len(images))
+        seen = min(progress.step * run.batch_size, len(images))
         bar.update()
         bar.set_postfix(loss=f"{progress.loss_sum / seen:.3f}", accuracy=f"{progress.correct / seen:.1%}")
-        late = time.monotonic() - saved > config.checkpoint_seconds
+        late = time.monotonic() - saved > run.checkpoint_seconds
         if (late or interruption.signal_number is not None) and progress.step < len(batches):
             save()
             saved = time.monotonic()
@@ -193,12 +197,12 @@ def _train_epoch(
 
 
 def _take_step(
-    config: TrainConfig, model: nn.Module, optimizer: Optimizer, pixels: Tensor, labels: Tensor
+    run: Run, model: nn.Module, optimizer: Optimizer, pixels: Tensor, labels: Tensor
 ) -> tuple[float, int]:
     """Take a step; return the loss without penalties, and the number of images classified correctly."""
     optimizer.zero_grad()
     # Before the forward pass, whose graph must find weights and input ranges as they are now.
-    penalty = neighbour_penalty(model, config.soft_sharing) if config.soft_sharing else 0.0
+    penalty = neighbour_penalty(model, run.soft_sharing) if run.soft_sharing else 0.0
     scores = model(pixels)
     loss = cross_entropy(scores, labels)
     penalized = loss + penalty
@@ -207,9 +211,9 @@ def _take_step(
     return loss.item(), int((scores.argmax(dim=1) == labels).sum())
 
 
-def _finish_epoch(config: TrainConfig, data: DataSplit, model: nn.Module, progress: Progress) -> None:
+def _finish_epoch(run: Run, data: DataSplit, model: nn.Module, progress: Progress) -> None:
     started = time.monotonic()
-    seed_noise(model, config.seed, "validation", progress.epoch)
+    seed_noise(model, run.seed, "validation", progress.epoch)
     validation_loss, validation_accuracy = loss_and_accuracy(model, data.validation)
     progress.history.append(
         {
@@ -218,7 +222,7 @@ def _finish_epoch(config: TrainConfig, data: DataSplit, model: nn.Module, progre
             "accuracy": progress.correct / len(data.train),
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
-            **(_scores(config, data.validation, model, progress.epoch) if config.scores else {}),
+            **(_scores(run, data.validation, model, progress.epoch) if run.scores else {}),
             "seconds": round(progress.seconds + time.monotonic() - started, 3),
         }
     )
@@ -226,30 +230,27 @@ def _finish_epoch(config: TrainConfig, data: DataSplit, model: nn.Module, progre
     progress.step, progress.loss_sum, progress.correct, progress.seconds = 0, 0.0, 0, 0.0
 
 
-def _scores(
-    config: TrainConfig, validation: Images, model: nn.Module, epoch: int
-) -> dict[str, Dimensionless]:
+def _scores(run: Run, validation: Images, model: nn.Module, epoch: int) -> dict[str, Dimensionless]:
     """Score the transformed validation images, and measure how alike the kernels of neighbouring locations are."""
     scores: dict[str, Dimensionless] = {}
-    if config.mode != "digital":
+    if run.mode != "digital":
         validation = validation.first(IMAGES_ON_HARDWARE)
-    for name, images in validation_sets(validation, config.seed).items():
+    for name, images in validation_sets(validation, run.seed).items():
         if name != PLAIN:
-            seed_noise(model, config.seed, "validation", epoch, name)
+            seed_noise(model, run.seed, "validation", epoch, name)
             scores[f"validation_{name}"] = loss_and_accuracy(model, images)[1]
     for layer, measures in sharing_of(model).items():
         scores.update({f"{layer} {measure}": value for measure, value in measures.items()})
     return scores
 
 
-def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
+def learning_rate(run: Run, step: int, steps: int) -> float:
     """Return the learning rate of a step: constant, falling to zero along half a cosine, or in two steps."""
-    assert config.lr is not None
-    if config.schedule == "cosine":
-        return config.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
-    if config.schedule == "step":
-        return config.lr * (1.0 if 2 * step < steps else 0.1 if 4 * step < 3 * steps else 0.01)
-    return config.lr
+    if run.schedule == "cosine":
+        return run.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+    if run.schedule == "step":
+        return run.lr * (1.0 if 2 * step < steps else 0.1 if 4 * step < 3 * steps else 0.01)
+    return run.lr
 
 
 @torch.no_grad()

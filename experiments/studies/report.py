@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from ..commands.config import ReportConfig
+from ..commands.report import run_report as report_of_run
 from ..commands.report_page import PAGE
-from ..commands.run_commands import run_report as report_of_run
 from ..drawing.html_page import write_page
 from ..drawing.sections import Section, sections_from_json
 from .results import Results, read_results

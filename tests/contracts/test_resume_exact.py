@@ -11,12 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import experiments.commands.run_commands
+import experiments.commands.train
 import experiments.runs.checkpoint
 import experiments.runs.evaluation
 import experiments.runs.training
 from experiments.commands.config import ResumeConfig
-from experiments.commands.run_commands import run_resume, run_train
+from experiments.commands.resume import run_resume
+from experiments.commands.train import run_train
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.record import read_columns
 from experiments.runs.run_folder import RunFolder
@@ -171,14 +172,14 @@ def test_power_failures_at_random_steps(tmp_path, monkeypatch, uninterrupted, ki
         (experiments.runs.training, "save_checkpoint", 1, True),  # saved, not in the log
         (experiments.runs.training, "save_checkpoint", 2, True),  # trained to the end, model not written
         (
-            experiments.commands.run_commands,
+            experiments.commands.train,
             "save_model",
             1,
             False,
         ),  # the events of the training written, the model not
         (experiments.runs.evaluation, "age_chip", 2, False),  # trained, evaluation under way
         (
-            experiments.commands.run_commands,
+            experiments.commands.train,
             "draw_learning_curve",
             1,
             False,

@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from crossbar import LocallyConnected2d, convert_to_analog, program_chip, seed_noise, tile_arrays
 from devices import get
-from experiments.commands.run_commands import resolve
 from experiments.data.datasets import load_data
 from experiments.runs.evaluation import evaluate, take_off_tiles
 from experiments.runs.options.config import TrainConfig
+from experiments.runs.options.defaults import resolve
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.training import learning_rate, loss_and_accuracy, make_model, train
 from experiments.support.interruption import Interruption

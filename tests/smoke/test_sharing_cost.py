@@ -283,7 +283,7 @@ def test_stopped_in_mid_run_and_continued_it_comes_to_the_same(finished, tmp_pat
 
 
 def test_a_run_that_breaks_off_does_not_stop_the_others(tmp_path, monkeypatch):
-    from experiments.commands.run_commands import run_train
+    from experiments.commands.train import run_train
 
     def train_or_fail(wish):
         if wish.placement == SCHEMES[1]:

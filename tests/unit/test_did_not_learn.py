@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from experiments.commands.run_commands import _title_of
+
 from experiments.data.chance import RULE, highest_by_chance, mark
 from experiments.drawing.run_tables import table as run_table
 from experiments.drawing.sections import csv_of, markdown_of

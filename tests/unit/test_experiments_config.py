@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from experiments.commands.config import EvaluateConfig
-from experiments.commands.run_commands import resolve
 from experiments.runs.options.config import TrainConfig
-from experiments.runs.options.defaults import digital_reference
+from experiments.runs.options.defaults import digital_reference, resolve
+from experiments.runs.run import Run
 from experiments.runs.run_folder import RunFolder
 
 # For each field a value that differs from the resolved default.
@@ -35,10 +35,10 @@ def test_a_configuration_of_an_older_version_is_refused():
     older = resolved().to_json()
     del older["write_every"]
     with pytest.raises(ValueError, match="it lacks write_every, as an older version may have written it"):
-        TrainConfig.from_json(older)
+        Run.from_json(older)
 
 
-def resolved() -> TrainConfig:
+def resolved() -> Run:
     return resolve(TrainConfig(), (1, 8, 8))
 
 
@@ -72,7 +72,7 @@ def test_a_configuration_survives_the_disk():
     config = replace(
         resolved(), **{name: OTHER[name] for name in ("train_images", "lr", "device", "seed", "out")}
     )
-    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert Run.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_configuration_survives_the_disk():
 )
 def test_a_damaged_configuration_is_refused(damage):
     with pytest.raises(ValueError, match=r"fields|field|must"):
-        TrainConfig.from_json({**resolved().to_json(), **damage})
+        Run.from_json({**resolved().to_json(), **damage})
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_defaults_in_situ():
     assert ageing.compensation == "global"
     assert resolve(TrainConfig(**IN_SITU, weight_scaling=0.0), (1, 8, 8)).weight_scaling == 0.0
     for done in (config, ageing, resolved()):
-        assert resolve(done, (1, 8, 8)) == done
+        assert resolve(done.as_wish(), (1, 8, 8)) == done
 
 
 def test_defaults_of_write_verify():
@@ -206,7 +206,7 @@ def test_defaults_of_write_verify():
     ageing = resolve(TrainConfig(mode="write-verify", device="pcm"), (1, 8, 8))
     assert (ageing.times, ageing.compensation) == (resolved().times, "global")
     for done in (config, ageing):
-        assert resolve(done, (1, 8, 8)) == done
+        assert resolve(done.as_wish(), (1, 8, 8)) == done
 
 
 def test_defaults_of_sharing():
@@ -219,7 +219,7 @@ def test_defaults_of_sharing():
     never = {**SYNCED, "placement": "replicated(tiles=2,sync_every=0)", "mode": "hwa", "device": "pcm"}
     assert resolve(TrainConfig(**never), (1, 8, 8)).placement == never["placement"]
     for done in (synced, asleep):
-        assert resolve(done, (1, 8, 8)) == done
+        assert resolve(done.as_wish(), (1, 8, 8)) == done
 
 
 def test_a_device_is_one_run_by_whatever_name():
@@ -243,7 +243,7 @@ def test_the_digital_reference_has_no_devices(lr):
 def test_the_digital_reference_of_synchronised_copies_has_one_kernel():
     digital = digital_reference(resolve(TrainConfig(**SYNCED), (1, 8, 8)), (1, 8, 8))
     assert digital.placement == "replicated(tiles=2,sync_every=0)"
-    assert digital == resolve(digital, (1, 8, 8))
+    assert digital == resolve(digital.as_wish(), (1, 8, 8))
 
 
 def test_images_of_an_unknown_size_are_refused():

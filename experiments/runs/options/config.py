@@ -1,14 +1,12 @@
 """What `xbar train` can be asked for: a frozen dataclass, from which tyro makes the command line."""
 
-import hashlib
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
 from ...support.durations import Seconds, parse_times
 from ...support.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
-from ...support.typed_values import typed
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
 Compensation = Literal["none", "global", "per_tile", "per_column"]
@@ -22,8 +20,6 @@ Dimensionless = Annotated[float, "1"]
 NO_DEVICE: Final = "none"
 # What such a mode trains is one chip, not weights for any.
 LEARNS_ON_DEVICES: Final = ("in-situ", "write-verify")
-# Where a run lies, how it is watched and how fast it computes: no part of what it computes.
-NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
 
 
 @final
@@ -236,38 +232,6 @@ class TrainConfig:
             )
         if self.times is not None:
             parse_times(self.times)
-
-    def identity(self) -> dict[str, object]:
-        """Return the fields that decide about the numbers, in the types of JSON."""
-        fields_of_run = {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
-        # Where the data lie decides nothing. The name stays in the hash, so that runs of earlier versions are found.
-        fields_of_run["data_dir"] = "data"
-        if self.device.endswith(".toml"):
-            from devices.files import read_regular  # it loads torch, which `xbar --help` does not wait for
-
-            # What is in a device file decides, not where it lies.
-            content = read_regular(self.device, "device")
-            fields_of_run["device"] = hashlib.blake2b(content, digest_size=8).hexdigest()
-        return fields_of_run
-
-    def to_json(self) -> dict[str, object]:
-        """Return all fields in the types of JSON."""
-        return {**asdict(self), "out": str(self.out)}
-
-    @classmethod
-    def from_json(cls, values: object) -> "TrainConfig":
-        """Make a configuration from what `to_json` returned.
-
-        Raises:
-            ValueError: If a field is missing, unknown or of the wrong type.
-        """
-        names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or not set(values) <= names:
-            raise ValueError("it does not hold the fields of a configuration")
-        missing = sorted(names - set(values))
-        if missing:
-            raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")
-        return typed(cls, values)
 
 
 def parse_fold(text: str) -> tuple[int, int]:

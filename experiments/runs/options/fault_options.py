@@ -33,8 +33,3 @@ def canonical(faults: str | None) -> str | None:
         'stuck_low=0.01,dead_rows=0.002'
     """
     return None if faults is None or Faults.parse(faults) == Faults() else str(Faults.parse(faults))
-
-
-def faults_of(config: TrainConfig) -> Faults | None:
-    """Return the faults of a resolved configuration."""
-    return None if config.faults is None else Faults.parse(config.faults)

@@ -11,87 +11,88 @@ from ..training_on_devices import ages, why_not_batched
 from .config import TrainConfig
 from .device_names import kept_name
 from .device_times import resolve_times
-from .learning_rates import learning_rate
 from .refusals import find_device, is_given, without_effect
 
 # assumed: it leaves the devices room on both sides, as their bounds lie near 1 and scatter.
 _WEIGHT_SCALING: Final[Dimensionless] = 0.6
 
 
-def resolve_in_situ(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConfig:
+def resolve_in_situ(wish: TrainConfig, placement: str) -> TrainConfig:
     """Fill in what a training in situ leaves open, and refuse what it cannot use.
+
+    Args:
+        wish: What the user asked for.
+        placement: Where the kernels of the network's local layers live.
 
     Raises:
         ValueError: If the device's pulses are not known, or an option would have no effect.
     """
-    device = find_device(config.device)
+    device = find_device(wish.device)
     rpu_config = device.training_config()  # refuses devices whose pulses are not known
-    if is_given(config, "write_every"):
+    if is_given(wish, "write_every"):
         raise without_effect(
-            "write_every", config, "in situ pulses learn by themselves. Use --mode write-verify"
+            "write_every", wish, "in situ pulses learn by themselves. Use --mode write-verify"
         )
-    backend, reason = config.backend, "--backend aihwkit computes pulse by pulse"
+    backend, reason = wish.backend, "--backend aihwkit computes pulse by pulse"
     hindrance = why_not_batched(rpu_config)
     if hindrance is not None:
         backend, reason = "aihwkit", hindrance
     if backend == "aihwkit":
         for name in ("engine", "record_every", "sleep_every"):
-            if is_given(config, name):
-                raise without_effect(name, config, reason)
-        if config.write_tolerance is not None:
+            if is_given(wish, name):
+                raise without_effect(name, wish, reason)
+        if wish.write_tolerance is not None:
             raise ValueError(
-                f"`placement` must be without sync_every, but is {config.placement!r}: aihwkit's own tiles cannot be "
+                f"`placement` must be without sync_every, but is {placement!r}: aihwkit's own tiles cannot be "
                 f"written by a write-verify loop, and here nothing else computes ({reason}). Leave it out."
             )
     return _resolve_chip(
         replace(
-            config,
+            wish,
             backend=backend,
-            lr=config.lr or learning_rate(config.mode, config.device, image_shape),
-            engine=(config.engine or "auto") if backend == "batched" else None,
+            engine=(wish.engine or "auto") if backend == "batched" else None,
         ),
         device,
     )
 
 
-def resolve_write_verify(config: TrainConfig, image_shape: tuple[int, int, int]) -> TrainConfig:
+def resolve_write_verify(wish: TrainConfig) -> TrainConfig:
     """Fill in what a training by digital gradient and write-verify leaves open, and refuse what it cannot use.
 
     Raises:
         ValueError: If the device's pulses are not known, or an option would have no effect.
     """
-    device = find_device(config.device)
+    device = find_device(wish.device)
     device.training_config()  # refuses devices whose pulses are not known
-    if is_given(config, "engine"):
-        raise without_effect("engine", config, "no pulse trains meet; every device is written for itself")
-    if config.backend == "aihwkit":
-        raise without_effect("backend", config, "aihwkit's tiles have no write-verify loop. Use batched")
+    if is_given(wish, "engine"):
+        raise without_effect("engine", wish, "no pulse trains meet; every device is written for itself")
+    if wish.backend == "aihwkit":
+        raise without_effect("backend", wish, "aihwkit's tiles have no write-verify loop. Use batched")
     return _resolve_chip(
         replace(
-            config,
-            lr=config.lr or learning_rate(config.mode, config.device, image_shape),
-            write_every=config.write_every or 1,
-            write_tolerance=config.write_tolerance or WriteVerify().tolerance,
+            wish,
+            write_every=wish.write_every or 1,
+            write_tolerance=wish.write_tolerance or WriteVerify().tolerance,
         ),
         device,
     )
 
 
-def _resolve_chip(config: TrainConfig, device: DeviceModel) -> TrainConfig:
+def _resolve_chip(wish: TrainConfig, device: DeviceModel) -> TrainConfig:
     """Fill in what holds for every network that has learned on one chip."""
-    if config.weight_noise is not None:
-        raise without_effect("weight_noise", config, "the devices bring their own noise")
+    if wish.weight_noise is not None:
+        raise without_effect("weight_noise", wish, "the devices bring their own noise")
     if not ages(device):
         for name in ("times", "compensation"):
-            if is_given(config, name):
+            if is_given(wish, name):
                 raise without_effect(
-                    name, config, f"{device.name} has no model of drift; the chip is evaluated as trained"
+                    name, wish, f"{device.name} has no model of drift; the chip is evaluated as trained"
                 )
-    scaling = _WEIGHT_SCALING if config.weight_scaling is None else config.weight_scaling
+    scaling = _WEIGHT_SCALING if wish.weight_scaling is None else wish.weight_scaling
     return replace(
-        config,
-        device=kept_name(config.device, device),
+        wish,
+        device=kept_name(wish.device, device),
         weight_scaling=scaling,
-        times=resolve_times(config.times, device) if ages(device) else None,
-        compensation=(config.compensation or "global") if ages(device) else None,
+        times=resolve_times(wish.times, device) if ages(device) else None,
+        compensation=(wish.compensation or "global") if ages(device) else None,
     )

@@ -52,8 +52,3 @@ def canonical_wires(wires: str | None) -> str | None:
     parsed = WireParameters.parse(wires)
     is_ideal = not any((parsed.word_line, parsed.bit_line, parsed.source, parsed.sense))
     return None if is_ideal else str(parsed)
-
-
-def wires_of(config: TrainConfig) -> WireParameters | None:
-    """Return the wires of a resolved configuration."""
-    return None if config.wires is None else WireParameters.parse(config.wires)

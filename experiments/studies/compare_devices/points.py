@@ -85,7 +85,6 @@ def wish_of(
     usual = resolve(wish, image_shape)
     if point.mechanism == "hwa":
         return wish
-    assert usual.epochs is not None
     return replace(
         wish,
         lr=learning_rate(

@@ -12,7 +12,7 @@ from devices import characterise, get
 from devices.characterisation import Characterisation
 from devices.characterisation.table import Quantity
 
-from ...commands.run_commands import run_train
+from ...commands.train import run_train
 from ...drawing.characterisation_figure import draw_characterisation
 from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig

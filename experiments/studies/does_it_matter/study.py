@@ -18,12 +18,11 @@ from devices.streams import derive_seed
 from devices.units import Seconds
 
 from ...data.datasets import DataSplit, Images
-from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig, available_threads
-from ...runs.options.fault_options import faults_of
+from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threads
+from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
 from ...runs.training import make_model, train
-from ...runs.training_on_devices import configuration_changed
 from ...support.durations import format_time, parse_times
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
@@ -84,7 +83,7 @@ def effects_of(config: DoesItMatterConfig) -> tuple[list[Effect], str]:
     return effects, sample
 
 
-def _refuse_what_has_no_effect(config: DoesItMatterConfig, trained: TrainConfig) -> None:
+def _refuse_what_has_no_effect(config: DoesItMatterConfig, trained: Run) -> None:
     learns = trained.mode in LEARNS_ON_DEVICES
     names = ("chips", "time") if learns else ("seeds", "epochs", "jobs")
     for name in names:
@@ -97,7 +96,7 @@ def _refuse_what_has_no_effect(config: DoesItMatterConfig, trained: TrainConfig)
 
 
 def _by_programming(
-    config: DoesItMatterConfig, trained: TrainConfig, folder: RunFolder, data: DataSplit
+    config: DoesItMatterConfig, trained: Run, folder: RunFolder, data: DataSplit
 ) -> tuple[list[Effect], str]:
     """Program the same weights onto the same chips again and again."""
     device = get(trained.device)
@@ -108,7 +107,7 @@ def _by_programming(
     chips = config.chips or _CHIPS
     rpu_config = device.rpu_config(weight_noise=trained.weight_noise or 0.0)
     switches = switches_of(rpu_config, device.noise_model())
-    faults = faults_of(trained)
+    faults = trained.faults_of_chips
     if faults is not None:
         switches.append(Switch("faults", "device", lambda _: None))
     if trained.wires is not None:
@@ -157,7 +156,7 @@ def _by_programming(
 
 def _read_chip(
     model: nn.Module,
-    config: TrainConfig,
+    config: Run,
     images: Images,
     noise_model: Any,
     chip: int,
@@ -184,23 +183,22 @@ def _read(model: nn.Module, images: Images) -> Outcome:
 
 @dataclass(frozen=True)
 class _Task:
-    config: TrainConfig
+    config: Run
     switch: tuple[str, str] | None
     folder: Path
 
 
 def _by_training(
-    config: DoesItMatterConfig, trained: TrainConfig, folder: RunFolder, data: DataSplit
+    config: DoesItMatterConfig, trained: Run, folder: RunFolder, data: DataSplit
 ) -> tuple[list[Effect], str]:
     """Train again without each of them, from the same initial weights, on the same devices but for that."""
-    assert trained.epochs is not None
     seeds, epochs = config.seeds or _SEEDS, min(trained.epochs, config.epochs or _EPOCHS)
     rpu_config = get(trained.device).training_config()
     switches = switches_of(rpu_config)
     if trained.mode == "write-verify" and not hasattr(rpu_config.device, "dw_min"):
         # A pair of devices can be written by pulses only.
         switches = [switch for switch in switches if switch.part != "update"]
-    if faults_of(trained) is not None:
+    if trained.faults_of_chips is not None:
         switches.append(Switch("faults", "device", lambda _: None))
     place = folder.path / f"does_it_matter-{epochs}"
     tasks: dict[str, _Task] = {}
@@ -264,11 +262,11 @@ def _train_without(task: _Task) -> None:
     folder = RunFolder(task.folder)
     with (
         folder.lock(),
-        configuration_changed(_change_of(task)),
         Interruption("the same command") as interruption,
     ):
         folder.begin()
-        model = train(config, data, folder, interruption, fingerprint=data.fingerprint())
+        fingerprint = data.fingerprint()
+        model = train(config, data, folder, interruption, fingerprint=fingerprint, change=_change_of(task))
         seed_noise(model, config.seed, "does it matter")
         write_json(_outcome_file(task), asdict(_read(model, data.test)))
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from devices.units import Dimensionless
 
-from ...commands.run_commands import run_train
+from ...commands.train import run_train
 from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
 from ...drawing.figures import GREY, save_figure

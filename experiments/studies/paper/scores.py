@@ -8,12 +8,13 @@ from crossbar import age_chip, load_model, program_chip, seed_noise
 from devices import derive_seed, get
 from devices.units import Dimensionless, Seconds
 
-from ...commands.run_commands import run_train
+from ...commands.train import run_train
 from ...data.augmentation import IMAGES_ON_HARDWARE, validation_sets
 from ...data.datasets import DataSplit, Images
 from ...runs.emergent_sharing import sharing_of
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.defaults import resolve
+from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
 from ...runs.training import initial_network, loss_and_accuracy, make_model
@@ -85,9 +86,7 @@ def scores_of_chips(folder: RunFolder) -> Any:
     return content
 
 
-def _score(
-    config: TrainConfig, folder: RunFolder, data: DataSplit, interruption: Interruption
-) -> dict[str, Any]:
+def _score(config: Run, folder: RunFolder, data: DataSplit, interruption: Interruption) -> dict[str, Any]:
     model = load_model(folder.model_file, make_model(config)).eval()
     found: dict[str, Any] = {
         "start": sharing_of(initial_network(config)),
@@ -118,7 +117,7 @@ def _score(
     return found | {"chips": chips}
 
 
-def _fit(model: nn.Module, config: TrainConfig, data: DataSplit) -> dict[str, Dimensionless]:
+def _fit(model: nn.Module, config: Run, data: DataSplit) -> dict[str, Dimensionless]:
     """Classify images that the network was trained on, untransformed, and as many that it was not."""
     found: dict[str, Dimensionless] = {}
     for name, images in (("training", data.train), ("validation", data.validation)):
@@ -127,9 +126,7 @@ def _fit(model: nn.Module, config: TrainConfig, data: DataSplit) -> dict[str, Di
     return found
 
 
-def _look(
-    model: nn.Module, config: TrainConfig, sets: dict[str, Images], chip: int, when: str
-) -> dict[str, Any]:
+def _look(model: nn.Module, config: Run, sets: dict[str, Images], chip: int, when: str) -> dict[str, Any]:
     scores: dict[str, Dimensionless] = {}
     for name, images in sets.items():
         seed_noise(model, config.seed, "paper", chip, when, name)

@@ -114,7 +114,6 @@ def wish_of(
         out=config.runs,
     )
     usual = resolve(wish, image_shape)
-    assert usual.epochs is not None
     return replace(
         wish,
         lr=config.lr

@@ -48,7 +48,6 @@ def row_of(
     trained = folder.read_config()
     result = Result.from_json(read_json(folder.result_file))
     history = folder.read_log()
-    assert trained.lr is not None
     return Row(
         device=point.device,
         mechanism=point.mechanism,
@@ -71,7 +70,6 @@ def row_of(
 def row_of_run(folder: RunFolder, profile: HardwareProfile, config: SharingCostConfig) -> Row:
     """Read and price a single run, whatever it was started for; errors as those of `row_of`."""
     trained = folder.read_config()
-    assert trained.placement is not None
     point = Point(trained.device, trained.mode, trained.placement, trained.seed)
     return row_of(point, f"xbar resume {folder.path}", folder, profile, config)
 

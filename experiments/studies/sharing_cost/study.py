@@ -15,7 +15,7 @@ from typing_extensions import override
 from crossbar import HardwareProfile, load_profile
 from devices.files import make_folder, write_atomically
 
-from ...commands.run_commands import run_train
+from ...commands.train import run_train
 from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
 from ...runs.options.profile_of_device import profile_of

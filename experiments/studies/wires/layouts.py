@@ -14,7 +14,7 @@ from devices import get
 
 from ...data.datasets import Images
 from ...runs.evaluation import calibrate
-from ...runs.options.config import TrainConfig
+from ...runs.run import Run
 from ...runs.training import put_on_tiles
 
 # Of the shorter side of an array: a 640 x 640 one takes about 15 s on two cores, and the cost is cubic in this side.
@@ -40,7 +40,7 @@ class Layout:
         return "whole layers, unrolled" if self.name == UNROLLED else f"tiles up to {self.tile_size}"
 
 
-def lay_out(layout: Layout, digital: nn.Module, config: TrainConfig, images: Images) -> nn.Module:
+def lay_out(layout: Layout, digital: nn.Module, config: Run, images: Images) -> nn.Module:
     """Put a trained digital network onto tiles with ideal wires, which choose their input ranges from images.
 
     Args:

@@ -17,10 +17,11 @@ from crossbar.layers.analog_layer import AnalogLayer
 from devices import derive_seed
 from devices.units import Dimensionless, MicroSiemens, Ohm
 
-from ...commands.run_commands import use_threads
+from ...commands.train import use_threads
 from ...data.datasets import DataSplit
 from ...runs.evaluation import take_off_tiles
-from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig, available_threads
+from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threads
+from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
 from ...runs.training import loss_and_accuracy, make_model
@@ -119,7 +120,7 @@ def run_wires(config: WiresConfig) -> None:
     draw_and_write(points, maps, notes, sample, folder.path)
 
 
-def _check(folder: RunFolder, trained: TrainConfig) -> None:
+def _check(folder: RunFolder, trained: Run) -> None:
     if not folder.model_file.exists():
         raise ValueError(
             f"`run` must be trained, but {folder.path} has no model.safetensors yet. "
@@ -136,7 +137,7 @@ def _check(folder: RunFolder, trained: TrainConfig) -> None:
         )
 
 
-def _data(trained: TrainConfig, config: WiresConfig) -> DataSplit:
+def _data(trained: Run, config: WiresConfig) -> DataSplit:
     most = min(trained.test_images or _MOST_TEST_IMAGES, _MOST_TEST_IMAGES)
     return images_of(replace(trained, test_images=config.test_images or most))
 
@@ -162,7 +163,7 @@ def _measure(
     model: nn.Module,
     layout: Layout,
     ohm: Ohm,
-    trained: TrainConfig,
+    trained: Run,
     data: DataSplit,
     chips: int,
     bar: "tqdm[Any]",

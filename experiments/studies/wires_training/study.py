@@ -17,8 +17,9 @@ from devices.units import Dimensionless, Ohm
 from ...data.chance import RULE, mark
 from ...drawing.figures import GREY, save_figure, strip
 from ...drawing.sections import Picture, Section, Table
-from ...runs.options.config import TrainConfig, available_threads
+from ...runs.options.config import available_threads
 from ...runs.result import Result
+from ...runs.run import Run
 from ...runs.run_folder import RunFolder
 from ...support.environment import describe_environment
 from ...support.json_files import read_json
@@ -157,7 +158,7 @@ def _only(values: Any) -> Any:
     return different[0]
 
 
-def _resistance(trained: TrainConfig) -> Ohm:
+def _resistance(trained: Run) -> Ohm:
     return 0.0 if trained.wires is None else WireParameters.parse(trained.wires).bit_line
 
 

@@ -1,0 +1,134 @@
+"""`xbar evaluate`: program what a run has trained onto other chips or tiles, or look at other times."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+from crossbar import load_model, tile_arrays
+
+from ..drawing.figures import draw_accuracy_over_time
+from ..drawing.run_tables import table
+from ..runs.evaluation import evaluate
+from ..runs.ledger_file import RunEvents
+from ..runs.options.defaults import resolve
+from ..runs.options.device_names import label
+from ..runs.options.fault_options import canonical
+from ..runs.options.sharing_options import resolve_sharing
+from ..runs.options.wire_options import canonical_wires
+from ..runs.run import Run
+from ..runs.run_data import images_of
+from ..runs.run_folder import RunFolder
+from ..runs.training import make_model
+from ..support.interruption import Interruption
+from ..support.json_files import write_json
+from .config import EvaluateConfig
+from .train import print_paths, use_threads
+
+
+def run_evaluate(config: EvaluateConfig) -> None:
+    """Program a finished run's network onto other chips or other tiles, and write that result beside the run's own.
+
+    Raises:
+        ValueError: If the run is not trained yet or damaged, or the wishes do not fit.
+        FileNotFoundError: If the run or its data are missing.
+        RunInterrupted: If the user stopped it.
+    """
+    folder = RunFolder.existing(config.run)
+    trained = folder.read_config()
+    if not folder.model_file.exists():
+        raise ValueError(
+            f"`run` must be trained, but {folder.path} has no model.safetensors yet. "
+            f"Finish it with `xbar resume {folder.path}`."
+        )
+    _refuse_to_rebuild(config, trained)
+    wishes = {
+        name: getattr(config, name)
+        for name in (
+            "device",
+            "faults",
+            "wires",
+            "chips",
+            "compensation",
+            "test_images",
+            "data_dir",
+            "threads",
+            "times",
+        )
+        if getattr(config, name) is not None
+    }
+    if "wires" in wishes and canonical_wires(config.wires) is None:
+        wishes["wires_every"] = None
+    if config.device not in (None, trained.device) and config.times is None:
+        wishes["times"] = None  # those at which the other device was measured
+    wish = replace(trained.as_wish(), **wishes)
+    data = images_of(wish)
+    asked = resolve(wish, data.image_shape)
+    placement = None if config.placement == trained.placement else config.placement
+    placed = asked if placement is None else _placed_anew(asked, placement)
+    use_threads(asked.threads)
+    with folder.lock(), Interruption("the same command") as interruption:
+        folder.check_origin()
+        if asked.test_images == trained.test_images:
+            folder.check_data(data.fingerprint())
+        # What training keeps of its wires is in the file.
+        as_trained = replace(asked, wires=trained.wires, wires_every=trained.wires_every)
+        model = load_model(folder.model_file, make_model(as_trained)).eval()
+        for _, array in tile_arrays(model):
+            if asked.wires_of_arrays != trained.wires_of_arrays:
+                array.use_wires(asked.wires_of_arrays)
+        result, events = evaluate(asked, model, data, interruption, placement=placement)
+        digest = hashlib.blake2b(
+            json.dumps(placed.identity(), sort_keys=True).encode(), digest_size=4
+        ).hexdigest()
+        name = f"{label(asked.device)}-{digest}"
+        numbers, figure = (folder.path / f"evaluation-{name}.{ending}" for ending in ("json", "png"))
+        ledger = folder.path / f"ledger-{name}.json"
+        RunEvents(None, events).write(ledger)
+        if result.times:
+            draw_accuracy_over_time(result, figure)
+        write_json(numbers, result.to_json())
+    print(f"\n{table(result)}\n")
+    print_paths(numbers, ledger, figure)
+
+
+def _refuse_to_rebuild(config: EvaluateConfig, trained: Run) -> None:
+    """Refuse to give a network other devices or tiles than those that it has learned on."""
+    if not trained.learns_on_devices:
+        return
+    for name, have, what in (
+        ("device", trained.device, "on the other device"),
+        ("placement", trained.placement, "with the other placement"),
+    ):
+        wish = getattr(config, name)
+        if wish not in (None, have):
+            raise ValueError(
+                f"`{name}` must be left out, but is {wish!r}: this network has learned on the devices of one "
+                f"{trained.device} chip, and they cannot be exchanged. Train {what} with `xbar train`."
+            )
+    if config.faults is not None and canonical(config.faults) != trained.faults:
+        raise ValueError(
+            f"`faults` must be left out, but is {config.faults!r}: this network has learned on one {trained.device} "
+            "chip, with its faults or without. Train with other ones, `xbar train --faults`."
+        )
+    if config.wires is not None and canonical_wires(config.wires) is not None:
+        raise ValueError(
+            f"`wires` must be left out, but is {config.wires!r}: what pulses have trained has no unit of "
+            "conductance. Evaluate a run with --mode hwa or digital."
+        )
+
+
+def _placed_anew(asked: Run, placement: str) -> Run:
+    """Return the run of a trained network on other tiles.
+
+    Raises:
+        ValueError: If there is no such placement, or nothing is put on tiles.
+    """
+    if asked.times is None:
+        raise ValueError(
+            f"`placement` must be left out with --device {asked.device}, but is {placement!r}: nothing is put on "
+            "tiles. Name a --device."
+        )
+    # Penalties belong to the training, which is over.
+    over = replace(asked.as_wish(), soft_sharing=0.0, sleep_every=0, sleep_factor=None, write_tolerance=None)
+    resolve_sharing(over, asked.model, placement)
+    return replace(asked, placement=placement)

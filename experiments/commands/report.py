@@ -1,0 +1,56 @@
+"""`xbar report`: draw the figures of a run again, and write its page."""
+
+from ..drawing.dynamics_figures import draw_dynamics, draw_pulse_maps
+from ..drawing.figures import draw_accuracy_over_time, draw_learning_curve
+from ..drawing.run_tables import dynamics_table, table
+from ..runs.record import Record
+from ..runs.result import Result
+from ..runs.run_folder import RunFolder
+from ..support.json_files import read_json
+from .config import ReportConfig
+from .report_page import write_run_page
+from .train import print_paths, title_of
+
+
+def run_report(config: ReportConfig) -> None:
+    """Draw the figures of a finished run again, print a short table, and write a page to read in a browser.
+
+    Raises:
+        ValueError: If the run is not finished, or damaged.
+        FileNotFoundError: If the run is missing.
+    """
+    folder = RunFolder.existing(config.run)
+    if not folder.result_file.exists():
+        raise ValueError(
+            f"`run` must be finished, but {folder.path} has no result.json yet. "
+            f"Finish it with `xbar resume {folder.path}`."
+        )
+    with folder.lock():
+        folder.check_origin()
+        trained = folder.read_config()
+        result = Result.from_json(read_json(folder.result_file))
+        record = Record.read(folder.record_file) if trained.record_every else None
+        draw_learning_curve(folder.read_log(), title_of(folder, result), folder.learning_figure)
+        if result.times:
+            draw_accuracy_over_time(result, folder.accuracy_figure)
+        if record is not None:
+            title = f"{result.model} ({result.placement}) learning on {result.device}"
+            draw_dynamics(record, title, folder.dynamics_figure)
+            draw_pulse_maps(record, title, folder.pulses_figure)
+        page = write_run_page(folder, result)
+    print(f"\n{table(result)}\n")
+    if record is not None:
+        print(f"{dynamics_table(record)}\n")
+    elif trained.learns_on_devices and trained.backend != "aihwkit":
+        print(
+            "Nothing was recorded of the devices: let them learn with --record-every 10 for more figures.\n"
+        )
+    print_paths(
+        folder.result_file,
+        folder.ledger_file,
+        folder.learning_figure,
+        folder.accuracy_figure,
+        folder.dynamics_figure,
+        folder.pulses_figure,
+    )
+    print(f"page:    {page}")

@@ -1,0 +1,26 @@
+"""`xbar resume`: go on with an interrupted run."""
+
+from dataclasses import replace
+
+from ..runs.options.defaults import resolve
+from ..runs.run_data import images_of
+from ..runs.run_folder import RunFolder
+from .config import ResumeConfig
+from .train import run_with_reference
+
+
+def run_resume(config: ResumeConfig) -> None:
+    """Continue an interrupted run with its own configuration and number of threads.
+
+    Raises:
+        ValueError: If the run's files are damaged, or its data have changed.
+        FileNotFoundError: If the run or its data are missing.
+        RunInterrupted: If the user stopped it.
+    """
+    folder = RunFolder.existing(config.run)
+    started = folder.read_config()
+    data_dir = config.data_dir or started.data_dir
+    started = replace(started, force=False, out=folder.path.parent, data_dir=data_dir)
+    data = images_of(started)
+    # Resolved anew, so that what a run cannot be, or its images no longer are, is refused in a sentence.
+    run_with_reference(resolve(started.as_wish(), data.image_shape), folder, data)

@@ -1,0 +1,103 @@
+"""`xbar train`: do a run, or go on with it, and print what came out."""
+
+from pathlib import Path
+
+import numba
+import torch
+
+from crossbar import load_model, save_model
+
+from ..data.chance import mark
+from ..data.datasets import DataSplit
+from ..drawing.figures import draw_accuracy_over_time, draw_learning_curve
+from ..drawing.run_tables import table
+from ..runs.evaluation import evaluate
+from ..runs.ledger_file import RunEvents
+from ..runs.options.config import TrainConfig
+from ..runs.options.defaults import digital_reference, resolve
+from ..runs.result import Result
+from ..runs.run import Run
+from ..runs.run_data import images_of
+from ..runs.run_folder import RunFolder
+from ..runs.training import make_model, train
+from ..support.environment import describe_environment
+from ..support.interruption import Interruption
+from ..support.json_files import read_json, write_json
+
+
+def run_train(wish: TrainConfig) -> None:
+    """Train as asked; continue the run if it was interrupted, show it if it is finished.
+
+    Raises:
+        ValueError: If the wish cannot be run.
+        FileNotFoundError: If the data are missing.
+        RunInterrupted: If the user stopped it.
+    """
+    data = images_of(wish)
+    run = resolve(wish, data.image_shape)
+    run_with_reference(run, RunFolder.of(run), data)
+
+
+def run_with_reference(run: Run, folder: RunFolder, data: DataSplit) -> None:
+    """Do a run, after its digital reference if it has one, and print the result."""
+    reference_accuracy = None
+    if run.reference:
+        print("First the same network, trained digitally.")
+        digital = digital_reference(run, data.image_shape)
+        reference_accuracy = _run(digital, RunFolder.of(digital), data).digital_accuracy
+    result = _run(run, folder, data)
+    print(f"\n{table(result, reference_accuracy)}\n")
+    print_paths(folder.result_file, folder.ledger_file, folder.accuracy_figure, folder.learning_figure)
+
+
+def _run(run: Run, folder: RunFolder, data: DataSplit) -> Result:
+    """Do whatever of a run is not done yet, and return its result."""
+    use_threads(run.threads)
+    with folder.lock(), Interruption(f"xbar resume {folder.path}") as interruption:
+        if run.force:
+            folder.clear()
+        folder.check_origin()
+        if folder.result_file.exists():
+            print(f"{folder.path} is finished; `xbar train` with its options and --force would repeat it.")
+            return Result.from_json(read_json(folder.result_file))
+        fingerprint = data.fingerprint()
+        if not folder.config_file.exists():
+            folder.start(run, {**describe_environment(run.threads), "data": fingerprint})
+        else:
+            folder.check_data(fingerprint)
+            folder.say_where_it_goes_on()
+        if folder.model_file.exists():
+            model = load_model(folder.model_file, make_model(run)).eval()
+        else:
+            model = train(run, data, folder, interruption, fingerprint=fingerprint)
+            save_model(model, folder.model_file)
+            folder.delete_checkpoint()
+        trained = RunEvents.read(folder.ledger_file)
+        result, events = evaluate(run, model, data, interruption)
+        RunEvents(trained.training, events).write(folder.ledger_file)
+        draw_learning_curve(folder.read_log(), title_of(folder, result), folder.learning_figure)
+        if result.times:
+            draw_accuracy_over_time(result, folder.accuracy_figure)
+        # Last: this file is the mark of a finished run.
+        write_json(folder.result_file, result.to_json())
+        return result
+
+
+def title_of(folder: RunFolder, result: Result) -> str:
+    """Return what figures call a run: its folder's name, marked if its network did not learn."""
+    return folder.path.name + mark([result.did_learn])
+
+
+def use_threads(threads: int) -> None:
+    """Compute with this many threads."""
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def print_paths(result: Path, ledger: Path, *figures: Path) -> None:
+    """Say where the numbers, the events and those of the figures that exist lie."""
+    print(f"numbers: {result}")
+    print(f"events:  {ledger}")
+    for figure in figures:
+        if figure.exists():
+            print(f"figure:  {figure}")

@@ -1,0 +1,165 @@
+"""What is run: a configuration in which nothing is left open."""
+
+import hashlib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, final
+
+from crossbar import WireParameters
+from devices import Faults
+from devices.files import read_regular
+from devices.units import Dimensionless, Seconds
+
+from ..support.typed_values import typed
+from .options.config import (
+    LEARNS_ON_DEVICES,
+    Augment,
+    Backend,
+    Compensation,
+    Engine,
+    Mode,
+    Schedule,
+    TrainConfig,
+)
+
+# Where a run lies, how it is watched and how fast it computes: no part of what it computes.
+NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """All that decides about a run, as `resolve` makes it of a wish and as config.json keeps it.
+
+    The fields are those of `TrainConfig`, whose help says what they mean, in the same order. Where a field may be
+    None here, None says something: all images (`train_images`, `test_images`), the data set's own test images
+    (`fold`), no faults, ideal `wires`, aihwkit's own size of tiles, nothing that ages (`times`, `compensation`), and
+    of the others that this mode of learning has no such thing.
+    """
+
+    data: str
+    data_dir: str
+    download: bool
+    train_images: int | None
+    test_images: int | None
+    fold: str | None
+    augment: Augment
+    strength: Dimensionless
+    scores: bool
+    model: str
+    placement: str
+    vcp: Dimensionless
+    mode: Mode
+    device: str
+    faults: str | None
+    wires: str | None
+    wires_every: int | None
+    tile_size: int | None
+    weight_noise: Dimensionless | None
+    weight_scaling: Dimensionless | None
+    engine: Engine | None
+    write_every: int | None
+    write_tolerance: Dimensionless | None
+    soft_sharing: Dimensionless
+    sleep_every: int
+    sleep_factor: Dimensionless | None
+    backend: Backend
+    epochs: int
+    batch_size: int
+    lr: Dimensionless
+    schedule: Schedule
+    seed: int
+    chips: int
+    times: str | None
+    compensation: Compensation | None
+    record_every: int
+    reference: bool
+    out: Path
+    force: bool
+    threads: int
+    checkpoint_seconds: Seconds
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run could use.
+
+        Raises:
+            ValueError: If one lies outside its range.
+        """
+        self.as_wish()  # a run is one of the wishes, and those are checked
+
+    @classmethod
+    def of(
+        cls,
+        wish: TrainConfig,
+        *,
+        model: str,
+        placement: str,
+        epochs: int,
+        lr: Dimensionless,
+        threads: int,
+    ) -> "Run":
+        """Make a run of a wish and of what the wish may leave open, but no run can.
+
+        Args:
+            wish: What was asked for, with the defaults of its mode filled in.
+            model: Name of the network.
+            placement: Where the kernels of its local layers live.
+            epochs: Passes through the training images.
+            lr: Learning rate.
+            threads: Threads to compute with.
+        """
+        filled = {"model": model, "placement": placement, "epochs": epochs, "lr": lr, "threads": threads}
+        return cls(**{**_values(wish), **filled})
+
+    def as_wish(self) -> TrainConfig:
+        """Return the wish that says all of the run, to change some of it and resolve it anew."""
+        return TrainConfig(**_values(self))
+
+    @property
+    def learns_on_devices(self) -> bool:
+        """Whether what comes out is one chip, the one that was trained, and not weights for any."""
+        return self.mode in LEARNS_ON_DEVICES
+
+    @property
+    def faults_of_chips(self) -> Faults | None:
+        """Which parts of the devices do not work; None if all do."""
+        return None if self.faults is None else Faults.parse(self.faults)
+
+    @property
+    def wires_of_arrays(self) -> WireParameters | None:
+        """The resistive wires of every array; None for ideal ones."""
+        return None if self.wires is None else WireParameters.parse(self.wires)
+
+    def identity(self) -> dict[str, object]:
+        """Return the fields that decide about the numbers, in the types of JSON."""
+        identity = {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
+        # Where the data lie decides nothing. The name stays in the hash, so that runs of earlier versions are found.
+        identity["data_dir"] = "data"
+        if self.device.endswith(".toml"):
+            # What is in a device file decides, not where it lies.
+            content = read_regular(self.device, "device")
+            identity["device"] = hashlib.blake2b(content, digest_size=8).hexdigest()
+        return identity
+
+    def to_json(self) -> dict[str, object]:
+        """Return all fields in the types of JSON."""
+        return {**asdict(self), "out": str(self.out)}
+
+    @classmethod
+    def from_json(cls, values: object) -> "Run":
+        """Make a run from what `to_json` returned.
+
+        Raises:
+            ValueError: If a field is missing, unknown or of the wrong type.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not set(values) <= names:
+            raise ValueError("it does not hold the fields of a configuration")
+        missing = sorted(names - set(values))
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")
+        return typed(cls, values)
+
+
+def _values(config: "TrainConfig | Run") -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in fields(config)}
