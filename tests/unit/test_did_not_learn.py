@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from experiments.commands.run_commands import _title_of
 
+from experiments.commands.train import title_of
 from experiments.data.chance import RULE, highest_by_chance, mark
 from experiments.drawing.run_tables import table as run_table
 from experiments.drawing.sections import csv_of, markdown_of
@@ -207,4 +207,4 @@ def test_figures_show_them_apart(did_learn, monkeypatch):
 
 @pytest.mark.parametrize(("trained", "expected"), [(0.9, "run"), (0.1, "run, did not learn")])
 def test_a_single_learning_curve_says_so(trained, expected):
-    assert _title_of(RunFolder(Path("runs/run")), result(trained)) == expected
+    assert title_of(RunFolder(Path("runs/run")), result(trained)) == expected
