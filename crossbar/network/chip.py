@@ -46,7 +46,7 @@ def program_chip(
     model: nn.Module,
     noise_model: BaseNoiseModel | None = None,
     *,
-    seed: int,
+    seed: int | None = None,
     compensation: Compensation | None = None,
     faults: Faults | None = None,
 ) -> None:
@@ -58,7 +58,8 @@ def program_chip(
         model: A model with analog layers.
         noise_model: Device model; that of each layer's configuration if None, or for devices that were trained in
             place that of their own `DriftParameter`.
-        seed: Names the chip: its programming noise, the drift of its devices, and which of them fail.
+        seed: Names the chip: its programming noise, the drift of its devices, and which of them fail; drawn from the
+            layers' noise streams if None.
         compensation: "none", "global" (one factor for each layer), "per_tile" or "per_column"; that of each
             layer's configuration if None.
         faults: How many devices fail. Devices that were trained in place had theirs before: see `break_devices`.
@@ -69,16 +70,17 @@ def program_chip(
     """
     for name, array in arrays_to_act_on(model, "programmed by program_chip"):
         with naming(layer_name(name)):
-            array.program(noise_model, seed=derive_seed(seed, name), compensation=compensation, faults=faults)
+            of_layer = None if seed is None else derive_seed(seed, name)
+            array.program(noise_model, seed=of_layer, compensation=compensation, faults=faults)
 
 
-def age_chip(model: nn.Module, time: Seconds | str, *, seed: int) -> None:
+def age_chip(model: nn.Module, time: Seconds | str, *, seed: int | None = None) -> None:
     """Let a programmed chip drift until a time, and read it there.
 
     Args:
         model: A model that `program_chip` has programmed.
         time: Seconds since the end of programming, or as people write it: "1h", "1d", "1y".
-        seed: Names the read noise; the drift belongs to the chip.
+        seed: Names the read noise; the drift belongs to the chip. Drawn from the layers' noise streams if None.
 
     Raises:
         RuntimeError: If a layer is not programmed.
@@ -88,7 +90,8 @@ def age_chip(model: nn.Module, time: Seconds | str, *, seed: int) -> None:
     seconds = seconds_of(time)
     for name, array in arrays_to_act_on(model, "aged by age_chip"):
         with naming(layer_name(name)):
-            array.at(seconds, seed=derive_seed(seed, name, "at", repr(float(seconds))))
+            of_layer = None if seed is None else derive_seed(seed, name, "at", repr(float(seconds)))
+            array.at(seconds, seed=of_layer)
 
 
 def erase_chip(model: nn.Module) -> None:

@@ -96,8 +96,9 @@ def convert_to_analog(
     unforeseen = conversion_report(analog).unforeseen
     if unforeseen:
         warnings.warn(
-            f"not everything is analog as one might think: {'; '.join(map(str, unforeseen))}. Layers named in "
-            "`exclude_modules` stay digital without a warning; `print(conversion_report(model))` lists every layer.",
+            f"these layers were not converted and compute without hardware: {'; '.join(map(str, unforeseen))}. Name "
+            "them in `exclude_modules` to keep them digital without a warning; `print(conversion_report(model))` "
+            "lists every layer.",
             stacklevel=2,
         )
     return analog

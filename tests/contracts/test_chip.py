@@ -141,3 +141,16 @@ def test_erasing_gives_back_the_trained_weights_exactly():
 def test_a_digital_model_cannot_be_programmed():
     with pytest.raises(ValueError, match="must have analog layers"):
         program_chip(nn.Linear(2, 2), seed=0)
+
+
+def test_a_chip_without_a_seed_draws_its_own():
+    """Names of chips and readings come from the layers' noise streams then: the same streams, the same chip."""
+    readings = []
+    for seed in (1, 1, 2):
+        net = model()
+        seed_noise(net, seed)
+        program_chip(net)
+        age_chip(net, "1d")
+        readings.append([array.reading.weight for _, array in tile_arrays(net)])
+    assert all_equal(readings[0], readings[1])
+    assert not all_equal(readings[0], readings[2])
