@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import crossbar
 from crossbar import load_model, load_profile
 from devices import get
 from devices.files import MANIFEST
@@ -109,9 +110,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("world")
     device = root / "my.toml"
     device.write_text(DEVICE)
-    shutil.copy(
-        Path(load_profile.__code__.co_filename).parent / "profiles" / "hermes-pcm.toml", root / "own.toml"
-    )
+    shutil.copy(Path(crossbar.__file__).parent / "cost" / "profiles" / "hermes-pcm.toml", root / "own.toml")
     dice = np.random.default_rng(0)
     write_measurements(root, dice)
     np.savez(root / "own.npz", images=dice.random((60, 1, 8, 8)), labels=np.arange(60) % 10)
