@@ -224,16 +224,23 @@ def _draw(errors: list[UpdateError], path: Path) -> None:
                 label = device if size == sizes[0] else None
                 axes.plot(pulses[is_seen], shown[is_seen], marker, color=color, ms=5)
                 axes.plot(
-                    pulses[~is_seen], shown[~is_seen], marker, color=color, ms=5, mfc="white", label=label
+                    pulses[~is_seen],
+                    shown[~is_seen],
+                    marker,
+                    color=color,
+                    ms=5,
+                    mfc="white",
+                    mew=0.8,
+                    label=label,
                 )
             spread.plot(pulses, [error.std_ratio for error in own], marker, color=color, ms=5)
     for size, marker in zip(sizes, _MARKERS, strict=False):
         of_spread.plot([], [], marker, color="#888888", ms=5, label=f"batch of {size}")
     of_update.set(yscale="log", ylabel="error of the mean / update (rms)")
-    of_spread.set(yscale="log", ylabel="error of the mean / standard deviation of the update (rms)")
+    of_spread.set(yscale="log", ylabel="error of the mean / spread (rms)")
     spread.set(ylim=(0.9, 1.1), ylabel="standard deviation, aggregated / exact")
-    of_update.set_title("Error, of the update (hollow: below the sampling error)", fontsize=9, loc="left")
-    of_spread.set_title("Error, of the spread from batch to batch", fontsize=9, loc="left")
+    of_update.set_title("Error, of the update (hollow: sampling error, if larger)", fontsize=9, loc="left")
+    of_spread.set_title("Error, of the standard deviation from batch to batch", fontsize=9, loc="left")
     spread.set_title("Spread of the update", fontsize=9, loc="left")
     for axes, promised in ((of_update, [_OF_UPDATE]), (of_spread, [_OF_SPREAD]), (spread, [0.98, 1.02])):
         for value in promised:
