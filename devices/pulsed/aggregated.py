@@ -27,7 +27,7 @@ from .exact import as_arrays, move
 from .laws import Law, curved_steps
 from .pulse_trains import PulseTrains
 from .random_numbers import normal, popcount_32, start, sums_of_bits, word
-from .threaded_loops import threaded
+from .threaded_loops import borrowed, threaded
 
 # Devices of a block: enough for loops that take 16 at a time, few enough that all of it stays in the fastest memory.
 _LANES = 512
@@ -110,6 +110,7 @@ def _apply(
     rows: Any,
 ) -> None:
     tiles, outs, ins = weight.shape
+    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     blocks = (outs + rows - 1) // rows
     batch, std = x_bits.shape[1], constants[0]
     has_noise, has_reference = std > 0.0, reference.size > 0
@@ -174,22 +175,40 @@ def _apply(
             _keep_within(moved, n, mx, mn)
             for j in range(lanes if marked > 0 else 0):
                 if change[j] < 0.0:
-                    is_up = n[j] > 0.0
-                    state, moved[j] = move(
-                        state,
-                        int(abs(n[j])),
-                        law,
-                        v[j],
-                        np.float32(0.0),
-                        is_up,
-                        up[j] if is_up else down[j],
-                        shape_u[j] if is_up else shape_d[j],
-                        mx[j],
-                        mn[j],
-                        constants,
-                        nodes_up if is_up else nodes_down,
-                        has_noise,
-                    )
+                    pulses, zero = int(abs(n[j])), np.float32(0.0)
+                    w_0, top, bottom = v[j], mx[j], mn[j]
+                    if n[j] > 0.0:
+                        state, moved[j] = move(
+                            state,
+                            pulses,
+                            law,
+                            w_0,
+                            zero,
+                            True,
+                            up[j],
+                            shape_u[j],
+                            top,
+                            bottom,
+                            constants,
+                            nodes_up,
+                            has_noise,
+                        )
+                    else:
+                        state, moved[j] = move(
+                            state,
+                            pulses,
+                            law,
+                            w_0,
+                            zero,
+                            False,
+                            down[j],
+                            shape_d[j],
+                            top,
+                            bottom,
+                            constants,
+                            nodes_down,
+                            has_noise,
+                        )
             v, moved = moved, v
         for j in range(lanes):
             if total[j] == 0.0:

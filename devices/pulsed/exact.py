@@ -15,7 +15,7 @@ from .device_array import DeviceArray
 from .laws import step
 from .pulse_trains import PulseTrains
 from .random_numbers import normal, popcount, start
-from .threaded_loops import threaded
+from .threaded_loops import borrowed, threaded
 
 _NOTHING, _NO_COUNT = np.empty((0, 0, 0), dtype=np.float32), np.empty((0, 0, 0), dtype=np.int32)
 _PER_DEVICE = ("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "reference")
@@ -137,6 +137,7 @@ def _sparse(
 ) -> None:
     tiles, outs, ins = weight.shape
     batch, words = d_bits.shape[1], d_bits.shape[2]
+    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     has_noise, has_reference = constants[0] > 0.0, reference.size > 0
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
@@ -158,8 +159,8 @@ def _sparse(
             bits, columns = x_bits[k, b], x_columns[k, b]
             for s in range(uint64(x_numbers[k, b])):
                 pulses = popcount(first & bits[s, 0])
-                for w in range(1, words):
-                    pulses += popcount(d_bits[k, b, w, i] & bits[s, w])
+                for more in range(1, words):
+                    pulses += popcount(d_bits[k, b, more, i] & bits[s, more])
                 if pulses == uint64(0):
                     continue
                 column = columns[s]
@@ -172,23 +173,40 @@ def _sparse(
                 received[j] += np.int32(pulses)
                 if has_reference:
                     ref = ref_row[j]
-                scale, shape = (up_row[j], shape_up_row[j]) if is_up else (down_row[j], shape_down_row[j])
-                nodes = nodes_up if is_up else nodes_down
-                state, w_row[j] = move(
-                    state,
-                    pulses,
-                    law,
-                    w_row[j],
-                    ref,
-                    is_up,
-                    scale,
-                    shape,
-                    mx_row[j],
-                    mn_row[j],
-                    constants,
-                    nodes,
-                    has_noise,
-                )
+                # Two calls: choosing between two arrays takes as long as a pulse.
+                w, mx, mn = w_row[j], mx_row[j], mn_row[j]
+                if is_up:
+                    state, w_row[j] = move(
+                        state,
+                        pulses,
+                        law,
+                        w,
+                        ref,
+                        True,
+                        up_row[j],
+                        shape_up_row[j],
+                        mx,
+                        mn,
+                        constants,
+                        nodes_up,
+                        has_noise,
+                    )
+                else:
+                    state, w_row[j] = move(
+                        state,
+                        pulses,
+                        law,
+                        w,
+                        ref,
+                        False,
+                        down_row[j],
+                        shape_down_row[j],
+                        mx,
+                        mn,
+                        constants,
+                        nodes_down,
+                        has_noise,
+                    )
         _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
 
@@ -217,6 +235,7 @@ def _dense(
 ) -> None:
     tiles, outs, ins = weight.shape
     batch = d_values.shape[1]
+    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     has_noise, has_reference = constants[0] > 0.0, reference.size > 0
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
@@ -243,24 +262,39 @@ def _dense(
                     ref = reference[t, i, j]
                 if shape_up.size > 0:
                     shape = shape_up[t, i, j] if is_up else shape_down[t, i, j]
-                scale = scale_up[t, i, j] if is_up else scale_down[t, i, j]
-                mx, mn = max_bound[t, i, j], min_bound[t, i, j]
-                nodes = nodes_up if is_up else nodes_down
-                state, weight[t, i, j] = move(
-                    state,
-                    pulses,
-                    law,
-                    weight[t, i, j],
-                    ref,
-                    is_up,
-                    scale,
-                    shape,
-                    mx,
-                    mn,
-                    constants,
-                    nodes,
-                    has_noise,
-                )
+                w, mx, mn = weight[t, i, j], max_bound[t, i, j], min_bound[t, i, j]
+                if is_up:
+                    state, weight[t, i, j] = move(
+                        state,
+                        pulses,
+                        law,
+                        w,
+                        ref,
+                        True,
+                        scale_up[t, i, j],
+                        shape,
+                        mx,
+                        mn,
+                        constants,
+                        nodes_up,
+                        has_noise,
+                    )
+                else:
+                    state, weight[t, i, j] = move(
+                        state,
+                        pulses,
+                        law,
+                        w,
+                        ref,
+                        False,
+                        scale_down[t, i, j],
+                        shape,
+                        mx,
+                        mn,
+                        constants,
+                        nodes_down,
+                        has_noise,
+                    )
         _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
 

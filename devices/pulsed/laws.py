@@ -168,18 +168,19 @@ def curved_steps(f, law, w, n, scale, shape, mx, mn, constants, nodes_up, nodes_
             power = power if part > zero else (one if shape[j] == zero else zero)
             f[j] = scale[j] * power if width > zero else zero * scale[j]
     else:
-        sections = len(nodes_up) - 1, len(nodes_down) - 1
+        of_up, of_down = len(nodes_up) - 1, len(nodes_down) - 1
         for j in range(len(w)):
-            is_up = n[j] > zero
-            nodes = nodes_up if is_up else nodes_down
-            number = sections[0] if is_up else sections[1]
-            width = mx[j] - mn[j]
-            f[j] = scale[j] * nodes[0]
-            if number > 0 and width > zero:
-                position = min(max((w[j] - mn[j]) / width, zero), one) * np.float32(number)
-                index = min(np.int32(position), np.int32(number - 1))
-                fraction = position - np.float32(index)
-                f[j] = scale[j] * ((one - fraction) * nodes[index] + fraction * nodes[index + 1])
+            is_up, width = n[j] > zero, mx[j] - mn[j]
+            sections = of_up if is_up else of_down
+            position = (w[j] - mn[j]) / (width if width > zero else one) * np.float32(sections)
+            position = min(max(position, zero), np.float32(sections)) if width > zero else zero
+            index = max(min(int(position), sections - 1), 0)
+            after = min(index + 1, sections)
+            fraction = position - np.float32(index)
+            # Numbers are chosen, not arrays: that would count references, for every device.
+            low = nodes_up[index] if is_up else nodes_down[index]
+            high = nodes_up[after] if is_up else nodes_down[after]
+            f[j] = scale[j] * ((one - fraction) * low + fraction * high)
 
 
 def steps(

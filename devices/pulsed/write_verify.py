@@ -26,7 +26,7 @@ from .bursts import many_pulses
 from .device_array import DeviceArray
 from .exact import as_arrays, move
 from .random_numbers import normal, start
-from .threaded_loops import threaded
+from .threaded_loops import borrowed, threaded
 
 # Longer bursts are computed as a whole: the mean and the noise of many pulses are known in closed form, or by the
 # midpoint rule. assumed: here both ways take about as long.
@@ -310,6 +310,7 @@ def _pulse(
     seed: Any,
 ) -> None:
     _, outs, ins = weight.shape
+    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     for k in prange(len(at)):
         t, rest = at[k] // (outs * ins), at[k] % (outs * ins)
         i, j = rest // ins, rest % ins
