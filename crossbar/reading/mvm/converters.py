@@ -1,0 +1,86 @@
+"""DAC, output stage and ADC, with their noise."""
+
+import torch
+from torch import Tensor
+
+from ...aihwkit.adapter import BoundManagementType, IOParameters
+from ..noise import NoiseStream
+from ..periphery import Periphery, resolution
+
+
+def dac(
+    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, is_scaled: bool, keeps_x: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Turn the digital inputs into voltages; also tell which were inside the range (None: all)."""
+    # The order of these operations decides ties of the rounding: it is that of the C++ code.
+    v = (x if is_scaled and not keeps_x else x.clone()) if scale is None else x * scale
+    inside = None
+    bound = io.inp_bound if io.inp_bound > 0 else float("inf")
+    within = is_scaled and scale is None and bound >= 1
+    if not within and _reach(v) > bound:
+        inside = v.abs() <= bound
+    _quantise_(v, resolution(io.inp_res, io.inp_bound), io.inp_sto_round, noise)
+    v.clamp_(-bound, bound)
+    if io.inp_noise > 0:
+        v.add_(noise.normal_like(v), alpha=io.inp_noise)
+    if io.inp_asymmetry != 0:
+        v = torch.where(v < 0, v * (1 - io.inp_asymmetry), v)
+    return v, inside
+
+
+def _reach(values: Tensor) -> float:
+    """Return the largest absolute value; reducing tile by tile is the fast way in either memory order."""
+    return float(torch.maximum(values.amax(dim=(1, 2)), -values.amin(dim=(1, 2))).max())
+
+
+def _quantise_(values: Tensor, step: float, stochastic: bool, noise: NoiseStream) -> None:
+    """Round to multiples of a step, in place."""
+    if step <= 0:
+        return
+    values.div_(step)
+    if stochastic:
+        values.add_(noise.uniform_like(values).sub_(0.5))
+    values.round_().mul_(step)
+
+
+def adc(
+    y: Tensor, variance: Tensor | None, io: IOParameters, periphery: Periphery, noise: NoiseStream
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Output stage and ADC: values, which were inside the range, which vectors passed (None: all)."""
+    out_std: float | Tensor = max(io.out_noise, 0.0)
+    if periphery.out_noise_values is not None:
+        out_std = periphery.out_noise_values[:, None, :]
+
+    def draw() -> Tensor:
+        return noise.normal_like(y, out=periphery.scratch("noise", y))
+
+    shaped = periphery.out_nonlinearity is not None or io.out_asymmetry > 0
+    if shaped:
+        if variance is not None:
+            y = y + variance.sqrt() * draw()
+            variance = None
+        if periphery.out_nonlinearity is not None:
+            strength = periphery.out_nonlinearity[:, None, :]
+            factor = periphery.nonlinearity_factor[:, None, None]  # type: ignore[index]
+            y = factor * y / (1 + (strength * y).abs())
+        if io.out_asymmetry > 0:
+            y = torch.where(y < 0, y * (1 - io.out_asymmetry), y)
+    # Without an output stage in between, read noise and output noise are one normal draw.
+    if variance is not None:
+        y.addcmul_(variance.add_(out_std**2).sqrt_(), draw())
+    elif isinstance(out_std, Tensor) or out_std > 0:
+        y.add_(draw().mul_(out_std))
+    _quantise_(y, resolution(io.out_res, io.out_bound), io.out_sto_round, noise)
+    if io.out_bound <= 0 or _reach(y) <= io.out_bound:
+        return y, None, None
+    inside = y.abs() <= io.out_bound
+    if io.bound_management == BoundManagementType.NONE:
+        passed = None
+    elif io.bm_test_negative_bound:
+        passed = inside.all(dim=2)
+    else:
+        # aihwkit assigns instead of combining: the last output that clips decides, and a negative one passes.
+        order = torch.arange(1, y.shape[2] + 1, device=y.device) * ~inside
+        last = order.argmax(dim=2, keepdim=True)
+        passed = y.gather(2, last)[..., 0] <= io.out_bound
+    return y.clamp_(-io.out_bound, io.out_bound), inside, passed
