@@ -13,11 +13,11 @@ are written at once, half-selected cells, error correction.
 
 from collections import Counter
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Final, get_args
 
 from devices.units import Dimensionless, MicroJoules, Seconds
 
+from ..layer_patterns import by_layer
 from .bill import ANALOG, COMPONENTS, Bill, LayerBill, OffBlock
 from .events import PHASES, EventLedger, LayerEvents, LayerShape
 from .hardware_profile import HardwareProfile
@@ -72,7 +72,8 @@ def price(
         names = ", ".join(get_args(OffBlock))
         raise ValueError(f"`off_block` must be one of {names}, but is {off_block!r}. Choose one of those.")
     static = StaticPower() if static is None else static
-    modes = _modes(packing, ledger)
+    unpacked: PackingMode = "none"
+    modes = by_layer(packing, list(ledger.layers), argument="packing", otherwise=unpacked)
     packings = {
         name: pack(layer.shape, profile, modes[name], aligned=aligned) if layer.shape.is_analog else None
         for name, layer in ledger.layers.items()
@@ -129,22 +130,6 @@ def price(
         pipelined_static=pipelined_static,
         notes=tuple(_notes(ledger, profile, packings)),
     )
-
-
-def _modes(packing: PackingMode | Mapping[str, PackingMode], ledger: EventLedger) -> dict[str, PackingMode]:
-    """Return how each layer is to be packed."""
-    if isinstance(packing, str):
-        return dict.fromkeys(ledger.layers, packing)
-    for pattern in packing:
-        if not any(fnmatchcase(name, pattern) for name in ledger.layers):
-            raise ValueError(
-                f"`packing` must name layers of the ledger ({', '.join(ledger.layers)}), but {pattern!r} fits none. "
-                "Correct the pattern."
-            )
-    first: dict[str, PackingMode] = {}
-    for name in ledger.layers:
-        first[name] = next((mode for pattern, mode in packing.items() if fnmatchcase(name, pattern)), "none")
-    return first
 
 
 def _wakes(static: StaticPower, ledger: EventLedger, phase: str) -> int:

@@ -1,7 +1,7 @@
 """Turn a digital model into an analog one."""
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -37,7 +37,7 @@ def convert_to_analog(
     rpu_config: Any,
     input_size: tuple[int, ...] | None = None,
     *,
-    placement: str | None = None,
+    placement: str | Mapping[str, str] | None = None,
     backend: Backend = "batched",
     faults: Faults | None = None,
     wires: WireParameters | None = None,
@@ -55,7 +55,7 @@ def convert_to_analog(
         rpu_config: aihwkit configuration, of inference or training, for every layer.
         input_size: Shape of one input, without batch, for example (1, 28, 28). Only `placement` needs it.
         placement: Where to deploy the kernels of convolutions and locally connected layers instead, for example
-            "replicated(tiles=16)"; see `replace_placement`.
+            "replicated(tiles=16)", or by name pattern; see `replace_placement`.
         backend: "batched" or "aihwkit", the slow reference.
         faults: How many of the devices fail that are trained in place; see `break_devices`. Those of devices that are
             programmed are given to `program_chip`.

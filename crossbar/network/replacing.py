@@ -1,5 +1,6 @@
 """Re-placing: the kernels of a trained network on other tiles, to compare hardware rather than trainings."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..layer_patterns import by_layer
 from ..layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d, PlacedLayer
 from ..placement.geometry import Geometry
 from ..placement.mean_of_copies import mean_of_copies
@@ -15,7 +17,9 @@ from ..tiles.tile_array import TileArray
 from .named_refusals import refuse_foreign_layers
 
 
-def replace_placement(model: nn.Module, placement: str, input_size: tuple[int, ...]) -> nn.Module:
+def replace_placement(
+    model: nn.Module, placement: str | Mapping[str, str], input_size: tuple[int, ...]
+) -> nn.Module:
     """Deploy the trained kernels of every layer with locations on tiles of another placement.
 
     A placement fits where all locations that share a kernel in it were served by one trained kernel: a convolution's
@@ -26,14 +30,16 @@ def replace_placement(model: nn.Module, placement: str, input_size: tuple[int, .
 
     Args:
         model: The trained analog model; it stays as it is.
-        placement: Name with options, for example "replicated(tiles=16)".
+        placement: Name with options, for example "replicated(tiles=16)"; or for layers by name pattern, of which the
+            first that fits counts, for example `{"conv1": "replicated(tiles=8)"}`: others stay where they are.
         input_size: Shape of one input, without batch, for example (1, 28, 28).
 
     Returns:
         The model with the other placement.
 
     Raises:
-        ValueError: If no layer has locations, or the placement does not fit one of them; names the layer and a tile.
+        ValueError: If no layer has locations, the placement does not fit one of them (names the layer and a tile), or
+            a pattern fits no layer.
 
     Example:
         >>> free = replace_placement(nn.Sequential(AnalogConv2d(1, 2, 3)), "free", (1, 8, 8))
@@ -43,7 +49,9 @@ def replace_placement(model: nn.Module, placement: str, input_size: tuple[int, .
     return place_anew(deepcopy(model), placement, input_size)
 
 
-def place_anew(model: nn.Module, placement: str, input_size: tuple[int, ...]) -> nn.Module:
+def place_anew(
+    model: nn.Module, placement: str | Mapping[str, str], input_size: tuple[int, ...]
+) -> nn.Module:
     """Do what `replace_placement` does, in place; a model that is a single layer is returned as another object."""
     refuse_foreign_layers(model, "placed anew")
     sizes = _map_sizes(model, input_size)
@@ -52,10 +60,13 @@ def place_anew(model: nn.Module, placement: str, input_size: tuple[int, ...]) ->
             "`model` must have an analog convolution or locally connected layer, but has none. Convert it "
             "first, with `convert_to_analog`."
         )
+    wanted: dict[str, str | None] = by_layer(placement, list(sizes), argument="placement", otherwise=None)
     for name, size in sizes.items():
-        layer = model.get_submodule(name)
+        layer, spec = model.get_submodule(name), wanted[name]
+        if spec is None:
+            continue
         assert isinstance(layer, PlacedLayer)
-        placed = _deploy(name, layer, placement, size)
+        placed = _deploy(name, layer, spec, size)
         parent, _, child = name.rpartition(".")
         if not name:
             return placed

@@ -181,3 +181,32 @@ def test_devices_that_learn_in_place_start_at_the_trained_weights(target):
     scales = placed[0].tile_array.mapping_scales
     assert torch.equal(scales, array.mapping_scales.expand_as(scales))
     assert (placed[0].tile_array.input_range == 3.0).all()
+
+
+def test_layers_are_placed_by_name():
+    """The first pattern that fits counts; layers that none fits stay where they are, the model computes the same."""
+    digital = network()
+    analog = convert_to_analog(digital, ideal(), INPUT, placement={"0": "replicated(tiles=3)"}).eval()
+    assert [analog[i].placement.spec for i in (0, 2)] == [
+        "replicated(tiles=3,sync_every=0)",
+        "time_multiplexed",
+    ]
+    assert torch.allclose(analog(X), digital(X), atol=1e-5, rtol=0)
+    again = replace_placement(analog, {"2": "free", "*": "blocks(rows=2,cols=3)"}, INPUT).eval()
+    assert [again[i].placement.spec for i in (0, 2)] == ["blocks(rows=2,cols=3)", "free"]
+    assert torch.allclose(again(X), digital(X), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"conv*": "free"}, r"`placement` must name layers by patterns \('0', '2'\), but 'conv\*' fits none"),
+        (
+            {"*": "free", "2": "blocks(rows=2,cols=3)"},
+            "'2' fits only those that an earlier pattern has taken",
+        ),
+    ],
+)
+def test_patterns_without_effect_are_refused(wanted, message):
+    with pytest.raises(ValueError, match=message):
+        convert_to_analog(network(), ideal(), INPUT, placement=wanted)

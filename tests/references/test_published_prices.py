@@ -9,8 +9,18 @@ from math import ceil
 
 import pytest
 import torch
+from torch import nn
 
-from crossbar import AnalogConv2d, AnalogLocallyConnected2d, EventLedger, load_profile, price, record_events
+from crossbar import (
+    AnalogConv2d,
+    AnalogLocallyConnected2d,
+    EventLedger,
+    convert_to_analog,
+    load_profile,
+    price,
+    record_events,
+)
+from crossbar.aihwkit.adapter import InferenceRPUConfig
 from crossbar.cost.events import LayerEvents, LayerShape
 from crossbar.cost.hardware_profile import Constant
 from crossbar.cost.packing import pack
@@ -583,6 +593,25 @@ def test_layers_are_packed_by_name():
     assert packed.arrays == 24 + 8
     assert price(ledger, HERMES, packing={"dense": "union"}).arrays == 64 + 8
     with pytest.raises(
-        ValueError, match=r"`packing` must name layers of the ledger \(local, dense\), but 'conv' fits"
+        ValueError, match=r"`packing` must name layers by patterns \('local', 'dense'\), but 'conv' fits"
     ):
         price(ledger, HERMES, packing={"conv": "union"})
+
+
+@pytest.mark.parametrize(("copies", "arrays", "pipelined"), [(1, 6, 0.415e-3), (8, 9, 0.052e-3)])
+def test_a_published_chip_from_a_network(copies, arrays, pipelined):
+    """The same LeNet, built, converted with copies of its first layer, run on an image, and priced."""
+    lenet = nn.Sequential(
+        nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 12, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(192, 10),
+    )  # fmt: skip
+    placement = {"0": f"replicated(tiles={copies})"} if copies > 1 else None
+    analog = convert_to_analog(lenet, InferenceRPUConfig(), (1, 28, 28), placement=placement).eval()
+    with record_events(analog) as ledger:
+        analog(torch.zeros(1, 1, 28, 28))
+    bill = price(ledger, load_profile("bulk-rram"), packing={"0": "block"})
+    assert ledger.total("mvms") == 641
+    assert (bill.operations, bill.arrays) == (707, arrays)
+    assert bill.with_digital == pytest.approx(1.881, rel=0.001)
+    assert bill.pipelined == pytest.approx(pipelined, rel=0.02)
+    assert bill.notes[0].startswith("3: a kernel was emulated on 1 tile and is priced on 2 arrays of 64 x 64")

@@ -1,0 +1,42 @@
+"""Choices for the layers of a network by name pattern: the first pattern that fits a layer's name counts."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+Choice = TypeVar("Choice")
+
+
+def by_layer(
+    choices: Choice | Mapping[str, Choice], names: Sequence[str], *, argument: str, otherwise: Choice
+) -> dict[str, Choice]:
+    """Return the choice for each layer.
+
+    Args:
+        choices: One for all layers, or by name pattern with the wildcards of the shell, "layer1.*".
+        names: The layers.
+        argument: What errors call the choices.
+        otherwise: For layers that no pattern fits.
+
+    Raises:
+        ValueError: If a pattern fits no layer, or only layers that an earlier pattern has taken.
+
+    Example:
+        >>> by_layer({"conv1": "free", "conv*": "blocks"}, ["conv1", "conv2", "dense"], argument="x", otherwise="-")
+        {'conv1': 'free', 'conv2': 'blocks', 'dense': '-'}
+    """
+    if not isinstance(choices, Mapping):
+        return dict.fromkeys(names, choices)
+    found: dict[str, Choice] = dict.fromkeys(names, otherwise)
+    free = list(names)
+    for pattern, choice in choices.items():
+        fitting = [name for name in free if fnmatchcase(name, pattern)]
+        if not fitting:
+            taken = any(fnmatchcase(name, pattern) for name in names)
+            raise ValueError(
+                f"`{argument}` must name layers by patterns ({', '.join(map(repr, names))}), but {pattern!r} fits "
+                f"{'only those that an earlier pattern has taken' if taken else 'none'}. Correct the pattern."
+            )
+        found |= dict.fromkeys(fitting, choice)
+        free = [name for name in free if name not in fitting]
+    return found
