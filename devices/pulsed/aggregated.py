@@ -287,16 +287,18 @@ def _draw_noise(xi, n, key, has_noise):  # type: ignore[no-untyped-def]
 def _affine(moved, v, n, xi, up, minus_down, slope_u, slope_d, std, is_additive):  # type: ignore[no-untyped-def]
     """Move devices with affine steps by n pulses at once, wherever that leads."""
     one, half, third, quarter = np.float32(1.0), np.float32(0.5), np.float32(1.0 / 3.0), np.float32(0.25)
+    three = np.float32(3.0)
     for j in range(len(v)):
-        is_up = n[j] > np.float32(0.0)
-        step_0 = up[j] if is_up else minus_down[j]
-        s = slope_u[j] if is_up else slope_d[j]
+        # Weighed, not chosen: the compiler would gather numbers one by one.
+        is_up = one if n[j] > np.float32(0.0) else np.float32(0.0)
+        step_0 = is_up * up[j] + (one - is_up) * minus_down[j]
+        s = is_up * slope_u[j] + (one - is_up) * slope_d[j]
         m = abs(n[j])
         first = step_0 + s * v[j]
         # ((1 + s)**m - 1) / s, as the binomial series.
         sum_of_steps = m * (
             one
-            + half * (m - one) * s * (one + third * (m - one - one) * s * (one + quarter * (m - 3 * one) * s))
+            + half * (m - one) * s * (one + third * (m - one - one) * s * (one + quarter * (m - three) * s))
         )
         if is_additive:
             noise = step_0 * (one + half * (m - one) * s)
