@@ -303,7 +303,7 @@ def step_ledger(device, scheme, tiles, every=1):
             "allreduce_adds": exchanged,
             "written_cells": copies * cells,
         }
-    return ledger_of(shape, steps=every, most_pulses=most, **phases)
+    return ledger_of(shape, steps=every, most_pulses=round(most), **phases)
 
 
 @pytest.mark.parametrize(
