@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..aihwkit.adapter import InputRangeParameter
+from .fused_loops import as_rows, divide_and_clip, select_askers
 
 
 def check_input_range_support(settings: InputRangeParameter) -> None:
@@ -99,43 +100,67 @@ class ScaledInput(torch.autograd.Function):
         ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter, passes_clipped: bool
     ) -> Tensor:
         """Clip and divide (tiles, batch, in)."""
-        limit = input_range.detach().abs()[:, None, None]
-        highest, lowest = x.amax(dim=(1, 2), keepdim=True), x.amin(dim=(1, 2), keepdim=True)
-        ctx.settings, ctx.passes_clipped = settings, passes_clipped
-        ctx.above = bool((highest >= limit).any())
-        ctx.below = bool((lowest <= -limit).any())
-        has_signal = torch.maximum(highest, -lowest)[:, 0, 0] > 0
         # A copy of the ranges: the next pass may move them before this one goes back.
         kept = input_range.detach().clone()
-        ctx.save_for_backward(x if ctx.above or ctx.below else None, kept, has_signal)
-        return (x / limit).clamp_(-1, 1)
+        voltages, counts = _divide_and_clip(x, kept.abs())
+        ctx.settings, ctx.passes_clipped = settings, passes_clipped
+        ctx.above, ctx.below = (counts[:, :2] > 0).any(dim=0).tolist()
+        ctx.save_for_backward(x if ctx.above or ctx.below else None, kept, counts)
+        return voltages
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Apply the rules of the class."""
-        x, input_range, has_signal = ctx.saved_tensors
+        x, input_range, counts = ctx.saved_tensors
         settings = ctx.settings
-        limit = input_range.abs()[:, None, None]
+        limit = input_range.abs()
         grad_x = grads[0]
         widen = torch.zeros_like(input_range)
         inside_share = torch.ones_like(input_range)
-        if ctx.above:
-            above = x >= limit
-            widen = (grad_x * above).clamp_(max=0).sum(dim=(1, 2))
-            inside_share = inside_share - above.sum(dim=(1, 2)) / above[0].numel()
-        if ctx.below:
-            below = x <= -limit
-            widen = widen - (grad_x * below).clamp_(min=0).sum(dim=(1, 2))
-            inside_share = inside_share - below.sum(dim=(1, 2)) / below[0].numel()
+        if ctx.needs_input_grad[1]:
+            each = grad_x[0].numel()
+            if ctx.above:
+                widen = _asks(x, grad_x, limit, 1)
+                inside_share = inside_share - counts[:, 0] / each
+            if ctx.below:
+                widen = widen - _asks(x, grad_x, limit, -1)
+                inside_share = inside_share - counts[:, 1] / each
         if ctx.above and not ctx.passes_clipped:
-            grad_x = grad_x.masked_fill(above, 0)
+            grad_x = grad_x.masked_fill(x >= limit[:, None, None], 0)
         if ctx.below and not ctx.passes_clipped:
-            grad_x = grad_x.masked_fill(below, 0)
+            grad_x = grad_x.masked_fill(x <= -limit[:, None, None], 0)
         if not ctx.needs_input_grad[1]:
             return grad_x, None, None, None
         if settings.gradient_relative:
             widen = widen * input_range * settings.gradient_scale
         if settings.decay > 0:
-            decays = has_signal & (inside_share > settings.input_min_percentage)
+            decays = (counts[:, 2] > 0) & (inside_share > settings.input_min_percentage)
             widen = widen + settings.decay * input_range * decays
         return grad_x, widen, None, None
+
+
+def _divide_and_clip(x: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """Return clip(x / limit, -1, 1), and how many values of each tile are >= limit, <= -limit and not zero."""
+    voltages = torch.empty_like(x)
+    rows = as_rows(x, voltages)
+    if rows is None:
+        of_tile = limit[:, None, None]
+        reached = (x >= of_tile, x <= -of_tile, x != 0)
+        counts = torch.stack([values.sum(dim=(1, 2)) for values in reached], dim=1)
+        return (x / of_tile).clamp_(-1, 1), counts
+    counts = torch.empty(len(x), 3, dtype=torch.int64)
+    divide_and_clip(*rows, limit.numpy(), counts.numpy())
+    return voltages, counts
+
+
+def _asks(x: Tensor, grad: Tensor, limit: Tensor, sign: int) -> Tensor:
+    """Sum per tile what inputs beyond the positive (sign 1) or negative (-1) limit ask for: to be further out."""
+    asked = torch.empty_like(grad)
+    rows = as_rows(x, grad, asked)
+    if rows is None:
+        of_tile = limit[:, None, None]
+        if sign > 0:
+            return (grad * (x >= of_tile)).clamp_(max=0).sum(dim=(1, 2))
+        return (grad * (x <= -of_tile)).clamp_(min=0).sum(dim=(1, 2))
+    select_askers(*rows, limit.numpy(), sign)
+    return asked.sum(dim=(1, 2))

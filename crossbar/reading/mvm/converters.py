@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters
+from ..fused_loops import as_rows, quantise
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 
@@ -12,14 +13,21 @@ def dac(
     x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, is_scaled: bool, keeps_x: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Turn the digital inputs into voltages; also tell which were inside the range (None: all)."""
+    step = resolution(io.inp_res, io.inp_bound)
+    bound = io.inp_bound if io.inp_bound > 0 else float("inf")
+    within = is_scaled and scale is None and bound >= 1
+    if within and step > 0 and not io.inp_sto_round and io.inp_noise <= 0 and io.inp_asymmetry == 0:
+        v = torch.empty_like(x) if keeps_x else x
+        rows = as_rows(x, v)
+        if rows is not None:
+            quantise(*rows, step, bound)
+            return v, None
     # The order of these operations decides ties of the rounding: it is that of the C++ code.
     v = (x if is_scaled and not keeps_x else x.clone()) if scale is None else x * scale
     inside = None
-    bound = io.inp_bound if io.inp_bound > 0 else float("inf")
-    within = is_scaled and scale is None and bound >= 1
     if not within and _reach(v) > bound:
         inside = v.abs() <= bound
-    _quantise_(v, resolution(io.inp_res, io.inp_bound), io.inp_sto_round, noise)
+    _quantise_(v, step, io.inp_sto_round, noise)
     v.clamp_(-bound, bound)
     if io.inp_noise > 0:
         v.add_(noise.normal_like(v), alpha=io.inp_noise)

@@ -1,0 +1,112 @@
+"""Compiled loops that go once over memory where torch goes once for every operation, and give the same numbers.
+
+They serve float32 on the CPU; `as_rows` tells whether they can, and torch computes where they cannot. Nothing in them
+is reordered or contracted, so that every result is torch's to the last bit; what is summed is left to torch. Maxima
+are not taken either, which would keep the compiler from taking 8 or 16 numbers at a time: it is counted how many
+values reach a limit.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba import float32, njit, prange
+from torch import Tensor
+
+from devices.pulsed.threaded_loops import threaded
+
+
+def as_rows(*values: Tensor) -> tuple[np.ndarray, ...] | None:
+    """Return tensors of one shape as arrays of one row a tile, or None where these loops cannot serve.
+
+    Args:
+        values: (tiles, batch, n), all in one memory order; the rows share their memory.
+    """
+    first = values[0]
+    if first.dim() != 3 or first.numel() == 0:
+        return None
+    for one in values:
+        is_plain = type(one) is Tensor and one.device.type == "cpu" and one.dtype == torch.float32
+        if not is_plain or one.shape != first.shape or one.stride() != first.stride():
+            return None
+    if first.is_contiguous():
+        return tuple(one.detach().reshape(len(one), -1).numpy() for one in values)
+    if first.transpose(1, 2).is_contiguous():
+        return tuple(one.detach().transpose(1, 2).reshape(len(one), -1).numpy() for one in values)
+    return None
+
+
+def _visits(rows: np.ndarray, *_: Any) -> int:
+    return rows.size
+
+
+@njit(cache=True, error_model="numpy")
+def _divide_and_clip(x, limit, out):  # type: ignore[no-untyped-def]
+    above = below = alive = 0
+    for j in range(len(x)):
+        value = x[j]
+        above += value >= limit
+        below += value <= -limit
+        alive += value != float32(0)
+        ratio = value / limit
+        ratio = float32(-1) if ratio < float32(-1) else ratio
+        out[j] = float32(1) if ratio > float32(1) else ratio
+    return above, below, alive
+
+
+@threaded(_visits)
+def divide_and_clip(x, out, limits, counts):  # type: ignore[no-untyped-def]
+    """Divide each tile's values by its limit and clip them to [-1, 1].
+
+    Args:
+        x: (tiles, n).
+        out: (tiles, n) results.
+        limits: (tiles,) float32, positive.
+        counts: (tiles, 3) how many values reach the limit, reach its negative, and are not zero.
+    """
+    for tile in prange(len(x)):
+        counts[tile, 0], counts[tile, 1], counts[tile, 2] = _divide_and_clip(x[tile], limits[tile], out[tile])
+
+
+@njit(cache=True)
+def _select_askers(x, grad, limit, sign, out):  # type: ignore[no-untyped-def]
+    for j in range(len(x)):
+        asks = (sign * x[j] >= limit) & (sign * grad[j] < float32(0))
+        out[j] = grad[j] if asks else float32(0)
+
+
+@threaded(_visits)
+def select_askers(x, grad, out, limits, sign):  # type: ignore[no-untyped-def]
+    """Select the gradients that ask values at their tile's limit to go beyond it; zero elsewhere.
+
+    Args:
+        x: (tiles, n).
+        grad: (tiles, n).
+        out: (tiles, n) results.
+        limits: (tiles,) float32.
+        sign: 1 for the limit, -1 for its negative.
+    """
+    for tile in prange(len(x)):
+        _select_askers(x[tile], grad[tile], limits[tile], float32(sign), out[tile])
+
+
+@njit(cache=True, error_model="numpy")
+def _quantise(values, step, bound, out):  # type: ignore[no-untyped-def]
+    for j in range(len(values)):
+        code = np.rint(values[j] / step) * step
+        code = -bound if code < -bound else code
+        out[j] = bound if code > bound else code
+
+
+@threaded(_visits)
+def quantise(values, out, step, bound):  # type: ignore[no-untyped-def]
+    """Round to multiples of a step and clip to [-bound, bound], as a DAC does.
+
+    Args:
+        values: (tiles, n).
+        out: (tiles, n) results; may be `values`.
+        step: Positive.
+        bound: Half of the range.
+    """
+    for tile in prange(len(values)):
+        _quantise(values[tile], float32(step), float32(bound), out[tile])

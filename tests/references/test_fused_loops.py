@@ -1,0 +1,73 @@
+"""The fused loops of the analog product against torch: the same bits, in either memory order."""
+
+import pytest
+import torch
+
+from crossbar.reading.fused_loops import as_rows, quantise
+from crossbar.reading.input_range import _asks, _divide_and_clip
+
+
+def values(flipped, *, seed, shape=(5, 17, 33)):
+    """Return normal numbers with zeros of both signs, ties and limits among them."""
+    tiles, batch, n = shape
+    x = torch.randn(tiles, n, batch, generator=torch.Generator().manual_seed(seed))
+    x[0, :3] = 0.5
+    x[1, :2] = -0.5
+    x[2, 4] = -0.0
+    x[3] = 0.0
+    x = x.transpose(1, 2)
+    return x if flipped else x.contiguous()
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_inputs_are_divided_clipped_and_counted_as_torch_does(flipped):
+    x, limit = values(flipped, seed=0), torch.tensor([0.5, 0.5, 1.3, 0.7, 0.1])
+    assert as_rows(x) is not None
+    voltages, counts = _divide_and_clip(x, limit)
+    of_tile = limit[:, None, None]
+    assert torch.equal(voltages, (x / of_tile).clamp(-1, 1))
+    expected = [(x >= of_tile).sum((1, 2)), (x <= -of_tile).sum((1, 2)), (x != 0).sum((1, 2))]
+    assert torch.equal(counts, torch.stack(expected, dim=1))
+    assert counts[3].tolist() == [0, 0, 0]
+    assert counts[0, 0] > 3
+    assert counts[1, 1] > 2
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_asks_for_a_wider_range_is_summed_as_torch_does(flipped, sign):
+    x, grad = values(flipped, seed=0), values(flipped, seed=1)
+    limit = torch.tensor([0.5, 0.5, 1.3, 0.7, 0.1])
+    of_tile = limit[:, None, None]
+    if sign > 0:
+        expected = (grad * (x >= of_tile)).clamp(max=0).sum(dim=(1, 2))
+    else:
+        expected = (grad * (x <= -of_tile)).clamp(min=0).sum(dim=(1, 2))
+    assert torch.equal(_asks(x, grad, limit, sign), expected)
+    assert expected[0] != 0
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize(("step", "bound"), [(2 / 254, 1.0), (0.3, 0.7), (1.0, float("inf"))])
+def test_a_dac_quantises_as_torch_does(flipped, step, bound):
+    x = values(flipped, seed=2)
+    out = torch.empty_like(x)
+    quantise(*as_rows(x, out), step, bound)
+    assert torch.equal(out, x.clone().div_(step).round_().mul_(step).clamp_(-bound, bound))
+
+
+def test_other_kinds_of_memory_are_left_to_torch():
+    x = values(False, seed=0)
+    assert as_rows(x.double()) is None
+    assert as_rows(x[:, ::2]) is None
+    assert as_rows(x, values(True, seed=0)) is None
+    assert as_rows(x.to("meta")) is None
+    assert as_rows(x[:, :0]) is None
+
+
+def test_doubled_inputs_take_the_torch_path_with_the_same_meaning():
+    x, limit = values(False, seed=0), torch.tensor([0.5, 0.5, 1.3, 0.7, 0.1])
+    fused, counts = _divide_and_clip(x, limit)
+    plain, same_counts = _divide_and_clip(x.double(), limit.double())
+    torch.testing.assert_close(fused.double(), plain, rtol=1e-6, atol=1e-7)
+    assert (counts - same_counts).abs().max() <= 1  # float32 rounds the limits
