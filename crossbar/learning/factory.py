@@ -46,7 +46,6 @@ _TRANSFERS: tuple[tuple[type, type[UnitCells]], ...] = (
     (BufferedTransferCompound, BufferedTransfer),
     (TransferCompound, Transfer),
 )
-_WITHOUT_PULSES = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
 
 
 def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed: int) -> UnitCells:
@@ -76,7 +75,7 @@ def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed
     cells: UnitCells
     if isinstance(rpu_config, WriteVerifyRPUConfig):
         plain = _plain_cells(device, update, sizes, seed)
-        assert not isinstance(plain, VectorCells)
+        assert plain.is_written_as_one
         cells = WriteVerifyCells(plain, rpu_config.write_verify, rpu_config.write_every)
     elif isinstance(device, MixedPrecisionCompound):
         update.update_management = update.update_bl_management = True
@@ -120,9 +119,7 @@ def why_not_batched(rpu_config: Any) -> str | None:
     return _why_not_plain(device)
 
 
-def _plain_cells(
-    device: Any, update: UpdateParameters, sizes: tuple[int, int, int], seed: int
-) -> SingleCells | VectorCells | OneSidedCells:
+def _plain_cells(device: Any, update: UpdateParameters, sizes: tuple[int, int, int], seed: int) -> UnitCells:
     """Make cells without a digital part."""
     if isinstance(device, DEVICES):
         return SingleCells(fabricate(device, *sizes, seed=seed), update)

@@ -13,9 +13,7 @@ from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
 from .one_hot import choose_line, one_hot
-from .one_sided import OneSidedCells
-from .single import SingleCells
-from .unit_cells import UnitCells, zero_count
+from .unit_cells import DigitalMemory, UnitCells, zero_count
 
 
 @final
@@ -57,6 +55,30 @@ class MixedPrecision(UnitCells):
     def granularity(self) -> Dimensionless:
         given: Dimensionless = self.compound.granularity
         return given if given > 0 else self.cells.granularity
+
+    @property
+    @override
+    def nominal_range(self) -> tuple[Dimensionless, Dimensionless]:
+        return self.cells.nominal_range
+
+    @property
+    @override
+    def learns_in_digital(self) -> bool:
+        return True
+
+    @property
+    @override
+    def is_written_as_one(self) -> bool:
+        return self.cells.is_written_as_one
+
+    @property
+    @override
+    def readback_lines(self) -> int:
+        return self.cells.readback_lines
+
+    @override
+    def memories(self) -> list[DigitalMemory]:
+        return [DigitalMemory(self.chi)]
 
     @override
     def weights(self) -> Float[Tensor, "tiles out in"]:
@@ -141,11 +163,11 @@ class MixedPrecision(UnitCells):
         chi = self.chi.gather(1, index)
         steps = (chi / self.granularity).trunc()
         self.chi.scatter_(1, index, chi - steps * self.granularity)
-        if isinstance(self.cells, SingleCells) and not steps.any():
+        if not self.cells.needs_every_vector and not steps.any():
             return  # nothing to write, and no schedule that counts rows
         rate = self.granularity * settings.transfer_lr
         d = one_hot(chosen, rows)
-        if isinstance(self.cells, OneSidedCells):
+        if self.cells.counts_batches:
             # A run of rows up to the last is a batch of its own, in which refreshes are counted.
             before_jump = min(number, rows - int(start[0]))
             for part in (slice(0, before_jump), slice(before_jump, number)):

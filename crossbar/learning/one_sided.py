@@ -76,6 +76,23 @@ class OneSidedCells(UnitCells):
     def granularity(self) -> Dimensionless:
         return float((self.minus.granularity + self.plus.granularity) / 2)
 
+    @property
+    @override
+    def nominal_range(self) -> tuple[Dimensionless, Dimensionless]:
+        return -self.minus.device.w_max, self.plus.device.w_max
+
+    @property
+    @override
+    def counts_batches(self) -> bool:
+        """Refreshes may be counted in mini-batches."""
+        return True
+
+    @property
+    @override
+    def is_written_as_one(self) -> bool:
+        """The difference alone matters: refreshes restore what the two devices of a pair have in common."""
+        return True
+
     @override
     def weights(self) -> Float[Tensor, "tiles out in"]:
         return self.plus.weight - self.minus.weight

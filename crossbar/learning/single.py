@@ -39,6 +39,28 @@ class SingleCells(UnitCells):
     def granularity(self) -> Dimensionless:
         return float(self.array.granularity)
 
+    @property
+    @override
+    def nominal_range(self) -> tuple[Dimensionless, Dimensionless]:
+        if self.update_parameters.pulse_type == PulseType.NONE:
+            return super().nominal_range
+        return self.array.device.w_min, self.array.device.w_max
+
+    @property
+    @override
+    def needs_every_vector(self) -> bool:
+        return False
+
+    @property
+    @override
+    def is_written_as_one(self) -> bool:
+        return True
+
+    @property
+    @override
+    def readback_lines(self) -> int:
+        return 0 if self._is_digital() else super().readback_lines
+
     @override
     def weights(self) -> Float[Tensor, "tiles out in"]:
         return self.array.weight

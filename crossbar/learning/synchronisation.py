@@ -10,23 +10,13 @@ from torch import Tensor
 
 from devices.pulsed import DeviceArray, WriteCounts, WriteVerify, write_verify
 
-from ..aihwkit.adapter import PulseType
 from ..cost.events import LayerEvents
 from ..placement.mean_of_copies import mean_of_copies
 from ..reading.noise import NoiseStream
-from . import UnitCells
-from .mixed_precision import MixedPrecision
-from .one_sided import OneSidedCells
-from .single import SingleCells
-from .tiki_taka.buffered_transfer import BufferedTransfer
-from .tiki_taka.chopped_cells import ChoppedCells
-from .tiki_taka.dynamic_transfer import DynamicTransfer
-from .tiki_taka.transfer_cells import TransferCells
-from .write_verify_cells import WriteVerifyCells
+from .unit_cells import UnitCells
 
 # Of a weight on its way between tiles: 16 bits hold what an ADC reads, with room for the sums (notes on costs, 3c).
 BYTES = 2
-_WITHOUT_PULSES = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
 
 
 Change = Callable[[Tensor], Tensor]
@@ -86,21 +76,17 @@ def synchronise(
     Returns:
         What it took.
     """
-    memories = _memories_of(cells)
-    for memory, signs in memories:
-        memory.copy_(_mean(memory, kernel_of_tile, signs))
+    memories = cells.memories()
+    for memory in memories:
+        memory.values.copy_(_mean(memory.values, kernel_of_tile, memory.signs))
     counts = _all_reduce(cells, kernel_of_tile, len(memories))
-    if isinstance(cells, MixedPrecision):
-        return counts + synchronise(cells.cells, kernel_of_tile, settings, noise=noise)
-    if isinstance(cells, SingleCells | OneSidedCells):
+    if cells.is_written_as_one:
         counts += _all_reduce(cells, kernel_of_tile, 1)
         return counts + rewrite(cells, partial(_mean, kernel_of_tile=kernel_of_tile), settings, noise=noise)
-    for array in cells.device_arrays().values():
-        signs = _chopper_signs(cells, array)
+    for role, array in cells.device_arrays().items():
+        changed = partial(_mean, kernel_of_tile=kernel_of_tile, signs=cells.signs_of(role))
         counts += _all_reduce(cells, kernel_of_tile, 1)
-        counts += _rewrite_array(
-            array, partial(_mean, kernel_of_tile=kernel_of_tile, signs=signs), settings, noise
-        )
+        counts += _rewrite_array(array, changed, settings, noise)
     return counts
 
 
@@ -122,14 +108,15 @@ def rewrite(
 
     Returns:
         What reading and writing took.
+
+    Raises:
+        ValueError: If several devices of a cell add up to the weight, so that it cannot be written.
     """
-    if isinstance(cells, WriteVerifyCells):  # what they are meant to hold is in digital already
-        return SyncCounts(cells.write(changed(cells.target), settings, noise=noise))
-    if isinstance(cells, TransferCells) and cells.is_hidden:
-        return _rewrite_array(cells.slow(), changed, settings, noise)
+    target = cells.digital_target()
+    if target is not None:  # what they are meant to hold needs no read
+        return SyncCounts(cells.write(changed(target), settings, noise=noise))
     written = cells.write(changed(cells.read_back(settings, noise=noise)), settings, noise=noise)
-    is_read = not isinstance(cells, SingleCells) or cells.update_parameters.pulse_type not in _WITHOUT_PULSES
-    lines = cells.in_size if is_read else 0
+    lines = cells.readback_lines
     return SyncCounts(written, readback_rows=cells.tiles * lines, serial_readback_rows=lines)
 
 
@@ -179,32 +166,6 @@ def _mean(
     seen = values.double() if signs is None else values.double() * signs
     mean = mean_of_copies(seen, kernel_of_tile, int(kernel_of_tile.max()) + 1)[kernel_of_tile]
     return (mean if signs is None else mean * signs).to(values)
-
-
-def _memories_of(cells: UnitCells) -> list[tuple[Tensor, Tensor | None]]:
-    """Return the digital memories of a learning rule, (tiles, out, in) each, and the signs they are seen with."""
-    if isinstance(cells, MixedPrecision):
-        return [(cells.chi, None)]
-    if isinstance(cells, BufferedTransfer):
-        return [(buffer, None) for buffer in cells.buffer]
-    if isinstance(cells, ChoppedCells):
-        memories: list[tuple[Tensor, Tensor | None]] = [(cells.buffer, None)]
-        if isinstance(cells, DynamicTransfer):
-            signs = _chopper_signs(cells, cells.chain[0])
-            memories += [(cells.running_mean, signs), (cells.reference, signs)]
-        return memories
-    return []
-
-
-def _chopper_signs(cells: UnitCells, array: DeviceArray) -> Float[Tensor, "tiles out in"] | None:
-    """Return -1 where the choppers turn what a device holds around, or None if nothing turns these devices."""
-    if not isinstance(cells, ChoppedCells) or array is not cells.chain[0]:
-        return None
-    lines = 1.0 - 2.0 * cells.choppers.is_turned
-    others = 1.0 - 2.0 * cells.choppers.is_other_turned
-    if cells.lines.are_columns:
-        return lines[:, None, :] * others[:, :, None]
-    return lines[:, :, None] * others[:, None, :]
 
 
 def _all_reduce(cells: UnitCells, kernel_of_tile: Tensor, numbers: int) -> SyncCounts:

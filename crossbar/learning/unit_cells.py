@@ -1,6 +1,7 @@
 """What stands at the crosspoints of T tiles, and the rule by which it learns: the interface of all rules."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -12,12 +13,27 @@ from devices.units import Dimensionless
 from ..reading.noise import NoiseStream
 
 
+class DigitalMemory(NamedTuple):
+    """Numbers that a rule keeps in digital, one for each crosspoint, which averaging copies averages too.
+
+    Attributes:
+        values: (tiles, out, in) the numbers themselves.
+        signs: (tiles, out, in) -1 where the rule sees a number turned around; None if it turns none.
+    """
+
+    values: Tensor
+    signs: Tensor | None = None
+
+
 class UnitCells(nn.Module, ABC):
     """Unit cells of T tiles: one or several devices at every crosspoint, and the rule by which they learn.
 
     The rules are those of aihwkit 1.1.0's C++ (`src/rpucuda`), for all tiles at once. Every hidden state, such as
     fast weights, buffers, choppers and counters, is a buffer of this module: `state_dict` and `deepcopy` carry the
     whole of it.
+
+    Below the abstract methods stand the questions that others ask of a rule: who averages copies, counts events,
+    shares softly or lets devices drift. Their defaults are those of a rule that only sends pulses.
 
     Args:
         tiles: Number of tiles T.
@@ -84,6 +100,71 @@ class UnitCells(nn.Module, ABC):
     def slow(self) -> DeviceArray:
         """Return the devices whose weights are, mostly, those of the network."""
 
+    @property
+    def nominal_range(self) -> tuple[Dimensionless, Dimensionless]:
+        """Lowest and highest weight that nominal devices can show; without end if a rule names none."""
+        return -torch.inf, torch.inf
+
+    @property
+    def learns_in_digital(self) -> bool:
+        """Whether the gradient is a product of digital numbers, added up in a memory, and sends no trains itself."""
+        return False
+
+    @property
+    def needs_every_vector(self) -> bool:
+        """Whether vectors without pulses change something, such as a schedule that counts them."""
+        return True
+
+    @property
+    def counts_batches(self) -> bool:
+        """Whether it matters which vectors of `update` come in one mini-batch."""
+        return False
+
+    @property
+    def is_written_as_one(self) -> bool:
+        """Whether writing copies to the mean of what they show makes their devices equal.
+
+        If not, devices are averaged array by array, those that no MVM reads too.
+        """
+        return False
+
+    def showing(self) -> list[DeviceArray]:
+        """Return the devices that an MVM reads."""
+        return list(self.device_arrays().values())
+
+    def memories(self) -> list[DigitalMemory]:
+        """Return the digital numbers that copies of a kernel are to have in common."""
+        return []
+
+    def signs_of(self, role: str) -> Float[Tensor, "tiles out in"] | None:
+        """Return -1 where the rule sees devices turned around, as choppers do; None if it turns none.
+
+        Args:
+            role: Key of the devices in `device_arrays`.
+        """
+        return None
+
+    def digital_target(self) -> Float[Tensor, "tiles out in"] | None:
+        """Return what the cells are meant to show, if that is kept in digital; None if the devices alone know."""
+        return None
+
+    def pull_target(self, gradient: Float[Tensor, "tiles out in"]) -> None:
+        """Let the next update move the digital target by this gradient too, as that of a penalty.
+
+        Args:
+            gradient: Of the targets.
+
+        Raises:
+            ValueError: If there is no digital target.
+        """
+        raise ValueError(
+            f"`cells` must have a digital target to be pulled, but are {type(self).__name__}. Use write-verify."
+        )
+
+    def gradient_writes(self) -> tuple[int, WriteCounts]:
+        """Return how often gradients were written by the write-verify loop, and what all writes have cost."""
+        return 0, WriteCounts()
+
     def write(
         self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
     ) -> WriteCounts:
@@ -115,6 +196,11 @@ class UnitCells(nn.Module, ABC):
         """
         weight = self.weights()
         return weight + settings.read_noise * noise.normal_like(weight)
+
+    @property
+    def readback_lines(self) -> int:
+        """Word lines of a tile that `read_back` reads: all, or none where the weights are numbers in a memory."""
+        return self.in_size
 
     def end_batch(self, *, noise: NoiseStream) -> None:
         """Let the devices diffuse and decay once, as after every mini-batch.

@@ -11,10 +11,7 @@ from typing_extensions import override
 from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
 from devices.units import Dimensionless
 
-from ..aihwkit.adapter import PulseType
 from ..reading.noise import NoiseStream
-from .one_sided import OneSidedCells
-from .single import SingleCells
 from .unit_cells import UnitCells, zero_count
 
 
@@ -31,7 +28,7 @@ class WriteVerifyCells(UnitCells):
     each tile, always equal; the digital memory that a chip would need holds one for each kernel.
 
     Args:
-        cells: What is written: single devices or one-sided pairs.
+        cells: What is written: single devices or one-sided pairs, which a target says enough about.
         settings: Tolerance, noise of the reads, most bursts.
         write_every: Mini-batches between two writes.
 
@@ -40,7 +37,6 @@ class WriteVerifyCells(UnitCells):
         batches: Mini-batches since the weights were set.
         totals: What all writes have cost since the cells were made, in the order of the fields of `WriteCounts`.
         last_write: What the last write cost; None before the first, and in cells that were loaded.
-        gradient_writes: Writes after mini-batches since the cells were made or loaded.
         pull: (tiles, out, in) gradient of a penalty on the targets, which the next update adds to its own; or None.
     """
 
@@ -48,14 +44,14 @@ class WriteVerifyCells(UnitCells):
     batches: Tensor
     totals: Tensor
 
-    def __init__(self, cells: SingleCells | OneSidedCells, settings: WriteVerify, write_every: int) -> None:
+    def __init__(self, cells: UnitCells, settings: WriteVerify, write_every: int) -> None:
         super().__init__(cells.tiles, cells.out_size, cells.in_size)
         self.cells = cells
         self.settings, self.write_every = settings, write_every
         self.decays, self.diffuses = cells.decays, cells.diffuses
-        self.lowest, self.highest = _nominal_range(cells)
+        self.lowest, self.highest = cells.nominal_range
         self.last_write: WriteCounts | None = None
-        self.gradient_writes = 0
+        self._gradient_writes = 0  # since the cells were made or loaded
         self.pull: Tensor | None = None
         self.register_buffer("target", torch.zeros(self.tiles, self.out_size, self.in_size))
         self.register_buffer("batches", zero_count())
@@ -70,6 +66,38 @@ class WriteVerifyCells(UnitCells):
     def writes_total(self) -> WriteCounts:
         """What all writes have cost since the cells were made."""
         return WriteCounts(*self.totals.tolist())
+
+    @property
+    @override
+    def nominal_range(self) -> tuple[Dimensionless, Dimensionless]:
+        return self.lowest, self.highest
+
+    @property
+    @override
+    def learns_in_digital(self) -> bool:
+        return True
+
+    @property
+    @override
+    def is_written_as_one(self) -> bool:
+        return self.cells.is_written_as_one
+
+    @property
+    @override
+    def readback_lines(self) -> int:
+        return self.cells.readback_lines
+
+    @override
+    def digital_target(self) -> Float[Tensor, "tiles out in"]:
+        return self.target
+
+    @override
+    def pull_target(self, gradient: Float[Tensor, "tiles out in"]) -> None:
+        self.pull = gradient
+
+    @override
+    def gradient_writes(self) -> tuple[int, WriteCounts]:
+        return self._gradient_writes, self.writes_total
 
     @override
     def weights(self) -> Float[Tensor, "tiles out in"]:
@@ -103,7 +131,7 @@ class WriteVerifyCells(UnitCells):
         self.target.sub_(change, alpha=learning_rate).clamp_(self.lowest, self.highest)
         self.batches.add_(1)
         if int(self.batches) % self.write_every == 0:
-            self.gradient_writes += 1
+            self._gradient_writes += 1
             self.write(self.target, self.settings, noise=noise)
 
     @override
@@ -132,12 +160,3 @@ class WriteVerifyCells(UnitCells):
     @override
     def slow(self) -> DeviceArray:
         return self.cells.slow()
-
-
-def _nominal_range(cells: SingleCells | OneSidedCells) -> tuple[Dimensionless, Dimensionless]:
-    """Return the lowest and the highest weight that nominal devices can show."""
-    if isinstance(cells, OneSidedCells):
-        return -cells.minus.device.w_max, cells.plus.device.w_max
-    if cells.update_parameters.pulse_type == PulseType.NONE:
-        return -torch.inf, torch.inf
-    return cells.array.device.w_min, cells.array.device.w_max

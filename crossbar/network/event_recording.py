@@ -16,7 +16,6 @@ from ..cost.events import EventLedger, LayerEvents, LayerShape
 from ..layers.analog_convolution import PlacedLayer
 from ..layers.analog_layer import AnalogLayer
 from ..layers.locally_connected import LocallyConnected2d
-from ..learning import MixedPrecision, WriteVerifyCells
 from ..placement.connections import present_inputs
 from ..reading.periphery import Periphery
 from ..tiles.tile_array import TileArray
@@ -210,7 +209,7 @@ class _AnalogWatch:
             read = self._present(vectors)
             self._count_products("backward", vectors, serial, vectors * shape.out_size, read, blocks)
         cells, in_situ = self.array.cells, self.array.in_situ
-        if isinstance(cells, WriteVerifyCells | MixedPrecision):
+        if cells is not None and cells.learns_in_digital:
             macs = self._present(vectors) * shape.out_size
             self.events.add("gradient", digital_macs=macs, accumulator_bytes=macs * _BYTES_PER_ACCUMULATION)
         elif in_situ is not None:
@@ -322,9 +321,7 @@ class _Tally:
         if in_situ is None or cells is None or in_situ.reference is not None:
             return cls()
         arrays = list(cells.device_arrays().values())
-        written, writes = WriteCounts(), 0
-        if isinstance(cells, WriteVerifyCells):
-            written, writes = cells.writes_total, cells.gradient_writes
+        writes, written = cells.gradient_writes()
         peripheries = [part for part in cells.modules() if isinstance(part, Periphery)]
         return cls(
             pulses=sum(int(count.sum(dtype=torch.int64)) for count in _pulses(array)),

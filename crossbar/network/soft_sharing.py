@@ -16,7 +16,6 @@ from devices.units import Dimensionless
 from ..layers.analog_convolution import PlacedLayer
 from ..layers.locally_connected import LocallyConnected2d
 from ..learning.synchronisation import BYTES, SyncCounts, count_synchronisation, rewrite
-from ..learning.write_verify_cells import WriteVerifyCells
 from ..placement.mean_of_copies import mean_of_copies
 from ..placement.placement import Placement
 from ..reading.noise import NoiseStream
@@ -51,7 +50,7 @@ def neighbour_penalty(model: nn.Module, strength: Dimensionless) -> Float[Tensor
     penalty = torch.zeros(())
     for name, layer in _layers(model):
         cells = layer.tile_array.cells if isinstance(layer, PlacedLayer) else None
-        if cells is not None and not isinstance(cells, WriteVerifyCells):
+        if cells is not None and cells.digital_target() is None:
             raise ValueError(
                 f"`model` must be trained in software for a penalty on its weights, but layer {name!r} learns in "
                 "place. Use `sleep` there."
@@ -161,8 +160,10 @@ def _kernels(layer: Local) -> Float[Tensor, "kernels weights"]:
         array = layer.tile_array
         array.settle()
         scales = array.scales().detach()[..., None]
-        if isinstance(array.cells, WriteVerifyCells):
-            return _with_bias(layer.blocks.join(_targets(array, array.cells, scales)), layer.bias_of_kernels)
+        target = None if array.cells is None else array.cells.digital_target()
+        if target is not None:
+            weight = _of_targets(array, target, scales)
+            return _with_bias(layer.blocks.join(weight), layer.bias_of_kernels)
         # The value w * scale, with the derivative 1 / scale: what the product gives a step of plain SGD.
         steps = (array.weight - array.weight.detach()) / scales
         weight = layer.blocks.join(array.weight.detach() * scales + steps)
@@ -175,17 +176,19 @@ def _with_bias(weight: Tensor, bias: Tensor | None) -> Float[Tensor, "kernels we
     return flat if bias is None else torch.cat([flat, bias], dim=1)
 
 
-def _targets(
-    array: TileArray, cells: WriteVerifyCells, scales: Float[Tensor, "kernels out 1"]
+def _of_targets(
+    array: TileArray, target: Float[Tensor, "tiles out in"], scales: Float[Tensor, "kernels out 1"]
 ) -> Float[Tensor, "kernels out in"]:
     """Return the targets of a write-verify loop as the network's weights; their gradient awaits the next update."""
-    index = array.kernel_of_tile
-    target = cells.target if index is None else mean_of_copies(cells.target, index, array.kernels)
+    index, cells = array.kernel_of_tile, array.cells
+    assert cells is not None
+    if index is not None:
+        target = mean_of_copies(target, index, array.kernels)
     weight = (target * scales).requires_grad_()
 
     def keep(gradient: Tensor) -> None:
         pull = gradient / scales
-        cells.pull = pull if index is None else pull[index]
+        cells.pull_target(pull if index is None else pull[index])
 
     weight.register_hook(keep)
     return weight

@@ -15,7 +15,6 @@ from devices.units import Seconds
 
 from ..aihwkit.adapter import BaseNoiseModel
 from ..learning import UnitCells
-from ..learning.tiki_taka.transfer_cells import TransferCells
 
 
 def weights_of(cells: UnitCells, population: Tensor | None) -> Float[Tensor, "tiles out in"]:
@@ -68,9 +67,7 @@ def stuck_cells(cells: UnitCells) -> Bool[Tensor, "tiles out in"] | None:
     Args:
         cells: Cells that were trained in place.
     """
-    hides_fast = isinstance(cells, TransferCells) and cells.is_hidden
-    showing = [cells.slow()] if hides_fast else list(cells.device_arrays().values())
-    stuck = reduce(torch.logical_and, map(is_faulty, showing))
+    stuck = reduce(torch.logical_and, map(is_faulty, cells.showing()))
     return stuck if stuck.any() else None
 
 

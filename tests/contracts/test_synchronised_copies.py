@@ -5,9 +5,14 @@ import copy
 import aihwkit.simulator.presets as presets
 import pytest
 import torch
-from aihwkit.simulator.configs import SingleRPUConfig, UnitCellRPUConfig
-from aihwkit.simulator.configs.compounds import ChoppedTransferCompound, DynamicTransferCompound
+from aihwkit.simulator.configs import DigitalRankUpdateRPUConfig, SingleRPUConfig, UnitCellRPUConfig
+from aihwkit.simulator.configs.compounds import (
+    ChoppedTransferCompound,
+    DynamicTransferCompound,
+    MixedPrecisionCompound,
+)
 from aihwkit.simulator.configs.devices import ConstantStepDevice
+from aihwkit.simulator.parameters.enums import PulseType
 from torch import nn
 
 from crossbar import (
@@ -22,7 +27,7 @@ from crossbar import (
 )
 from crossbar.cost.events import LayerEvents, LayerShape
 from crossbar.learning import make_cells
-from crossbar.learning.synchronisation import count_synchronisation, synchronise
+from crossbar.learning.synchronisation import count_synchronisation, rewrite, synchronise
 from crossbar.reading.noise import NoiseStream
 from devices import get
 from devices.pulsed import WriteVerify
@@ -190,6 +195,20 @@ def test_pairs_are_written_by_the_weight_that_they_show():
     assert after < 0.5 * before
     assert counts.write.pulses > 0
     assert counts.readback_rows == 4 * 6
+
+
+@pytest.mark.parametrize("is_mixed", [True, False], ids=["mixed-precision", "single"])
+def test_weights_that_are_numbers_in_a_memory_are_not_read(is_mixed):
+    """With NONE_WITH_DEVICE, whatever rule moves them: a rewrite takes neither pulses nor word lines."""
+    device = ConstantStepDevice()
+    config = SingleRPUConfig(device=device)
+    if is_mixed:
+        config = DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=device))
+    config.update.pulse_type = PulseType.NONE_WITH_DEVICE
+    cells = make_cells(config, 4, 5, 6, seed=0)
+    counts = rewrite(cells, lambda seen: seen + 0.01, SETTINGS, noise=NoiseStream(0, "test"))
+    assert torch.allclose(cells.weights(), torch.tensor(0.01))
+    assert (counts.readback_rows, counts.serial_readback_rows, counts.write.pulses) == (0, 0, 0)
 
 
 def test_the_ledger_is_told_what_happened():

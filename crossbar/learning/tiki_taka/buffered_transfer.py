@@ -13,6 +13,7 @@ from devices.pulsed import DeviceArray
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
+from ..unit_cells import DigitalMemory
 from .choppers import Chops, Reads
 from .transfer_cells import TransferCells
 
@@ -37,6 +38,10 @@ class BufferedTransfer(TransferCells):
     ) -> None:
         super().__init__(arrays, compound, update, seed=seed)
         self.register_buffer("buffer", torch.zeros(len(arrays) - 1, *arrays[0].shape))
+
+    @override
+    def memories(self) -> list[DigitalMemory]:
+        return [DigitalMemory(buffer) for buffer in self.buffer]
 
     @override
     def transfer_rate(self, source: int, learning_rate: Dimensionless) -> Dimensionless:

@@ -13,6 +13,7 @@ from devices.pulsed import DeviceArray
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
+from ..unit_cells import DigitalMemory
 from .choppers import Choppers, Chops, Reads
 from .running_maxima import RunningMaxima
 from .transfer_cells import TransferCells
@@ -61,6 +62,21 @@ class ChoppedCells(TransferCells):
         )
         self.maxima = RunningMaxima(self.tiles, compound.auto_momentum)
         self.register_buffer("buffer", torch.zeros(arrays[0].shape))
+
+    @override
+    def memories(self) -> list[DigitalMemory]:
+        return [DigitalMemory(self.buffer)]
+
+    @override
+    def signs_of(self, role: str) -> Float[Tensor, "tiles out in"] | None:
+        """Return the choppers' signs, by which the fast devices are pulsed and read."""
+        if role != "fast":
+            return None
+        lines = 1.0 - 2.0 * self.choppers.is_turned
+        others = 1.0 - 2.0 * self.choppers.is_other_turned
+        if self.lines.are_columns:
+            return lines[:, None, :] * others[:, :, None]
+        return lines[:, :, None] * others[:, None, :]
 
     @override
     def _gradient_rates(

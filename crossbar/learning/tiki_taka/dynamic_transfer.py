@@ -13,6 +13,7 @@ from devices.pulsed import DeviceArray
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
+from ..unit_cells import DigitalMemory
 from .chopped_cells import ChoppedCells
 from .choppers import Chops, Reads
 
@@ -43,6 +44,13 @@ class DynamicTransfer(ChoppedCells):
         self.register_buffer("running_mean", torch.zeros(arrays[0].shape))
         self.register_buffer("reference", torch.zeros(arrays[0].shape))
         self.register_buffer("is_switched", torch.zeros(self.tiles, self.number_of_lines, dtype=torch.bool))
+
+    @override
+    def memories(self) -> list[DigitalMemory]:
+        """Return the buffer, and the offsets that were estimated of the fast devices, turned as these are."""
+        signs = self.signs_of("fast")
+        estimates = [DigitalMemory(values, signs) for values in (self.running_mean, self.reference)]
+        return [*super().memories(), *estimates]
 
     @override
     def _transfer(

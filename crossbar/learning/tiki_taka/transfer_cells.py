@@ -21,7 +21,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine, PulseTrains, apply_trains, count_lines, draw_trains
+from devices.pulsed import (
+    DeviceArray,
+    Engine,
+    PulseTrains,
+    WriteCounts,
+    WriteVerify,
+    apply_trains,
+    count_lines,
+    draw_trains,
+    write_verify,
+)
 from devices.streams import generator
 from devices.units import Dimensionless
 
@@ -168,6 +178,19 @@ class TransferCells(UnitCells):
     @override
     def slow(self) -> DeviceArray:
         return self.chain[-1]
+
+    @override
+    def showing(self) -> list[DeviceArray]:
+        return [self.slow()] if self.is_hidden else self.chain
+
+    @override
+    def write(
+        self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
+    ) -> WriteCounts:
+        """Write the last devices, if they alone are what an MVM reads; what is on its way to them stays."""
+        if not self.is_hidden:
+            return super().write(target, settings, noise=noise)
+        return write_verify(self.slow(), target, settings, rng=noise.generator("cpu"))
 
     def transfer_rate(self, source: int, learning_rate: Dimensionless) -> Dimensionless:
         """Return the learning rate of the transfer from an array.
