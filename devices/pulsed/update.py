@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
 from ..units import Dimensionless
-from .aggregated import apply_aggregated
 from .device_array import DeviceArray
-from .exact import apply_exactly
+from .engines.aggregated import apply_aggregated
+from .engines.exact import apply_exactly
 from .pulse_trains import PulseTrains, draw_trains
 
 Engine = Literal["auto", "exact", "aggregated"]

@@ -22,9 +22,9 @@ from numba import prange
 from torch import Tensor
 
 from ..units import Dimensionless
-from .bursts import many_pulses
 from .device_array import DeviceArray
-from .exact import as_arrays, move
+from .engines.bursts import many_pulses
+from .engines.exact import as_arrays, move
 from .random_numbers import normal, start
 from .threaded_loops import borrowed, threaded
 

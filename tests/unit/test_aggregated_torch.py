@@ -21,8 +21,8 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, PulseTrains, draw_trains, fabricate
-from devices.pulsed.aggregated import apply_aggregated
-from devices.pulsed.aggregated_torch import apply_in_torch
+from devices.pulsed.engines.aggregated import apply_aggregated
+from devices.pulsed.engines.aggregated_torch import apply_in_torch
 from experiments.bench.update_error import repeat
 
 Z = 5.5

@@ -11,11 +11,11 @@ import numpy as np
 from numba import njit, prange, uint64
 from torch import Tensor
 
-from .device_array import DeviceArray
-from .laws import step
-from .pulse_trains import PulseTrains
-from .random_numbers import normal, popcount, start
-from .threaded_loops import borrowed, threaded
+from ..device_array import DeviceArray
+from ..laws import step
+from ..pulse_trains import PulseTrains
+from ..random_numbers import normal, popcount, start
+from ..threaded_loops import borrowed, threaded
 
 _NOTHING, _NO_COUNT = np.empty((0, 0, 0), dtype=np.float32), np.empty((0, 0, 0), dtype=np.int32)
 _PER_DEVICE = ("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "reference")

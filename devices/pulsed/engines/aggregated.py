@@ -20,14 +20,14 @@ import numpy as np
 from numba import njit, prange, uint32
 from torch import Tensor
 
+from ..device_array import DeviceArray
+from ..laws import Law, curved_steps
+from ..pulse_trains import PulseTrains
+from ..random_numbers import normal, popcount_32, start, sums_of_bits, word
+from ..threaded_loops import borrowed, threaded
 from .aggregated_torch import apply_in_torch
 from .bursts import natural_slope
-from .device_array import DeviceArray
 from .exact import as_arrays, move
-from .laws import Law, curved_steps
-from .pulse_trains import PulseTrains
-from .random_numbers import normal, popcount_32, start, sums_of_bits, word
-from .threaded_loops import borrowed, threaded
 
 # Devices of a block: enough for loops that take 16 at a time, few enough that all of it stays in the fastest memory.
 _LANES = 512

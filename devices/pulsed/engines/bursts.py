@@ -15,8 +15,8 @@ from math import expm1, log, log1p, sqrt
 import numpy as np
 from numba import njit
 
-from .laws import Law, step
-from .random_numbers import normal, uniform
+from ..laws import Law, step
+from ..random_numbers import normal, uniform
 
 # Largest part of the weight's natural scale that one flow may cross. assumed: chosen so that the error of the mean,
 # which falls with its square, stays below a hundredth of the scale (tests/statistics measures it).

@@ -10,9 +10,9 @@ end is that of the free walk, less by what the free walk's maximum exceeds the b
 import torch
 from torch import Tensor
 
-from .device_array import DeviceArray
-from .laws import Law
-from .pulse_trains import PulseTrains
+from ..device_array import DeviceArray
+from ..laws import Law
+from ..pulse_trains import PulseTrains
 
 _LINEAR = (
     Law.LINEAR_STEP,
