@@ -157,7 +157,7 @@ def test_moved_data_are_found_with_data_dir(tmp_path, monkeypatch, capsys):
     assert "was started with, but they have changed" in capsys.readouterr().err
 
 
-def test_a_folder_whose_name_is_no_utf8(tmp_path, monkeypatch, capsys):
+def test_a_folder_whose_name_is_no_utf8(tmp_path, monkeypatch, capsysbinary):
     """As names in Latin-1, from older systems, are: nothing in it is damaged."""
     out = tmp_path / os.fsdecode(b"l\xfcbeck")
     out.mkdir()
@@ -165,7 +165,7 @@ def test_a_folder_whose_name_is_no_utf8(tmp_path, monkeypatch, capsys):
     assert main(["resume", str(folder)]) == 0
     assert main(["report", str(folder)]) == 0
     assert main(["evaluate", str(folder), "--threads", "1"]) == 0
-    capsys.readouterr()  # what holds such names cannot be sent from a worker of pytest-xdist to its controller
+    capsysbinary.readouterr()  # what holds such names cannot be sent from a worker of pytest-xdist to its controller
 
 
 def test_weights_of_another_type_are_refused(run):
