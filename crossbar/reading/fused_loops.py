@@ -110,3 +110,77 @@ def quantise(values, out, step, bound):  # type: ignore[no-untyped-def]
     """
     for tile in prange(len(values)):
         _quantise(values[tile], float32(step), float32(bound), out[tile])
+
+
+@njit(cache=True)
+def _beyond(values, bound):  # type: ignore[no-untyped-def]
+    count = 0
+    for j in range(len(values)):
+        count += not abs(values[j]) < bound
+    return count
+
+
+@threaded(_visits)
+def count_beyond(values, bound, counts):  # type: ignore[no-untyped-def]
+    """Count the values of each tile that are not inside (-bound, bound).
+
+    Args:
+        values: (tiles, n).
+        bound: Half of the range.
+        counts: (tiles,) int64 results.
+    """
+    for tile in prange(len(values)):
+        counts[tile] = _beyond(values[tile], float32(bound))
+
+
+@njit(cache=True)
+def _lower_by_drop(y, load, near, gain, strength):  # type: ignore[no-untyped-def]
+    for j in range(len(y)):
+        x = load[j] * gain
+        drop = (((x * float32(0.05) - float32(0.2)) * x) + float32(0.5)) * x
+        y[j] = y[j] + (-strength * drop) * near[j]
+
+
+@threaded(_visits)
+def lower_by_drop(y, load, near, gain, strength):  # type: ignore[no-untyped-def]
+    """Lower currents by aihwkit's steady-state fit of the voltage drop along the lines, in place.
+
+    Args:
+        y: (tiles, n) currents.
+        load: (tiles, n) sums of |v| |w|.
+        near: (tiles, n) sums of v w, each weighted by its distance.
+        gain: What the load is multiplied by.
+        strength: `ir_drop`.
+    """
+    for tile in prange(len(y)):
+        _lower_by_drop(y[tile], load[tile], near[tile], float32(gain), float32(strength))
+
+
+@njit(cache=True, error_model="numpy")
+def _noisy_codes(y, variance, drawn, more, step, bound):  # type: ignore[no-untyped-def]
+    count = 0
+    for j in range(len(y)):
+        noisy = y[j] + np.sqrt(variance[j] + more) * drawn[j]
+        code = np.rint(noisy / step) * step
+        y[j] = code
+        count += not abs(code) <= bound
+    return count
+
+
+@threaded(_visits)
+def noisy_codes(y, variance, drawn, more, step, bound, counts):  # type: ignore[no-untyped-def]
+    """Add noise and round to multiples of a step, in place, and count what an ADC has to clip.
+
+    Args:
+        y: (tiles, n) currents.
+        variance: (tiles, n) of the read noise.
+        drawn: (tiles, n) standard normal numbers.
+        more: Variance of the output noise.
+        step: Positive.
+        bound: Half of the range.
+        counts: (tiles,) int64: how many values lie beyond the range.
+    """
+    for tile in prange(len(y)):
+        counts[tile] = _noisy_codes(
+            y[tile], variance[tile], drawn[tile], float32(more), float32(step), float32(bound)
+        )

@@ -35,9 +35,11 @@ digital network.
 
 from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor
 
 from ..aihwkit.adapter import IOParameters
+from .fused_loops import as_rows, count_beyond
 
 Gradient = Literal["aihwkit", "exact"]
 
@@ -87,6 +89,16 @@ def unmasked(y: Tensor, io: IOParameters) -> Tensor | None:
     if io.out_bound <= 0 or y.numel() == 0:
         return None
     bound = io.out_scale * io.out_bound * 0.999
-    if max(float(y.detach().amax()), -float(y.detach().amin())) < bound:
+    if not _reaches(y.detach(), bound):
         return None
     return (y < bound) & (y > -bound)
+
+
+def _reaches(y: Tensor, bound: float) -> bool:
+    """Tell whether any value is not inside (-bound, bound)."""
+    rows = as_rows(y)
+    if rows is None:
+        return not max(float(y.amax()), -float(y.amin())) < bound
+    counts = torch.empty(len(y), dtype=torch.int64)
+    count_beyond(*rows, bound, counts.numpy())
+    return bool(counts.any())

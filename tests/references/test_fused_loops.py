@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crossbar.reading.fused_loops import as_rows, quantise
+from crossbar.reading.fused_loops import as_rows, count_beyond, lower_by_drop, noisy_codes, quantise
 from crossbar.reading.input_range import _asks, _divide_and_clip
 
 
@@ -71,3 +71,34 @@ def test_doubled_inputs_take_the_torch_path_with_the_same_meaning():
     plain, same_counts = _divide_and_clip(x.double(), limit.double())
     torch.testing.assert_close(fused.double(), plain, rtol=1e-6, atol=1e-7)
     assert (counts - same_counts).abs().max() <= 1  # float32 rounds the limits
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_drop_along_the_lines_is_torchs(flipped):
+    y, load, near = (values(flipped, seed=seed) for seed in (3, 4, 5))
+    expected, scaled = y.clone(), load.clone().mul_(288 / 571428.57)
+    drop = (scaled * 0.05).sub_(0.2).mul_(scaled).add_(0.5).mul_(scaled)
+    expected.addcmul_(drop, near, value=-0.7)
+    lower_by_drop(*as_rows(y, load, near), 288 / 571428.57, 0.7)
+    assert torch.equal(y, expected)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_codes_with_noise_are_torchs_and_what_the_adc_clips_is_counted(flipped):
+    y, variance, drawn = (values(flipped, seed=seed) for seed in (6, 7, 8))
+    variance.square_()
+    expected = y.clone().addcmul_((variance + 0.04**2).sqrt(), drawn)
+    expected.div_(0.1).round_().mul_(0.1)
+    counts = torch.empty(len(y), dtype=torch.int64)
+    noisy_codes(*as_rows(y, variance, drawn), 0.04**2, 0.1, 1.5, counts.numpy())
+    assert torch.equal(y, expected)
+    assert torch.equal(counts, (expected.abs() > 1.5).sum(dim=(1, 2)))
+    assert counts.sum() > 0
+
+
+def test_outputs_at_the_bound_or_not_numbers_are_beyond_it():
+    y = torch.zeros(3, 2, 4)
+    y[1, 1, 1], y[2, 0, 3] = -2.0, float("nan")
+    counts = torch.empty(3, dtype=torch.int64)
+    count_beyond(*as_rows(y), 2.0, counts.numpy())
+    assert counts.tolist() == [0, 1, 1]

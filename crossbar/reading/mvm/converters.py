@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters
-from ..fused_loops import as_rows, quantise
+from ..fused_loops import as_rows, noisy_codes, quantise
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 
@@ -73,14 +73,26 @@ def adc(
             y = factor * y / (1 + (strength * y).abs())
         if io.out_asymmetry > 0:
             y = torch.where(y < 0, y * (1 - io.out_asymmetry), y)
+    step = resolution(io.out_res, io.out_bound)
     # Without an output stage in between, read noise and output noise are one normal draw.
     if variance is not None:
-        y.addcmul_(variance.add_(out_std**2).sqrt_(), draw())
+        drawn = draw()
+        rows = as_rows(y, variance, drawn)
+        if rows is not None and step > 0 and not io.out_sto_round and isinstance(out_std, float):
+            beyond = torch.empty(len(y), dtype=torch.int64)
+            noisy_codes(*rows, out_std**2, step, io.out_bound, beyond.numpy())
+            return _clipped(y, io) if beyond.any() else (y, None, None)
+        y.addcmul_(variance.add_(out_std**2).sqrt_(), drawn)
     elif isinstance(out_std, Tensor) or out_std > 0:
         y.add_(draw().mul_(out_std))
-    _quantise_(y, resolution(io.out_res, io.out_bound), io.out_sto_round, noise)
+    _quantise_(y, step, io.out_sto_round, noise)
     if io.out_bound <= 0 or _reach(y) <= io.out_bound:
         return y, None, None
+    return _clipped(y, io)
+
+
+def _clipped(y: Tensor, io: IOParameters) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Clip codes to the range of the ADC, in place, and tell which were inside and which vectors passed."""
     inside = y.abs() <= io.out_bound
     if io.bound_management == BoundManagementType.NONE:
         passed = None

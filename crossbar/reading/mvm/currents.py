@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ...aihwkit.adapter import IOParameters, WeightNoiseType
+from ..fused_loops import as_rows, lower_by_drop
 from ..periphery import Periphery
 
 # torch's CPU product is about 3 times slower with fewer than 16 numbers (one AVX-512 register) in the last axis
@@ -38,11 +39,17 @@ def bit_line_currents(
         # aihwkit's steady-state fit. Its documentation puts the first input farthest from the output; in its code,
         # and so here, that one is the nearest, which loses nothing.
         inputs = v.shape[2]
-        load = product(torch.abs(v, out=shaped_v), magnitude).mul_(inputs / io.ir_drop_g_ratio)
-        drop = torch.mul(load, 0.05, out=periphery.scratch("drop", load))
-        drop.sub_(0.2).mul_(load).add_(0.5).mul_(load)
-        near = 1 - torch.arange(inputs, dtype=v.dtype, device=v.device) / inputs
-        y.addcmul_(drop, product(torch.mul(v, 1 - near**2, out=shaped_v), weight), value=-io.ir_drop)
+        load = product(torch.abs(v, out=shaped_v), magnitude)
+        gain = inputs / io.ir_drop_g_ratio
+        distance = 1 - torch.arange(inputs, dtype=v.dtype, device=v.device) / inputs
+        near = product(torch.mul(v, 1 - distance**2, out=shaped_v), weight)
+        rows = as_rows(y, load, near)
+        if rows is not None:
+            lower_by_drop(*rows, gain, io.ir_drop)
+        else:
+            drop = torch.mul(load.mul_(gain), 0.05, out=periphery.scratch("drop", load))
+            drop.sub_(0.2).mul_(load).add_(0.5).mul_(load)
+            y.addcmul_(drop, near, value=-io.ir_drop)
     if periphery.v_offset is not None:
         y = _voltage_offset(y, v, io, periphery.v_offset[:, None, :])
     variance = None
