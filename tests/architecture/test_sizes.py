@@ -6,11 +6,6 @@ PACKAGES = ("crossbar", "experiments")
 MOST_LINES = 400
 MOST_FILES = 15  # python files of a folder; those of its subfolders count there
 
-# Files that are being split today. Whoever splits one takes its line out: the test says so when it is time.
-BEING_SPLIT = {
-    "crossbar/network/event_recording.py",
-}
-
 
 def files():
     """Return the python files of both packages."""
@@ -23,10 +18,7 @@ def test_no_file_is_longer_than_one_idea():
         for file in files()
     }
     long = {name: length for name, length in lengths.items() if length > MOST_LINES}
-    new = {name: length for name, length in long.items() if name not in BEING_SPLIT}
-    assert not new, f"over {MOST_LINES} lines: {new}. Look for the second idea in it."
-    done = sorted(BEING_SPLIT - long.keys())
-    assert not done, f"well done: no longer too long: {done}. Take it out of BEING_SPLIT in this file."
+    assert not long, f"over {MOST_LINES} lines: {long}. Look for the second idea in it."
 
 
 def test_no_folder_is_fuller_than_one_room():

@@ -1,0 +1,40 @@
+"""Watching a layer that is computed digitally."""
+
+import torch
+from torch import Tensor, nn
+
+from ...cost.events import LayerEvents
+from .shapes import inputs_of, shape_of
+
+ALREADY = "the model is being recorded already: leave the other `record_events` first"
+
+
+class DigitalWatch:
+    """Counts the multiplications of a digital layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        if any(
+            isinstance(getattr(hook, "__self__", None), DigitalWatch)
+            for hook in layer._forward_hooks.values()
+        ):
+            raise RuntimeError(ALREADY)
+        self.events = LayerEvents(shape=shape_of(layer))
+        self._handle = layer.register_forward_hook(self._after_forward)
+
+    def stop(self) -> None:
+        """Stop counting."""
+        self._handle.remove()
+
+    def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
+        shape = self.events.shape
+        driven = inputs_of(layer, shape, y.numel() // shape.out_size)
+        count_software(self.events, driven * shape.out_size, inputs[0], layer.training)
+
+
+def count_software(events: LayerEvents, macs: int, x: Tensor, is_training: bool) -> None:
+    """Count what a layer computes digitally, forward and, if gradients are wanted, backward."""
+    events.add("forward", digital_macs=macs)
+    if is_training and torch.is_grad_enabled():
+        events.add("gradient", digital_macs=macs)
+        if x.requires_grad:
+            events.add("backward", digital_macs=macs)

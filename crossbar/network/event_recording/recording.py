@@ -1,0 +1,72 @@
+"""The block in which a model's events are counted."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from ...cost.events import EventLedger
+from ...layers.analog_layer import AnalogLayer
+from ...layers.locally_connected import LocallyConnected2d
+from ..named_refusals import refuse_foreign_layers
+from .analog_watch import AnalogWatch
+from .digital_watch import DigitalWatch
+
+
+@contextmanager
+def record_events(model: nn.Module) -> Iterator[EventLedger]:
+    """Count what a model makes happen inside the block.
+
+    Products and pulses in evaluation and in training in place happen on tiles. What hardware-aware or digital
+    training computes happens in software: it counts as digital multiplications only. The numbers of a run do not
+    change by recording.
+
+    Args:
+        model: Analog, digital, or both.
+
+    Devices whose pulses were not counted before forget them at the end: call `count_pulses` of the device arrays
+    first if wear is to add up over several blocks.
+
+    Yields:
+        The ledger; pulses and wear are entered at the end of the block.
+
+    Raises:
+        RuntimeError: If the model is being recorded already.
+        ValueError: If the model has analog layers of aihwkit's own, which count nothing.
+
+    Example:
+        >>> from crossbar import AnalogLinear
+        >>> layer = AnalogLinear(4, 2).eval()
+        >>> with record_events(layer) as ledger:
+        ...     _ = layer(torch.zeros(3, 4))
+        >>> ledger.total("mvms"), ledger.total("adc_conversions")
+        (3, 6)
+    """
+    refuse_foreign_layers(model, "counted by record_events")
+    ledger = EventLedger()
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if isinstance(module, AnalogLayer | LocallyConnected2d | nn.Linear | nn.Conv2d):
+                watch = AnalogWatch(module) if isinstance(module, AnalogLayer) else DigitalWatch(module)
+                ledger.layers[name] = watch.events
+                stack.callback(watch.stop)
+        stack.callback(_watch_images(model, ledger).remove)
+        yield ledger
+
+
+def _watch_images(model: nn.Module, ledger: EventLedger) -> RemovableHandle:
+    """Count the images that pass through a model; a pass in training, with gradients, is a step."""
+
+    def before(model: nn.Module, inputs: tuple[Any, ...]) -> None:
+        x = inputs[0]
+        images = len(x) if x.dim() in (2, 4) else 1
+        if model.training and torch.is_grad_enabled():
+            ledger.training_images += images
+            ledger.steps += 1
+        else:
+            ledger.images += images
+
+    return model.register_forward_pre_hook(before)
