@@ -1,7 +1,9 @@
 """From aihwkit's training configurations to unit cells."""
 
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 
@@ -33,19 +35,31 @@ from .tiki_taka.buffered_transfer import BufferedTransfer
 from .tiki_taka.chopped_transfer import ChoppedTransfer
 from .tiki_taka.dynamic_transfer import DynamicTransfer
 from .tiki_taka.transfer import Transfer
-from .tiki_taka.transfer_cells import transfer_settings
+from .tiki_taka.transfer_cells import TransferCells, transfer_settings
 from .unit_cells import UnitCells
 from .vector_cell import VectorCells
 from .write_verify_cells import WriteVerifyCells
 from .write_verify_config import WriteVerifyRPUConfig
 
-# The most specific first: the dynamic compound is a chopped one.
-_TRANSFERS: tuple[tuple[type, type[UnitCells]], ...] = (
-    (DynamicTransferCompound, DynamicTransfer),
-    (ChoppedTransferCompound, ChoppedTransfer),
-    (BufferedTransferCompound, BufferedTransfer),
-    (TransferCompound, Transfer),
-)
+_WITHOUT_PULSES = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
+Sizes = tuple[int, int, int]
+"""Tiles, bit lines and word lines of a tile."""
+
+
+class Recipe(NamedTuple):
+    """How the unit cells that a description names are made.
+
+    Attributes:
+        device: Class of the description, aihwkit's or one of our own.
+        make: From the description, the settings of the pulses, the sizes and the seed of the fabrication.
+        why_not: Which setting of a description is not honoured, as a sentence; None if all are.
+        unusable: Pulse types with which the rule could not learn.
+    """
+
+    device: type | tuple[type, ...]
+    make: Callable[[Any, UpdateParameters, Sizes, int], UnitCells]
+    why_not: Callable[[Any], str | None]
+    unusable: tuple[PulseType, ...] = _WITHOUT_PULSES
 
 
 def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed: int) -> UnitCells:
@@ -70,24 +84,12 @@ def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed
     reason = why_not_batched(rpu_config)
     if reason is not None:
         raise ValueError(f"`rpu_config` must be one that runs batched, but it is not: {reason}")
-    device, update = rpu_config.device, deepcopy(rpu_config.update)
-    sizes = tiles, out_size, in_size
-    cells: UnitCells
+    device, sizes = rpu_config.device, (tiles, out_size, in_size)
+    recipe = _recipe_of(device, RECIPES)
+    assert recipe is not None
+    cells = recipe.make(device, deepcopy(rpu_config.update), sizes, seed)
     if isinstance(rpu_config, WriteVerifyRPUConfig):
-        plain = _plain_cells(device, update, sizes, seed)
-        assert plain.is_written_as_one
-        cells = WriteVerifyCells(plain, rpu_config.write_verify, rpu_config.write_every)
-    elif isinstance(device, MixedPrecisionCompound):
-        update.update_management = update.update_bl_management = True
-        cells = MixedPrecision(_plain_cells(device.device, update, sizes, seed), device)
-    elif isinstance(device, TransferCompound):
-        # aihwkit makes all slow devices after the second description.
-        slow = [device.unit_cell_devices[1]] * (len(device.unit_cell_devices) - 1)
-        arrays = _fabricate_all([device.unit_cell_devices[0], *slow], sizes, seed)
-        rule = next(rule for compound, rule in _TRANSFERS if isinstance(device, compound))
-        cells = rule(arrays, device, update, seed=seed)  # type: ignore[call-arg,arg-type]
-    else:
-        cells = _plain_cells(device, update, sizes, seed)
+        cells = WriteVerifyCells(cells, rpu_config.write_verify, rpu_config.write_every)
     cells.set_weights(torch.zeros(sizes), noise=NoiseStream(seed, "fabrication", "first weights"))
     return cells
 
@@ -106,37 +108,55 @@ def why_not_batched(rpu_config: Any) -> str | None:
             f"`device` must be a plain device or a one-sided pair to be written, but is a {type(device).__name__}. "
             "Make the configuration by `write_verify_config`."
         )
-    if isinstance(device, DEVICES):
-        return None
-    if pulse_type == PulseType.NONE or (
-        pulse_type == PulseType.NONE_WITH_DEVICE and not isinstance(device, MixedPrecisionCompound)
-    ):
+    recipe = _recipe_of(device, RECIPES)
+    if recipe is None:
+        return _exists_in_aihwkit_only(device)
+    if pulse_type in recipe.unusable:
         return f"`update.pulse_type` is {pulse_type.name}, but {type(device).__name__} learns by pulses."
-    if isinstance(device, MixedPrecisionCompound):
-        return _why_not_mixed(device)
-    if isinstance(device, TransferCompound):
-        return _why_not_devices(device) or _why_not_transfer(device)
-    return _why_not_plain(device)
+    return recipe.why_not(device)
 
 
-def _plain_cells(device: Any, update: UpdateParameters, sizes: tuple[int, int, int], seed: int) -> UnitCells:
-    """Make cells without a digital part."""
-    if isinstance(device, DEVICES):
-        return SingleCells(fabricate(device, *sizes, seed=seed), update)
-    if isinstance(device, OneSidedUnitCell):
-        # aihwkit makes both devices after the first description.
-        minus, plus = _fabricate_all([device.unit_cell_devices[0]] * 2, sizes, seed)
-        if device.copy_inverted:
-            invert_(plus, minus)
-        return OneSidedCells(minus, plus, device, update, seed=seed)
-    devices = list(device.unit_cell_devices)
-    if isinstance(device, ReferenceUnitCell):
+def _recipe_of(device: Any, recipes: tuple[Recipe, ...]) -> Recipe | None:
+    return next((recipe for recipe in recipes if isinstance(device, recipe.device)), None)
+
+
+def _single(device: Any, update: UpdateParameters, sizes: Sizes, seed: int) -> SingleCells:
+    return SingleCells(fabricate(device, *sizes, seed=seed), update)
+
+
+def _one_sided(cell: Any, update: UpdateParameters, sizes: Sizes, seed: int) -> OneSidedCells:
+    # aihwkit makes both devices after the first description.
+    minus, plus = _fabricate_all([cell.unit_cell_devices[0]] * 2, sizes, seed)
+    if cell.copy_inverted:
+        invert_(plus, minus)
+    return OneSidedCells(minus, plus, cell, update, seed=seed)
+
+
+def _vector(cell: Any, update: UpdateParameters, sizes: Sizes, seed: int) -> VectorCells:
+    devices = list(cell.unit_cell_devices)
+    if isinstance(cell, ReferenceUnitCell):
         devices = (devices * 2)[:2] if len(devices) == 1 else devices[:2]
     arrays = _fabricate_all(devices, sizes, seed)
-    return VectorCells(arrays, update, device.update_policy, device.first_update_idx, device.gamma_vec)
+    return VectorCells(arrays, update, cell.update_policy, cell.first_update_idx, cell.gamma_vec)
 
 
-def _fabricate_all(devices: list[Any], sizes: tuple[int, int, int], seed: int) -> list[DeviceArray]:
+def _mixed_precision(compound: Any, update: UpdateParameters, sizes: Sizes, seed: int) -> MixedPrecision:
+    update.update_management = update.update_bl_management = True
+    recipe = _recipe_of(compound.device, _PLAIN)
+    assert recipe is not None
+    return MixedPrecision(recipe.make(compound.device, update, sizes, seed), compound)
+
+
+def _transfer(
+    rule: Callable[..., TransferCells], compound: Any, update: UpdateParameters, sizes: Sizes, seed: int
+) -> TransferCells:
+    # aihwkit makes all slow devices after the second description.
+    fast, *others = compound.unit_cell_devices
+    arrays = _fabricate_all([fast, *[others[0]] * len(others)], sizes, seed)
+    return rule(arrays, compound, update, seed=seed)
+
+
+def _fabricate_all(devices: list[Any], sizes: Sizes, seed: int) -> list[DeviceArray]:
     return [
         fabricate(device, *sizes, seed=derive_seed(seed, "device", number))
         for number, device in enumerate(devices)
@@ -153,13 +173,17 @@ def _why_not_devices(cell: Any) -> str | None:
     return None
 
 
-def _why_not_plain(cell: Any) -> str | None:
-    if isinstance(cell, DEVICES):
-        return None
-    if not isinstance(cell, VectorUnitCell | ReferenceUnitCell | OneSidedUnitCell):
-        return f"`device` is a {type(cell).__name__}, which exists in aihwkit's own tiles only."
+def _exists_in_aihwkit_only(device: Any) -> str:
+    return f"`device` is a {type(device).__name__}, which exists in aihwkit's own tiles only."
+
+
+def _honoured(device: Any) -> None:
+    """Plain devices are honoured with all their settings."""
+
+
+def _why_not_one_sided(cell: Any) -> str | None:
     reason = _why_not_devices(cell)
-    if reason is not None or not isinstance(cell, OneSidedUnitCell):
+    if reason is not None:
         return reason
     if cell.refresh_every > 0 and getattr(cell.unit_cell_devices[0], "write_noise_std", 0.0) > 0:
         return (
@@ -175,10 +199,14 @@ def _why_not_mixed(compound: Any) -> str | None:
         return f"`transfer_lr` is {compound.transfer_lr}, with which steps would be written the wrong way."
     if compound.random_row and isinstance(compound.device, OneSidedUnitCell):
         return "`random_row` makes refreshes of one-sided cells depend on the row that each tile begins with."
-    return _why_not_plain(compound.device)
+    recipe = _recipe_of(compound.device, _PLAIN)
+    return _exists_in_aihwkit_only(compound.device) if recipe is None else recipe.why_not(compound.device)
 
 
 def _why_not_transfer(compound: Any) -> str | None:
+    reason = _why_not_devices(compound)
+    if reason is not None:
+        return reason
     if compound.with_reset_prob > 0 and not compound.transfer_columns:
         return "`with_reset_prob` is set for rows, which aihwkit cannot reset."
     if not isinstance(compound, ChoppedTransferCompound):
@@ -207,3 +235,22 @@ def _why_not_io(name: str, io: Any) -> str | None:
     except ValueError as error:
         return f"`{name}` is not modelled: {error}"
     return None
+
+
+_PLAIN = (
+    Recipe(DEVICES, _single, _honoured, unusable=()),
+    Recipe(OneSidedUnitCell, _one_sided, _why_not_one_sided),
+    Recipe((VectorUnitCell, ReferenceUnitCell), _vector, _why_not_devices),
+)
+"""Cells without a digital part, which mixed precision can write."""
+
+RECIPES = (
+    *_PLAIN,
+    Recipe(MixedPrecisionCompound, _mixed_precision, _why_not_mixed, unusable=(PulseType.NONE,)),
+    # The most specific first: the dynamic compound is a chopped one.
+    Recipe(DynamicTransferCompound, partial(_transfer, DynamicTransfer), _why_not_transfer),
+    Recipe(ChoppedTransferCompound, partial(_transfer, ChoppedTransfer), _why_not_transfer),
+    Recipe(BufferedTransferCompound, partial(_transfer, BufferedTransfer), _why_not_transfer),
+    Recipe(TransferCompound, partial(_transfer, Transfer), _why_not_transfer),
+)
+"""All learning rules, one a line; a device that none of them describes runs on aihwkit's own tiles only."""
