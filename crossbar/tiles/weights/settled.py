@@ -32,9 +32,13 @@ class Settled(nn.Module):
 def are_identical(first: Tensor, second: Tensor) -> bool:
     """Tell whether two tensors are of one kind and hold the same bits.
 
-    Eight bytes at a time, where memory allows it: torch compares number by number, which takes twice as long for
-    float32 (0.33 against 0.66 ms for 16 tiles of 128 x 576, on one core). Unequal ones are found out at the first
-    difference.
+    Eight bytes at a time, where memory allows it: torch compares number by number, which takes almost twice as long
+    for float32 (0.41 against 0.74 ms for 16 tiles of 128 x 576 on one core, medians of processor time). That is as
+    fast as memory gives both, but the product is not much slower: of a programmed chip, 0.9 ms for 8 vectors, to
+    which the comparison adds 0.6 ms as both share the cache, and 4.0 to 5.3 ms for 64, to which it adds 1.1 ms; a
+    clipped layer's product with its gradient takes 1.6 ms for 8, to which it adds 0.8 ms. Nothing cheaper sees
+    everything: a version counter misses `.data`, `detach().data` and numpy's view of it, a checksum may be equal by
+    chance. Unequal weights are found out at the first difference.
     """
     if not _have_one_kind(first, second):
         return False
