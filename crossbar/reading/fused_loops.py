@@ -13,6 +13,7 @@ import torch
 from numba import float32, njit, prange
 from torch import Tensor
 
+from devices.pulsed.random_numbers import number_of
 from devices.pulsed.threaded_loops import threaded
 
 
@@ -184,3 +185,58 @@ def noisy_codes(y, variance, drawn, more, step, bound, counts):  # type: ignore[
         counts[tile] = _noisy_codes(
             y[tile], variance[tile], drawn[tile], float32(more), float32(step), float32(bound)
         )
+
+
+@njit(cache=True)
+def _bits(values):  # type: ignore[no-untyped-def]
+    total = 0
+    for j in range(len(values)):
+        total += values[j]
+    return total
+
+
+@threaded(_visits)
+def add_bits(values, totals):  # type: ignore[no-untyped-def]
+    """Add up each tile's values as whole numbers that have the same bits: a sum that rounds nothing away.
+
+    Args:
+        values: (tiles, n) int32.
+        totals: (tiles,) int64 results.
+    """
+    for tile in prange(len(values)):
+        totals[tile] = _bits(values[tile])
+
+
+_MAGNITUDE = np.int32(0x7FFFFFFF)  # all bits but the sign: magnitudes are ordered as these whole numbers
+
+
+@njit(cache=True, error_model="numpy")
+def _clip_and_stretch(row, bound, full):  # type: ignore[no-untyped-def]
+    for j in range(len(row)):
+        value = row[j]
+        value = -bound if value < -bound else value
+        row[j] = bound if value > bound else value
+    bits = row.view(np.int32)
+    most = np.int32(0)
+    for j in range(len(bits)):
+        most = max(most, bits[j] & _MAGNITUDE)
+    largest = number_of(most) / full
+    largest = largest if largest > float32(0) else float32(1)
+    for j in range(len(row)):
+        row[j] = row[j] / largest
+    return largest
+
+
+@threaded(_visits)
+def clip_and_stretch(weight, bound, full, largest):  # type: ignore[no-untyped-def]
+    """Clip each row to [-bound, bound], then divide it by its largest magnitude over `full`, in place.
+
+    Args:
+        weight: (tiles, out, in).
+        bound: Positive.
+        full: What the largest magnitude becomes.
+        largest: (tiles, out) what each row was divided by; one for a row of zeros.
+    """
+    for tile in prange(len(weight)):
+        for line in range(weight.shape[1]):
+            largest[tile, line] = _clip_and_stretch(weight[tile, line], float32(bound), float32(full))

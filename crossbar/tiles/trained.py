@@ -12,7 +12,7 @@ from devices import program as program_devices
 from devices.programming import Circuit
 from devices.units import Dimensionless
 
-from ..aihwkit.adapter import BaseNoiseModel, WeightRemapType
+from ..aihwkit.adapter import BaseNoiseModel
 from ..reading.gradient import Gains
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
@@ -21,7 +21,7 @@ from ..reference.backend import ReferenceTiles
 from ..wires.tiles import TileWires
 from .configuration import Backend
 from .memory import Devices, Memory, Pass, existing, programmed_again
-from .weights.constraints import clip_weights_, is_constrained, remap_weights_
+from .weights.constraints import clip_and_remap_, is_constrained
 from .weights.mapping import WeightForReading
 from .weights.modifiers import has_effect
 from .weights.settled import Settled
@@ -79,10 +79,7 @@ class TrainedWeights(Memory):
         self, weight: Tensor, scales: Float[Tensor, "kernels out"], rpu_config: Any
     ) -> Float[Tensor, "kernels out"] | None:
         """Clip and remap."""
-        clip_weights_(weight, rpu_config.clip, self.populated)
-        if rpu_config.remap.type == WeightRemapType.NONE:
-            return None
-        return remap_weights_(weight, scales, rpu_config.remap)
+        return clip_and_remap_(weight, scales, rpu_config.clip, rpu_config.remap, self.populated)
 
     @override
     def keep_settled(self, weight: Tensor, rpu_config: Any, *, has_chip: bool) -> None:

@@ -3,8 +3,16 @@
 import pytest
 import torch
 
+from crossbar.aihwkit.adapter import (
+    WeightClipParameter,
+    WeightClipType,
+    WeightRemapParameter,
+    WeightRemapType,
+)
 from crossbar.reading.fused_loops import as_rows, count_beyond, lower_by_drop, noisy_codes, quantise
 from crossbar.reading.input_range import _asks, _divide_and_clip
+from crossbar.reading.recomputation import _inputs
+from crossbar.tiles.weights.constraints import clip_and_remap_, clip_weights_, remap_weights_
 
 
 def values(flipped, *, seed, shape=(5, 17, 33)):
@@ -102,3 +110,29 @@ def test_outputs_at_the_bound_or_not_numbers_are_beyond_it():
     counts = torch.empty(3, dtype=torch.int64)
     count_beyond(*as_rows(y), 2.0, counts.numpy())
     assert counts.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("full", [1.0, 0.8])
+def test_weights_are_clipped_and_remapped_as_torch_does(full):
+    weight, scales = values(False, seed=9), torch.rand(5, 17)
+    weight[4, 2, 5] = float("nan")
+    clip = WeightClipParameter(type=WeightClipType.FIXED_VALUE, fixed_value=0.9)
+    remap = WeightRemapParameter(type=WeightRemapType.CHANNELWISE_SYMMETRIC, remapped_wmax=full)
+    expected = weight.clone()
+    clip_weights_(expected, clip)
+    expected_scales = remap_weights_(expected, scales, remap)
+    new_scales = clip_and_remap_(weight, scales, clip, remap, None)
+    assert torch.equal(weight.nan_to_num(7.0), expected.nan_to_num(7.0))
+    assert torch.equal(new_scales, expected_scales)
+    assert torch.equal(new_scales[3], scales[3])  # a row of zeros keeps its scale
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_inputs_are_known_again_by_all_of_their_bits(flipped):
+    x = values(flipped, seed=0)
+    kind = (True, 0)
+    assert _inputs(x, kind) == _inputs(x.clone(), kind)
+    other = x.clone()
+    other[4, 3, 2] = torch.nextafter(other[4, 3, 2], torch.tensor(9.0))
+    assert _inputs(x, kind) != _inputs(other, kind)
+    assert _inputs(x, kind) != _inputs(x.flip(0), kind)

@@ -52,7 +52,12 @@ def _quantise_(values: Tensor, step: float, stochastic: bool, noise: NoiseStream
 
 
 def adc(
-    y: Tensor, variance: Tensor | None, io: IOParameters, periphery: Periphery, noise: NoiseStream
+    y: Tensor,
+    variance: Tensor | None,
+    io: IOParameters,
+    periphery: Periphery,
+    noise: NoiseStream,
+    masks: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Output stage and ADC: values, which were inside the range, which vectors passed (None: all)."""
     out_std: float | Tensor = max(io.out_noise, 0.0)
@@ -81,18 +86,20 @@ def adc(
         if rows is not None and step > 0 and not io.out_sto_round and isinstance(out_std, float):
             beyond = torch.empty(len(y), dtype=torch.int64)
             noisy_codes(*rows, out_std**2, step, io.out_bound, beyond.numpy())
-            return _clipped(y, io) if beyond.any() else (y, None, None)
+            return _clipped(y, io, masks) if beyond.any() else (y, None, None)
         y.addcmul_(variance.add_(out_std**2).sqrt_(), drawn)
     elif isinstance(out_std, Tensor) or out_std > 0:
         y.add_(draw().mul_(out_std))
     _quantise_(y, step, io.out_sto_round, noise)
     if io.out_bound <= 0 or _reach(y) <= io.out_bound:
         return y, None, None
-    return _clipped(y, io)
+    return _clipped(y, io, masks)
 
 
-def _clipped(y: Tensor, io: IOParameters) -> tuple[Tensor, Tensor, Tensor | None]:
+def _clipped(y: Tensor, io: IOParameters, masks: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Clip codes to the range of the ADC, in place, and tell which were inside and which vectors passed."""
+    if io.bound_management == BoundManagementType.NONE and not masks:
+        return y.clamp_(-io.out_bound, io.out_bound), None, None
     inside = y.abs() <= io.out_bound
     if io.bound_management == BoundManagementType.NONE:
         passed = None

@@ -18,15 +18,17 @@ def managed_read(
     noise: NoiseStream,
     is_scaled: bool,
     keeps_x: bool = False,
+    masks: bool = True,
 ) -> Read:
     """Read every vector, with noise and bound management; see `analog_mvm`.
 
-    With `keeps_x` the inputs stay as they are, also where they could be used up.
+    With `keeps_x` the inputs stay as they are, also where they could be used up. Without `masks` nobody asks which
+    outputs were inside the range of the ADC.
     """
     alpha = noise_management(x, io, io.noise_management, periphery)
     # A repetition starts from the inputs again.
     is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
-    read = read_once(weight, x, inverse(alpha), io, periphery, noise, is_scaled, keeps_x)
+    read = read_once(weight, x, inverse(alpha), io, periphery, noise, is_scaled, keeps_x, masks)
     if io.bound_management != BoundManagementType.NONE and read.passed is not None:
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
     if alpha is not None and io.inp_noise <= 0:

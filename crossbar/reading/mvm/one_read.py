@@ -32,22 +32,23 @@ def read_once(
     noise: NoiseStream,
     is_scaled: bool = False,
     keeps_x: bool = False,
+    masks: bool = True,
 ) -> Read:
     """Read every vector once: DAC, array, ADC."""
     prepared, inside_dac = dac(x, scale, io, noise, is_scaled, keeps_x)
     if io.mv_type == AnalogMVType.ONE_PASS:
         currents = bit_line_currents(weight, prepared, io, periphery)
-        y, inside_adc, passed = adc(*currents, io, periphery, noise)
+        y, inside_adc, passed = adc(*currents, io, periphery, noise, masks)
     else:
         negative_weight = weight if periphery.w_asymmetry is None else weight * periphery.w_asymmetry
         negative = bit_line_currents(negative_weight, prepared.clamp(max=0), io, periphery)
         positive = bit_line_currents(weight, prepared.clamp(min=0), io, periphery)
         if io.mv_type == AnalogMVType.POS_NEG_SEPARATE:
             variance = _sum(negative[1], positive[1])
-            y, inside_adc, passed = adc(negative[0] + positive[0], variance, io, periphery, noise)
+            y, inside_adc, passed = adc(negative[0] + positive[0], variance, io, periphery, noise, masks)
         else:
-            y, inside_adc, passed = adc(*negative, io, periphery, noise)
-            y_positive, inside_positive, passed_positive = adc(*positive, io, periphery, noise)
+            y, inside_adc, passed = adc(*negative, io, periphery, noise, masks)
+            y_positive, inside_positive, passed_positive = adc(*positive, io, periphery, noise, masks)
             y = y + y_positive
             inside_adc, passed = _both(inside_adc, inside_positive), _both(passed, passed_positive)
     return Read(y, prepared, scale, inside_dac, inside_adc, passed)

@@ -90,13 +90,15 @@ class _StraightThrough(torch.autograd.Function):
         is_scaled: bool,
     ) -> Tensor:
         keeps_x = gains.like_aihwkit and ctx.needs_input_grad[0]
-        read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x)
+        masks = not gains.like_aihwkit  # aihwkit's rule asks where the ADC clipped after scaling back
+        read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x, masks)
         ctx.out_scale, ctx.like_aihwkit = io.out_scale, gains.like_aihwkit
         y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
         y = y if read.scale is None else y / read.scale
         saved: tuple[Tensor | None, ...]
         if gains.like_aihwkit:
-            saved = (x if keeps_x else None, None, None, unmasked(y, io))
+            inside = unmasked(y, io) if ctx.needs_input_grad[1] else None
+            saved = (x if keeps_x else None, None, None, inside)
         else:
             saved = (read.prepared, read.scale, read.inside_dac, read.inside_adc)
         ctx.save_for_backward(weight, *saved, gains.weight, gains.x)

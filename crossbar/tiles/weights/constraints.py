@@ -14,6 +14,7 @@ from ...aihwkit.adapter import (
     WeightRemapParameter,
     WeightRemapType,
 )
+from ...reading.fused_loops import as_rows, clip_and_stretch
 
 
 def check_constraint_support(clip: WeightClipParameter, remap: WeightRemapParameter) -> None:
@@ -128,3 +129,33 @@ def _limited_scales(scales: Tensor, largest: Tensor, remap: WeightRemapParameter
     new = torch.where(largest > 0, largest * scales, scales)
     limited = torch.minimum(new, smallest * remap.max_scale_range)
     return torch.where(smallest > 0, limited, new)
+
+
+@torch.no_grad()
+def clip_and_remap_(
+    weight: Tensor,
+    scales: Tensor,
+    clip: WeightClipParameter,
+    remap: WeightRemapParameter,
+    populated: Tensor | None,
+) -> Tensor | None:
+    """Clip and remap, in place; return the new scales, or None if nothing is remapped.
+
+    Args:
+        weight: (tiles, out, in) in units of the largest conductance.
+        scales: (tiles, out) digital scale of each bit line.
+        clip: aihwkit's description of the clipping.
+        remap: aihwkit's description of the remapping.
+        populated: Which devices exist, or None for all.
+    """
+    is_usual = (
+        clip.type == WeightClipType.FIXED_VALUE
+        and remap.type == WeightRemapType.CHANNELWISE_SYMMETRIC
+        and remap.max_scale_range <= 0
+    )
+    if is_usual and weight.is_contiguous() and as_rows(weight.detach()) is not None:
+        largest = torch.empty(weight.shape[:2])
+        clip_and_stretch(weight.detach().numpy(), clip.fixed_value, remap.remapped_wmax, largest.numpy())
+        return scales * largest
+    clip_weights_(weight, clip, populated)
+    return None if remap.type == WeightRemapType.NONE else remap_weights_(weight, scales, remap)
