@@ -161,8 +161,8 @@ class UnitCells(nn.Module, ABC):
             f"`cells` must have a digital target to be pulled, but are {type(self).__name__}. Use write-verify."
         )
 
-    def gradient_writes(self) -> tuple[int, WriteCounts]:
-        """Return how often gradients were written by the write-verify loop, and what all writes have cost."""
+    def own_writes(self) -> tuple[int, WriteCounts]:
+        """Return how often `update` has written by the write-verify loop, and what all writes have cost."""
         return 0, WriteCounts()
 
     def write(

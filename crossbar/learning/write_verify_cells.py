@@ -51,7 +51,7 @@ class WriteVerifyCells(UnitCells):
         self.decays, self.diffuses = cells.decays, cells.diffuses
         self.lowest, self.highest = cells.nominal_range
         self.last_write: WriteCounts | None = None
-        self._gradient_writes = 0  # since the cells were made or loaded
+        self._own_writes = 0  # since the cells were made or loaded
         self.pull: Tensor | None = None
         self.register_buffer("target", torch.zeros(self.tiles, self.out_size, self.in_size))
         self.register_buffer("batches", zero_count())
@@ -96,8 +96,8 @@ class WriteVerifyCells(UnitCells):
         self.pull = gradient
 
     @override
-    def gradient_writes(self) -> tuple[int, WriteCounts]:
-        return self._gradient_writes, self.writes_total
+    def own_writes(self) -> tuple[int, WriteCounts]:
+        return self._own_writes, self.writes_total
 
     @override
     def weights(self) -> Float[Tensor, "tiles out in"]:
@@ -131,7 +131,7 @@ class WriteVerifyCells(UnitCells):
         self.target.sub_(change, alpha=learning_rate).clamp_(self.lowest, self.highest)
         self.batches.add_(1)
         if int(self.batches) % self.write_every == 0:
-            self._gradient_writes += 1
+            self._own_writes += 1
             self.write(self.target, self.settings, noise=noise)
 
     @override

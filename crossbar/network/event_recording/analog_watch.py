@@ -139,7 +139,9 @@ class AnalogWatch:
         shape, events = self.events.shape, self.events
         written = counted.written
         if counted.writes:
-            sums = (shape.tiles - shape.kernels) * shape.cells * counted.writes
+            cells = self.array.cells
+            exchanges = counted.writes if cells is not None and cells.learns_in_digital else 0
+            sums = (shape.tiles - shape.kernels) * shape.cells * exchanges
             others = events.counts["synchronisation"]  # writes that were no gradient's
             events.add(
                 "gradient",

@@ -22,7 +22,7 @@ class Tally:
         rows_read: Lines that the rule read.
         values_read: Outputs converted for that.
         written: What its write-verify loops took.
-        writes: How many of them wrote gradients.
+        writes: How many of them belonged to updates.
         most_pulses: Of the device that has received most, since its counting began.
     """
 
@@ -89,7 +89,7 @@ class PartsWatch:
         arrays, cells, pulses = self._devices(), self._array.cells, self._pulses()
         if not arrays or cells is None:
             return Tally()
-        writes, written = cells.gradient_writes()
+        writes, written = cells.own_writes()
         peripheries = [part for part in cells.modules() if isinstance(part, Periphery)]
         return Tally(
             pulses=sum(int(count.sum(dtype=torch.int64)) for count in pulses),
