@@ -249,6 +249,8 @@ def _dispatch(name: str, words: list[str]) -> None:
     if command.threads == "all":
         _set_threads(None)
     config = _parse(load(command.config), name, words)
+    if hasattr(config, "refuse_idle"):
+        config.refuse_idle()
     if command.threads == "jobs":
         config = config.resolved()
     if command.threads != "all":

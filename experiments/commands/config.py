@@ -8,6 +8,7 @@ import tyro
 
 from ..runs.options.config import Compensation
 from ..support.durations import Seconds
+from ..support.idle_options import refuse_given
 from ..support.open_options import OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
 
 
@@ -82,7 +83,16 @@ class DevicesConfig:
     name: Annotated[str | None, tyro.conf.Positional, OPEN_NAME] = None
     """Describe this one only, and measure simulated devices of it."""
     out: str = "device-sheets"
-    """Folder for their figure (NAME.png) and numbers (NAME.csv)."""
+    """Folder for the figure (NAME.png) and the numbers (NAME.csv) of that one."""
+
+    def refuse_idle(self) -> None:
+        """Refuse a folder for what is not written.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        if self.name is None:
+            refuse_given(self, ("out",), "without a name", "a list is only printed. Name a device")
 
 
 @final
@@ -145,6 +155,16 @@ class FitDeviceConfig:
     """Where the measurement comes from. (default: the name of the file)"""
     out: Annotated[Path | None, OPEN_PATH] = None
     """The device file; the figure lies beside it. (default: NAME.toml)"""
+
+    def refuse_idle(self) -> None:
+        """Refuse a time of reference where no drift is fitted.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        if self.drift is None and self.measured != "example":
+            reason = "it is the t_0 of a law of drift, and none is fitted. Give --drift FILE"
+            refuse_given(self, ("reference_time",), "without --drift", reason)
 
 
 @final

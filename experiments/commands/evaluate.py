@@ -10,6 +10,7 @@ from ..drawing.figures import draw_accuracy_over_time
 from ..drawing.run_tables import table
 from ..runs.evaluation import evaluate
 from ..runs.ledger_file import RunEvents
+from ..runs.options.config import NO_DEVICE
 from ..runs.options.defaults import resolve
 from ..runs.options.device_names import label
 from ..runs.options.fault_options import canonical
@@ -19,6 +20,7 @@ from ..runs.run import Run
 from ..runs.run_data import images_of
 from ..runs.run_folder import RunFolder
 from ..runs.training import make_model
+from ..support.idle_options import refuse_given, refuse_moved_digits
 from ..support.interruption import Interruption
 from ..support.json_files import write_json
 from .config import EvaluateConfig
@@ -41,6 +43,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
             f"Finish it with `xbar resume {folder.path}`."
         )
     _refuse_to_rebuild(config, trained)
+    _refuse_idle(config, trained)
     wishes = {
         name: getattr(config, name)
         for name in (
@@ -89,6 +92,14 @@ def run_evaluate(config: EvaluateConfig) -> None:
         write_json(numbers, result.to_json())
     print(f"\n{table(result)}\n")
     print_paths(numbers, ledger, figure)
+
+
+def _refuse_idle(config: EvaluateConfig, trained: Run) -> None:
+    """Refuse what would change nothing: chips where none is programmed, a folder of images that lie elsewhere."""
+    refuse_moved_digits(config.data_dir, trained.data)
+    if (config.device or trained.device) == NO_DEVICE:
+        reason = "nothing is programmed. Name a --device"
+        refuse_given(config, ("chips", "times", "compensation"), "with --device none", reason)
 
 
 def _refuse_to_rebuild(config: EvaluateConfig, trained: Run) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from ..runs.options.defaults import resolve
 from ..runs.run_data import images_of
 from ..runs.run_folder import RunFolder
+from ..support.idle_options import refuse_moved_digits
 from .config import ResumeConfig
 from .train import run_with_reference
 
@@ -19,6 +20,7 @@ def run_resume(config: ResumeConfig) -> None:
     """
     folder = RunFolder.existing(config.run)
     started = folder.read_config()
+    refuse_moved_digits(config.data_dir, started.data)
     data_dir = config.data_dir or started.data_dir
     started = replace(started, force=False, out=folder.path.parent, data_dir=data_dir)
     data = images_of(started)

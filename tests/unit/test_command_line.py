@@ -1,14 +1,20 @@
 """The command line: its one table of commands, what it prints without torch, and words it understands or refuses."""
 
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+import tyro
 
 from experiments.cli import COMMANDS, load, main
+from experiments.runs.options.command_line import command_of
+from experiments.runs.options.config import TrainConfig
+from experiments.runs.options.defaults import resolve
+from experiments.runs.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -101,3 +107,66 @@ def test_a_wrong_word_is_answered_with_the_right_ones(command, option, capsys):
 def test_what_is_priced_again_takes_no_option_of_a_training(option, value, tmp_path, capsys):
     assert main(["sharing-cost", "--from", str(tmp_path), f"--{option}", value]) == 2
     assert f"xbar: `{option}` must be left out with --from, but is {value}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("train --mode digital --device none --chips 3", "`chips` must be left out with --device none, but is 3: "),
+        ("train --mode digital --device none --times 1h", "`times` must be left out with --device none, but is 1h: "),
+        ("train --mode digital --device none --backend aihwkit", "`backend` must be left out with --device none"),
+        ("train --mode digital --device none --compensation global", "`compensation` must be left out with --device"),
+        ("train --download", "`download` must be left out with --data digits, but is True: they come with"),
+        ("train --data-dir x", "`data_dir` must be left out with --data digits, but is x: they come with"),
+        ("train --data mine.npz --download", "`download` must be left out with --data mine.npz, but is True: a file"),
+        ("devices --out x", "`out` must be left out without a name, but is x: a list is only printed. Name"),
+        ("fit-device a.csv --reference-time 5", "`reference_time` must be left out without --drift, but is 5.0: "),
+    ],
+)  # fmt: skip
+def test_what_would_have_no_effect_is_refused(words, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    assert f"xbar: {sentence}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+def test_images_of_the_installation_do_not_move(command, digital_run, capsys):
+    assert main([command, str(digital_run), "--data-dir", "x"]) == 2
+    assert "xbar: `data_dir` must be left out, but is x: the run's images, digits," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("chips", "3"), ("times", "1h"), ("compensation", "global")])
+def test_an_evaluation_without_a_device_takes_no_option_of_chips(option, value, digital_run, capsys):
+    assert main(["evaluate", str(digital_run), f"--{option}", value]) == 2
+    sentence = f"xbar: `{option}` must be left out with --device none, but is {value}: nothing is programmed."
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.fixture
+def digital_run(tmp_path):
+    """A run that was trained digitally and is to be programmed onto nothing."""
+    run = resolve(TrainConfig(mode="digital", device="none", out=tmp_path), (1, 8, 8))
+    folder = RunFolder.of(run)
+    folder.path.mkdir()
+    folder.start(run, {})
+    folder.model_file.touch()
+    return folder.path
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"mode": "digital", "device": "none", "chips": 20, "times": "1h", "backend": "aihwkit", "seed": 3},
+        {"data_dir": "elsewhere", "download": True, "seed": 3},
+    ],
+)
+def test_the_line_that_repeats_a_run_is_not_refused(wish):
+    """A run of a study, or of an earlier version, may hold what has no effect; the line leaves it out."""
+    run = resolve(TrainConfig(**wish), (1, 8, 8))
+    for asked in (TrainConfig(**wish), run.as_wish()):
+        words = shlex.split(command_of(asked))
+        assert words[words.index("--seed") + 1] == "3"
+        again = tyro.cli(TrainConfig, args=words[2:])
+        again.refuse_idle()
+        assert resolve(again, (1, 8, 8)).lr == run.lr

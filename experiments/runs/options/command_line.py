@@ -3,18 +3,26 @@
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from .config import TrainConfig
+from .config import NO_DEVICE, OF_CHIPS, TrainConfig
+
+_OF_FOLDERS: Final = ("data_dir", "download")
 
 
 def command_of(wish: TrainConfig) -> str:
-    """Return the `xbar train` line that repeats a run alone."""
+    """Return the `xbar train` line that repeats a run alone.
+
+    It leaves out what would have no effect, and `xbar train` refuses: the folder of images that lie elsewhere, and,
+    without a device, all about chips. A study's number of chips is part of the name of its digital runs all the same,
+    so a repetition of one may get a folder of its own, with the same numbers in it.
+    """
     plain = TrainConfig()
+    idle = [*(OF_CHIPS if wish.device == NO_DEVICE else ()), *(_OF_FOLDERS if wish.data == "digits" else ())]
     words = ["xbar", "train"]
     for field in fields(wish):
         value: Any = getattr(wish, field.name)
-        if value == getattr(plain, field.name):
+        if value == getattr(plain, field.name) or field.name in idle:
             continue
         words.append(f"--{field.name.replace('_', '-')}")
         if value is not True:

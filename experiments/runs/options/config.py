@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
 from ...support.durations import Seconds, parse_times
+from ...support.idle_options import refuse_given, refuse_given_folder
 from ...support.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
@@ -18,6 +19,8 @@ Augment = Literal["none", "translation", "rotation", "noise", "edge-noise"]
 Dimensionless = Annotated[float, "1"]
 
 NO_DEVICE: Final = "none"
+# What decides only about chips: how they are computed, how many, when, and what helps them against drift.
+OF_CHIPS: Final = ("backend", "chips", "times", "compensation")
 # What such a mode trains is one chip, not weights for any.
 LEARNS_ON_DEVICES: Final = ("in-situ", "write-verify")
 
@@ -232,6 +235,17 @@ class TrainConfig:
             )
         if self.times is not None:
             parse_times(self.times)
+
+    def refuse_idle(self) -> None:
+        """Refuse what a user typed and nothing would come of.
+
+        Raises:
+            ValueError: If there is such an option. What only models and devices know, `resolve` refuses.
+        """
+        refuse_given_folder(self, self.data)
+        if self.device == NO_DEVICE:
+            reason = "nothing is programmed. Leave it out, or name a --device"
+            refuse_given(self, OF_CHIPS, "with --device none", reason)
 
 
 def parse_fold(text: str) -> tuple[int, int]:
