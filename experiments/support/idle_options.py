@@ -1,7 +1,7 @@
 """Refusals of what a user typed and nothing would come of.
 
-The command line asks each configuration for them (`refuse_idle`), and nothing else does: a run that is kept, or that a
-study asks for, may hold such values, as they are part of its name.
+The command line asks each configuration for them (`refuse_idle`), and nothing else does: a run that is kept, or that
+a study asks for, may hold such values, as they are part of its name.
 """
 
 from collections.abc import Sequence

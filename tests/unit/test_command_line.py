@@ -15,6 +15,8 @@ from experiments.runs.options.command_line import command_of
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.options.defaults import resolve
 from experiments.runs.run_folder import RunFolder
+from experiments.studies.compare_devices.config import DEVICES, CompareDevicesConfig
+from experiments.studies.sharing_cost.config import SCHEMES, SharingCostConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -170,3 +172,46 @@ def test_the_line_that_repeats_a_run_is_not_refused(wish):
         again = tyro.cli(TrainConfig, args=words[2:])
         again.refuse_idle()
         assert resolve(again, (1, 8, 8)).lr == run.lr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("sharing-cost --download", "`download` must be left out with --data digits, but is True: they come with"),
+        ("compare-devices --data-dir x", "`data_dir` must be left out with --data digits, but is x: they come with"),
+        ("paper --data-dir x", "`data_dir` must be left out with --data digits, but is x: they come with"),
+        ("paper --scale laptop --data digits --download", "`download` must be left out with --data digits"),
+        *((f"{study} --dask tcp://127.0.0.1:1 --jobs 2", "`jobs` must be left out with --dask, but is 2: the cluster")
+          for study in ("sharing-cost", "compare-devices", "paper", "in-situ")),
+        ("sharing-cost --mechanisms hwa --tile-counts 2 4", "`tile_counts` must be left out without the mechanism in-"),
+        ("paper --modes hwa --strengths 0.5", "`strengths` must be left out without the mode digital, but is 0.5"),
+        ("paper --modes hwa --in-situ ecram", "`in_situ` must be left out without the mode in-situ, but is ecram"),
+        ("paper --modes in-situ --hwa pcm-hermes", "`hwa` must be left out without the mode hwa, but is pcm-he"),
+        ("paper --modes digital --hardware-epochs 3", "`hardware_epochs` must be left out without the mode hwa or "),
+    ],
+)  # fmt: skip
+def test_what_would_have_no_effect_in_a_study_is_refused(words, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), *([] if "tcp" in words else ["--jobs", "1"])]) == 2
+    assert f"xbar: {sentence}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("config_class", "typed"),
+    [
+        (SharingCostConfig, {"seeds": (0, 1, 2), "tile_counts": (1, 2, 4, 8, 16), "schemes": SCHEMES, "chips": 5}),
+        (SharingCostConfig, {"epochs": 9, "chips": 3}),
+        (CompareDevicesConfig, {"seeds": (0, 1, 2), "devices": DEVICES, "chips": 5}),
+        (CompareDevicesConfig, {"epochs": 9, "chips": 3}),
+    ],
+)  # fmt: skip
+def test_what_is_typed_wins_over_quick(config_class, typed):
+    """Also where it says what the whole study would be."""
+    words = ["--quick"]
+    for name, value in typed.items():
+        words += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else (value,))]
+    quick, config = (tyro.cli(config_class, args=args).resolved() for args in (["--quick"], words))
+    assert {name: getattr(config, name) for name in typed} == typed
+    assert all(getattr(quick, name) != value for name, value in typed.items())
+    assert tyro.cli(config_class, args=[]).resolved().chips == 5

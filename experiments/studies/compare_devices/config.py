@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, final
 import tyro
 
 from ...runs.options.config import available_threads
+from ...support.idle_options import refuse_given_folder, refuse_given_jobs
 from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 
 Network = Literal["fcn", "cnn"]
@@ -17,6 +18,7 @@ DEVICES: Final = (
 )  # fmt: skip
 _QUICK_DEVICES: Final = ("pcm", "reram-cmo", "ecram", "reram-sb")
 _SEEDS: Final = (0, 1, 2)
+_CHIPS: Final = 5
 _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
@@ -64,8 +66,8 @@ class CompareDevicesConfig:
 
     epochs: Annotated[int | None, _OPEN_INT] = None
     """Passes through the training images. (default: 20 for the digits, else as `xbar train`)"""
-    chips: int = 5
-    """Chips to program, or readings of one chip that was trained in situ."""
+    chips: Annotated[int | None, _OPEN_INT] = None
+    """Chips to program, or readings of one chip that was trained in situ. (default: 5)"""
     times: str = "1s,1h,1d,1month,1y"
     """Times since programming at which devices with a model of ageing are evaluated, where it is valid."""
 
@@ -92,22 +94,38 @@ class CompareDevicesConfig:
         refuse_doubles(self, ("devices", "networks", "seeds"))
         refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs"))
 
+    def refuse_idle(self) -> None:
+        """Refuse what a user typed and nothing would come of.
+
+        Raises:
+            ValueError: If there is such an option.
+        """
+        refuse_given_folder(self, self.data)
+        refuse_given_jobs(self)
+
     def resolved(self) -> "CompareDevicesConfig":
         """Return the configuration with what `quick` and the defaults stand for."""
         config = replace(self, jobs=self.jobs or available_threads())
+        # The very tuples that are the defaults: one that was typed is another, even if it says the same.
         if self.quick:
             config = replace(
                 config,
-                devices=_QUICK_DEVICES if self.devices == DEVICES else self.devices,
-                seeds=(0,) if self.seeds == _SEEDS else self.seeds,
+                devices=_QUICK_DEVICES if self.devices is DEVICES else self.devices,
+                seeds=(0,) if self.seeds is _SEEDS else self.seeds,
                 epochs=self.epochs or 3,
-                chips=2,
+                chips=self.chips or 2,
             )
+        config = replace(config, chips=config.number_of_chips)
         if self.data == "digits":
             config = replace(config, epochs=config.epochs or 20)
         return (
             config if config.out is not None else replace(config, out=own_folder(config, "compare-devices"))
         )
+
+    @property
+    def number_of_chips(self) -> int:
+        """Chips to program, or readings."""
+        return self.chips or _CHIPS
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

@@ -70,7 +70,7 @@ def wish_of(
         device=point.device,
         epochs=config.epochs,
         seed=point.seed,
-        chips=config.chips,
+        chips=config.number_of_chips,
         threads=config.threads,
         out=config.runs,
     )

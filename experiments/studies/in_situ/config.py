@@ -7,6 +7,7 @@ from typing import Annotated, Final, final
 import tyro
 
 from ...runs.options.config import available_threads
+from ...support.idle_options import refuse_given_jobs
 from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 
 DEVICES: Final = (
@@ -68,6 +69,14 @@ class InSituConfig:
         """
         refuse_doubles(self, ("devices", "seeds"))
         refuse_below_one(self, ("epochs", "train_images", "test_images", "jobs", "threads"))
+
+    def refuse_idle(self) -> None:
+        """Refuse a number of processes beside the workers of a cluster.
+
+        Raises:
+            ValueError: If both are given.
+        """
+        refuse_given_jobs(self)
 
     def resolved(self) -> "InSituConfig":
         """Return the configuration with what the defaults stand for."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, final
 import tyro
 
 from ...runs.options.config import Augment, available_threads
+from ...support.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
 from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 
 Scale = Literal["smoke", "laptop", "full"]
@@ -194,6 +195,25 @@ class PaperConfig:
             raise ValueError(
                 "`augment` must be a transformation, but is 'none': strength 0 is without any. Choose one."
             )
+
+    def refuse_idle(self) -> None:
+        """Refuse what a user typed and nothing would come of.
+
+        Raises:
+            ValueError: If there is such an option.
+        """
+        refuse_given_folder(self, self.data or _PRESETS[self.scale]["data"])
+        refuse_given_jobs(self)
+        on_hardware = ("hardware_images", "hardware_strengths", "hardware_vcps", "hardware_epochs")
+        for modes, names in (
+            (("digital",), ("strengths", "vcps")),
+            (("hwa",), ("hwa",)),
+            (("in-situ",), ("in_situ",)),
+            (("hwa", "in-situ"), on_hardware),
+        ):
+            if not set(modes) & set(self.modes):
+                where = f"without the mode {' or '.join(modes)}"
+                refuse_given(self, names, where, "nothing learns by it. Leave it out")
 
     def resolved(self) -> "PaperConfig":
         """Return the configuration with what the scale and the defaults stand for."""

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, final
 import tyro
 
 from ...runs.options.config import available_threads
+from ...support.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
 from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
 
 Mechanism = Literal["in-situ", "write-verify", "hwa"]
@@ -26,6 +27,9 @@ SCHEMES: Final = (
     "random(tiles=4,redraw=True)",
     "free",
 )
+_TILE_COUNTS: Final = (1, 2, 4, 8, 16)
+_SEEDS: Final = (0, 1, 2)
+_CHIPS: Final = 5
 _QUICK_SCHEMES: Final = ("time_multiplexed", "replicated", "replicated(sync_every=10)", "free")
 _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
@@ -85,7 +89,7 @@ class SharingCostConfig:
     schemes: tuple[str, ...] = SCHEMES
     """Placements of the kernels, as `xbar train --placement` reads them. replicated without sync_every sends every
     update to all copies; sync_every=k averages and rewrites the copies every k steps, in situ only."""
-    tile_counts: tuple[int, ...] = (1, 2, 4, 8, 16)
+    tile_counts: tuple[int, ...] = _TILE_COUNTS
     """Numbers of tiles in a layer for cost and accuracy against it: random(tiles=n) and replicated(tiles=n), in
     situ. Without any number that part is left out."""
     devices: tuple[str, ...] = ("pcm", "ecram")
@@ -93,7 +97,7 @@ class SharingCostConfig:
     mechanisms: tuple[Mechanism, ...] = ("in-situ", "write-verify", "hwa")
     """How devices get their weights. in-situ: pulses on the devices. write-verify: a digital gradient, written to
     the devices at every step. hwa: trained in software, programmed once."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = _SEEDS
     """Seeds of the runs. The learning rates were chosen with seed 100."""
 
     epochs: Annotated[int | None, _OPEN_INT] = None
@@ -102,8 +106,8 @@ class SharingCostConfig:
     """Learning rate of every run. (default: for each scheme, mechanism and device the one found by trial)"""
     batch_size: int = 64
     """Images per step. What a step costs is proportional to it, except for writing and synchronising."""
-    chips: int = 5
-    """Chips to program, or readings of one chip that was trained in situ."""
+    chips: Annotated[int | None, _OPEN_INT] = None
+    """Chips to program, or readings of one chip that was trained in situ. (default: 5)"""
     times: str = "1s,1d,1y"
     """Times since programming at which devices with a model of ageing are evaluated."""
 
@@ -193,6 +197,18 @@ class SharingCostConfig:
                     "trained again. Leave it out, or train a new study without --from."
                 )
 
+    def refuse_idle(self) -> None:
+        """Refuse what a user typed and nothing would come of.
+
+        Raises:
+            ValueError: If there is such an option.
+        """
+        refuse_given_folder(self, self.data)
+        refuse_given_jobs(self)
+        if "in-situ" not in self.mechanisms:
+            reason = "only learning in situ is compared for several numbers of tiles. Leave them out"
+            refuse_given(self, ("tile_counts",), "without the mechanism in-situ", reason)
+
     def resolved(self) -> "SharingCostConfig":
         """Return the configuration with what `quick` and the defaults stand for.
 
@@ -202,16 +218,23 @@ class SharingCostConfig:
         if self.from_ is not None:
             return self  # nothing is computed side by side, and the folder follows from what is priced again
         config = replace(self, jobs=self.jobs or available_threads())
+        # The very tuples that are the defaults: one that was typed is another, even if it says the same.
         if self.quick:
             config = replace(
                 config,
-                schemes=_QUICK_SCHEMES if self.schemes == SCHEMES else self.schemes,
-                tile_counts=(1, 4, 16) if self.tile_counts == (1, 2, 4, 8, 16) else self.tile_counts,
-                seeds=(0,) if self.seeds == (0, 1, 2) else self.seeds,
+                schemes=_QUICK_SCHEMES if self.schemes is SCHEMES else self.schemes,
+                tile_counts=(1, 4, 16) if self.tile_counts is _TILE_COUNTS else self.tile_counts,
+                seeds=(0,) if self.seeds is _SEEDS else self.seeds,
                 epochs=self.epochs or 5,
-                chips=2,
+                chips=self.chips or 2,
             )
+        config = replace(config, chips=config.number_of_chips)
         return config if config.out is not None else replace(config, out=own_folder(config, "sharing-cost"))
+
+    @property
+    def number_of_chips(self) -> int:
+        """Chips to program, or readings."""
+        return self.chips or _CHIPS
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

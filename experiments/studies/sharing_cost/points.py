@@ -108,7 +108,7 @@ def wish_of(
         batch_size=config.batch_size,
         lr=config.lr,
         seed=point.seed,
-        chips=config.chips,
+        chips=config.number_of_chips,
         times=config.times if get(point.device).kind != "training" else None,
         threads=config.threads,
         out=config.runs,
