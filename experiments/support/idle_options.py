@@ -29,6 +29,17 @@ def refuse_given(config: Any, names: Sequence[str], where: str, reason: str) -> 
             raise ValueError(f"`{name}` must be left out {where}, but is {shown}: {reason}.")
 
 
+def idle_folders(data: str) -> tuple[str, ...]:
+    """Return which options about the folder of images have no effect, as these lie elsewhere.
+
+    Args:
+        data: Name of the images.
+    """
+    if data == "digits":
+        return ("data_dir", "download")
+    return ("download",) if data.endswith(".npz") else ()
+
+
 def refuse_given_folder(config: Any, data: str) -> None:
     """Refuse a folder of images, and a download into it, for images that lie elsewhere.
 
@@ -39,12 +50,10 @@ def refuse_given_folder(config: Any, data: str) -> None:
     Raises:
         ValueError: If one is given.
     """
+    reason = "a file of your own is read from where it lies. Leave it out"
     if data == "digits":
         reason = "they come with the installation. Leave it out, or name other images with --data"
-        refuse_given(config, ("data_dir", "download"), "with --data digits", reason)
-    elif data.endswith(".npz"):
-        reason = "a file of your own is read from where it lies. Leave it out"
-        refuse_given(config, ("download",), f"with --data {data}", reason)
+    refuse_given(config, idle_folders(data), f"with --data {data}", reason)
 
 
 def refuse_moved_digits(data_dir: str | None, data: str) -> None:

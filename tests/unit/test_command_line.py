@@ -183,7 +183,7 @@ def test_the_line_that_repeats_a_run_is_not_refused(wish):
         ("paper --scale laptop --data digits --download", "`download` must be left out with --data digits"),
         *((f"{study} --dask tcp://127.0.0.1:1 --jobs 2", "`jobs` must be left out with --dask, but is 2: the cluster")
           for study in ("sharing-cost", "compare-devices", "paper", "in-situ")),
-        ("sharing-cost --mechanisms hwa --tile-counts 2 4", "`tile_counts` must be left out without the mechanism in-"),
+        ("sharing-cost --mechanisms hwa --tile-counts 2 4", "`tile_counts` must be left out without the mechanism "),
         ("paper --modes hwa --strengths 0.5", "`strengths` must be left out without the mode digital, but is 0.5"),
         ("paper --modes hwa --in-situ ecram", "`in_situ` must be left out without the mode in-situ, but is ecram"),
         ("paper --modes in-situ --hwa pcm-hermes", "`hwa` must be left out without the mode hwa, but is pcm-he"),

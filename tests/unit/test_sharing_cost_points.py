@@ -117,7 +117,7 @@ def test_learning_rates_are_relative_to_those_of_a_single_run():
 @pytest.mark.parametrize("scheme", ["blocks(rows=2,cols=2)", "free"])
 def test_the_line_repeats_the_run(mechanism, scheme):
     """What the command line reads from it is what was asked for."""
-    config = SharingCostConfig(epochs=3, lr=0.5, train_images=60, download=True).resolved()
+    config = SharingCostConfig(data="mnist", epochs=3, lr=0.5, train_images=60, download=True).resolved()
     wish = wish_of(Point("pcm", mechanism, scheme, 1), config, DIGITS, 40)
     words = shlex.split(command_of(wish))
     assert words[:2] == ["xbar", "train"]

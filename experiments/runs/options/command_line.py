@@ -3,11 +3,10 @@
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from ...support.idle_options import idle_folders
 from .config import NO_DEVICE, OF_CHIPS, TrainConfig
-
-_OF_FOLDERS: Final = ("data_dir", "download")
 
 
 def command_of(wish: TrainConfig) -> str:
@@ -18,7 +17,7 @@ def command_of(wish: TrainConfig) -> str:
     so a repetition of one may get a folder of its own, with the same numbers in it.
     """
     plain = TrainConfig()
-    idle = [*(OF_CHIPS if wish.device == NO_DEVICE else ()), *(_OF_FOLDERS if wish.data == "digits" else ())]
+    idle = (*(OF_CHIPS if wish.device == NO_DEVICE else ()), *idle_folders(wish.data))
     words = ["xbar", "train"]
     for field in fields(wish):
         value: Any = getattr(wish, field.name)
