@@ -131,7 +131,8 @@ def test_a_layer_used_twice_in_one_pass_learns(config_class, backend):
     cut = middle.detach().requires_grad_()
     layer(cut).sum().backward()
     middle.backward(cut.grad)
-    assert torch.allclose(twice, layer.tile_array.input_range.grad, rtol=2**-20)
+    # Sums over 30 numbers of order one, which may cancel: 30 roundings.
+    assert torch.allclose(twice, layer.tile_array.input_range.grad, rtol=2**-20, atol=30 * 2**-24)
 
 
 def averaging():
