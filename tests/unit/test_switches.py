@@ -1,6 +1,7 @@
 """What can be switched off: nothing of aihwkit's settings is forgotten, and off is off."""
 
 import copy
+import hashlib
 from dataclasses import fields
 
 import pytest
@@ -102,7 +103,10 @@ def test_a_wider_adc_has_steps_of_the_same_width() -> None:
 
 
 def outcomes(*accuracies: float) -> list[Outcome]:
-    return [Outcome(accuracy, f"{number} {accuracy}") for number, accuracy in enumerate(accuracies)]
+    return [
+        Outcome(accuracy, hashlib.sha256(f"{number} {accuracy}".encode()).hexdigest()[:16])
+        for number, accuracy in enumerate(accuracies)
+    ]
 
 
 SWITCH = Switch("drift", "device model", lambda _: None)
@@ -123,7 +127,7 @@ def test_a_change_beyond_chance_matters() -> None:
 def test_a_change_within_chance_is_none() -> None:
     effect = effect_of(SWITCH, outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.58, 0.72))
     assert effect.verdict == "within the spread"
-    equal = effect_of(SWITCH, outcomes(0.5, 0.5), [Outcome(0.5, "other"), Outcome(0.5, "another")])
+    equal = effect_of(SWITCH, outcomes(0.5, 0.5), [Outcome(0.5, "d" * 16), Outcome(0.5, "e" * 16)])
     assert equal.verdict == "within the spread"  # other outputs, the same accuracy
 
 
@@ -134,5 +138,5 @@ def test_equal_outputs_are_no_effect() -> None:
 
 
 def test_an_effect_on_one_chip_is_an_effect() -> None:
-    effect = effect_of(SWITCH, outcomes(0.5, 0.6), [outcomes(0.5)[0], Outcome(0.6, "other")])
+    effect = effect_of(SWITCH, outcomes(0.5, 0.6), [outcomes(0.5)[0], Outcome(0.6, "f" * 16)])
     assert effect.verdict == "within the spread"
