@@ -86,7 +86,8 @@ class ReferenceCells(UnitCells):
         seed: Seed of the fabrication; each tile has its own.
 
     Raises:
-        ValueError: If devices are to be written to digital targets, which aihwkit's training tiles do not know.
+        ValueError: If devices are to be written to digital targets, which aihwkit's training tiles do not know; or
+            are described by a class that is not aihwkit's.
     """
 
     def __init__(self, rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed: int) -> None:
@@ -95,6 +96,11 @@ class ReferenceCells(UnitCells):
                 "`rpu_config` must train by pulses to run on aihwkit's own tiles, but is a WriteVerifyRPUConfig of a "
                 f"{type(rpu_config.device).__name__}, pulse type {rpu_config.update.pulse_type.name}. Use backend "
                 "'batched', and pulses for pairs."
+            )
+        if not hasattr(rpu_config.device, "as_bindings"):
+            raise ValueError(
+                "`device` must be one of aihwkit's to run on its own tiles, but is a "
+                f"{type(rpu_config.device).__name__}. Use backend 'batched', if it is in the table of learning rules."
             )
         super().__init__(tiles, out_size, in_size)
         self.rpu_config, self.seed = rpu_config, seed

@@ -388,3 +388,13 @@ def test_cells_of_several_devices_train_alike_on_both_backends():
         for layer, optimizer in zip(layers, optimizers, strict=True):
             step(layer, optimizer, x, upstream)
         assert (layers[0].tile_array.weight - layers[1].tile_array.weight).abs().max() < EXACT
+
+
+def test_devices_that_aihwkit_does_not_know_are_refused_by_name():
+    class OwnCell:
+        """Describes nothing that aihwkit has."""
+
+    with pytest.raises(
+        ValueError, match="must be one of aihwkit's to run on its own tiles, but is a OwnCell"
+    ):
+        TileArray(2, 3, 4, UnitCellRPUConfig(device=OwnCell()), backend="aihwkit")
