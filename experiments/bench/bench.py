@@ -7,12 +7,13 @@ cores. `bench_speed`, `bench_update` and `bench_step` say who does what, `bench_
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Final, Literal, final
 
 from models import NETWORKS
 
 from ..runs.options.config import available_threads
 from ..support.environment import describe_environment
+from ..support.idle_options import refuse_given
 from ..support.json_files import write_json
 from ..support.open_options import OPEN_INT
 from .figure import draw_bench, draw_learning
@@ -21,10 +22,23 @@ from .speed import Comparison, measure_speed, use_threads
 from .step import STEPS, StepComparison, measure_steps
 from .tables import growth_table, speed_table, step_table, targets, update_table, wires_table
 from .update import UpdateComparison, measure_updates
+from .update_error import run_update_error
 from .wires import WiresTiming, measure_wires
 
-Part = Literal["all", "forward", "growth", "update", "step", "wires"]
-_QUICK_STEPS = (1, 5)
+Part = Literal["all", "forward", "growth", "update", "step", "wires", "update-error"]
+_QUICK_STEPS: Final = (1, 5)
+_REPEATS: Final = 10
+# What each part uses of the numbers.
+_NUMBERS: Final = ("model", "batch_sizes", "data_dir", "tile_counts", "repeats")
+_USED_BY: Final[dict[Part, tuple[str, ...]]] = {
+    "all": _NUMBERS,
+    "forward": ("model", "batch_sizes", "repeats"),
+    "growth": ("tile_counts", "repeats"),
+    "update": ("model", "batch_sizes", "repeats"),
+    "step": ("model", "batch_sizes", "data_dir", "repeats"),
+    "wires": ("model", "repeats"),
+    "update-error": ("repeats",),
+}
 
 
 @final
@@ -48,7 +62,9 @@ class BenchConfig:
     only: Part = "all"
     """forward: passes and steps of hardware-aware training. growth: cost per tile. update: the pulsed update of
     learning in situ, alone; some minutes. step: whole steps of learning in situ, over a first epoch. wires: exact
-    effective conductances of all arrays, beside badcrossbar if that is installed."""
+    effective conductances of all arrays, beside badcrossbar if that is installed. update-error, which all leaves
+    out: no times, but how far the aggregated update is from the exact one, on six devices; writes update_error.json
+    and .png."""
     model: str = "fcn_mnist"
     """Network whose local layers are measured: fcn_mnist, fcn_cifar10 or fcn_digits."""
     batch_sizes: tuple[int, ...] = (8, 64)
@@ -57,8 +73,9 @@ class BenchConfig:
     """Folder of the images (of MNIST, for fcn_mnist) to learn in situ from; without them, images are drawn."""
     tile_counts: tuple[int, ...] = (10, 100, 1_000, 10_000)
     """Numbers of tiles, of 32 x 9, for the cost per tile. The aihwkit loop stops at 1,000."""
-    repeats: int = 10
-    """Rounds in which every contestant has its turn, after a warm-up; medians and quartiles are over them."""
+    repeats: Annotated[int | None, OPEN_INT] = None
+    """Rounds in which every contestant has its turn, after a warm-up; medians and quartiles are over them. With
+    --only update-error: how often each batch is sent. (default: 10; 4000 for update-error)"""
     threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with, the same for all (default: OMP_NUM_THREADS, or all cores)."""
     out: Path = Path("runs/bench")
@@ -78,18 +95,30 @@ class BenchConfig:
                 raise ValueError(f"`{name}` must hold at least one number, but is empty. Give one.")
             for value in getattr(self, name):
                 _check_at_least_one(name, value)
-        _check_at_least_one("repeats", self.repeats)
-        if self.threads is not None:
-            _check_at_least_one("threads", self.threads)
+        for name in ("repeats", "threads"):
+            if getattr(self, name) is not None:
+                _check_at_least_one(name, getattr(self, name))
+
+    def refuse_idle(self) -> None:
+        """Refuse numbers that the part does not use, or that --quick replaces.
+
+        Raises:
+            ValueError: If one is given.
+        """
+        if self.quick:
+            reason = "it has numbers of its own. Leave one of the two out"
+            refuse_given(self, _NUMBERS, "with --quick", reason)
+        idle = [name for name in _NUMBERS if name not in _USED_BY[self.only]]
+        refuse_given(self, idle, f"with --only {self.only}", "that part does not use it. Leave it out")
+        if self.model == "fcn_digits":
+            reason = "its images come with the installation. Leave it out"
+            refuse_given(self, ("data_dir",), "with --model fcn_digits", reason)
 
     def resolved(self) -> "BenchConfig":
-        """Return the configuration with what `quick` and the defaults stand for."""
-        threads = self.threads or available_threads()
+        """Return the configuration with what `quick` stands for."""
         if not self.quick:
-            return replace(self, threads=threads)
-        return replace(
-            self, model="fcn_digits", batch_sizes=(8,), tile_counts=(10, 100), repeats=2, threads=threads
-        )
+            return self
+        return replace(self, model="fcn_digits", batch_sizes=(8,), tile_counts=(10, 100), repeats=2)
 
 
 def _check_at_least_one(name: str, value: int) -> None:
@@ -107,16 +136,21 @@ def run(config: BenchConfig) -> dict[str, object]:
         What bench.json holds: `config`, `environment`, `speed` (one entry for each `Comparison`), `growth`
         (one for each `GrowthPoint`), `update` (`UpdateComparison`), `step` (`StepComparison`), `step_images` (what
         was learned from), `wires` (`WiresTiming`) and `targets` (what was aimed at beside what was measured).
-        Times are in seconds, memory in bytes. What was not asked for is empty.
+        Times are in seconds, memory in bytes. What was not asked for is empty. With `only` update-error, what
+        update_error.json holds.
 
     Raises:
         RuntimeError: If a measuring process fails.
     """
+    threads = config.threads or available_threads()
+    if config.only == "update-error":
+        with use_threads(threads):
+            return run_update_error(config.repeats, config.out, quick=config.quick)
     config = config.resolved()
-    assert config.threads is not None
+    repeats = config.repeats or _REPEATS
     parts = ("forward", "growth", "update", "step", "wires") if config.only == "all" else (config.only,)
     config.out.mkdir(parents=True, exist_ok=True)
-    environment = describe_environment(config.threads)
+    environment = describe_environment(threads)
     batch_size = max(config.batch_sizes)
     comparisons: list[Comparison] = []
     growth: list[GrowthPoint] = []
@@ -124,21 +158,27 @@ def run(config: BenchConfig) -> dict[str, object]:
     steps: list[StepComparison] = []
     wires: list[WiresTiming] = []
     images = ""
-    with use_threads(config.threads):
+    with use_threads(threads):
         if "forward" in parts:
-            comparisons = measure_speed(config.model, config.batch_sizes, config.repeats)
+            comparisons = measure_speed(config.model, config.batch_sizes, repeats)
         if "update" in parts:
-            updates = measure_updates(config.model, batch_size, config.repeats)
+            updates = measure_updates(config.model, batch_size, repeats)
         if "step" in parts:
             numbers = _QUICK_STEPS if config.quick else STEPS
-            images, steps = measure_steps(config.model, batch_size, config.repeats, config.data_dir, numbers)
+            images, steps = measure_steps(config.model, batch_size, repeats, config.data_dir, numbers)
         if "wires" in parts:
-            wires = measure_wires(config.model, config.repeats)
+            wires = measure_wires(config.model, repeats)
     if "growth" in parts:
-        growth = measure_growth(config.tile_counts, config.repeats, config.threads)
+        growth = measure_growth(config.tile_counts, repeats, threads)
     aims = list(targets(config.model, comparisons, growth, updates, steps))
     result: dict[str, object] = {
-        "config": {**asdict(config), "out": str(config.out), "data_dir": str(config.data_dir)},
+        "config": {
+            **asdict(config),
+            "repeats": repeats,
+            "threads": threads,
+            "out": str(config.out),
+            "data_dir": str(config.data_dir),
+        },
         "environment": environment,
         "speed": [asdict(comparison) for comparison in comparisons],
         "growth": [asdict(point) for point in growth],
@@ -156,8 +196,8 @@ def run(config: BenchConfig) -> dict[str, object]:
     if updates or steps:
         written.append(config.out / "bench_update.png")
         draw_learning(updates, steps, config.model, written[-1])
-    threads = f"{config.threads} thread{'s' * (config.threads > 1)}"
-    print(f"{environment['processor']}, {threads}, medians of {config.repeats} rounds\n")
+    computed = f"{threads} thread{'s' * (threads > 1)}"
+    print(f"{environment['processor']}, {computed}, medians of {repeats} rounds\n")
     for table in (
         speed_table(comparisons),
         growth_table(growth),

@@ -1,6 +1,6 @@
 """How far the aggregated update is from the exact one, for every step law: the figure and the numbers of the README.
 
-    python -P -m experiments.bench.update_error --out docs
+    xbar bench --only update-error --out docs
 
 One batch is sent many times to the same devices, from the same weights, with the same trains: once pulse by pulse,
 once with all pulses of a vector at once. What is left between the means, beyond the sampling error, is the error of
@@ -15,7 +15,6 @@ from typing import Any, Final, final
 
 import numpy as np
 import torch
-import tyro
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
@@ -30,30 +29,24 @@ from devices.units import Dimensionless
 from ..support.json_files import write_json
 
 # Catalogue entries whose devices follow different laws.
-DEVICES: Final = ("gokmen-vlasov", "capacitor", "ecram", "reram-sb", "reram-es", "reram-array-om")
+DEVICES: Final[tuple[str, ...]] = (
+    "gokmen-vlasov",
+    "capacitor",
+    "ecram",
+    "reram-sb",
+    "reram-es",
+    "reram-array-om",
+)
+BATCH_SIZES: Final[tuple[int, ...]] = (1, 64, 256)
+# Sizes of the gradient at a batch of 64; of other batches so that devices receive about as many pulses.
+SCALES: Final[tuple[Dimensionless, ...]] = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+_REPEATS: Final = 4_000
 _OUT_SIZE: Final = 8
 _IN_SIZE: Final = 12
 _OF_UPDATE: Final[Dimensionless] = 0.02
 _OF_SPREAD: Final[Dimensionless] = 0.25
 _MARKERS: Final = ("v", "o", "s")
 _COLORS: Final = ("#555555", "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7")
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class ErrorConfig:
-    """Measure the error of the aggregated update against the number of pulses, for several devices."""
-
-    devices: tuple[str, ...] = DEVICES
-    """Names of devices that learn by plain SGD."""
-    batch_sizes: tuple[int, ...] = (1, 64, 256)
-    """Vectors in a batch."""
-    scales: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-    """Sizes of the gradient at a batch of 64; of other batches so that devices receive about as many pulses."""
-    repeats: int = 4_000
-    """How often the same batch is sent."""
-    out: Path = Path("docs")
-    """Folder for update_error.json and update_error.png."""
 
 
 @final
@@ -177,33 +170,42 @@ def _beyond(shift: Tensor, variance: Tensor) -> Dimensionless:
     return float((shift.square() - variance).mean().clamp(min=0).sqrt())
 
 
-def run(config: ErrorConfig) -> list[UpdateError]:
-    """Measure, print a table, write numbers and figure."""
-    points = [
-        (device, size, scale)
-        for device in config.devices
-        for size in config.batch_sizes
-        for scale in config.scales
-    ]
+def run_update_error(repeats: int | None, out: Path, *, quick: bool = False) -> dict[str, object]:
+    """Measure, print a table, write update_error.json and update_error.png.
+
+    Args:
+        repeats: How often each batch is sent; 4000 times if None.
+        out: Folder of both files.
+        quick: Measure two sizes of the gradient on one device only, with a few repeats, to see that it runs.
+
+    Returns:
+        What update_error.json holds.
+    """
+    devices, sizes, scales, usual = DEVICES, BATCH_SIZES, SCALES, _REPEATS
+    if quick:
+        devices, sizes, scales, usual = DEVICES[:1], BATCH_SIZES[:1], SCALES[1:3], 50
+    times = repeats or usual
+    points = [(device, size, scale) for device in devices for size in sizes for scale in scales]
     errors = [
-        measure(device, scale * 64 / size, config.repeats, batch_size=size)
+        measure(device, scale * 64 / size, times, batch_size=size)
         for device, size, scale in tqdm(points, unit="point")
     ]
-    config.out.mkdir(parents=True, exist_ok=True)
-    content: dict[str, Any] = {
-        "repeats": config.repeats,
+    out.mkdir(parents=True, exist_ok=True)
+    content: dict[str, object] = {
+        "repeats": times,
         "promised": {"of_update": _OF_UPDATE, "of_spread": _OF_SPREAD},
         "errors": [asdict(error) for error in errors],
     }
-    write_json(config.out / "update_error.json", content)
-    _draw(errors, config.out / "update_error.png")
+    write_json(out / "update_error.json", content)
+    _draw(errors, out / "update_error.png")
     for error in errors:
         print(
             f"{error.device:<16} {error.batch_size:>4} vectors {error.pulses:>7.1f} pulses  error of the mean "
             f"{error.of_update:.4f} (sampling {error.sampling_of_update:.4f}) of the update, {error.of_spread:.4f} "
             f"of its spread; spread {error.std_ratio:.3f} of the exact one"
         )
-    return errors
+    print(f"\nWritten: {out / 'update_error.json'}, {out / 'update_error.png'}")
+    return content
 
 
 def _draw(errors: list[UpdateError], path: Path) -> None:
@@ -252,7 +254,3 @@ def _draw(errors: list[UpdateError], path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
     write_atomically(path, content.getvalue())
-
-
-if __name__ == "__main__":
-    run(tyro.cli(ErrorConfig))

@@ -2,6 +2,7 @@
 
 import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,6 +31,9 @@ from experiments.bench.update import (
     make_learners,
 )
 from experiments.bench.wires import OHM, measure_wires
+from experiments.cli import main
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +163,20 @@ def test_one_part_can_be_measured_alone(tmp_path, monkeypatch, part, files):
     result = run(BenchConfig(quick=True, threads=1, only=part, out=tmp_path))
     assert [name for name in ("speed", "growth", "update", "step") if result[name]] == [part]
     assert sorted(path.name for path in tmp_path.iterdir()) == files
+
+
+def test_the_error_of_the_aggregated_update_is_measured_alone(tmp_path, capsys):
+    words = ["bench", "--quick", "--only", "update-error", "--threads", "1", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["update_error.json", "update_error.png"]
+    content = json.loads((tmp_path / "update_error.json").read_text())
+    published = json.loads((REPOSITORY / "docs" / "update_error.json").read_text())
+    assert content.keys() == published.keys()
+    assert content["promised"] == published["promised"]
+    assert {tuple(error) for error in (*content["errors"], *published["errors"])} == {
+        tuple(content["errors"][0])
+    }
+    assert capsys.readouterr().out.count("of its spread; spread") == len(content["errors"]) == 2
 
 
 def test_long_work_is_done_less_often(monkeypatch):

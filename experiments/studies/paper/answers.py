@@ -59,13 +59,10 @@ def _what_did_not_learn(rows: Rows, setting: Setting) -> str:
 
 
 def _overfitting(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:
-    gaps = [rows.mean(Row.gap, setting, network, plain) for network in NETWORKS]
+    fcn, cnn = (rows.mean(Row.gap, setting, network, plain) for network in NETWORKS)
     difference = rows.difference(score_of(PLAIN), setting, plain)
-    if None in gaps or difference is None:
+    if fcn is None or cnn is None or difference is None:
         return ""
-    fcn, cnn = gaps
-    assert fcn is not None
-    assert cnn is not None
     return (
         f"{_taught(rows, plain)}, accuracy on training images less that on validation images is {fcn.points()} (FCN) "
         f"and {cnn.points()} (CNN); on validation images the FCN has {difference.points()} against the CNN."
