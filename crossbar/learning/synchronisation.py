@@ -115,7 +115,7 @@ def rewrite(
     target = cells.digital_target()
     if target is not None:  # what they are meant to hold needs no read
         return SyncCounts(cells.write(changed(target), settings, noise=noise))
-    written = cells.write(changed(cells.read_back(settings, noise=noise)), settings, noise=noise)
+    written = cells.rewrite(changed(cells.read_back(settings, noise=noise)), settings, noise=noise)
     lines = cells.readback_lines
     return SyncCounts(written, readback_rows=cells.tiles * lines, serial_readback_rows=lines)
 

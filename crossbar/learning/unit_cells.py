@@ -186,6 +186,21 @@ class UnitCells(nn.Module, ABC):
             "Write their `device_arrays()` one by one."
         )
 
+    def rewrite(
+        self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
+    ) -> WriteCounts:
+        """Write what an MVM reads to a target while the rule goes on; as `write`, unless hidden devices may stay.
+
+        Args:
+            target: What an MVM should read.
+            settings: Tolerance, noise of the reads, most bursts.
+            noise: Draws the noise of reads and pulses.
+
+        Returns:
+            What it cost.
+        """
+        return self.write(target, settings, noise=noise)
+
     @torch.no_grad()
     def read_back(self, settings: WriteVerify, *, noise: NoiseStream) -> Float[Tensor, "tiles out in"]:
         """Read every cell once, word line by word line, with the noise of a read.

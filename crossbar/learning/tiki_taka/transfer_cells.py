@@ -184,12 +184,12 @@ class TransferCells(UnitCells):
         return [self.slow()] if self.is_hidden else self.chain
 
     @override
-    def write(
+    def rewrite(
         self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream
     ) -> WriteCounts:
         """Write the last devices, if they alone are what an MVM reads; what is on its way to them stays."""
         if not self.is_hidden:
-            return super().write(target, settings, noise=noise)
+            return super().rewrite(target, settings, noise=noise)
         return write_verify(self.slow(), target, settings, rng=noise.generator("cpu"))
 
     def transfer_rate(self, source: int, learning_rate: Dimensionless) -> Dimensionless:
