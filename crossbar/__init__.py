@@ -7,6 +7,7 @@ check_environment()
 from .cost.events import EventLedger  # noqa: E402
 from .cost.hardware_profile import HardwareProfile, load_profile, profile_names  # noqa: E402
 from .cost.pricing import price  # noqa: E402
+from .cost.static_power import StaticPower  # noqa: E402
 from .layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d  # noqa: E402
 from .layers.analog_linear import AnalogLinear  # noqa: E402
 from .layers.locally_connected import LocallyConnected2d  # noqa: E402
@@ -53,6 +54,7 @@ __all__ = [
     "LocallyConnected2d",
     "NoiseStream",
     "Placement",
+    "StaticPower",
     "SyncCounts",
     "TileArray",
     "WireParameters",

@@ -20,6 +20,7 @@ def by_layer(
 
     Raises:
         ValueError: If a pattern fits no layer, or only layers that an earlier pattern has taken.
+        TypeError: If a pattern is no text.
 
     Example:
         >>> by_layer({"conv1": "free", "conv*": "blocks"}, ["conv1", "conv2", "dense"], argument="x", otherwise="-")
@@ -30,6 +31,10 @@ def by_layer(
     found: dict[str, Choice] = dict.fromkeys(names, otherwise)
     free = list(names)
     for pattern, choice in choices.items():
+        if not isinstance(pattern, str):
+            raise TypeError(
+                f"`{argument}` must name layers by text, but has the key {pattern!r}. Write {str(pattern)!r}."
+            )
         fitting = [name for name in free if fnmatchcase(name, pattern)]
         if not fitting:
             taken = any(fnmatchcase(name, pattern) for name in names)

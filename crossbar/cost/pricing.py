@@ -57,6 +57,7 @@ def price(
     Raises:
         ValueError: If there is no such packing or treatment, a pattern fits no layer, or the hardware is too slow for
             the frame rate.
+        TypeError: If profile or static power are something else, such as their names.
 
     Example:
         >>> import torch
@@ -72,6 +73,11 @@ def price(
         names = ", ".join(get_args(OffBlock))
         raise ValueError(f"`off_block` must be one of {names}, but is {off_block!r}. Choose one of those.")
     static = StaticPower() if static is None else static
+    if not isinstance(profile, HardwareProfile) or not isinstance(static, StaticPower):
+        raise TypeError(
+            "`profile` must be a HardwareProfile and `static` a StaticPower, but they are "
+            f"{type(profile).__name__} and {type(static).__name__}. Use load_profile(name), StaticPower(scope=name)."
+        )
     unpacked: PackingMode = "none"
     modes = by_layer(packing, list(ledger.layers), argument="packing", otherwise=unpacked)
     packings = {

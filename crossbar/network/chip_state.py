@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from ..aihwkit.adapter import BaseNoiseModel
@@ -46,7 +47,8 @@ def chip_state(model: nn.Module) -> ChipState:
 def load_chip_state(model: nn.Module, state: ChipState, noise_model: BaseNoiseModel | None = None) -> None:
     """Bring back the chip that `chip_state` returned, after the model's own state was loaded.
 
-    Layers that are not in the state have no programmed chip afterwards.
+    Layers that are not in the state have no programmed chip afterwards. In the other order it is refused, as the chip
+    holds other weights.
 
     Args:
         model: A model built as that one was.
@@ -54,15 +56,33 @@ def load_chip_state(model: nn.Module, state: ChipState, noise_model: BaseNoiseMo
         noise_model: Device model of the chip; that of each layer's configuration if None.
 
     Raises:
-        ValueError: If the model has other layers or sizes, a value is missing, or there is no device model.
+        ValueError: If the model has other layers, sizes or trained weights than what was programmed, a value is
+            missing, or there is no device model.
     """
     check_chip_state(state, model)
+    _check_targets(state, model)
     for name, array in tile_arrays(model):
         if name in state:
             tensors = {key: values for key, values in state[name].items() if key != _COMPENSATION}
             array.bring_back(tensors, state[name][_COMPENSATION], noise_model)
         else:
             array.erase()
+
+
+def _check_targets(state: ChipState, model: nn.Module) -> None:
+    """Refuse a chip into which other weights were written than the model has: it would be another network's."""
+    for name, array in tile_arrays(model):
+        target = state.get(name, {}).get("target_weights")
+        if target is None:
+            continue
+        own = array.target_weights()
+        # In half precision a model's weights are not quite those that were written.
+        if not torch.allclose(target.to(own), own, rtol=1e-2, atol=1e-2):
+            raise ValueError(
+                f"`state` must be of a chip that holds the trained weights of this model, but those of {name!r} "
+                f"differ by up to {float((target.to(own) - own).abs().max()):.3g} of the largest conductance. Load "
+                "the model's own state first."
+            )
 
 
 def check_chip_state(state: ChipState, model: nn.Module) -> None:

@@ -96,9 +96,9 @@ def convert_to_analog(
     unforeseen = conversion_report(analog).unforeseen
     if unforeseen:
         warnings.warn(
-            f"these layers were not converted and compute without hardware: {'; '.join(map(str, unforeseen))}. Name "
-            "them in `exclude_modules` to keep them digital without a warning; `print(conversion_report(model))` "
-            "lists every layer.",
+            f"conversion left layers without hardware or changed them: {'; '.join(map(str, unforeseen))}. "
+            "`exclude_modules` keeps layers digital without a warning; `print(conversion_report(model))` lists every "
+            "layer.",
             stacklevel=2,
         )
     return analog

@@ -1,7 +1,7 @@
 """Models on disk: plain tensors and JSON, nothing that could execute code."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def save_model(model: nn.Module, path: str | Path) -> None:
         ValueError: If the model has analog layers of aihwkit's own, whose state is no table of tensors.
     """
     refuse_foreign_layers(model, "saved by save_model")
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = _each_by_itself(model.state_dict())
     compensations: dict[str, str] = {}
     for name, chip in chip_state(model).items():
         compensations[name] = chip.pop("compensation")
@@ -50,6 +50,17 @@ def save_model(model: nn.Module, path: str | Path) -> None:
     tables = {"compensations": compensations, "placements": placements}
     metadata = {name: json.dumps(table, sort_keys=True) for name, table in tables.items()}
     write_tensors(path, tensors, {"format": FORMAT, **metadata})
+
+
+def _each_by_itself(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors that share no memory: of tied modules a file holds the values under each of their names."""
+    seen: set[int] = set()
+    tensors = {}
+    for name, tensor in state.items():
+        own = tensor.detach().contiguous()
+        tensors[name] = own.clone() if own.untyped_storage().data_ptr() in seen else own
+        seen.add(own.untyped_storage().data_ptr())
+    return tensors
 
 
 def _placed_layers(model: nn.Module) -> Iterator[tuple[str, LocallyConnected2d | PlacedLayer]]:

@@ -299,8 +299,8 @@ class RunFolder:
         if self.config_file.exists() and not (self.path / MANIFEST).exists():
             adopt(self.path, (file for file in self._written() if file.is_file()))
             print(
-                f"{self.path} has no {MANIFEST}: an earlier version made it. Its files are taken as they are; from "
-                "now on damage will be noticed."
+                f"{self.path} has no {MANIFEST}: it was deleted, or an earlier version made the run. Its files are "
+                "taken as they are; from now on damage will be noticed."
             )
         if self.model_file.exists() and self.config_file.exists() and self.checkpoint_file.exists():
             with contextlib.suppress(ValueError):  # a damaged manifest, which whoever reads a file will name

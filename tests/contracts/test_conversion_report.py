@@ -62,7 +62,7 @@ LEFT_DIGITAL = {
 def test_a_layer_that_stays_digital_is_named_with_its_reason(case):
     layer, parts = LEFT_DIGITAL[case]
     model = nn.ModuleDict({"first": nn.Linear(2, 2), "layer": layer})
-    with pytest.warns(UserWarning, match="these layers were not converted") as caught:
+    with pytest.warns(UserWarning, match="conversion left layers without hardware") as caught:
         analog = convert_to_analog(model, perfect())
     message = str(caught[0].message)
     for part in parts:

@@ -23,6 +23,7 @@ from crossbar import (
     WireParameters,
     age_chip,
     chip_state,
+    convert_to_analog,
     copies_residual,
     load_chip_state,
     load_model,
@@ -424,3 +425,28 @@ def test_a_state_without_a_placement_loads_as_before(tmp_path):
 def test_a_schedule_of_synchronisation_is_no_other_placement():
     one, other = (placed(f"replicated(tiles=4,sync_every={every})", is_analog=False) for every in (0, 3))
     other.load_state_dict(one.state_dict())
+
+
+def test_tied_modules_are_saved_and_loaded(tmp_path):
+    """A file holds the values under each of their names; the model stays tied."""
+
+    def tied():
+        linear = nn.Linear(8, 8)
+        return convert_to_analog(nn.Sequential(linear, nn.ReLU(), linear), get("pcm").rpu_config()).eval()
+
+    saved, loaded = tied(), tied()
+    save_model(saved, tmp_path / "tied.safetensors")
+    load_model(tmp_path / "tied.safetensors", loaded)
+    assert loaded[0] is loaded[2]
+    assert torch.equal(loaded[2].get_weights()[0], saved[0].get_weights()[0])
+
+
+def test_the_chip_of_another_network_is_refused():
+    """Equal in shape, but other weights were written into it."""
+    first, second = (convert_to_analog(nn.Linear(8, 3), get("pcm").rpu_config()).eval() for _ in range(2))
+    program_chip(first, seed=1)
+    with pytest.raises(
+        ValueError, match="`state` must be of a chip that holds the trained weights of this model"
+    ):
+        load_chip_state(second, chip_state(first))
+    assert not second.tile_array.is_programmed
