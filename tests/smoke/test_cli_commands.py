@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from devices import catalogue, get
 from experiments.cli import main
 from experiments.runs.run_folder import RunFolder
+from helpers.words import without
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = [
@@ -27,7 +28,8 @@ TINY = [
 
 def train(out, *more):
     """Run a tiny training; return its folder."""
-    assert main([*TINY, "--out", str(out), *more]) == 0
+    words = without(TINY, "--chips", "--times") if "none" in more else TINY
+    assert main([*words, "--out", str(out), *more]) == 0
     (folder,) = out.iterdir()
     return folder
 
@@ -304,7 +306,8 @@ def test_killed_processes_resume_to_the_same_numbers(tmp_path, longer, number, c
 def test_two_processes_do_not_share_a_folder(tmp_path, capfd):
     folder = train(tmp_path / "runs", "--mode", "digital", "--device", "none")
     with RunFolder(folder).lock():
-        assert main([*TINY, "--out", str(tmp_path / "runs"), "--mode", "digital", "--device", "none"]) == 2
+        words = without(TINY, "--chips", "--times")
+        assert main([*words, "--out", str(tmp_path / "runs"), "--mode", "digital", "--device", "none"]) == 2
     assert "`run` must not be in use, but another process is at work" in capfd.readouterr().err
 
 

@@ -12,6 +12,7 @@ from experiments.runs.ledger_file import EvaluationEvents, RunEvents
 from experiments.runs.record import Record
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.training import make_model
+from helpers.words import without
 
 SCHEMES = {
     "free": "free",
@@ -166,8 +167,7 @@ def test_placements_that_do_not_fit_are_refused(finished, capsys, mode, scheme, 
 
 def test_without_devices_nothing_is_placed(tmp_path, capsys):
     arguments = ["--mode", "digital", "--device", "none", "--out", str(tmp_path)]
-    idle = {at + more for at in (TINY.index("--times"), TINY.index("--chips")) for more in (0, 1)}
-    assert main([*(word for at, word in enumerate(TINY) if at not in idle), *arguments]) == 0
+    assert main([*without(TINY, "--times", "--chips"), *arguments]) == 0
     (path,) = tmp_path.iterdir()
     events = RunEvents.read(path / "ledger.json")
     assert events.evaluation.inference.images == TEST_IMAGES

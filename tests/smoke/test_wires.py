@@ -12,6 +12,7 @@ from crossbar import LocallyConnected2d
 from experiments.cli import main
 from experiments.studies.wires.layouts import unroll
 from experiments.support.json_files import write_json
+from helpers.words import without
 from models import build
 
 TINY = [
@@ -22,7 +23,8 @@ QUICK = ["--ohms", "2,20", "--tile-sizes", "32,64", "--chips", "2", "--test-imag
 
 
 def train(out, *more):
-    assert main(["train", *TINY, "--out", str(out), *more]) == 0
+    words = without(TINY, "--chips", "--times") if "none" in more else TINY
+    assert main(["train", *words, "--out", str(out), *more]) == 0
     (folder,) = out.iterdir()
     return folder
 
