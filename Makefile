@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two OpenMP runtimes live in one process (torch's and aihwkit's): more threads than cores makes both slow.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ check: $(VENV)/.dev ## format, lint, types, import contracts: what CI asks besid
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## build the documentation into site/, offline; a broken link or missing name fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in site/index.html."
 
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff format .

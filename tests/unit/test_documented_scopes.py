@@ -1,4 +1,4 @@
-"""The README's table of an image's energy in all scopes of static power is what the code computes."""
+"""The documented table of an image's energy in all scopes of static power is what the code computes."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from crossbar.cost.static_power import StaticPower
 from devices import get
 from models import build
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "sharing_cost.md"
 PROFILES = ("hermes-pcm", "isaac-reram", "rpu-ecram")
 SCOPES = {
     "a layer's arrays": StaticPower(scope="layer"),
@@ -19,8 +19,10 @@ SCOPES = {
 }
 
 
-def energies_in_readme(start):
-    line = next(line for line in README.read_text().splitlines() if line.startswith(f"| {start}"))
+def energies_in_page(start):
+    line = next(
+        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {start}")
+    )
     return [cell.strip() for cell in line.split("|")[2:-1]]
 
 
@@ -44,6 +46,6 @@ def test_energy_of_an_image(start, ledgers):
         for ledger in ledgers
     ]
     computed = [bill.without_static if start == "nothing" else bill.with_digital for bill in bills]
-    for shown, value in zip(energies_in_readme(start), computed, strict=True):
+    for shown, value in zip(energies_in_page(start), computed, strict=True):
         digits = len(shown.partition(".")[2])
         assert float(shown) == pytest.approx(value, abs=0.5 * 10.0**-digits)
