@@ -27,8 +27,9 @@ class _Command:
         summary: What the overview says of it.
         config: What it can be asked for, "module:class"; tyro reads the command line into it.
         function: What does it, "module:function", called with an instance of that class.
-        threads: How many threads it has: as --threads says ("asked"); the same, after `resolved()` of its
-            configuration has counted the cores for its jobs ("jobs"); or all that are available ("all").
+        threads: How many threads it has: as --threads says ("asked"); the same for each of its jobs ("jobs"), after
+            `resolved()` of its configuration, which the function then gets, has counted the cores for them; or all
+            that are available ("all").
     """
 
     name: str

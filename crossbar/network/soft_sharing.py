@@ -107,7 +107,6 @@ def _sleep_layer(layer: Local, move: Float[Tensor, "kernels kernels"], noise: No
     if isinstance(layer.bias, Tensor):
         layer.bias.add_(move.to(layer.bias) @ layer.bias)
     if not isinstance(layer, PlacedLayer):
-        assert isinstance(layer.weight, Tensor)
         layer.weight.add_(torch.einsum("kj,j...->k...", move.to(layer.weight), layer.weight))
         return
     array = layer.tile_array
@@ -154,7 +153,6 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, Local]]:
 def _kernels(layer: Local) -> Float[Tensor, "kernels weights"]:
     """Return the network's kernels with their biases, differentiably."""
     if not isinstance(layer, PlacedLayer):
-        assert isinstance(layer.weight, Tensor)
         weight = layer.weight
     else:
         array = layer.tile_array

@@ -140,8 +140,8 @@ class LoopLayer(nn.Module):
         tiles, out_size, in_size = kernels.shape
         self.loop = LoopOfTiles(tiles, out_size, in_size, rpu_config)
         self.loop.set_weights(kernels)
-        assert digital.bias is not None
-        self.bias = nn.Parameter(digital.bias.detach().clone())
+        bias = torch.zeros(tiles, out_size) if digital.bias is None else digital.bias.detach().clone()
+        self.bias = nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, height, width) to the output map."""

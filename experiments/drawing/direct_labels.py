@@ -1,5 +1,6 @@
 """Names written beside the points of a figure, kept off each other and off the points."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -59,7 +60,7 @@ def label_points(figure: Figure, axes: Axes, points: Sequence[Named], fontsize: 
     crowding = [sum(1 / (1 + abs(c - other).sum()) for other in centres) for c in centres]
     for index in sorted(range(len(points)), key=lambda i: -crowding[i]):
         point = points[index]
-        best: tuple[float, float, float] | None = None
+        best = (math.inf, 0.0, 0.0)
         for dx, dy in _PLACES:
             dx, dy = _clear_of(dx, point.radius), _clear_of(dy, point.radius)
             text = _write(axes, point, dx, dy, fontsize)
@@ -67,11 +68,10 @@ def label_points(figure: Figure, axes: Axes, points: Sequence[Named], fontsize: 
             text.remove()
             badness = sum(_overlap(box, other) for other in taken)
             badness += _OFF_THE_AXES * (box.width * box.height - _overlap(box, inside))
-            if best is None or badness < best[0] - 1.0:
+            if badness < best[0] - 1.0:
                 best = (badness, dx, dy)
             if badness == 0:
                 break
-        assert best is not None
         text = _write(axes, point, best[1], best[2], fontsize, line=True)
         taken.append(text.get_window_extent(renderer))
 

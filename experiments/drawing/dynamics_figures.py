@@ -97,21 +97,21 @@ def draw_pulse_maps(record: Record, title: str, path: Path) -> None:
         title: Which run it is.
         path: The PNG file.
     """
-    layers = [
-        layer
+    found = [
+        (layer, role, record.on_map(layer, f"{role}/pulses_mean"))
         for layer in record.layers
-        if record.on_map(layer, f"{record.roles(layer)[0]}/pulses_mean") is not None
+        for role in record.roles(layer)
     ]
-    if not layers:
+    maps = {(layer, role): pulses for layer, role, pulses in found if pulses is not None}
+    if not maps:
         path.unlink(missing_ok=True)
         return
-    roles = record.roles(layers[0])
+    layers, roles = (list(dict.fromkeys(names)) for names in zip(*maps, strict=True))
     figure = Figure(figsize=(1.2 + 3.7 * len(layers), 0.9 + 3.5 * len(roles)), layout="constrained")
     grid = figure.subplots(len(roles), len(layers), squeeze=False)
     for row, role in zip(grid, roles, strict=True):
         for axes, layer in zip(row, layers, strict=True):
-            pulses = record.on_map(layer, f"{role}/pulses_mean")
-            assert pulses is not None
+            pulses = maps[layer, role]
             image = axes.imshow(pulses, cmap="viridis", norm=_scale_of(pulses), interpolation="nearest")
             bar = figure.colorbar(image, ax=axes, shrink=0.85)
             bar.set_label("pulses per device", fontsize=9)

@@ -125,5 +125,4 @@ def _weights(layer: LocallyConnected2d | PlacedLayer) -> Tensor:
     """Return the kernels of all locations, (locations, ...), in the network's units."""
     if isinstance(layer, PlacedLayer):
         return layer.blocks.join(weights_as_read(layer.tile_array))
-    assert isinstance(layer.weight, Tensor)
     return layer.weight.detach()

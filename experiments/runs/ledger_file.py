@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
@@ -62,8 +64,9 @@ class TrainingEvents:
 
     def __init__(self, model: nn.Module, earlier: dict[str, Any]) -> None:
         self._model = model
-        self._sum = EventLedger.from_json(earlier) if earlier else None
-        self._open: ExitStack | None = None
+        self._done = [EventLedger.from_json(earlier)] if earlier else []
+        self._open = ExitStack()
+        self._is_open = False
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -75,23 +78,20 @@ class TrainingEvents:
             self._stop()
 
     def _start(self) -> None:
-        self._open = ExitStack()
-        self._now = self._open.enter_context(record_events(self._model))
+        self._now, self._is_open = self._open.enter_context(record_events(self._model)), True
 
     def _stop(self) -> None:
-        assert self._open is not None
         self._open.close()
-        self._open = None
-        self._sum = self._now if self._sum is None else self._sum + self._now
+        self._is_open = False
+        self._done = [reduce(add, [*self._done, self._now])]
 
     def total(self) -> EventLedger:
-        """Return the events of all steps."""
-        if self._open is not None:
+        """Return the events of all steps; there has been one, or the training goes on from another."""
+        if self._is_open:
             # A ledger is complete once its recording has ended.
             self._stop()
             self._start()
-        assert self._sum is not None
-        return self._sum
+        return self._done[0]
 
     def to_json(self) -> dict[str, Any]:
         """Return the events of all steps in the types of JSON."""
@@ -110,6 +110,18 @@ class RunEvents:
 
     training: EventLedger | None
     evaluation: EvaluationEvents | None = None
+
+    def of_training(self) -> EventLedger:
+        """Return the events of all steps.
+
+        Raises:
+            ValueError: If the network was trained before, in another run.
+        """
+        if self.training is None:
+            raise ValueError(
+                "`run` must hold the events of its training, but its ledger.json has none. Repeat it with --force."
+            )
+        return self.training
 
     def write(self, path: Path) -> None:
         """Write all parts to a JSON file, atomically; a part that is not known is null."""

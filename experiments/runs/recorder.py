@@ -41,6 +41,7 @@ from torch import Tensor, nn
 
 from crossbar import TileArray, model_sharing, tile_arrays
 from crossbar.layers.analog_convolution import PlacedLayer
+from crossbar.learning import UnitCells
 from devices.files import write_atomically
 from devices.pulsed.symmetry import symmetry_points
 
@@ -67,9 +68,11 @@ class Recorder:
         self._watched: dict[str, _WatchedLayer] = {}
         self._fixed: Row = {}
         for name, array in tile_arrays(model) if every else ():
+            if array.in_situ is None:
+                continue
             layer = name.rpartition(".")[0]
             module = model.get_submodule(layer)
-            self._watched[layer] = _WatchedLayer(module, array)
+            self._watched[layer] = _WatchedLayer(module, array, array.in_situ.cells)
             places = place_columns(module, array)
             self._fixed.update({f"{layer}/{key}": value for key, value in places.items()})
 
@@ -145,10 +148,8 @@ def place_columns(layer: nn.Module, array: TileArray) -> Row:
 class _WatchedLayer:
     """One layer's array: listens to its updates, and looks at its devices."""
 
-    def __init__(self, layer: nn.Module, array: TileArray) -> None:
-        assert array.in_situ is not None
-        self.layer, self.array = layer, array
-        self.cells = array.in_situ.cells
+    def __init__(self, layer: nn.Module, array: TileArray, cells: UnitCells) -> None:
+        self.layer, self.array, self.cells = layer, array, cells
         population = array.tile_population()
         shape = (array.tiles, array.out_size, array.in_size)
         self.present = torch.ones(shape, dtype=torch.bool) if population is None else population

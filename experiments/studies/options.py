@@ -3,10 +3,14 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from ..runs.options.config import available_threads
+
+Plan = TypeVar("Plan")
 
 # How fast a study computes and where it lies: no part of what comes out.
 _HOW_FAST: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out", "from_")
@@ -45,11 +49,26 @@ def refuse_below_one(config: Any, names: Sequence[str]) -> None:
             raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
 
 
-def own_folder(config: Any, name: str) -> Path:
+def planned(plan: Callable[..., Plan], wish: Any, name: str, **filled: object) -> Plan:
+    """Make of what is asked for what is done.
+
+    Args:
+        plan: The class of what is done: the fields of the wish but for `quick`, and none of them open that must be
+            known.
+        wish: What was asked for, with `jobs`, `runs` and `out`.
+        name: What the study's own folder is called, if none was asked for.
+        filled: What a wish may leave open and that has been decided.
+    """
+    values = {field.name: getattr(wish, field.name) for field in fields(wish) if field.name != "quick"}
+    values.update(filled, jobs=wish.jobs or available_threads())
+    return plan(**{**values, "out": wish.out or _own_folder(values, name)})
+
+
+def _own_folder(values: Mapping[str, Any], name: str) -> Path:
     """Return a folder named by a hash of all that decides about the numbers."""
-    identity = {field: value for field, value in asdict(config).items() if field not in _HOW_FAST}
+    identity = {field: value for field, value in values.items() if field not in _HOW_FAST}
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
-    folder: Path = config.runs / f"{name}-{digest}"
+    folder: Path = values["runs"] / f"{name}-{digest}"
     return folder
 
 

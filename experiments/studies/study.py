@@ -77,11 +77,11 @@ class StudyRow(Protocol):
         """Return the row in the types of JSON."""
 
 
-class StudyConfig(Protocol):
-    """What every study can be asked for."""
+class StudyPlan(Protocol):
+    """What every study knows before it starts."""
 
     @property
-    def jobs(self) -> int | None:
+    def jobs(self) -> int:
         """Runs at the same time."""
 
     @property
@@ -97,7 +97,7 @@ class StudyConfig(Protocol):
         """Folder that holds the folders of the single runs."""
 
     @property
-    def out(self) -> Path | None:
+    def out(self) -> Path:
         """Folder for tables, figures and page."""
 
     def to_json(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Study(ABC, Generic[AnyPoint, AnyRow]):
 
     Attributes:
         name: As on the command line.
-        config: What was asked for, resolved.
+        config: What is done; a `StudyPlan`.
     """
 
     name: ClassVar[str]
@@ -201,9 +201,7 @@ def run_study(study: Study[AnyPoint, AnyRow]) -> list[AnyRow]:
         FileNotFoundError: If data or a device file are missing.
         RunInterrupted: If the user stopped it; the same command goes on.
     """
-    config: StudyConfig = study.config
-    assert config.jobs is not None
-    assert config.out is not None
+    config: StudyPlan = study.config
     points = study.points()
     data = study.data(points[0].seed)
     wishes = {point: study.wish(point, data.image_shape, len(data.train)) for point in points}

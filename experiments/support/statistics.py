@@ -50,10 +50,13 @@ class Mean:
     def of(cls, values: Iterable[float | None]) -> "Mean | None":
         """Return the mean of those values that there are, or None."""
         known = [value for value in values if value is not None and math.isfinite(value)]
-        if not known:
-            return None
-        value, std = mean_and_std(known)
-        return cls(value, std, None if std is None else student_reach(known), len(known))
+        return cls.of_all(known) if known else None
+
+    @classmethod
+    def of_all(cls, values: Sequence[float]) -> "Mean":
+        """Return the mean of one value or more, all of which are known."""
+        value, std = mean_and_std(values)
+        return cls(value, std, None if std is None else student_reach(values), len(values))
 
     @classmethod
     def of_differences(cls, pairs: Iterable[tuple[float | None, float | None]]) -> "Mean | None":

@@ -124,7 +124,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     stop_after_an_epoch([*learning, "--out", str(root / "interrupted")])
     write_json(worlds.written.path / "paper.json", SCORES)
     write_study(root / "study", worlds)
-    run_sharing_cost(SharingCostConfig(from_=root / "study", out=root / "study_2"))
+    run_sharing_cost(SharingCostConfig(from_=root / "study", out=root / "study_2").resolved())
     return worlds
 
 
@@ -252,7 +252,7 @@ def use_device(path: Path) -> None:
 
 
 def use_study(folder: Path) -> None:
-    config = SharingCostConfig(from_=folder, out=folder / "out")
+    config = SharingCostConfig(from_=folder, out=folder / "out").resolved()
     with contextlib.redirect_stdout(io.StringIO()):
         run_sharing_cost(config)
 

@@ -95,6 +95,13 @@ def test_floating_point():
     assert "a year" not in emergence
 
 
+def test_networks_that_share_no_seed_are_told_but_not_compared():
+    rows = [row for row in study(DIGITAL) if (row.point.network == "fcn") == (row.point.seed == 0)]
+    overfitting, translation, _, _ = sentences(rows)
+    assert overfitting == ""
+    assert translation.endswith("CNN 40.0 % on shifted images, trained with shifts of 0.2 93.0 %.")
+
+
 def test_programmed_chips_are_read_after_a_year():
     _, translation, price, emergence = sentences(study(HWA))
     assert "with shifts of 0.2 90.5 ± 0.7 %, 80.5 ± 0.7 % a year later; CNN" in translation

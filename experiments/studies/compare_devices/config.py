@@ -6,9 +6,8 @@ from typing import Annotated, Final, Literal, final
 
 import tyro
 
-from ...runs.options.config import available_threads
 from ...support.idle_options import refuse_given_folder, refuse_given_jobs
-from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
+from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 Network = Literal["fcn", "cnn"]
 
@@ -103,9 +102,9 @@ class CompareDevicesConfig:
         refuse_given_folder(self, self.data)
         refuse_given_jobs(self)
 
-    def resolved(self) -> "CompareDevicesConfig":
-        """Return the configuration with what `quick` and the defaults stand for."""
-        config = replace(self, jobs=self.jobs or available_threads())
+    def resolved(self) -> "CompareDevicesPlan":
+        """Return what is done, with what `quick` and the defaults stand for."""
+        config = self
         # The very tuples that are the defaults: one that was typed is another, even if it says the same.
         if self.quick:
             config = replace(
@@ -115,17 +114,37 @@ class CompareDevicesConfig:
                 epochs=self.epochs or 3,
                 chips=self.chips or 2,
             )
-        config = replace(config, chips=config.number_of_chips)
-        if self.data == "digits":
-            config = replace(config, epochs=config.epochs or 20)
-        return (
-            config if config.out is not None else replace(config, out=own_folder(config, "compare-devices"))
+        epochs = config.epochs or (20 if self.data == "digits" else None)
+        return planned(
+            CompareDevicesPlan, config, "compare-devices", epochs=epochs, chips=config.chips or _CHIPS
         )
 
-    @property
-    def number_of_chips(self) -> int:
-        """Chips to program, or readings."""
-        return self.chips or _CHIPS
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CompareDevicesPlan:
+    """What `xbar compare-devices` does: a wish in which nothing is left open.
+
+    The fields are those of `CompareDevicesConfig`, whose help says what they mean. None is still an answer:
+    all images, as `xbar train`, no cluster.
+    """
+
+    data: str
+    data_dir: str
+    download: bool
+    train_images: int | None
+    test_images: int | None
+    devices: tuple[str, ...]
+    networks: tuple[Network, ...]
+    seeds: tuple[int, ...]
+    epochs: int | None
+    chips: int
+    times: str
+    jobs: int
+    threads: int
+    dask: str | None
+    runs: Path
+    out: Path
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from devices.characterisation import Characterisation
+from devices.characterisation import Characterisation, PulseResponse
 
 from ...drawing.figures import GREY, save_figure, strip
 from ...support.durations import format_time
@@ -39,7 +39,8 @@ def draw_comparison(rows: Sequence[Row], sheets: Mapping[str, Characterisation],
     networks = [network for network in NETWORK_NAMES if groups_of(rows, network)]
     names = list(dict.fromkeys((row.device, row.mode) for row in rows))
     styles = dict(zip(names, (_STYLES * len(names))[: len(names)], strict=True))
-    pulsed = [name for name, mode in names if mode == "in-situ" and name in sheets and sheets[name].response]
+    responses = {name: sheet.response for name, sheet in sheets.items() if sheet.response is not None}
+    pulsed = [name for name, mode in names if mode == "in-situ" and name in responses]
     columns = max(2, len(networks))
     small_rows = -(-len(pulsed) // 4)
     bars = 0.24 * len(names) + 0.9
@@ -54,7 +55,7 @@ def draw_comparison(rows: Sequence[Row], sheets: Mapping[str, Characterisation],
     for number, name in enumerate(pulsed):
         width = columns
         place = grid[2 + number // 4, width * (number % 4) : width * (number % 4) + width]
-        _draw_response(figure.add_subplot(place), sheets[name], styles[(name, "in-situ")][0])
+        _draw_response(figure.add_subplot(place), name, responses[name], styles[(name, "in-situ")][0])
     save_figure(figure, path)
 
 
@@ -105,13 +106,11 @@ def _draw_ranking(axes: Axes, groups: Sequence[Group], styles: _Styles) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _draw_response(axes: Axes, sheet: Characterisation, color: str) -> None:
-    response = sheet.response
-    assert response is not None
+def _draw_response(axes: Axes, name: str, response: PulseResponse, color: str) -> None:
     pulses, mean, spread = response.pulses.numpy(), response.mean.numpy(), response.device_std.numpy()
     axes.fill_between(pulses, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
     axes.plot(pulses, mean, color=color, lw=1.4)
-    axes.set_title(textwrap.fill(sheet.name, 18), fontsize=8.5, loc="left")
+    axes.set_title(textwrap.fill(name, 18), fontsize=8.5, loc="left")
     axes.tick_params(labelsize=7)
     axes.set_xlabel("pulse", fontsize=7.5)
     axes.set_ylabel("weight", fontsize=7.5)

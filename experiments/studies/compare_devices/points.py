@@ -11,7 +11,7 @@ from ...runs.options.defaults import resolve
 from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...support.durations import parse_times, write_times
 from ..study import Point, family_of
-from .config import CompareDevicesConfig
+from .config import CompareDevicesPlan
 
 Mode = Literal["hwa", "in-situ"]
 
@@ -21,7 +21,7 @@ _PLACEMENTS: Final[Mapping[str, str]] = {"fcn": "free", "cnn": "time_multiplexed
 _RECORDED_ROWS: Final = 10  # of what updates do to devices: enough to see where they end
 
 
-def points_of(config: CompareDevicesConfig) -> list[Point]:
+def points_of(config: CompareDevicesPlan) -> list[Point]:
     """Return all runs, those of one device one after the other.
 
     Raises:
@@ -44,13 +44,13 @@ def points_of(config: CompareDevicesConfig) -> list[Point]:
 
 
 def wish_of(
-    point: Point, config: CompareDevicesConfig, image_shape: tuple[int, int, int], steps: int
+    point: Point, config: CompareDevicesPlan, image_shape: tuple[int, int, int], steps: int
 ) -> TrainConfig:
     """Return what `xbar train` is asked for, for one run.
 
     Args:
         point: The run.
-        config: The study's resolved configuration.
+        config: What the study does.
         image_shape: Channels, height and width of the images.
         steps: Steps of an epoch, from which the interval of recording follows.
 
@@ -70,7 +70,7 @@ def wish_of(
         device=point.device,
         epochs=config.epochs,
         seed=point.seed,
-        chips=config.number_of_chips,
+        chips=config.chips,
         threads=config.threads,
         out=config.runs,
     )

@@ -73,8 +73,7 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
     if folder.record_file.exists():
         record = Record.read(folder.record_file)
         devices = {layer: float(record.columns[f"{layer}/devices"].sum()) for layer in record.layers}
-        training = RunEvents.read(folder.ledger_file).training
-        assert training is not None
+        training = RunEvents.read(folder.ledger_file).of_training()
         pulses = training.total("update_pulses") / sum(devices.values())
         at_bound = sum(
             float(record.of_layer(layer, "at_bound")[-1]) * count for layer, count in devices.items()
@@ -118,11 +117,9 @@ class Group(Seeds[Row]):
 
     def fresh(self) -> Mean:
         """Return the accuracy of the devices at first: as trained, or right after programming."""
-        first = self.of(
-            lambda row: row.trained if row.mode == "in-situ" else next(iter(row.accuracy.values()))
+        return Mean.of_all(
+            [row.trained if row.mode == "in-situ" else next(iter(row.accuracy.values())) for row in self.rows]
         )
-        assert first is not None
-        return first
 
     def last(self) -> Mean:
         """Return the accuracy at the last known time, by which devices are ranked."""

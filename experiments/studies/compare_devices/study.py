@@ -24,7 +24,7 @@ from ..does_it_matter.study import effects_of
 from ..options import line_of
 from ..results import Results
 from ..study import Findings, Point, Study, run_study, steps_of
-from .config import CompareDevicesConfig
+from .config import CompareDevicesConfig, CompareDevicesPlan
 from .figure import draw_comparison
 from .points import points_of, wish_of
 from .rows import Row, groups_of, row_of
@@ -41,12 +41,12 @@ class CompareDevices(Study[Point, Row]):
     """Devices x networks.
 
     Args:
-        config: What was asked for, resolved.
+        config: What is done.
     """
 
     name = NAME
 
-    def __init__(self, config: CompareDevicesConfig) -> None:
+    def __init__(self, config: CompareDevicesPlan) -> None:
         self.config = config
 
     @property
@@ -86,7 +86,7 @@ class CompareDevices(Study[Point, Row]):
         return Findings(title=TITLE, summary=_summary(rows), sections=found, numbers=numbers)
 
 
-def run_compare_devices(config: CompareDevicesConfig) -> list[Row]:
+def run_compare_devices(config: CompareDevicesPlan) -> list[Row]:
     """Train what is not trained yet, characterise the devices, write tables, figure and page.
 
     Returns:
@@ -97,7 +97,7 @@ def run_compare_devices(config: CompareDevicesConfig) -> list[Row]:
         FileNotFoundError: If data or a device file are missing.
         RunInterrupted: If the user stopped it; the same command goes on.
     """
-    return run_study(CompareDevices(config.resolved()))
+    return run_study(CompareDevices(config))
 
 
 def findings_of(results: Results, folder: Path) -> Findings:

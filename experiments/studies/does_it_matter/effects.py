@@ -74,8 +74,7 @@ def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outc
         with_it: The outcomes with it.
         without: Those without it, in the same order.
     """
-    mean = Mean.of_differences((b.accuracy, a.accuracy) for a, b in zip(with_it, without, strict=True))
-    assert mean is not None
+    mean = Mean.of_all([b.accuracy - a.accuracy for a, b in zip(with_it, without, strict=True)])
     # So few chips need more than two standard errors (Student); one in twenty switches stands out by chance.
     is_clear = mean.reach is not None and abs(mean.value) > mean.reach
     verdict: Verdict = "matters" if is_clear else "within the spread"

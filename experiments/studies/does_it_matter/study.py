@@ -95,14 +95,26 @@ def _refuse_what_has_no_effect(config: DoesItMatterConfig, trained: Run) -> None
             )
 
 
+def _times_of(config: DoesItMatterConfig, trained: Run, folder: RunFolder) -> str:
+    """Return the time that was asked for, or the times of the run.
+
+    Raises:
+        ValueError: If neither is known.
+    """
+    times = config.time if config.time is not None else trained.times
+    if times is None:
+        raise ValueError(
+            f"`time` must be given, as {folder.config_file} says none, but is left out. Give --time 1d."
+        )
+    return times
+
+
 def _by_programming(
     config: DoesItMatterConfig, trained: Run, folder: RunFolder, data: DataSplit
 ) -> tuple[list[Effect], str]:
     """Program the same weights onto the same chips again and again."""
     device = get(trained.device)
-    times = config.time if config.time is not None else trained.times
-    assert times is not None
-    time = parse_times(times)[-1]
+    time = parse_times(_times_of(config, trained, folder))[-1]
     device.check_time(time)
     chips = config.chips or _CHIPS
     rpu_config = device.rpu_config(weight_noise=trained.weight_noise or 0.0)

@@ -1,14 +1,13 @@
 """What `xbar in-situ` can be asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, final
 
 import tyro
 
-from ...runs.options.config import available_threads
 from ...support.idle_options import refuse_given_jobs
-from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
+from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 DEVICES: Final = (
     "idealized",
@@ -78,10 +77,30 @@ class InSituConfig:
         """
         refuse_given_jobs(self)
 
-    def resolved(self) -> "InSituConfig":
-        """Return the configuration with what the defaults stand for."""
-        config = replace(self, jobs=self.jobs or available_threads())
-        return config if config.out is not None else replace(config, out=own_folder(config, "in-situ"))
+    def resolved(self) -> "InSituPlan":
+        """Return what is done, with what the defaults stand for."""
+        return planned(InSituPlan, self, "in-situ")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class InSituPlan:
+    """What `xbar in-situ` does: a wish in which nothing is left open.
+
+    The fields are those of `InSituConfig`, whose help says what they mean. None is still an answer: as `xbar
+    train`, all images, no cluster.
+    """
+
+    devices: tuple[str, ...]
+    seeds: tuple[int, ...]
+    epochs: int | None
+    train_images: int | None
+    test_images: int | None
+    jobs: int
+    threads: int
+    dask: str | None
+    runs: Path
+    out: Path
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

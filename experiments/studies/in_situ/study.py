@@ -28,7 +28,7 @@ from ..options import line_of
 from ..results import Results
 from ..seeds import Seeds, by_key
 from ..study import Findings, Point, Study, run_study
-from .config import InSituConfig
+from .config import InSituConfig, InSituPlan
 
 NAME: Final = "in-situ"
 TITLE: Final = "Learning in situ"
@@ -88,12 +88,12 @@ class InSitu(Study[Point, Row]):
     """Devices x placements.
 
     Args:
-        config: What was asked for, resolved.
+        config: What is done.
     """
 
     name = NAME
 
-    def __init__(self, config: InSituConfig) -> None:
+    def __init__(self, config: InSituPlan) -> None:
         self.config = config
 
     @property
@@ -162,9 +162,9 @@ class InSitu(Study[Point, Row]):
         return _findings(rows, failed, out)
 
 
-def run_in_situ(config: InSituConfig) -> list[Row]:
+def run_in_situ(config: InSituPlan) -> list[Row]:
     """Train what is not trained yet, and write table, figure and page; errors as those of `run_study`."""
-    return run_study(InSitu(config.resolved()))
+    return run_study(InSitu(config))
 
 
 def findings_of(results: Results, folder: Path) -> Findings:

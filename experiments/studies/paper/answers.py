@@ -83,8 +83,10 @@ def _translation(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dim
         later = "" if aged is None else f", {aged.percent()} a year later"
         parts.append(f"{network.upper()} {before.percent()} on shifted images{taught}{later}")
     difference = rows.difference(score_of("translation"), setting, strong)
-    assert difference is not None
-    return f"{'; '.join(parts)}. The FCN has {difference.points()} against the CNN."
+    sentence = f"{'; '.join(parts)}."
+    if difference is None:  # no seed has both
+        return sentence
+    return f"{sentence} The FCN has {difference.points()} against the CNN."
 
 
 def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:

@@ -1,16 +1,17 @@
 """What `xbar paper` can be asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, final
 
 import tyro
 
-from ...runs.options.config import Augment, available_threads
+from ...runs.options.config import Augment, Schedule
 from ...support.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
-from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
+from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 Scale = Literal["smoke", "laptop", "full"]
+Mode = Literal["digital", "hwa", "in-situ"]
 
 # Strengths of the augmentation, in the order of the paper's figures. Ott et al., Neural Networks 126 (2020).
 _STRENGTHS_OF_THE_PAPER: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
@@ -124,7 +125,7 @@ class PaperConfig:
     networks: tuple[str, ...] = ("fcn", "cnn")
     """fcn: a kernel of its own for each location. cnn: one kernel for all. Or a placement in between, as for
     `xbar train`: 'replicated(tiles=16)', 'blocks(rows=2,cols=2)'."""
-    modes: tuple[Literal["digital", "hwa", "in-situ"], ...] = ("digital", "hwa", "in-situ")
+    modes: tuple[Mode, ...] = ("digital", "hwa", "in-situ")
     """digital: floating point. hwa: hardware-aware, then programmed. in-situ: by pulses."""
     hwa: tuple[str, ...] = ("pcm",)
     """Memory cells to program after hardware-aware training."""
@@ -215,24 +216,57 @@ class PaperConfig:
                 where = f"without the mode {' or '.join(modes)}"
                 refuse_given(self, names, where, "nothing learns by it. Leave it out")
 
-    def resolved(self) -> "PaperConfig":
-        """Return the configuration with what the scale and the defaults stand for."""
-        names = {name for name in _PRESETS[self.scale] if hasattr(self, name)}
-        config = replace(
-            self,
-            jobs=self.jobs or available_threads(),
-            **{name: _PRESETS[self.scale][name] for name in names if getattr(self, name) is None},
-        )
-        return (
-            config
-            if config.out is not None
-            else replace(config, out=own_folder(config, f"paper-{config.scale}"))
-        )
+    def resolved(self) -> "PaperPlan":
+        """Return what is done, with what the scale and the defaults stand for."""
+        preset = _PRESETS[self.scale]
+        open_ = [field.name for field in fields(self) if getattr(self, field.name) is None]
+        filled = {name: preset[name] for name in open_ if name in preset}
+        return planned(PaperPlan, self, f"paper-{self.scale}", **filled)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PaperPlan:
+    """What `xbar paper` does: a wish in which nothing is left open.
+
+    The fields are those of `PaperConfig`, whose help says what they mean. None is still an answer: all images, or
+    on hardware as digitally; the data set's own test images (`folds`); no cluster.
+    """
+
+    scale: Scale
+    data: str
+    data_dir: str
+    download: bool
+    train_images: int | None
+    hardware_images: int | None
+    test_images: int | None
+    networks: tuple[str, ...]
+    modes: tuple[Mode, ...]
+    hwa: tuple[str, ...]
+    in_situ: tuple[str, ...]
+    augment: Augment
+    strengths: tuple[float, ...]
+    hardware_strengths: tuple[float, ...]
+    vcps: tuple[float, ...]
+    hardware_vcps: tuple[float, ...]
+    seeds: tuple[int, ...]
+    folds: int | None
+    epochs: int
+    hardware_epochs: int
+    batch_size: int
+    lr: float
+    chips: int
+    jobs: int
+    threads: int
+    dask: str | None
+    runs: Path
+    out: Path
 
     @property
-    def schedule(self) -> Any:
+    def schedule(self) -> Schedule:
         """Learning rate over a digital or hardware-aware run."""
-        return _PRESETS[self.scale]["schedule"]
+        schedule: Schedule = _PRESETS[self.scale]["schedule"]
+        return schedule
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

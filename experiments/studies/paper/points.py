@@ -1,16 +1,14 @@
 """The runs of `xbar paper`: which network learns from what, by which means."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, final
+from typing import Final, final
 
 from devices.units import Dimensionless
 
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.learning_rates import learning_rate
 from ..study import family_of
-from .config import PaperConfig
-
-Mode = Literal["digital", "hwa", "in-situ"]
+from .config import Mode, PaperPlan
 
 NETWORKS: Final = ("fcn", "cnn")  # of the paper; any other name is that of a placement
 _PLACEMENTS: Final = {"fcn": "free", "cnn": "time_multiplexed"}
@@ -73,13 +71,13 @@ class Point:
         return f"{self.setting}, {self.network}, strength {self.strength:g}{absent}, seed {self.seed}"
 
 
-def settings_of(config: PaperConfig) -> list[Setting]:
+def settings_of(config: PaperPlan) -> list[Setting]:
     """Return where networks learn in a study, floating point first."""
     settings = []
     for mode in ("digital", "hwa", "in-situ"):
         if mode in config.modes:
             devices = {"digital": (NO_DEVICE,), "hwa": config.hwa, "in-situ": config.in_situ}[mode]
-            settings += [Setting(mode, device) for device in devices or ()]
+            settings += [Setting(mode, device) for device in devices]
     budgets = {
         (config.train_images, config.epochs),
         (config.hardware_images or config.train_images, config.hardware_epochs),
@@ -89,11 +87,8 @@ def settings_of(config: PaperConfig) -> list[Setting]:
     return settings
 
 
-def points_of(config: PaperConfig) -> list[Point]:
-    """Return all runs of a resolved study, seed by seed, so that an interrupted one holds whole grids."""
-    assert config.seeds is not None
-    assert config.strengths is not None
-    assert config.hardware_strengths is not None
+def points_of(config: PaperPlan) -> list[Point]:
+    """Return all runs of a study, seed by seed, so that an interrupted one holds whole grids."""
     points = []
     for seed in config.seeds:
         for setting in settings_of(config):
@@ -106,25 +101,22 @@ def points_of(config: PaperConfig) -> list[Point]:
                 for network in config.networks
             ]
             if "fcn" in config.networks:
-                points += [Point(setting, "fcn", max(strengths[:2]), vcp, seed) for vcp in vcps or ()]
+                points += [Point(setting, "fcn", max(strengths[:2]), vcp, seed) for vcp in vcps]
     return points
 
 
-def wish_of(point: Point, config: PaperConfig, image_shape: tuple[int, int, int]) -> TrainConfig:
+def wish_of(point: Point, config: PaperPlan, image_shape: tuple[int, int, int]) -> TrainConfig:
     """Return what `xbar train` is asked for, for one run.
 
     Args:
         point: The run.
-        config: The study's resolved configuration.
+        config: What the study does.
         image_shape: Channels, height and width of the images.
 
     Raises:
         ValueError: If no network fits the images.
     """
-    assert config.data is not None
     family = family_of(image_shape, config.data)
-    assert config.batch_size is not None
-    assert config.chips is not None
     is_long = point.setting.mode == "digital" and not point.setting.is_control
     learns_in_situ = point.setting.mode == "in-situ"
     lr = config.lr

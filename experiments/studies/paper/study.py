@@ -16,7 +16,7 @@ from ..options import line_of
 from ..results import Results
 from ..study import Findings, Study, run_study
 from .answers import answers
-from .config import PaperConfig
+from .config import PaperConfig, PaperPlan
 from .figures import draw_emergence, draw_overfitting, draw_price, draw_translation, draw_validations
 from .points import Point, points_of, wish_of
 from .rows import Row, Rows, row_of
@@ -44,12 +44,12 @@ class Paper(Study[Point, Row]):
     """Places of learning x networks x strengths of augmentation x absent inputs.
 
     Args:
-        config: What was asked for, resolved.
+        config: What is done.
     """
 
     name = NAME
 
-    def __init__(self, config: PaperConfig) -> None:
+    def __init__(self, config: PaperPlan) -> None:
         self.config = config
 
     @property
@@ -94,7 +94,7 @@ class Paper(Study[Point, Row]):
         return _findings(found, self.command, is_papers_data, failed, out)
 
 
-def run_paper(config: PaperConfig) -> list[Row]:
+def run_paper(config: PaperPlan) -> list[Row]:
     """Train and score what is not there yet, answer the questions, write tables, figures and page.
 
     Returns:
@@ -105,7 +105,7 @@ def run_paper(config: PaperConfig) -> list[Row]:
         FileNotFoundError: If data are missing.
         RunInterrupted: If the user stopped it; the same command goes on.
     """
-    return run_study(Paper(config.resolved()))
+    return run_study(Paper(config))
 
 
 def findings_of(results: Results, folder: Path) -> Findings:

@@ -6,9 +6,8 @@ from typing import Annotated, Final, Literal, final
 
 import tyro
 
-from ...runs.options.config import available_threads
 from ...support.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
-from ..options import own_folder, refuse_below_one, refuse_doubles, to_json
+from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 Mechanism = Literal["in-situ", "write-verify", "hwa"]
 Packing = Literal["none", "block", "union", "dense"]
@@ -209,15 +208,9 @@ class SharingCostConfig:
             reason = "only learning in situ is compared for several numbers of tiles. Leave them out"
             refuse_given(self, ("tile_counts",), "without the mechanism in-situ", reason)
 
-    def resolved(self) -> "SharingCostConfig":
-        """Return the configuration with what `quick` and the defaults stand for.
-
-        Raises:
-            ValueError: If the data have too few images.
-        """
-        if self.from_ is not None:
-            return self  # nothing is computed side by side, and the folder follows from what is priced again
-        config = replace(self, jobs=self.jobs or available_threads())
+    def resolved(self) -> "SharingCostPlan":
+        """Return what is done, with what `quick` and the defaults stand for."""
+        config = self
         # The very tuples that are the defaults: one that was typed is another, even if it says the same.
         if self.quick:
             config = replace(
@@ -228,13 +221,49 @@ class SharingCostConfig:
                 epochs=self.epochs or 5,
                 chips=self.chips or 2,
             )
-        config = replace(config, chips=config.number_of_chips)
-        return config if config.out is not None else replace(config, out=own_folder(config, "sharing-cost"))
+        if config.from_ is not None:
+            config = replace(config, out=config.out or config.from_)
+        return planned(SharingCostPlan, config, "sharing-cost", chips=config.chips or _CHIPS)
 
-    @property
-    def number_of_chips(self) -> int:
-        """Chips to program, or readings."""
-        return self.chips or _CHIPS
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SharingCostPlan:
+    """What `xbar sharing-cost` does: a wish in which nothing is left open.
+
+    The fields are those of `SharingCostConfig`, whose help says what they mean. None is still an answer:
+    all images, as `xbar train`, the profile of each device, no cluster, nothing that is priced again.
+    """
+
+    data: str
+    data_dir: str
+    download: bool
+    train_images: int | None
+    test_images: int | None
+    schemes: tuple[str, ...]
+    tile_counts: tuple[int, ...]
+    devices: tuple[str, ...]
+    mechanisms: tuple[Mechanism, ...]
+    seeds: tuple[int, ...]
+    epochs: int | None
+    lr: float | None
+    batch_size: int
+    chips: int
+    times: str
+    profile: str | None
+    packing: Packing
+    packed: Packing
+    off_block: OffBlock
+    aligned: bool
+    static_scope: StaticScope
+    frame_rate: float | None
+    duty_cycle: float | None
+    jobs: int
+    threads: int
+    dask: str | None
+    runs: Path
+    out: Path
+    from_: Path | None
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

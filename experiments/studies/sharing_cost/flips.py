@@ -8,7 +8,7 @@ from crossbar import EventLedger, HardwareProfile
 from devices.units import Dimensionless
 
 from ...runs.run_folder import RunFolder
-from .config import SharingCostConfig
+from .config import SharingCostPlan
 from .prices import bill_of, ledgers_of
 from .rows import Row
 from .sensitivity import Flip, Line, flips, lines_of
@@ -56,7 +56,7 @@ def find_flips(
     folders: Mapping[str, RunFolder],
     schemes: Sequence[str],
     profiles: Mapping[str, HardwareProfile],
-    config: SharingCostConfig,
+    config: SharingCostPlan,
 ) -> tuple[Ranges, Lines, list[Flip]]:
     """Find all pairs of schemes that change places, for each device, mechanism and piece of work.
 
@@ -120,7 +120,7 @@ def _price_against(
     ledger: EventLedger,
     number: int,
     profile: HardwareProfile,
-    config: SharingCostConfig,
+    config: SharingCostPlan,
 ) -> Callable[[Dimensionless], float]:
     """Return the energy of one image or step against the factor, µJ."""
 

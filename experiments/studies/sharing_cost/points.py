@@ -11,18 +11,18 @@ from ...runs.options.defaults import resolve
 from ...runs.options.learning_rates import is_short_on, learning_rate
 from ...runs.options.refusals import speaking_of
 from ..study import Point, family_of
-from .config import SharingCostConfig
+from .config import SharingCostPlan
 
 # Rows of a record: enough for a curve over the training, and no noticeable time.
 _RECORDED_ROWS: Final = 40
 __all__ = ["Point", "points_of", "why_not", "wish_of"]
 
 
-def points_of(config: SharingCostConfig) -> tuple[list[Point], dict[str, str]]:
+def points_of(config: SharingCostPlan) -> tuple[list[Point], dict[str, str]]:
     """List the runs of a study, and say which cells of its grid cannot be run.
 
     Args:
-        config: A resolved configuration.
+        config: What the study does.
 
     Returns:
         The points, each once, seed by seed, so that an interrupted study holds whole grids; and for each cell that is
@@ -71,7 +71,7 @@ def why_not(device: str, mechanism: str, scheme: str) -> str | None:
 
 
 def wish_of(
-    point: Point, config: SharingCostConfig, image_shape: tuple[int, int, int], steps: int
+    point: Point, config: SharingCostPlan, image_shape: tuple[int, int, int], steps: int
 ) -> TrainConfig:
     """Return what `xbar train` is asked for, for one point.
 
@@ -79,7 +79,7 @@ def wish_of(
 
     Args:
         point: The point.
-        config: The study's resolved configuration.
+        config: What the study does.
         image_shape: Channels, height and width of the images.
         steps: Steps of an epoch, from which the interval of recording follows.
 
@@ -108,7 +108,7 @@ def wish_of(
         batch_size=config.batch_size,
         lr=config.lr,
         seed=point.seed,
-        chips=config.number_of_chips,
+        chips=config.chips,
         times=config.times if get(point.device).kind != "training" else None,
         threads=config.threads,
         out=config.runs,

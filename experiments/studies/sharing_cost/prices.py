@@ -17,7 +17,7 @@ from ...runs.record import Record
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
 from ...support.json_files import read_json
-from .config import SharingCostConfig
+from .config import SharingCostPlan
 from .points import Point
 from .rows import FRESH, Costs, Row, Space
 
@@ -25,7 +25,7 @@ _SHARING_COLUMNS: Final = ("copies_rms", "copies_largest", "weight_snr")
 
 
 def row_of(
-    point: Point, command: str, folder: RunFolder, profile: HardwareProfile, config: SharingCostConfig
+    point: Point, command: str, folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan
 ) -> Row:
     """Read and price a finished run.
 
@@ -67,14 +67,14 @@ def row_of(
     )
 
 
-def row_of_run(folder: RunFolder, profile: HardwareProfile, config: SharingCostConfig) -> Row:
+def row_of_run(folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan) -> Row:
     """Read and price a single run, whatever it was started for; errors as those of `row_of`."""
     trained = folder.read_config()
     point = Point(trained.device, trained.mode, trained.placement, trained.seed)
     return row_of(point, f"xbar resume {folder.path}", folder, profile, config)
 
 
-def price_again(row: Row, folder: RunFolder, profile: HardwareProfile, config: SharingCostConfig) -> Row:
+def price_again(row: Row, folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan) -> Row:
     """Return a row with other prices, and all else as it was.
 
     Args:
@@ -105,7 +105,7 @@ def ledgers_of(folder: RunFolder) -> tuple[EventLedger | None, EventLedger, Even
     return events.training if learns_on_chip else None, evaluation.programming, evaluation.inference
 
 
-def _prices(folder: RunFolder, profile: HardwareProfile, config: SharingCostConfig) -> dict[str, Any]:
+def _prices(folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan) -> dict[str, Any]:
     """Return those fields of a row that depend on the profile."""
     training, programming, inference = ledgers_of(folder)
     step = None if training is None else bill_of(training, profile, config)
@@ -122,7 +122,7 @@ def _prices(folder: RunFolder, profile: HardwareProfile, config: SharingCostConf
     }
 
 
-def bill_of(ledger: EventLedger, profile: HardwareProfile, config: SharingCostConfig) -> Bill:
+def bill_of(ledger: EventLedger, profile: HardwareProfile, config: SharingCostPlan) -> Bill:
     """Price a ledger as the study packs its arrays."""
     static = StaticPower(
         scope=config.static_scope, frame_rate=config.frame_rate, duty_cycle=config.duty_cycle

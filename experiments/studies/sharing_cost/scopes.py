@@ -17,7 +17,7 @@ from devices.units import Dimensionless, MicroJoules
 
 from ...drawing.sections import Section, Table
 from ...runs.run_folder import RunFolder
-from .config import SharingCostConfig
+from .config import SharingCostPlan
 from .prices import bill_of, ledgers_of
 from .rows import MECHANISM_NAMES, Row
 from .sensitivity import TIE
@@ -63,7 +63,7 @@ def demands_of(
     folders: Mapping[str, RunFolder],
     schemes: Sequence[str],
     profiles: Mapping[str, HardwareProfile],
-    config: SharingCostConfig,
+    config: SharingCostPlan,
 ) -> dict[Group, dict[str, Demand]]:
     """Return what each scheme demands, for each device, mechanism and kind of image; arguments as of `find_flips`."""
     found: dict[Group, dict[str, list[Demand]]] = {}
@@ -81,7 +81,7 @@ def demands_of(
     }
 
 
-def _demand(ledger: EventLedger, profile: HardwareProfile, config: SharingCostConfig) -> Demand:
+def _demand(ledger: EventLedger, profile: HardwareProfile, config: SharingCostPlan) -> Demand:
     plain = replace(config, static_scope="network", frame_rate=None, duty_cycle=None)
     network = bill_of(ledger, profile, plain)
     layer = bill_of(ledger, profile, replace(plain, static_scope="layer"))

@@ -25,7 +25,7 @@ from ...support.typed_values import typed
 from ..options import line_of
 from ..results import Results, read_results
 from ..study import Findings, Study, run_study, steps_of, write_study
-from .config import SharingCostConfig
+from .config import SharingCostConfig, SharingCostPlan
 from .figures import draw_breakdown, draw_sync, draw_tiles
 from .flips import find_flips
 from .pareto import draw_pareto
@@ -56,7 +56,7 @@ class SharingCost(Study[Point, Row]):
     """Schemes of sharing x mechanisms of learning x devices, priced.
 
     Args:
-        config: What was asked for, resolved.
+        config: What is done.
         left_out: Cells of the grid that cannot be run, and why; found out if not told.
         devices: Those that are priced; those of the configuration if not told.
         schemes: Those that are ranked; those of the configuration if not told.
@@ -66,7 +66,7 @@ class SharingCost(Study[Point, Row]):
 
     def __init__(
         self,
-        config: SharingCostConfig,
+        config: SharingCostPlan,
         *,
         left_out: Mapping[str, str] | None = None,
         devices: Sequence[str] | None = None,
@@ -169,7 +169,7 @@ def _pictures(folder: Path) -> list[Section]:
     ]
 
 
-def run_sharing_cost(config: SharingCostConfig) -> list[Row]:
+def run_sharing_cost(config: SharingCostPlan) -> list[Row]:
     """Train what is not trained yet, price everything, write table and figures; or only price again.
 
     Returns:
@@ -180,11 +180,10 @@ def run_sharing_cost(config: SharingCostConfig) -> list[Row]:
         FileNotFoundError: If data, a profile or a run are missing.
         RunInterrupted: If the user stopped it; the same command goes on.
     """
-    config = config.resolved()
     return run_study(SharingCost(config)) if config.from_ is None else _again(config, config.from_)
 
 
-def _again(config: SharingCostConfig, source: Path) -> list[Row]:
+def _again(config: SharingCostPlan, source: Path) -> list[Row]:
     """Price a study or a run again.
 
     Raises:
@@ -223,18 +222,20 @@ def _again(config: SharingCostConfig, source: Path) -> list[Row]:
     ]
     parts = [*sorted({profile.name for profile in study.profiles.values()}), config.packing]
     parts += [] if config.static_scope == "network" else [config.static_scope]
-    write_study(study, rows, results.failed, config.out or source / "-".join(["priced", *parts]))
+    # Into the folder of the study itself go no other prices: they get one of their own in it.
+    out = source / "-".join(["priced", *parts]) if config.out == source else config.out
+    write_study(study, rows, results.failed, out)
     return rows
 
 
-def _run_again(config: SharingCostConfig, folder: RunFolder) -> list[Row]:
+def _run_again(config: SharingCostPlan, folder: RunFolder) -> list[Row]:
     """Price a single run; table and JSON go into its folder."""
     with folder.lock():
         folder.check_origin()
         device = folder.read_config().device
         profile = load_profile(config.profile or profile_of(device))
         row = row_of_run(folder, profile, config)
-        out = config.out or folder.path
+        out = config.out
         make_folder(out)
         text = markdown([row], {}, {}, [], {})
         write_json(out / f"cost-{profile.name}.json", row.to_json())
