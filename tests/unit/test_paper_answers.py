@@ -99,7 +99,7 @@ def test_networks_that_share_no_seed_are_told_but_not_compared():
     rows = [row for row in study(DIGITAL) if (row.point.network == "fcn") == (row.point.seed == 0)]
     overfitting, translation, _, _ = sentences(rows)
     assert overfitting == ""
-    assert translation.endswith("CNN 40.0 % on shifted images, trained with shifts of 0.2 93.0 %.")
+    assert translation.endswith("CNN 39.0 % on shifted images, trained with shifts of 0.2 92.0 %.")
 
 
 def test_programmed_chips_are_read_after_a_year():
