@@ -41,6 +41,13 @@ class _Command:
 
 COMMANDS: Final = (
     _Command(
+        "demo",
+        "what sharing costs and what happens without it, small: one table, one figure, two minutes",
+        ".studies.demo.config:DemoConfig",
+        ".studies.demo.study:run_demo",
+        "jobs",
+    ),
+    _Command(
         "train",
         "train a network, program it onto chips, follow its accuracy over time",
         ".runs.options.config:TrainConfig",

@@ -1,0 +1,59 @@
+"""The figure of `xbar demo`: accuracy over a year, and what an image takes beside one tile."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+
+from ...drawing.figures import save_figure
+from ...support.durations import format_time
+from .rows import Row
+
+# Okabe and Ito's colours, by scheme, as in the other studies.
+_STYLES: Final = (("#D55E00", "o"), ("#E69F00", "s"), ("#0072B2", "D"))
+_QUANTITIES: Final[tuple[tuple[str, Callable[[Row], float]], ...]] = (
+    ("time of an image", lambda row: row.latency),
+    ("area", lambda row: row.area),
+    ("energy, layers gated", lambda row: row.energy["layer"]),
+    ("energy, network on", lambda row: row.energy["network"]),
+    ("energy, always on", lambda row: row.energy["always-on"]),
+)
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Draw accuracy against time since programming, and the price of an image relative to the first scheme.
+
+    Args:
+        rows: The schemes; the first is what others are compared with.
+        path: The PNG file.
+    """
+    figure = Figure(figsize=(9.5, 4.0), layout="constrained")
+    accuracy, prices = figure.subplots(1, 2, width_ratios=(1, 1))
+    for row, (color, marker) in zip(rows, _STYLES, strict=False):
+        errors = [spread or 0.0 for spread in row.spread]
+        accuracy.errorbar(
+            row.times, row.accuracy, errors, color=color, marker=marker, capsize=3, lw=1.8, label=row.scheme
+        )
+        ratios = [of(row) / of(rows[0]) for _, of in _QUANTITIES]
+        prices.plot(ratios, range(len(ratios), 0, -1), marker, color=color, ms=7, mew=0, alpha=0.9)
+    accuracy.set_xscale("log")
+    accuracy.xaxis.set_major_locator(FixedLocator(list(rows[0].times)))
+    accuracy.xaxis.set_minor_locator(NullLocator())
+    accuracy.set_xticks(rows[0].times, [format_time(time) for time in rows[0].times])
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    accuracy.set_xlabel("time since programming")
+    accuracy.set_ylabel("test accuracy, compensated")
+    prices.axvline(1.0, color="#999999", lw=1, zorder=0)
+    prices.set_xscale("log")
+    prices.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+    prices.set_yticks(range(len(_QUANTITIES), 0, -1), [name for name, _ in _QUANTITIES])
+    prices.set_ylim(0.5, len(_QUANTITIES) + 0.5)
+    prices.set_xlabel(f"beside {rows[0].scheme}")
+    for axes in (accuracy, prices):
+        axes.grid(color="#e4e4e4", lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle("What exact weight sharing costs, and what happens without it", fontsize=12)
+    save_figure(figure, path)
