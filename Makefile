@@ -22,8 +22,8 @@ $(VENV)/.dev: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
-demo: $(VENV)/.demo ## set up, then train, program, age and evaluate a network on per-location tiles
-	$(BIN)/xbar train
+demo: $(VENV)/.demo ## set up, then answer the question small: with and without sharing, on chips that age, with a bill
+	$(BIN)/xbar demo
 
 test: $(VENV)/.dev ## set up, then run the tests
 	$(BIN)/python -m pytest -n 2 -m "not slow" --doctest-modules tests devices crossbar models experiments

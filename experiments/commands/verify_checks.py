@@ -99,12 +99,12 @@ def quick_checks() -> Iterator[Check]:
 
 
 def training_checks(train: Callable[[TrainConfig], Result]) -> Iterator[Check]:
-    """Return the checks of the README's demo: hardware-aware training, programming, a year of drift.
+    """Return the checks of what `xbar train` ends like: hardware-aware training, programming, a year of drift.
 
     Args:
         train: Trains as `xbar train`; runs that are finished are not repeated.
     """
-    source = "README, `make demo`"
+    source = "The first hour, `xbar train`"
     # Another processor sums in another order, and a training enlarges the last digit to some images of 359.
     image = 1 / 359
     demo = TrainConfig()

@@ -13,7 +13,18 @@ from ..runs.options.config import available_threads
 Plan = TypeVar("Plan")
 
 # How fast a study computes and where it lies: no part of what comes out.
-_HOW_FAST: Final = ("data_dir", "download", "quick", "threads", "jobs", "dask", "runs", "out", "from_")
+_HOW_FAST: Final = (
+    "data_dir",
+    "download",
+    "quick",
+    "threads",
+    "jobs",
+    "dask",
+    "runs",
+    "out",
+    "from_",
+    "no_browser",
+)
 
 
 def refuse_doubles(config: Any, names: Sequence[str], *, may_be_empty: Sequence[str] = ()) -> None:
@@ -94,7 +105,7 @@ def line_of(command: str, config: Any, plain: Any, *, first: Sequence[str] = ())
         first: Fields that stand first, whatever their values.
     """
     words = ["xbar", command]
-    left_out = ("quick", "jobs", "threads", "dask", "out")
+    left_out = ("quick", "jobs", "threads", "dask", "out", "no_browser")
     names = [*first, *(field.name for field in fields(config) if field.name not in (*first, *left_out))]
     for name in names:
         value = getattr(config, name)

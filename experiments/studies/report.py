@@ -21,6 +21,7 @@ _STUDIES: Final = {
     "in-situ": "in_situ.study",
     "retention": "retention.study",
     "wires-training": "wires_training.study",
+    "demo": "demo.study",
 }
 _UNKNOWN: Final = "Written by an earlier version, which did not say which networks had learned."
 

@@ -167,3 +167,30 @@ def test_pages_come_from_data(tmp_path, capsys):
         (tmp_path / "paper.json").write_text(json.dumps(content | damage))
         assert main(["report", str(tmp_path)]) == 2
         assert "xbar: `run` must be the folder of" in capsys.readouterr().err
+
+
+def test_demo(tmp_path, capsys):
+    words = ["demo", "--epochs", "1", "--chips", "2", "--jobs", "1", "--runs", str(tmp_path)]
+    words += ["--out", str(tmp_path / "demo"), "--no-browser"]
+    assert main(words) == 0
+    rows = read(tmp_path / "demo", "demo")["rows"]
+    one, copies, free = rows
+    assert [row["scheme"] for row in rows] == [
+        "shared, one tile",
+        "shared, a copy for each location",
+        "not shared",
+    ]
+    for row in rows:
+        result = json.loads((Path(row["run"]) / "result.json").read_text())
+        last = [chip[-1] for chip in result["accuracy"]["global"]]
+        assert row["accuracy"][-1] == pytest.approx(statistics.fmean(last))
+    # Copies and free kernels lie on as many arrays, which work at the same time.
+    assert (copies["area"], copies["latency"], copies["energy"]) == (
+        free["area"],
+        free["latency"],
+        free["energy"],
+    )
+    assert one["latency"] > free["latency"]
+    assert one["area"] < free["area"]
+    assert is_written_as_every_study(tmp_path / "demo", "demo", "demo")
+    assert (tmp_path / "demo" / "demo.html").as_uri() in capsys.readouterr().out

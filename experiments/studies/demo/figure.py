@@ -31,18 +31,21 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     """
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     accuracy, prices = figure.subplots(1, 2, width_ratios=(1, 1))
-    for row, (color, marker) in zip(rows, _STYLES, strict=False):
+    for number, (row, (color, marker)) in enumerate(zip(rows, _STYLES, strict=False)):
         errors = [spread or 0.0 for spread in row.spread]
         accuracy.errorbar(
             row.times, row.accuracy, errors, color=color, marker=marker, capsize=3, lw=1.8, label=row.scheme
         )
         ratios = [of(row) / of(rows[0]) for _, of in _QUANTITIES]
-        prices.plot(ratios, range(len(ratios), 0, -1), marker, color=color, ms=7, mew=0, alpha=0.9)
+        heights = [
+            len(ratios) - place + 0.16 * (1 - number) for place in range(len(ratios))
+        ]  # none hides another
+        prices.plot(ratios, heights, marker, color=color, ms=7, mew=0, alpha=0.9)
     accuracy.set_xscale("log")
     accuracy.xaxis.set_major_locator(FixedLocator(list(rows[0].times)))
     accuracy.xaxis.set_minor_locator(NullLocator())
     accuracy.set_xticks(rows[0].times, [format_time(time) for time in rows[0].times])
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
     accuracy.set_xlabel("time since programming")
     accuracy.set_ylabel("test accuracy, compensated")
     prices.axvline(1.0, color="#999999", lw=1, zorder=0)

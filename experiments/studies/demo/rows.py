@@ -15,6 +15,7 @@ class Row:
         scheme: As the table calls it.
         run: The run's folder.
         command: The `xbar train` line that repeats it.
+        test_images: Images behind each accuracy.
         digital: Accuracy of the trained weights without hardware.
         times: Seconds since programming.
         extrapolated: Those that lie beyond what was measured.
@@ -30,6 +31,7 @@ class Row:
     scheme: str
     run: str
     command: str
+    test_images: int
     digital: Dimensionless
     times: tuple[Seconds, ...]
     extrapolated: tuple[Seconds, ...]

@@ -1,6 +1,6 @@
 """`xbar demo`: one tile, copies and no sharing, side by side: accuracy over a year, energy, time, area."""
 
-import statistics
+import math
 import sys
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,8 @@ SCOPES: Final = {
     "network": StaticPower(scope="network"),
     "always-on": StaticPower(scope="always-on", frame_rate=1000.0),
 }
-"""When arrays draw static power: while their layer works, while the network works, always (at 1,000 images a second)."""
+"""When arrays draw static power: while their layer works, while the network works, always (1,000 images a second)."""
+_BEYOND_CHANCE: Final = 1.96  # standard errors: 95 %
 _FIGURE: Final = "demo.png"
 
 
@@ -107,6 +108,7 @@ class Demo(Study[Point, Row]):
             scheme=point.scheme,
             run=str(folder.path),
             command=command,
+            test_images=result.test_images,
             digital=result.digital_accuracy,
             times=result.times,
             extrapolated=result.extrapolated,
@@ -178,25 +180,30 @@ def meaning(rows: Sequence[Row]) -> list[str]:
     one, free = by_scheme.get("shared, one tile"), by_scheme.get("not shared")
     if one is None or free is None:
         return []
-    difference = 100 * (free.accuracy[-1] - one.accuracy[-1])
-    spreads = [spread for row in (one, free) for spread in row.spread[-1:] if spread is not None]
-    scatter = 100 * statistics.fmean(spreads) if spreads else None
-    within = " (chips scatter by " + (f"{scatter:.1f})" if scatter is not None else "an unknown amount)")
+    difference = free.accuracy[-1] - one.accuracy[-1]
+    chance = _BEYOND_CHANCE * math.hypot(*(_binomial_error(row) for row in (one, free)))
+    verdict = "within" if abs(difference) < chance else "beyond"
     gated, on = (free.energy[scope] / one.energy[scope] for scope in ("layer", "always-on"))
     return [
         f"Exact sharing on one tile costs time: an image takes {one.latency / free.latency:.0f} times as long as "
         f"with a tile for each location; it saves area ({one.area:.2g} against {free.area:.2g} mm²).",
-        f"Without sharing the network is {abs(difference):.1f} points {'better' if difference > 0 else 'worse'} "
-        f"after a year{within}, and takes {gated:.2f} times the energy if layers are gated, {on:.1f} times if all "
-        "arrays are always on.",
+        f"Without sharing the network is {100 * abs(difference):.1f} points "
+        f"{'better' if difference > 0 else 'worse'} after a year, {verdict} chance for {free.test_images} test "
+        f"images (± {100 * chance:.1f}), and takes {gated:.2f} times the energy if layers are gated, {on:.1f} times "
+        "if all arrays are always on.",
     ]
+
+
+def _binomial_error(row: Row) -> float:
+    """Return the standard error of an accuracy after a year that so many test images leave."""
+    return math.sqrt(row.accuracy[-1] * (1 - row.accuracy[-1]) / row.test_images)
 
 
 def run_demo(config: DemoConfig) -> list[Row]:
     """Train what is not trained yet, write table, figure and page, and open the page; errors as of `run_study`."""
     resolved = config.resolved()
     print(
-        "Three trainings on 8 x 8 digits, some twenty seconds each on a quiet core; each is then programmed onto "
+        "Three trainings on 8 x 8 digits, half a minute to a minute each; each is then programmed onto "
         f"{resolved.chips} chips that age for a year."
     )
     study = Demo(resolved)
