@@ -1,13 +1,12 @@
 """What `xbar demo` can be asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, final
 
 import tyro
 
-from ...runs.options.config import available_threads
-from ..options import own_folder, refuse_below_one, to_json
+from ..options import planned, refuse_below_one, to_json
 
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
@@ -48,11 +47,6 @@ class DemoConfig:
     out: Annotated[Path | None, _OPEN_OUT] = None
     """Folder for table, figure and page. (default: runs/demo- and a hash of what was asked for)"""
 
-    @property
-    def dask(self) -> None:
-        """No cluster: three short runs."""
-        return None
-
     def __post_init__(self) -> None:
         """Refuse values that no run could use.
 
@@ -61,10 +55,29 @@ class DemoConfig:
         """
         refuse_below_one(self, ("chips", "epochs", "jobs", "threads"))
 
-    def resolved(self) -> "DemoConfig":
-        """Return the configuration with what the defaults stand for."""
-        config = replace(self, jobs=self.jobs or available_threads())
-        return config if config.out is not None else replace(config, out=own_folder(config, "demo"))
+    def resolved(self) -> "DemoPlan":
+        """Return what is done, with what the defaults stand for."""
+        return planned(DemoPlan, self, "demo")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DemoPlan:
+    """What `xbar demo` does: a wish in which nothing is left open; the fields are those of `DemoConfig`."""
+
+    seed: int
+    chips: int
+    epochs: int | None
+    no_browser: bool
+    jobs: int
+    threads: int
+    runs: Path
+    out: Path
+
+    @property
+    def dask(self) -> None:
+        """No cluster: three short runs."""
+        return None
 
     def to_json(self) -> dict[str, object]:
         """Return all fields in the types of JSON."""

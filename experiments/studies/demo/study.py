@@ -23,7 +23,7 @@ from ...support.json_files import read_json
 from ..options import line_of
 from ..sharing_cost.prices import ledgers_of
 from ..study import Findings, Point, Study, run_study
-from .config import DemoConfig
+from .config import DemoConfig, DemoPlan
 from .figure import draw
 from .rows import Row
 
@@ -58,7 +58,7 @@ class Demo(Study[Point, Row]):
 
     name = NAME
 
-    def __init__(self, config: DemoConfig) -> None:
+    def __init__(self, config: DemoPlan) -> None:
         self.config = config
 
     @property
@@ -199,17 +199,15 @@ def _binomial_error(row: Row) -> float:
     return math.sqrt(row.accuracy[-1] * (1 - row.accuracy[-1]) / row.test_images)
 
 
-def run_demo(config: DemoConfig) -> list[Row]:
+def run_demo(config: DemoPlan) -> list[Row]:
     """Train what is not trained yet, write table, figure and page, and open the page; errors as of `run_study`."""
-    resolved = config.resolved()
     print(
         "Three trainings on 8 x 8 digits, half a minute to a minute each; each is then programmed onto "
-        f"{resolved.chips} chips that age for a year."
+        f"{config.chips} chips that age for a year."
     )
-    study = Demo(resolved)
-    rows = run_study(study)
-    page = (study.config.out / "demo.html").resolve()
+    rows = run_study(Demo(config))
+    page = (config.out / "demo.html").resolve()
     print(f"\nThe page: {page.as_uri()}")
-    if not resolved.no_browser and sys.stdout.isatty():
+    if not config.no_browser and sys.stdout.isatty():
         webbrowser.open(page.as_uri())
     return rows
