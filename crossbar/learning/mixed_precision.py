@@ -8,16 +8,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
+from devices.pulsed import Engine, WriteCounts, WriteVerify
 from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
 from .one_hot import choose_line, one_hot
 from .unit_cells import DigitalMemory, UnitCells, zero_count
+from .written_cells import WrittenCells
 
 
 @final
-class MixedPrecision(UnitCells):
+class MixedPrecision(WrittenCells):
     """Cells whose gradient is computed and accumulated by a digital processor.
 
         chi <- chi + learning_rate * d x^T;    n = truncate(chi / granularity);    chi <- chi - n granularity
@@ -42,10 +43,8 @@ class MixedPrecision(UnitCells):
     next_row: Tensor
 
     def __init__(self, cells: UnitCells, compound: Any) -> None:
-        super().__init__(cells.tiles, cells.out_size, cells.in_size)
-        self.cells = cells
+        super().__init__(cells)
         self.compound = deepcopy(compound)
-        self.decays, self.diffuses = cells.decays, cells.diffuses
         self.register_buffer("chi", torch.zeros(self.tiles, self.out_size, self.in_size))
         self.register_buffer("updates", zero_count())
         self.register_buffer("next_row", zero_count())
@@ -56,33 +55,9 @@ class MixedPrecision(UnitCells):
         given: Dimensionless = self.compound.granularity
         return given if given > 0 else self.cells.granularity
 
-    @property
-    @override
-    def nominal_range(self) -> tuple[Dimensionless, Dimensionless]:
-        return self.cells.nominal_range
-
-    @property
-    @override
-    def learns_in_digital(self) -> bool:
-        return True
-
-    @property
-    @override
-    def is_written_as_one(self) -> bool:
-        return self.cells.is_written_as_one
-
-    @property
-    @override
-    def readback_lines(self) -> int:
-        return self.cells.readback_lines
-
     @override
     def memories(self) -> list[DigitalMemory]:
         return [DigitalMemory(self.chi)]
-
-    @override
-    def weights(self) -> Float[Tensor, "tiles out in"]:
-        return self.cells.weights()
 
     @override
     @torch.no_grad()
@@ -127,18 +102,6 @@ class MixedPrecision(UnitCells):
     ) -> WriteCounts:
         """Write the devices; the gradient that is not yet written stays where it is."""
         return self.cells.write(target, settings, noise=noise)
-
-    @override
-    def read_back(self, settings: WriteVerify, *, noise: NoiseStream) -> Float[Tensor, "tiles out in"]:
-        return self.cells.read_back(settings, noise=noise)
-
-    @override
-    def device_arrays(self) -> dict[str, DeviceArray]:
-        return self.cells.device_arrays()
-
-    @override
-    def slow(self) -> DeviceArray:
-        return self.cells.slow()
 
     def _accumulate(
         self, x: Tensor, d: Tensor, learning_rate: Dimensionless, tile_of_train: Tensor | None

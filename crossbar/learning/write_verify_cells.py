@@ -8,15 +8,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
+from devices.pulsed import Engine, WriteCounts, WriteVerify
 from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
 from .unit_cells import UnitCells, zero_count
+from .written_cells import WrittenCells
 
 
 @final
-class WriteVerifyCells(UnitCells):
+class WriteVerifyCells(WrittenCells):
     """Cells that learn in digital and are only written.
 
         target <- target - learning_rate * sum over the batch of d x^T
@@ -45,10 +46,8 @@ class WriteVerifyCells(UnitCells):
     totals: Tensor
 
     def __init__(self, cells: UnitCells, settings: WriteVerify, write_every: int) -> None:
-        super().__init__(cells.tiles, cells.out_size, cells.in_size)
-        self.cells = cells
+        super().__init__(cells)
         self.settings, self.write_every = settings, write_every
-        self.decays, self.diffuses = cells.decays, cells.diffuses
         self.lowest, self.highest = cells.nominal_range
         self.last_write: WriteCounts | None = None
         self._own_writes = 0  # since the cells were made or loaded
@@ -58,34 +57,9 @@ class WriteVerifyCells(UnitCells):
         self.register_buffer("totals", torch.tensor(astuple(WriteCounts())))
 
     @property
-    @override
-    def granularity(self) -> Dimensionless:
-        return self.cells.granularity
-
-    @property
     def writes_total(self) -> WriteCounts:
         """What all writes have cost since the cells were made."""
         return WriteCounts(*self.totals.tolist())
-
-    @property
-    @override
-    def nominal_range(self) -> tuple[Dimensionless, Dimensionless]:
-        return self.lowest, self.highest
-
-    @property
-    @override
-    def learns_in_digital(self) -> bool:
-        return True
-
-    @property
-    @override
-    def is_written_as_one(self) -> bool:
-        return self.cells.is_written_as_one
-
-    @property
-    @override
-    def readback_lines(self) -> int:
-        return self.cells.readback_lines
 
     @override
     def digital_target(self) -> Float[Tensor, "tiles out in"]:
@@ -98,10 +72,6 @@ class WriteVerifyCells(UnitCells):
     @override
     def own_writes(self) -> tuple[int, WriteCounts]:
         return self._own_writes, self.writes_total
-
-    @override
-    def weights(self) -> Float[Tensor, "tiles out in"]:
-        return self.cells.weights()
 
     @override
     @torch.no_grad()
@@ -144,19 +114,3 @@ class WriteVerifyCells(UnitCells):
         self.last_write = self.cells.write(target, settings, noise=noise)
         self.totals.copy_(torch.tensor(astuple(self.writes_total + self.last_write)))
         return self.last_write
-
-    @override
-    def read_back(self, settings: WriteVerify, *, noise: NoiseStream) -> Float[Tensor, "tiles out in"]:
-        return self.cells.read_back(settings, noise=noise)
-
-    @override
-    def end_batch(self, *, noise: NoiseStream) -> None:
-        self.cells.end_batch(noise=noise)
-
-    @override
-    def device_arrays(self) -> dict[str, DeviceArray]:
-        return self.cells.device_arrays()
-
-    @override
-    def slow(self) -> DeviceArray:
-        return self.cells.slow()

@@ -113,6 +113,68 @@ def quantise(values, out, step, bound):  # type: ignore[no-untyped-def]
         _quantise(values[tile], float32(step), float32(bound), out[tile])
 
 
+@njit(cache=True, error_model="numpy")
+def _scaled_columns(values, factors, step, bound, out):  # type: ignore[no-untyped-def]
+    beyond = 0
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            voltage = values[i, j] * factors[j]
+            beyond += abs(voltage) > bound
+            code = np.rint(voltage / step) * step
+            code = -bound if code < -bound else code
+            out[i, j] = bound if code > bound else code
+    return beyond
+
+
+@njit(cache=True, error_model="numpy")
+def _scaled_rows(values, factors, step, bound, out):  # type: ignore[no-untyped-def]
+    beyond = 0
+    for i in range(values.shape[0]):
+        factor = factors[i]
+        for j in range(values.shape[1]):
+            voltage = values[i, j] * factor
+            beyond += abs(voltage) > bound
+            code = np.rint(voltage / step) * step
+            code = -bound if code < -bound else code
+            out[i, j] = bound if code > bound else code
+    return beyond
+
+
+@threaded(_visits)
+def scale_and_quantise(values, out, scale, step, bound, are_columns, counts):  # type: ignore[no-untyped-def]
+    """Multiply each vector by its scale, round to multiples of a step and clip to [-bound, bound], as a DAC does.
+
+    Args:
+        values: (tiles, n) the vectors of each tile, one after the other; or as columns of a matrix, row by row.
+        out: (tiles, n) results.
+        scale: (tiles, vectors).
+        step: Positive.
+        bound: Half of the range.
+        are_columns: Which of both.
+        counts: (tiles,) int64 results: how many scaled values lie beyond the range.
+    """
+    vectors = scale.shape[1]
+    length = values.shape[1] // vectors
+    for tile in prange(len(values)):
+        if are_columns:
+            x, codes = values[tile].reshape(length, vectors), out[tile].reshape(length, vectors)
+            counts[tile] = _scaled_columns(x, scale[tile], float32(step), float32(bound), codes)
+        else:
+            x, codes = values[tile].reshape(vectors, length), out[tile].reshape(vectors, length)
+            counts[tile] = _scaled_rows(x, scale[tile], float32(step), float32(bound), codes)
+
+
+_MAGNITUDE = np.int32(0x7FFFFFFF)  # all bits but the sign: magnitudes are ordered as these whole numbers
+
+
+@njit(cache=True)
+def _largest(bits):  # type: ignore[no-untyped-def]
+    most = np.int32(0)
+    for j in range(len(bits)):
+        most = max(most, bits[j] & _MAGNITUDE)
+    return most
+
+
 @njit(cache=True)
 def _beyond(values, bound):  # type: ignore[no-untyped-def]
     count = 0
@@ -187,27 +249,89 @@ def noisy_codes(y, variance, drawn, more, step, bound, counts):  # type: ignore[
         )
 
 
-@njit(cache=True)
-def _bits(values):  # type: ignore[no-untyped-def]
-    total = 0
-    for j in range(len(values)):
-        total += values[j]
-    return total
+@njit(cache=True, error_model="numpy")
+def _codes_with_noise(y, drawn, std, step, bound):  # type: ignore[no-untyped-def]
+    count = 0
+    for j in range(len(y)):
+        noisy = y[j] + drawn[j] * std
+        code = np.rint(noisy / step) * step
+        y[j] = code
+        count += not abs(code) <= bound
+    return count
 
 
 @threaded(_visits)
-def add_bits(values, totals):  # type: ignore[no-untyped-def]
+def codes_with_noise(y, drawn, std, step, bound, counts):  # type: ignore[no-untyped-def]
+    """Add noise of one strength and round, as `noisy_codes` does.
+
+    Args:
+        y: (tiles, n) currents.
+        drawn: (tiles, n) standard normal numbers.
+        std: Of the output noise.
+        step: Positive.
+        bound: Half of the range.
+        counts: (tiles,) int64: how many values lie beyond the range.
+    """
+    for tile in prange(len(y)):
+        counts[tile] = _codes_with_noise(y[tile], drawn[tile], float32(std), float32(step), float32(bound))
+
+
+_EXPONENT = np.int32(0x7F800000)  # all ones in what is no number, and in infinity
+
+
+@njit(cache=True)
+def _bits(values):  # type: ignore[no-untyped-def]
+    total = strange = 0
+    for j in range(len(values)):
+        total += values[j]
+        strange += (values[j] & _EXPONENT) == _EXPONENT
+    return total, strange
+
+
+@threaded(_visits)
+def add_bits(values, totals, strange):  # type: ignore[no-untyped-def]
     """Add up each tile's values as whole numbers that have the same bits: a sum that rounds nothing away.
 
     Args:
         values: (tiles, n) int32.
         totals: (tiles,) int64 results.
+        strange: (tiles,) int64 results: how many values are NaN or infinite.
     """
     for tile in prange(len(values)):
-        totals[tile] = _bits(values[tile])
+        totals[tile], strange[tile] = _bits(values[tile])
 
 
-_MAGNITUDE = np.int32(0x7FFFFFFF)  # all bits but the sign: magnitudes are ordered as these whole numbers
+_BLOCK = 512
+
+
+@njit(cache=True)
+def _difference(first, second):  # type: ignore[no-untyped-def]
+    bits = first[0] ^ second[0]
+    for j in range(len(first)):
+        bits |= first[j] ^ second[j]
+    return bits
+
+
+@njit(cache=True)
+def _differ(first, second):  # type: ignore[no-untyped-def]
+    for start in range(0, len(first), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        if _difference(first[block], second[block]) != 0:
+            return True
+    return False
+
+
+@threaded(_visits)
+def find_differences(first, second, differ):  # type: ignore[no-untyped-def]
+    """Tell for each tile whether two sets of values differ in any bit.
+
+    Args:
+        first: (tiles, n) int32 or int64.
+        second: Likewise.
+        differ: (tiles,) bool results.
+    """
+    for tile in prange(len(first)):
+        differ[tile] = _differ(first[tile], second[tile])
 
 
 @njit(cache=True, error_model="numpy")
@@ -216,11 +340,7 @@ def _clip_and_stretch(row, bound, full):  # type: ignore[no-untyped-def]
         value = row[j]
         value = -bound if value < -bound else value
         row[j] = bound if value > bound else value
-    bits = row.view(np.int32)
-    most = np.int32(0)
-    for j in range(len(bits)):
-        most = max(most, bits[j] & _MAGNITUDE)
-    largest = number_of(most) / full
+    largest = number_of(_largest(row.view(np.int32))) / full
     largest = largest if largest > float32(0) else float32(1)
     for j in range(len(row)):
         row[j] = row[j] / largest

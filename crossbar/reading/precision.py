@@ -36,19 +36,3 @@ def exact_products(x: Tensor) -> AbstractContextManager[object]:
     kind = x.device.type
     is_shortened = kind in ("cpu", "cuda") and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if is_shortened else nullcontext()
-
-
-def check_finite(x: Tensor) -> None:
-    """Refuse inputs that are not numbers.
-
-    Raises:
-        ValueError: If so.
-    """
-    # A sum is finite only if all terms are.
-    if x.is_meta or bool(torch.isfinite(x.detach().sum())) or bool(torch.isfinite(x).all()):
-        return
-    number = int((~torch.isfinite(x)).sum())
-    raise ValueError(
-        f"`x` must be finite, but {number} of its {x.numel()} values are NaN or infinite. "
-        "Look at the data and at the layers before; too large a learning rate also ends like this."
-    )

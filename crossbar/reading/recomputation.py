@@ -6,18 +6,16 @@ it is remembered how things stood before it, by its inputs; and a pass in the mi
 with the same inputs is taken to be its repetition. (Real aihwkit tiles cannot be told what to draw.)
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .fused_loops import add_bits, as_rows
+from .first_look import Mark, mark_of
 
 State = TypeVar("State")
 Kind = tuple[bool, int]
@@ -48,7 +46,12 @@ class Passes:
 
     @contextmanager
     def around(
-        self, x: Tensor, kind: Kind, state: Callable[[], State], restore: Callable[[State], object]
+        self,
+        x: Tensor,
+        kind: Kind,
+        state: Callable[[], State],
+        restore: Callable[[State], object],
+        mark: Mark = None,
     ) -> Iterator[None]:
         """Let a pass begin where its first computation began, if this is a second one, and else as things stand.
 
@@ -57,15 +60,21 @@ class Passes:
             kind: Whether the layer trains, and the version of its weights.
             state: Returns how things stand.
             restore: Makes things stand as they did.
+            mark: What the inputs are known again by, where somebody has looked at them already.
 
         Raises:
             RuntimeError: If this may be a repetition, but too many passes came after the first computation.
         """
         is_in_backward = torch._C._current_graph_task_id() != -1
-        first = self._first(x, kind) if is_in_backward and self._known else None
+        is_first = not is_in_backward and _may_come_twice()
+        if not is_first and not (is_in_backward and self._known):
+            yield
+            return
+        inputs = kind, tuple(x.shape), mark_of(x) if mark is None else mark
+        first = None if is_first else self._first(inputs, kind)
         if first is None:
-            if not is_in_backward and _may_come_twice():
-                self._known.append(_Pass(_inputs(x, kind), state()))
+            if is_first:
+                self._known.append(_Pass(inputs, state()))
             yield
             return
         now = state()
@@ -75,9 +84,8 @@ class Passes:
         finally:
             restore(now)
 
-    def _first(self, x: Tensor, kind: Kind) -> _Pass | None:
+    def _first(self, inputs: tuple[Any, ...], kind: Kind) -> _Pass | None:
         """Return the first computation of a pass: of several with these inputs the last, as autograd goes back."""
-        inputs = _inputs(x, kind)
         alike = [known for known in self._known if known.inputs == inputs]
         if not alike:
             if sum(known.inputs[0] == kind for known in self._known) == MOST_PASSES:
@@ -108,14 +116,3 @@ def _may_come_twice() -> bool:
         return False
     has_hooks = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
     return has_hooks or not torch.is_grad_enabled()
-
-
-def _inputs(x: Tensor, kind: Kind) -> tuple[Any, ...]:
-    """Return by what the inputs of a pass are known again."""
-    rows = as_rows(x)
-    if rows is not None:
-        totals = np.empty(len(x), dtype=np.int64)
-        add_bits(rows[0].view(np.int32), totals)
-        return kind, tuple(x.shape), hash(totals.tobytes())
-    total = float(x.detach().sum(dtype=torch.float64))
-    return kind, tuple(x.shape), total if math.isfinite(total) else None

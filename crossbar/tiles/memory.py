@@ -276,7 +276,6 @@ class Memory(nn.Module, ABC):
             ValueError: If devices that were trained in place have no law of drift, or are to fail only now.
         """
 
-    @abstractmethod
     def written(
         self,
         state: dict[str, Tensor],
@@ -295,26 +294,13 @@ class Memory(nn.Module, ABC):
         Raises:
             ValueError: If a tensor is missing, or there is no device model.
         """
-
-
-def programmed_again(
-    state: dict[str, Tensor],
-    noise_model: BaseNoiseModel | None,
-    rpu_config: Any,
-    circuit: Circuit | None,
-) -> ProgrammedTiles:
-    """Bring back devices that follow a device model.
-
-    Raises:
-        ValueError: If a tensor is missing, or there is no device model.
-    """
-    noise_model = getattr(rpu_config, "noise_model", None) if noise_model is None else noise_model
-    if noise_model is None:
-        raise ValueError(
-            "`noise_model` must be given for a chip that was trained in place and ages by the law of a device "
-            "model, but is None. Pass the one that `program_chip` was given."
-        )
-    return ProgrammedTiles.from_state(noise_model, state, circuit=circuit)
+        noise_model = getattr(rpu_config, "noise_model", None) if noise_model is None else noise_model
+        if noise_model is None:
+            raise ValueError(
+                "`noise_model` must be given for a chip that was trained in place and ages by the law of a device "
+                "model, but is None. Pass the one that `program_chip` was given."
+            )
+        return ProgrammedTiles.from_state(noise_model, state, circuit=circuit)
 
 
 def existing(population: Tensor | None, shape: torch.Size) -> int:

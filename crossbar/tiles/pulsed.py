@@ -26,7 +26,7 @@ from ..reading.reader import Reader
 from ..reference.backend import ReferenceCells, copy_devices
 from ..wires.tiles import TileWires
 from .configuration import Backend
-from .memory import Devices, Memory, Pass, programmed_again
+from .memory import Devices, Memory, Pass
 from .own_drift import OwnDrift, trained_devices, weights_of
 from .pulsed_product import InSituProduct
 
@@ -287,7 +287,7 @@ class PulsedDevices(Memory):
     ) -> Devices:
         if "target_weights" not in state:
             return OwnDrift(self.cells, self.population, int(state["seed"]))
-        return programmed_again(state, noise_model, rpu_config, circuit)
+        return super().written(state, noise_model, rpu_config, circuit)
 
     def backward_mvm(
         self, d: Float[Tensor, "tiles batch out"], weight: Float[Tensor, "tiles out in"], noise: NoiseStream

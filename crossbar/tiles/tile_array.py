@@ -15,11 +15,12 @@ from devices.units import Dimensionless
 from ..aihwkit.adapter import InferenceRPUConfig
 from ..cost.events import LayerEvents
 from ..learning import UnitCells
+from ..reading.first_look import check_finite
 from ..reading.gradient import NO_GAINS, Gains, Gradient
 from ..reading.input_range import ScaledInput, first_input_range, keep_positive_, range_from_data
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
-from ..reading.precision import check_finite, exact_products
+from ..reading.precision import exact_products
 from ..reading.reader import Reader
 from ..reading.recomputation import Passes, version_of
 from ..wires.parameters import WireParameters
@@ -287,8 +288,8 @@ class TileArray(AdjustableTile):
         self.refuse_other_processes()
         self.settle()
         asked, x = x, x.to(self.weight.dtype)
-        check_finite(x)
-        around = self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass)
+        mark = check_finite(x)
+        around = self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass, mark)
         with exact_products(x), around:
             return self._forward(x, valid, locations).to(asked.dtype)
 

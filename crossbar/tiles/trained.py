@@ -20,7 +20,7 @@ from ..reading.reader import Multiplier, Reader
 from ..reference.backend import ReferenceTiles
 from ..wires.tiles import TileWires
 from .configuration import Backend
-from .memory import Devices, Memory, Pass, existing, programmed_again
+from .memory import Devices, Memory, Pass, existing
 from .weights.constraints import clip_and_remap_, is_constrained
 from .weights.mapping import WeightForReading
 from .weights.modifiers import has_effect
@@ -170,13 +170,3 @@ class TrainedWeights(Memory):
             noise_model, target, seed=seed, populated=population, faults=faults, circuit=circuit
         )
         return devices, existing(population, target.shape)
-
-    @override
-    def written(
-        self,
-        state: dict[str, Tensor],
-        noise_model: BaseNoiseModel | None,
-        rpu_config: Any,
-        circuit: Circuit | None,
-    ) -> Devices:
-        return programmed_again(state, noise_model, rpu_config, circuit)

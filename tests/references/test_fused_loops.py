@@ -1,5 +1,6 @@
 """The fused loops of the analog product against torch: the same bits, in either memory order."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,10 +10,19 @@ from crossbar.aihwkit.adapter import (
     WeightRemapParameter,
     WeightRemapType,
 )
-from crossbar.reading.fused_loops import as_rows, count_beyond, lower_by_drop, noisy_codes, quantise
+from crossbar.reading.first_look import check_finite, mark_of
+from crossbar.reading.fused_loops import (
+    as_rows,
+    codes_with_noise,
+    count_beyond,
+    lower_by_drop,
+    noisy_codes,
+    quantise,
+)
 from crossbar.reading.input_range import _asks, _divide_and_clip
-from crossbar.reading.recomputation import _inputs
+from crossbar.reading.mvm.converters import _scaled_and_quantised
 from crossbar.tiles.weights.constraints import clip_and_remap_, clip_weights_, remap_weights_
+from crossbar.tiles.weights.settled import are_identical
 
 
 def values(flipped, *, seed, shape=(5, 17, 33)):
@@ -62,6 +72,54 @@ def test_a_dac_quantises_as_torch_does(flipped, step, bound):
     out = torch.empty_like(x)
     quantise(*as_rows(x, out), step, bound)
     assert torch.equal(out, x.clone().div_(step).round_().mul_(step).clamp_(-bound, bound))
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_dac_scales_each_vector_as_torch_does(flipped, shared):
+    x, step, bound = values(flipped, seed=3), 2 / 254, 1.0
+    scale = torch.rand(1 if shared else 5, 1 if shared else 17, 1, generator=torch.Generator().manual_seed(4))
+    codes, is_beyond = _scaled_and_quantised(x, scale, step, bound)
+    scaled = x * scale
+    assert torch.equal(codes, scaled.div(step).round_().mul_(step).clamp_(-bound, bound))
+    assert codes.stride() == x.stride()
+    assert is_beyond
+    assert not _scaled_and_quantised(x, scale / 100, step, bound)[1]
+    assert _scaled_and_quantised(x.double(), scale.double(), step, bound) is None
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_an_adc_adds_noise_of_one_strength_as_torch_does(flipped):
+    y, drawn, counts = values(flipped, seed=5), values(flipped, seed=6), np.empty(5, dtype=np.int64)
+    std, step, bound = 0.06, 2 * 1.5 / 254, 1.5
+    expected = y.clone().add_(drawn.clone().mul_(std)).div_(step).round_().mul_(step)
+    codes_with_noise(*as_rows(y, drawn), std, step, bound, counts)
+    assert torch.equal(y, expected)
+    assert counts.tolist() == (expected.abs() > bound).sum((1, 2)).tolist()
+    assert counts.sum() > 0
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0), (4, 16, 32), (2, 8, 3), None])
+def test_one_bit_makes_weights_others(place):
+    weight = torch.randn(5, 17, 133, generator=torch.Generator().manual_seed(7))
+    other = weight.clone()
+    if place is not None:
+        other[place] = torch.nextafter(other[place], torch.tensor(9.0))
+    assert are_identical(weight, other) == (place is None)
+    zero, negative_zero = torch.zeros(1, 2, 3), -torch.zeros(1, 2, 3)
+    assert not are_identical(zero, negative_zero)
+    assert not are_identical(weight, other.double())
+
+
+def test_inputs_that_are_no_numbers_have_no_mark():
+    for strange in (float("nan"), float("inf"), -float("inf")):
+        for x in (values(True, seed=8), values(False, seed=8).double()):
+            x[4, 16, 32] = strange
+            assert mark_of(x) is None
+            with pytest.raises(ValueError, match="1 of its 2805 values are NaN or infinite"):
+                check_finite(x)
+    largest = torch.full((1, 2, 2), torch.finfo(torch.float64).max, dtype=torch.float64)
+    assert mark_of(largest) is not None  # although their sum is none
 
 
 def test_other_kinds_of_memory_are_left_to_torch():
@@ -130,9 +188,8 @@ def test_weights_are_clipped_and_remapped_as_torch_does(full):
 @pytest.mark.parametrize("flipped", [False, True])
 def test_inputs_are_known_again_by_all_of_their_bits(flipped):
     x = values(flipped, seed=0)
-    kind = (True, 0)
-    assert _inputs(x, kind) == _inputs(x.clone(), kind)
+    assert mark_of(x) == mark_of(x.clone())
     other = x.clone()
     other[4, 3, 2] = torch.nextafter(other[4, 3, 2], torch.tensor(9.0))
-    assert _inputs(x, kind) != _inputs(other, kind)
-    assert _inputs(x, kind) != _inputs(x.flip(0), kind)
+    assert mark_of(x) != mark_of(other)
+    assert mark_of(x) != mark_of(x.flip(0))

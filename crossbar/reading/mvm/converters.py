@@ -1,18 +1,25 @@
 """DAC, output stage and ADC, with their noise."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters
-from ..fused_loops import as_rows, noisy_codes, quantise
+from ..fused_loops import as_rows, codes_with_noise, noisy_codes, quantise, scale_and_quantise
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 
 
 def dac(
-    x: Tensor, scale: Tensor | None, io: IOParameters, noise: NoiseStream, is_scaled: bool, keeps_x: bool
+    x: Tensor,
+    scale: Tensor | None,
+    io: IOParameters,
+    noise: NoiseStream,
+    is_scaled: bool,
+    keeps_x: bool,
+    masks: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """Turn the digital inputs into voltages; also tell which were inside the range (None: all)."""
+    """Turn the digital inputs into voltages; also tell which were inside the range (None: all, or nobody asks)."""
     step = resolution(io.inp_res, io.inp_bound)
     bound = io.inp_bound if io.inp_bound > 0 else float("inf")
     within = is_scaled and scale is None and bound >= 1
@@ -22,18 +29,35 @@ def dac(
         if rows is not None:
             quantise(*rows, step, bound)
             return v, None
-    # The order of these operations decides ties of the rounding: it is that of the C++ code.
-    v = (x if is_scaled and not keeps_x else x.clone()) if scale is None else x * scale
-    inside = None
-    if not within and _reach(v) > bound:
-        inside = v.abs() <= bound
-    _quantise_(v, step, io.inp_sto_round, noise)
-    v.clamp_(-bound, bound)
+    fused = None
+    if scale is not None and step > 0 and not io.inp_sto_round:
+        fused = _scaled_and_quantised(x, scale, step, bound)
+    if fused is not None:
+        v, is_beyond = fused
+        inside = (x * scale).abs_() <= bound if masks and is_beyond else None  # type: ignore[operator]
+    else:
+        # The order of these operations decides ties of the rounding: it is that of the C++ code.
+        v = (x if is_scaled and not keeps_x else x.clone()) if scale is None else x * scale
+        inside = v.abs() <= bound if masks and not within and _reach(v) > bound else None
+        _quantise_(v, step, io.inp_sto_round, noise)
+        v.clamp_(-bound, bound)
     if io.inp_noise > 0:
         v.add_(noise.normal_like(v), alpha=io.inp_noise)
     if io.inp_asymmetry != 0:
         v = torch.where(v < 0, v * (1 - io.inp_asymmetry), v)
     return v, inside
+
+
+def _scaled_and_quantised(x: Tensor, scale: Tensor, step: float, bound: float) -> tuple[Tensor, bool] | None:
+    """Return the scaled inputs as codes, and whether any lay beyond the range; None where torch has to do it."""
+    v = torch.empty_like(x)
+    rows = as_rows(x, v)
+    if rows is None or scale.dtype != x.dtype:
+        return None
+    of_vectors = scale.detach()[..., 0].expand(x.shape[:2]).contiguous()
+    counts = np.empty(len(x), dtype=np.int64)
+    scale_and_quantise(*rows, of_vectors.numpy(), step, bound, not x.is_contiguous(), counts)
+    return v, bool(counts.any())
 
 
 def _reach(values: Tensor) -> float:
@@ -88,6 +112,14 @@ def adc(
             noisy_codes(*rows, out_std**2, step, io.out_bound, beyond.numpy())
             return _clipped(y, io, masks) if beyond.any() else (y, None, None)
         y.addcmul_(variance.add_(out_std**2).sqrt_(), drawn)
+    elif isinstance(out_std, float) and out_std > 0 and step > 0 and not io.out_sto_round:
+        drawn = draw()
+        rows = as_rows(y, drawn)
+        if rows is not None:
+            beyond = torch.empty(len(y), dtype=torch.int64)
+            codes_with_noise(*rows, out_std, step, io.out_bound, beyond.numpy())
+            return _clipped(y, io, masks) if beyond.any() else (y, None, None)
+        y.add_(drawn.mul_(out_std))
     elif isinstance(out_std, Tensor) or out_std > 0:
         y.add_(draw().mul_(out_std))
     _quantise_(y, step, io.out_sto_round, noise)

@@ -35,7 +35,7 @@ def read_once(
     masks: bool = True,
 ) -> Read:
     """Read every vector once: DAC, array, ADC."""
-    prepared, inside_dac = dac(x, scale, io, noise, is_scaled, keeps_x)
+    prepared, inside_dac = dac(x, scale, io, noise, is_scaled, keeps_x, masks)
     if io.mv_type == AnalogMVType.ONE_PASS:
         currents = bit_line_currents(weight, prepared, io, periphery)
         y, inside_adc, passed = adc(*currents, io, periphery, noise, masks)

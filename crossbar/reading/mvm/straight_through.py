@@ -43,7 +43,8 @@ def analog_mvm(
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or x.numel() == 0:
         ideal: Tensor = _Ideal.apply(weight, x, io, gains)
         return ideal
-    result: Tensor = _StraightThrough.apply(weight, x, io, periphery, noise, gains, is_scaled)
+    how = io, periphery, noise, gains, is_scaled, torch.is_grad_enabled()
+    result: Tensor = _StraightThrough.apply(weight, x, *how)
     return result
 
 
@@ -88,16 +89,18 @@ class _StraightThrough(torch.autograd.Function):
         noise: NoiseStream,
         gains: Gains,
         is_scaled: bool,
+        goes_back: bool,
     ) -> Tensor:
-        keeps_x = gains.like_aihwkit and ctx.needs_input_grad[0]
-        masks = not gains.like_aihwkit  # aihwkit's rule asks where the ADC clipped after scaling back
+        keeps_x = goes_back and gains.like_aihwkit and ctx.needs_input_grad[0]
+        # aihwkit's rule asks where the ADC clipped after scaling back.
+        masks = goes_back and not gains.like_aihwkit
         read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x, masks)
         ctx.out_scale, ctx.like_aihwkit = io.out_scale, gains.like_aihwkit
         y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
         y = y if read.scale is None else y / read.scale
         saved: tuple[Tensor | None, ...]
         if gains.like_aihwkit:
-            inside = unmasked(y, io) if ctx.needs_input_grad[1] else None
+            inside = unmasked(y, io) if goes_back and ctx.needs_input_grad[1] else None
             saved = (x if keeps_x else None, None, None, inside)
         else:
             saved = (read.prepared, read.scale, read.inside_dac, read.inside_adc)
@@ -122,4 +125,4 @@ class _StraightThrough(torch.autograd.Function):
             grad_x = product(gains.for_x(grad), weight.transpose(1, 2))
             if inside_dac is not None:
                 grad_x = grad_x * inside_dac
-        return grad_weight, grad_x, None, None, None, None, None
+        return grad_weight, grad_x, None, None, None, None, None, None
