@@ -288,8 +288,7 @@ class TileArray(AdjustableTile):
         self.refuse_other_processes()
         self.settle()
         asked, x = x, x.to(self.weight.dtype)
-        mark = check_finite(x)
-        around = self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass, mark)
+        around = self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass, check_finite(x))
         with exact_products(x), around:
             return self._forward(x, valid, locations).to(asked.dtype)
 
