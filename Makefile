@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two OpenMP runtimes live in one process (torch's and aihwkit's): more threads than cores makes both slow.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help demo test check docs format clean
+.PHONY: help demo test check docs wheel format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,13 @@ check: $(VENV)/.dev ## format, lint, types, import contracts: what CI asks besid
 docs: $(VENV)/.dev ## build the documentation into site/, offline; a broken link or missing name fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html."
+
+wheel: $(VENV)/.dev ## build the wheel, and run the demo from it in an empty folder
+	rm -rf dist build/empty && mkdir -p build/empty
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/empty/packages dist/*.whl
+	cd build/empty && PYTHONPATH=packages ../../$(BIN)/python -P -m experiments.cli demo --epochs 1 --chips 2 --no-browser
+	cd build/empty && PYTHONPATH=packages ../../$(BIN)/python -P -m experiments.cli devices > /dev/null
 
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff format .

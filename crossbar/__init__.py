@@ -90,3 +90,8 @@ __all__ = [
     "weight_signal_to_noise",
     "write_verify_config",
 ]
+
+
+def __dir__() -> list[str]:
+    """Show the public names, and no submodules."""
+    return sorted(__all__)

@@ -25,3 +25,8 @@ __all__ = [
     "program",
     "read_device_file",
 ]
+
+
+def __dir__() -> list[str]:
+    """Show the public names, and no submodules."""
+    return sorted(__all__)

@@ -153,6 +153,13 @@ COMMANDS: Final = (
         "all",
     ),
     _Command(
+        "runs",
+        "list the folder of runs: when, what came out, how large",
+        ".commands.config:RunsConfig",
+        ".commands.run_list:run_list",
+        "all",
+    ),
+    _Command(
         "bench",
         "measure the speed of the tile arrays",
         ".bench.bench:BenchConfig",
@@ -178,7 +185,8 @@ examples:
   xbar sharing-cost --quick
 
 `xbar COMMAND --help` explains every option. `--debug` shows where an error came from. `xbar --version` names
-the versions of this program and of what it computes with.
+the versions of this program and of what it computes with. `xbar --completion bash` prints what makes a shell
+complete commands and options (also zsh, tcsh). Runs lie in the folder `runs`, or in that of XBAR_RUNS.
 """
 _USER_ERROR: Final = 2
 _STOPPED_BY: Final = 128  # plus the signal's number, as shells count
@@ -205,7 +213,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_versions())
         return 0
     try:
-        _dispatch(words[0], words[1:])
+        if words[0] == "--completion":
+            _print_completion(words[1:])
+        else:
+            _dispatch(words[0], words[1:])
     except KeyboardInterrupt:
         print("Stopped. A run continues from its last checkpoint: repeat the command.", file=sys.stderr)
         return _STOPPED_BY + 2
@@ -245,6 +256,13 @@ def _versions() -> str:
 
     packages = (f"{name} {version_of(name)}" for name in ("crossbar-emulator", "torch", "aihwkit"))
     return "\n".join((*packages, f"Python {platform.python_version()}"))
+
+
+def _print_completion(words: list[str]) -> None:
+    from .support.completion import completion
+
+    commands = {command.name: (command.summary, load(command.config)) for command in COMMANDS}
+    print(completion(" ".join(words), commands))
 
 
 def _dispatch(name: str, words: list[str]) -> None:

@@ -27,3 +27,8 @@ __all__ = [
     "fcn_mnist",
     "initialise",
 ]
+
+
+def __dir__() -> list[str]:
+    """Show the public names, and no submodules."""
+    return sorted(__all__)

@@ -1,6 +1,6 @@
 """What commands that are neither trainings nor studies can be asked for: one frozen dataclass each, for tyro."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, final
 
@@ -10,6 +10,7 @@ from ..runs.options.config import Compensation
 from ..support.durations import Seconds
 from ..support.idle_options import refuse_given
 from ..support.open_options import OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
+from ..support.runs_folder import runs_folder
 
 
 @final
@@ -22,7 +23,7 @@ class ResumeConfig:
     """
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder, or its name in the folder `runs`."""
+    """The run folder, or its name in the folder of runs."""
     data_dir: Annotated[str | None, OPEN_NAME] = None
     """Folder of the data set, if it has moved."""
 
@@ -42,7 +43,7 @@ class EvaluateConfig:
     """
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder, or its name in the folder `runs`."""
+    """The run folder, or its name in the folder of runs."""
     device: Annotated[str | None, OPEN_NAME] = None
     """Memory cell to program; `xbar devices` lists them. Not for runs in situ or by write-verify: their devices
     are trained."""
@@ -198,3 +199,19 @@ class VerifyConfig:
         """
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"`threads` must be 1 or more, but is {self.threads}. Give a larger number.")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RunsConfig:
+    """List the runs and studies of a folder: when, what came out, how large.
+
+    Examples:
+      xbar runs
+      xbar runs /data/runs --json
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional] = field(default_factory=runs_folder)
+    """The folder of runs."""
+    json: bool = False
+    """Print JSON, for programs."""

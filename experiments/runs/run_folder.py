@@ -28,6 +28,7 @@ from devices.files import (
 )
 
 from ..support.json_files import read_json, write_json
+from ..support.runs_folder import runs_folder
 from .options.device_names import label
 from .run import Run
 
@@ -78,7 +79,7 @@ class RunFolder:
             FileNotFoundError: If there is no such folder.
             ValueError: If the folder is no run's.
         """
-        path = next((path for path in (Path(run), Path("runs") / run) if path.is_dir()), None)
+        path = next((path for path in (Path(run), runs_folder() / run) if path.is_dir()), None)
         if path is None:
             raise FileNotFoundError(
                 f"`run` must be a run folder, but there is no folder {run}. "

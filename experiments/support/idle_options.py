@@ -5,8 +5,13 @@ a study asks for, may hold such values, as they are part of its name.
 """
 
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any
+
+
+def default_of(field: Field[Any]) -> Any:
+    """Return what a field has if nobody gives it; MISSING if it must be given."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def refuse_given(config: Any, names: Sequence[str], where: str, reason: str) -> None:
@@ -21,7 +26,7 @@ def refuse_given(config: Any, names: Sequence[str], where: str, reason: str) -> 
     Raises:
         ValueError: If one is given.
     """
-    defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
+    defaults = {field.name: default_of(field) for field in fields(config)}
     for name in names:
         value = getattr(config, name)
         if value != defaults[name]:

@@ -1,13 +1,14 @@
 """What `xbar train` can be asked for: a frozen dataclass, from which tyro makes the command line."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
 from ...support.durations import Seconds, parse_times
 from ...support.idle_options import refuse_given, refuse_given_folder
 from ...support.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
+from ...support.runs_folder import runs_folder
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
 Compensation = Literal["none", "global", "per_tile", "per_column"]
@@ -171,7 +172,7 @@ class TrainConfig:
 
     reference: bool = False
     """Also train the same network digitally, with the same data order, and report it."""
-    out: Path = Path("runs")
+    out: Path = field(default_factory=runs_folder)
     """Folder that holds the run folders."""
     force: bool = False
     """Start this run over, even if it is finished or can be resumed."""

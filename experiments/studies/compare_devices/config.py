@@ -1,12 +1,13 @@
 """What `xbar compare-devices` can be asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
 import tyro
 
 from ...support.idle_options import refuse_given_folder, refuse_given_jobs
+from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 Network = Literal["fcn", "cnn"]
@@ -79,7 +80,7 @@ class CompareDevicesConfig:
     dask: Annotated[str | None, _OPEN_NAME] = None
     """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
     processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
-    runs: Path = Path("runs")
+    runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
     out: Annotated[Path | None, _OPEN_OUT] = None
     """Folder for table, figures and page. (default: runs/compare-devices- and a hash of what was asked for)"""

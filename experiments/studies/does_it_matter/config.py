@@ -29,7 +29,7 @@ class DoesItMatterConfig:
     """
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder, or its name in the folder `runs`."""
+    """The run folder, or its name in the folder of runs."""
     time: Annotated[str | None, _OPEN_NAME] = None
     """Time since programming at which to compare, for example 1d. (default: the run's last)"""
     chips: Annotated[int | None, _OPEN_INT] = None

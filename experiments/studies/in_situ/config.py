@@ -1,12 +1,13 @@
 """What `xbar in-situ` can be asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, final
 
 import tyro
 
 from ...support.idle_options import refuse_given_jobs
+from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 DEVICES: Final = (
@@ -55,7 +56,7 @@ class InSituConfig:
     """Threads of each run."""
     dask: Annotated[str | None, _OPEN_NAME] = None
     """Address of a Dask scheduler, whose workers do the runs in place of --jobs processes."""
-    runs: Path = Path("runs")
+    runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
     out: Annotated[Path | None, _OPEN_OUT] = None
     """Folder for table, figure and page. (default: runs/in-situ- and a hash of what was asked for)"""

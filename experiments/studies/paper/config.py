@@ -1,6 +1,6 @@
 """What `xbar paper` can be asked for."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, final
 
@@ -8,6 +8,7 @@ import tyro
 
 from ...runs.options.config import Augment, Schedule
 from ...support.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
+from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 Scale = Literal["smoke", "laptop", "full"]
@@ -166,7 +167,7 @@ class PaperConfig:
     dask: Annotated[str | None, _OPEN["data"]] = None
     """Address of a Dask scheduler, whose workers do the runs in place of --jobs processes; they must see the folder
     --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
-    runs: Path = Path("runs")
+    runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None
     """Folder for tables, figures and page. (default: runs/paper- and a hash of what was asked for)"""

@@ -1,12 +1,13 @@
 """What `xbar sharing-cost` can be asked for."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
 import tyro
 
-from ...support.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
+from ...support.idle_options import default_of, refuse_given, refuse_given_folder, refuse_given_jobs
+from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 Mechanism = Literal["in-situ", "write-verify", "hwa"]
@@ -139,7 +140,7 @@ class SharingCostConfig:
     dask: Annotated[str | None, _OPEN_NAME] = None
     """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
     processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
-    runs: Path = Path("runs")
+    runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
     out: Annotated[Path | None, _OPEN_OUT] = None
     """Folder for table and figures. (default: runs/sharing-cost- and a hash of what was asked for; for a run that
@@ -187,12 +188,12 @@ class SharingCostConfig:
         """Refuse, of what is only priced again, all that decides how it was trained."""
         if self.from_ is None:
             return
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name not in _PRICING and value != field.default:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name not in _PRICING and value != default_of(option):
                 given = " ".join(map(str, value)) if isinstance(value, tuple) else value
                 raise ValueError(
-                    f"`{field.name}` must be left out with --from, but is {given}: what is priced again is not "
+                    f"`{option.name}` must be left out with --from, but is {given}: what is priced again is not "
                     "trained again. Leave it out, or train a new study without --from."
                 )
 

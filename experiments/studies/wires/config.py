@@ -32,7 +32,7 @@ class WiresConfig:
     """
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder, or its name in the folder `runs`."""
+    """The run folder, or its name in the folder of runs."""
     ohms: str = "1,3,10,30"
     """Resistances of a wire segment between neighbouring devices, the same for word and bit lines, in ohm."""
     tile_sizes: str = "64,512"
