@@ -8,9 +8,23 @@ from .cost.events import EventLedger  # noqa: E402
 from .cost.hardware_profile import HardwareProfile, load_profile, profile_names  # noqa: E402
 from .cost.pricing import price  # noqa: E402
 from .cost.static_power import StaticPower  # noqa: E402
-from .layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d  # noqa: E402
+from .layers.analog_convolution import AnalogConv1d, AnalogConv2d, AnalogConv3d  # noqa: E402
 from .layers.analog_linear import AnalogLinear  # noqa: E402
-from .layers.locally_connected import LocallyConnected2d  # noqa: E402
+from .layers.analog_locally_connected import (  # noqa: E402
+    AnalogLocallyConnected1d,
+    AnalogLocallyConnected2d,
+    AnalogLocallyConnected3d,
+)
+from .layers.analog_transposed import (  # noqa: E402
+    AnalogConvTranspose1d,
+    AnalogConvTranspose2d,
+    AnalogConvTranspose3d,
+)
+from .layers.locally_connected import (  # noqa: E402
+    LocallyConnected1d,
+    LocallyConnected2d,
+    LocallyConnected3d,
+)
 from .learning.synchronisation import SyncCounts, synchronise  # noqa: E402
 from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
@@ -39,9 +53,16 @@ from .wires import CrossbarSolution, WireParameters, effective_conductance, solv
 
 __all__ = [
     "CONVERSION_MAP",
+    "AnalogConv1d",
     "AnalogConv2d",
+    "AnalogConv3d",
+    "AnalogConvTranspose1d",
+    "AnalogConvTranspose2d",
+    "AnalogConvTranspose3d",
     "AnalogLinear",
+    "AnalogLocallyConnected1d",
     "AnalogLocallyConnected2d",
+    "AnalogLocallyConnected3d",
     "Backend",
     "Compensation",
     "ConversionReport",
@@ -51,7 +72,9 @@ __all__ = [
     "Gradient",
     "HardwareProfile",
     "LayerSharing",
+    "LocallyConnected1d",
     "LocallyConnected2d",
+    "LocallyConnected3d",
     "NoiseStream",
     "Placement",
     "StaticPower",

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from crossbar import LocallyConnected2d
+from crossbar.layers.locally_connected import LocallyConnected
 from devices.streams import generator
 from devices.units import Dimensionless
 
@@ -127,7 +128,7 @@ def draw_connections(model: nn.Module, absent: Dimensionless, seed: int) -> None
     absent inputs become zero.
 
     Args:
-        model: A network of `LocallyConnected2d` layers with the placement "free"; changed in place.
+        model: A network of locally connected layers with the placement "free"; changed in place.
         absent: Share of the inputs that are absent, in [0, 1); 0 leaves all.
         seed: The run's seed.
 
@@ -139,7 +140,7 @@ def draw_connections(model: nn.Module, absent: Dimensionless, seed: int) -> None
     if absent == 0:
         return
     for name, layer in model.named_modules():
-        if isinstance(layer, LocallyConnected2d):
+        if isinstance(layer, LocallyConnected):
             shape = (layer.geometry.in_channels, *layer.geometry.input_size)
             inputs = math.prod(shape)
             order = torch.randperm(inputs, generator=generator(seed, "connections", name))
@@ -155,16 +156,15 @@ def initialise(model: nn.Module, seed: int) -> None:
     number of inputs of one output. Drawn once; a layer's draw does not depend on the layers around it.
 
     Args:
-        model: A network of `LocallyConnected2d`, `nn.Conv2d` and `nn.Linear` layers; changed in place.
+        model: A network of locally connected layers, convolutions and `nn.Linear` layers; changed in place.
         seed: The run's seed.
     """
     for name, layer in model.named_modules():
-        if not isinstance(layer, LocallyConnected2d | nn.Conv2d | nn.Linear):
+        if not isinstance(layer, LocallyConnected | nn.modules.conv._ConvNd | nn.Linear):
             continue
         stream = generator(seed, "initial weights", name)
-        inputs = (
-            layer.weight[0, 0].numel() if isinstance(layer, LocallyConnected2d) else layer.weight[0].numel()
-        )
+        kernel = layer.weight[0] if isinstance(layer, LocallyConnected) else layer.weight
+        inputs = kernel[0].numel()
         bound = 1 / math.sqrt(inputs)
         with torch.no_grad():
             layer.weight.uniform_(-bound, bound, generator=stream)

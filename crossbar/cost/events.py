@@ -21,6 +21,7 @@ EVENTS: Final = {
     "cell_reads": "weight cells that a product passed through",
     "serial_mvms": "products of the busiest tile, one after the other",
     "partial_sums": "digital additions that join split kernels",
+    "overlap_adds": "digital additions where the patches of a transposed convolution overlap",
     "scalings": "outputs scaled and shifted digitally",
     "input_bytes": "bytes read from local buffers, one for each input",
     "output_bytes": "bytes written to local buffers, one for each output",
@@ -56,10 +57,11 @@ class LayerShape:
         out_size: Outputs of a kernel.
         grid: Physical tiles that a kernel is split into: blocks of outputs, blocks of inputs.
         tile_shape: Bit lines and word lines in use on each.
-        kernel_size: Height and width of the kernel; (1, 1) for a dense layer.
+        kernel_size: Size of the kernel along each axis; (1, 1) for a dense layer.
         in_channels: Channels of its input.
-        stride: Vertical and horizontal step between locations.
-        map_size: Rows and columns of the output map.
+        stride: Step between locations along each axis.
+        map_size: Size of the map of locations along each axis.
+        groups: Parts of the channels, each with kernels and tiles of its own; they count among those of the layer.
         width: Locations of the busiest tile.
         devices_per_weight: Devices at every crosspoint, as emulated; 0 without devices.
         is_analog: Whether the layer lies on tiles.
@@ -73,10 +75,11 @@ class LayerShape:
     out_size: int
     grid: tuple[int, int] = (1, 1)
     tile_shape: tuple[int, int]
-    kernel_size: tuple[int, int] = (1, 1)
+    kernel_size: tuple[int, ...] = (1, 1)
     in_channels: int
-    stride: tuple[int, int] = (1, 1)
-    map_size: tuple[int, int] = (1, 1)
+    stride: tuple[int, ...] = (1, 1)
+    map_size: tuple[int, ...] = (1, 1)
+    groups: int = 1
     width: int = 1
     devices_per_weight: int = 1
     is_analog: bool = True
@@ -100,13 +103,21 @@ class LayerShape:
             ValueError: If a field is missing, unknown, or of another type.
         """
         types = {item.name: item.type for item in fields(cls)}
+        if isinstance(values, dict):
+            values = {"groups": 1, **values}  # ledgers of before have none
         if not isinstance(values, dict) or set(values) != set(types):
             raise ValueError("`shape` of a ledger must have the fields of a layer's shape, but has others.")
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         for name, value in values.items():
             expected = types[name]
-            is_pair = isinstance(value, tuple) and len(value) == 2 and all(type(v) is int for v in value)
-            if not (is_pair if expected == tuple[int, int] else type(value) is expected):
+            is_whole = isinstance(value, tuple) and all(type(v) is int for v in value)
+            if expected == tuple[int, int]:
+                fits = is_whole and len(value) == 2
+            elif expected == tuple[int, ...]:
+                fits = is_whole and 1 <= len(value) <= 3
+            else:
+                fits = type(value) is expected
+            if not fits:
                 raise ValueError(f"`{name}` of a ledger's layer must be {expected}, but is {value!r}.")
         return cls(**values)
 

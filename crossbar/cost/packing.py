@@ -5,6 +5,7 @@ array that is larger than a kernel is mostly empty unless it holds several. How 
 them work at once, which word lines they share, and which cells between them carry current although they hold nothing.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal, final, get_args
 
@@ -71,7 +72,7 @@ def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode, *, alig
 
     Nothing is packed if there is one kernel only, or if a kernel takes more than one array. Word lines are shared
     (`union`) only where every location has a kernel of its own, so that neighbours always work together; otherwise
-    kernels lie along the diagonal.
+    kernels lie along the diagonal, as those of the groups of a convolution do, which see different channels.
 
     Args:
         shape: The layer.
@@ -94,10 +95,10 @@ def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode, *, alig
             f"{per_weight}. Correct the profile."
         )
     n, m = shape.in_size, shape.out_size
-    window = shape.kernel_size[0] * shape.kernel_size[1]
+    window = math.prod(shape.kernel_size)
     usable = rows // window * window if aligned and window <= rows else rows
     split = -(-m // columns), -(-n // usable)
-    own_kernels = shape.tiles == shape.locations
+    own_kernels = shape.tiles == shape.locations and shape.groups == 1
     if shape.tiles == 1 or split != (1, 1):
         mode, n, m = "none", -(-n // split[1]), -(-m // split[0])
     elif mode == "union" and not own_kernels:
@@ -105,8 +106,8 @@ def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode, *, alig
     per_array, word_lines = _arrangement(shape, mode, n, m, rows, columns)
     parallel = 1 if mode in ("none", "dense") else per_array
     if mode == "union":  # kernels of one array are neighbours on one row of the map
-        map_rows, map_columns = shape.map_size
-        groups = map_rows * -(-map_columns // per_array)
+        *lines, map_columns = shape.map_size
+        groups = math.prod(lines) * -(-map_columns // per_array)
     else:
         groups = -(-shape.tiles // per_array)
     arrays = groups * split[0] * split[1]
@@ -143,7 +144,7 @@ def _arrangement(
     if mode == "block":
         kernels = min(shape.tiles, rows // n, columns // m)
         return kernels, kernels * n
-    kernels = min(columns // m, shape.map_size[1])
+    kernels = min(columns // m, shape.map_size[-1])
     while kernels > 1 and _shared_word_lines(shape, kernels) > rows:
         kernels -= 1
     return kernels, _shared_word_lines(shape, kernels)
@@ -151,7 +152,7 @@ def _arrangement(
 
 def _shared_word_lines(shape: LayerShape, kernels: int) -> int:
     """Return the inputs that neighbours on one row of the map see together; a bias is one input of all."""
-    height, width = shape.kernel_size
-    window = height * width * shape.in_channels
-    columns = width + (kernels - 1) * min(shape.stride[1], width)
+    *heights, width = shape.kernel_size
+    height, window = math.prod(heights), math.prod(shape.kernel_size) * shape.in_channels
+    columns = width + (kernels - 1) * min(shape.stride[-1], width)
     return height * columns * shape.in_channels + shape.in_size - window

@@ -267,7 +267,7 @@ def _moved(
     counts: Counter[str], phase: str, shape: LayerShape, profile: HardwareProfile, packing: Packing | None
 ) -> tuple[Dimensionless, Dimensionless, Dimensionless]:
     """Return bytes to and from buffers, bytes on the network, and digital additions."""
-    added: Dimensionless = counts["allreduce_adds"]
+    added: Dimensionless = counts["allreduce_adds"] + counts["overlap_adds"]
     # What copies exchange is read from a buffer and written to another one.
     local: Dimensionless = counts["accumulator_bytes"] + 2 * counts["allreduce_bytes"]
     on_network: Dimensionless = counts["allreduce_bytes"]

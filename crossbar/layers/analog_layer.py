@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -36,6 +36,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         present: Which inputs of each kernel there are; all if None.
         seed: Names the fabrication of the tiles and their noise; follows from torch's generator if None, which is not
             moved by it: the weights that are drawn next are those of a digital layer.
+        biases: How many sets of biases there are, and how many biases in each; as the kernels and outputs if None.
     """
 
     is_one_kernel = False
@@ -54,6 +55,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         sync_every: int = 0,
         present: Bool[Tensor, "kernels in"] | None = None,
         seed: int | None = None,
+        biases: tuple[int, int] | None = None,
     ) -> None:
         nn.Module.__init__(self)
         mapping = getattr(rpu_config, "mapping", None)
@@ -78,20 +80,21 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             backend=backend,
             seed=seed_beside_weights() if seed is None else seed,
         )
-        shape = (out_size,) if self.is_one_kernel else (kernels, out_size)
+        self.biases = sets, channels = (kernels, out_size) if biases is None else biases
+        shape = (channels,) if self.is_one_kernel else (sets, channels)
         self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(shape)) if bias else None
 
     @property
     def bias_of_kernels(self) -> Tensor | None:
-        """The bias as (kernels, out), whatever shape the digital layer has it in."""
-        return None if self.bias is None else self.bias.reshape(-1, self.blocks.out_size)
+        """The bias as (kernels, out), whatever shape the digital layer has it in; those of all groups together."""
+        return None if self.bias is None else self.bias.reshape(self.biases)
 
     # In a saved state a bias always has its kernels.
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self.bias is not None:
             bias = destination[f"{prefix}bias"]
-            destination[f"{prefix}bias"] = bias.reshape(-1, self.blocks.out_size)
+            destination[f"{prefix}bias"] = bias.reshape(self.biases)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         bias = state_dict.get(f"{prefix}bias")
@@ -127,7 +130,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             kernels: Tensor = LearnedWeight.apply(array.weight, array)
         else:
             kernels = array.kernels_weight()
-        return self.blocks.join(kernels).reshape(self.kernel_shape()).as_subclass(ReadableWeight)
+        return self._as_digital(self.blocks.join(kernels)).as_subclass(ReadableWeight)
 
     @weight.setter
     def weight(self, value: object) -> None:
@@ -166,6 +169,14 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         """Return the shape of the bias that `set_weights` takes and `get_weights` gives."""
         raise NotImplementedError
 
+    def _as_kernels(self, weight: Tensor) -> Float[Tensor, "kernels out in"]:
+        """Lay a weight of the digital layer's shape out as kernels."""
+        return weight.reshape(-1, self.blocks.out_size, self.blocks.in_size)
+
+    def _as_digital(self, kernels: Float[Tensor, "kernels out in"]) -> Tensor:
+        """Undo `_as_kernels`."""
+        return kernels.reshape(self.kernel_shape())
+
     @lasting
     def set_weights(self, weight: Tensor, bias: Tensor | None = None, **options: Any) -> None:
         """Set the network's weights and bias, in the shapes of the digital layer.
@@ -184,8 +195,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             if self.bias is None:
                 raise ValueError("`bias` must be None for a layer without bias, but is given.")
             _check("bias", bias, self.bias_shape())
-        flat = weight.detach().reshape(-1, self.blocks.out_size, self.blocks.in_size)
-        self.analog_module.set_weights(self.blocks.split(flat), **options)
+        self.analog_module.set_weights(self.blocks.split(self._as_kernels(weight.detach())), **options)
         if self.bias is not None and bias is not None:
             self.bias.copy_(bias.reshape(self.bias.shape))
 
@@ -206,7 +216,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             trained: Whether to return what training has learned, also if a chip is programmed.
         """
         held, _ = self.analog_module.get_weights(apply_weight_scaling, realistic, trained=trained)
-        weight = self.blocks.join(held).reshape(self.kernel_shape()).clone()
+        weight = self._as_digital(self.blocks.join(held)).clone()
         bias = None if self.bias is None else self.bias.detach().reshape(self.bias_shape()).clone()
         return weight, bias
 

@@ -1,4 +1,4 @@
-"""The digital locally connected layer, and every degree of weight sharing up to the convolution.
+"""The digital locally connected layers, and every degree of weight sharing up to the convolution.
 
 Forward and backward on one core against the bare products, in ms, for the local layers of the paper's MNIST
 network with `free` (169 kernels of 32 x 9, 36 of 64 x 288, 16 of 128 x 576): at batch 64 0.6, 4.6, 7.0 against
@@ -6,31 +6,32 @@ network with `free` (169 kernels of 32 x 9, 36 of 64 x 288, 16 of 128 x 576): at
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ..placement.channel_groups import join_channels, split_channels
 from ..placement.connections import Connections, check_connections, present_inputs
-from ..placement.geometry import Geometry, Size
+from ..placement.geometry import Geometry, PaddingMode, Size
 from ..placement.grouping import Grouping
-from ..placement.patches import assemble, check_input, extract_patches, group_patches, ungroup
+from ..placement.patches import assemble, check_input
 from ..placement.placement import Placement, as_placement
-from ..placement.saved_placement import note_placement, other_placement
 from ..reading.recomputation import Passes, version_of
 from ..tiles.lasting import lasting
+from .map_layer import MapLayer
 
 
-class LocallyConnected2d(nn.Module):
+class LocallyConnected(MapLayer):
     """A convolution whose locations need not share their kernel: who shares with whom, its placement says.
 
         y[b, o, l] = bias[k(l), o] + sum over n of weight[k(l), o, n] * patch[b, l, n]
 
-    with k(l) the kernel of location l and n running over (channel, kernel row, kernel column). With `free`
-    every location has a kernel of its own; with one kernel it is torch's `Conv2d`. Digital: tiles that hold
-    the same kernel hold it exactly, so `replicated` computes what `time_multiplexed` does.
+    with k(l) the kernel of location l and n running over (channel, *position in the kernel), the channels of o's
+    group. With `free` every location has a kernel of its own; with one kernel it is torch's convolution. Digital:
+    tiles that hold the same kernel hold it exactly, so `replicated` computes what `time_multiplexed` does.
 
-    Each kernel starts as a `Conv2d`'s: weights and biases uniform in +-1/sqrt(patch size), from torch's
+    Each kernel starts as a convolution's: weights and biases uniform in +-1/sqrt(inputs of an output), from torch's
     global stream. With `random(tiles, redraw=True)` the locations are dealt to the kernels anew at every
     forward pass, training or not, from `placement_rng`, or from torch's global stream where that is None.
 
@@ -39,29 +40,22 @@ class LocallyConnected2d(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        kernel_size: Size of the kernel, an int or a pair (vertical, horizontal), as every size here.
-        input_size: Height and width of the input.
+        kernel_size: Size of the kernel, an int or one for each axis, as every size here.
+        input_size: Size of the input.
         stride: Step between locations.
-        padding: Zeros on each side of the input.
+        padding: Elements on each side of the input, or "valid", or "same".
         dilation: Distance between the elements of a kernel.
         bias: Whether to add a bias, one for each output of each kernel.
         placement: Name with options, as "free" or "blocks(rows=2,cols=2)", or a `Placement`.
-        connections: Which inputs there are, (in_channels, height, width); all if None. Weights of absent ones are
+        connections: Which inputs there are, (in_channels, *input_size); all if None. Weights of absent ones are
             zero and stay so. Only with placement "free".
+        groups: Parts that the channels are divided into; outputs see the inputs of their part.
+        padding_mode: What the padding holds: "zeros", "reflect", "replicate" or "circular".
 
     Raises:
         TypeError: If connections are no bool mask.
         ValueError: If the sizes are impossible, or placement or connections do not fit.
-
-    Example:
-        >>> layer = LocallyConnected2d(1, 4, kernel_size=3, input_size=8, placement="blocks(rows=2,cols=2)")
-        >>> layer(torch.zeros(5, 1, 8, 8)).shape, layer.weight.shape
-        (torch.Size([5, 4, 6, 6]), torch.Size([4, 4, 1, 3, 3]))
     """
-
-    placement: Placement
-    grouping: Grouping
-    connections: Tensor | None
 
     @lasting
     def __init__(
@@ -71,20 +65,23 @@ class LocallyConnected2d(nn.Module):
         kernel_size: Size,
         input_size: Size,
         stride: Size = 1,
-        padding: Size = 0,
+        padding: Size | str = 0,
         dilation: Size = 1,
         bias: bool = True,
         placement: str | Placement = "free",
         connections: Connections | None = None,
+        *,
+        groups: int = 1,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
-        geometry = Geometry.of(in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
-        self.geometry = geometry
+        sizes = (in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
+        self.geometry = geometry = Geometry.of(*sizes, groups, padding_mode, dimensions=self.dimensions)
         self.placement_rng: torch.Generator | None = None
         self.passes = Passes()
         self._place(as_placement(placement, geometry.output_size))
         kernels = self.placement.kernels
-        shape = (kernels, geometry.out_channels, geometry.in_channels, *geometry.kernel_size)
+        shape = (kernels, geometry.out_channels, geometry.in_channels // groups, *geometry.kernel_size)
         self.weight = nn.Parameter(torch.empty(shape))
         self.bias = nn.Parameter(torch.empty(kernels, geometry.out_channels)) if bias else None
         self.reset_parameters()
@@ -96,7 +93,7 @@ class LocallyConnected2d(nn.Module):
         """Say which inputs there are from now on; weights of absent ones become zero.
 
         Args:
-            connections: (in_channels, height, width), or None for all.
+            connections: (in_channels, *input_size), or None for all.
 
         Raises:
             TypeError: If they are no bool mask.
@@ -106,41 +103,30 @@ class LocallyConnected2d(nn.Module):
         self.connections = None if connections is None else connections.to(self.weight.device)
         if connections is not None:
             present = present_inputs(connections, self.geometry)
-            self.weight.mul_(present.reshape(len(self.weight), 1, *self.weight.shape[2:]))
+            self._by_group(self.weight).mul_(present[:, None])
+
+    def _by_group(self, weight: Tensor) -> Tensor:
+        """Return weights as (kernels * groups, outputs of a group, inputs of a group)."""
+        groups = self.geometry.groups
+        return weight.view(len(weight) * groups, self.geometry.out_channels // groups, -1)
 
     def reset_parameters(self) -> None:
-        """Draw weights and biases anew, each kernel as a `Conv2d`."""
-        # kaiming_uniform_ with a = sqrt(5), which Conv2d calls, is this bound; it cannot read a 5d weight.
-        bound = 1 / math.sqrt(self.geometry.patch_size)
+        """Draw weights and biases anew, each kernel as a convolution's."""
+        # kaiming_uniform_ with a = sqrt(5), which torch's convolutions call, is this bound; it would take the kernels
+        # for channels.
+        bound = 1 / math.sqrt(self.geometry.patch_size // self.geometry.groups)
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        note_placement(destination, prefix, self.placement)
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
-    ) -> None:
-        refusal = other_placement(local_metadata, prefix, self.placement)
-        if refusal is not None:  # before anything of this layer changes
-            raise RuntimeError(refusal)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """Rows and columns of the output."""
-        return self.geometry.output_size
-
     def forward(self, x: Tensor) -> Tensor:
-        """Map images to their output maps.
+        """Map signals, images or volumes to their output maps.
 
         Args:
-            x: (batch, in_channels, height, width), or one image without the batch.
+            x: (batch, in_channels, *input_size), or one without the batch.
 
         Returns:
-            (batch, out_channels, rows, columns), or without the batch.
+            (batch, out_channels, *output_size), or without the batch.
 
         Raises:
             ValueError: If the input has another number of channels or another size.
@@ -150,9 +136,10 @@ class LocallyConnected2d(nn.Module):
             self._redraw(x)
         if self.grouping.order.device != x.device:
             self.grouping = self.grouping.to(x.device)
-        if x.dim() == 3:
-            return self._compute(x[None])[0]
-        return self._compute(x)
+        single = self.is_single(x)
+        y = self.at_locations(x[None] if single else x, self.geometry, self.grouping, self._multiply)
+        outputs = assemble(y, self.geometry)
+        return outputs[0] if single else outputs
 
     def _redraw(self, x: Tensor) -> None:
         rng = self.placement_rng
@@ -162,16 +149,11 @@ class LocallyConnected2d(nn.Module):
         with self.passes.around(x, (self.training, version_of(self.weight)), rng.get_state, rng.set_state):
             self._place(self.placement.redrawn(rng))
 
-    def _compute(self, x: Tensor) -> Tensor:
-        if self.connections is not None:
-            x = x * self.connections
-        patches = extract_patches(x, self.geometry, locations_first=self.grouping.is_identity)
-        outputs = self._multiply(group_patches(patches, self.grouping))
-        return assemble(ungroup(outputs, self.grouping, x.shape[0]), self.geometry)
-
     def _multiply(self, patches: Tensor) -> Tensor:
-        """Multiply each group with its kernel: (kernels, vectors, patch_size) -> (kernels, vectors, out)."""
-        outputs: Tensor = _Product.apply(patches, self.weight.flatten(2))
+        """Multiply each group of locations with its kernel: (kernels, vectors, in) -> (kernels, vectors, out)."""
+        groups = self.geometry.groups
+        outputs: Tensor = _Product.apply(split_channels(patches, groups), self._by_group(self.weight))
+        outputs = join_channels(outputs, groups)
         return outputs if self.bias is None else outputs + self.bias[:, None, :]
 
     def _place(self, chosen: Placement) -> None:
@@ -180,12 +162,46 @@ class LocallyConnected2d(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the settings, as the constructor takes them."""
-        g = self.geometry
         return (
-            f"{g.in_channels}, {g.out_channels}, kernel_size={g.kernel_size}, input_size={g.input_size}, "
-            f"stride={g.stride}, padding={g.padding}, dilation={g.dilation}, bias={self.bias is not None}, "
+            f"{self._sizes_in_words(input_size=self.geometry.input_size)}, bias={self.bias is not None}, "
             f"placement={self.placement.spec!r}"
         )
+
+
+class LocallyConnected1d(LocallyConnected):
+    """A `LocallyConnected` layer of signals, (batch, channels, length).
+
+    Example:
+        >>> layer = LocallyConnected1d(1, 4, kernel_size=3, input_size=8, placement="blocks(cols=2)")
+        >>> layer(torch.zeros(5, 1, 8)).shape, layer.weight.shape
+        (torch.Size([5, 4, 6]), torch.Size([2, 4, 1, 3]))
+    """
+
+    dimensions: ClassVar[int] = 1
+
+
+class LocallyConnected2d(LocallyConnected):
+    """A `LocallyConnected` layer of images, (batch, channels, height, width); sizes are (vertical, horizontal).
+
+    Example:
+        >>> layer = LocallyConnected2d(1, 4, kernel_size=3, input_size=8, placement="blocks(rows=2,cols=2)")
+        >>> layer(torch.zeros(5, 1, 8, 8)).shape, layer.weight.shape
+        (torch.Size([5, 4, 6, 6]), torch.Size([4, 4, 1, 3, 3]))
+    """
+
+    dimensions: ClassVar[int] = 2
+
+
+class LocallyConnected3d(LocallyConnected):
+    """A `LocallyConnected` layer of volumes, (batch, channels, depth, height, width).
+
+    Example:
+        >>> layer = LocallyConnected3d(1, 4, kernel_size=3, input_size=4)
+        >>> layer(torch.zeros(5, 1, 4, 4, 4)).shape, layer.weight.shape
+        (torch.Size([5, 4, 2, 2, 2]), torch.Size([8, 4, 1, 3, 3, 3]))
+    """
+
+    dimensions: ClassVar[int] = 3
 
 
 class _Product(torch.autograd.Function):

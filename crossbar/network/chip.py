@@ -10,7 +10,7 @@ from devices.times import seconds_of
 from devices.units import Seconds
 
 from ..aihwkit.adapter import BaseNoiseModel
-from ..layers.locally_connected import LocallyConnected2d
+from ..layers.locally_connected import LocallyConnected
 from ..reading.noise import NoiseStream
 from ..tiles.compensation import Compensation
 from ..tiles.tile_array import TileArray
@@ -38,7 +38,7 @@ def seed_noise(model: nn.Module, seed: int, *names: Name) -> None:
     for name, array in tile_arrays(model):
         array.noise = NoiseStream(seed, *names, name)
     for name, module in model.named_modules():
-        if isinstance(module, LocallyConnected2d):
+        if isinstance(module, LocallyConnected):
             module.placement_rng = generator(seed, *names, name, "placement")
 
 

@@ -6,8 +6,8 @@ from typing import Final, Literal, final
 from torch import nn
 
 from ..cost.tables import aligned
-from ..layers.analog_convolution import PlacedLayer
 from ..layers.analog_layer import AnalogLayer
+from ..layers.placed_layer import PlacedLayer
 from .named_refusals import foreign_layers
 
 Place = Literal["analog", "aihwkit's own", "digital", "excluded", "tied"]
@@ -22,7 +22,6 @@ _REASONS: Final[tuple[tuple[type[nn.Module], str], ...]] = (
     (nn.MultiheadAttention, "attention multiplies with its input projections without calling a layer"),
     (nn.RNNBase, "recurrent layers have no analog counterpart"),
     (nn.RNNCellBase, "recurrent cells have no analog counterpart"),
-    (nn.modules.conv._ConvTransposeNd, "transposed convolutions have no analog counterpart"),
     (
         nn.utils.parametrize.ParametrizationList,
         "a parametrization computes the weight anew at every pass; remove it before converting",

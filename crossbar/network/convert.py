@@ -11,10 +11,9 @@ from torch import nn
 from devices import Faults
 
 from ..aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase, AnalogSequential
-from ..layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d
 from ..layers.analog_layer import AnalogLayer
 from ..layers.analog_linear import AnalogLinear
-from ..layers.locally_connected import LocallyConnected2d
+from ..layers.layer_table import ANALOG_OF_DIGITAL
 from ..tiles.tile_array import Backend
 from ..wires.parameters import WireParameters
 from .analog_root import as_analog_root
@@ -25,8 +24,7 @@ from .replacing import place_anew
 
 CONVERSION_MAP: dict[type[nn.Module], type[nn.Module]] = {
     **DEFAULT_CONVERSION_MAP,
-    LocallyConnected2d: AnalogLocallyConnected2d,
-    nn.Conv2d: AnalogConv2d,
+    **ANALOG_OF_DIGITAL,
     nn.Linear: AnalogLinear,
 }
 """Which digital layer becomes which analog one; also for aihwkit's own `convert_to_analog(conversion_map=...)`."""
@@ -46,9 +44,9 @@ def convert_to_analog(
 ) -> nn.Module:
     """Put the weights of a digital model onto analog tiles; the model itself stays as it is.
 
-    `LocallyConnected2d` keeps its placement, `nn.Conv2d` becomes one time-multiplexed tile, `nn.Linear` one
-    location. A layer that occurs several times in the model stays one layer. Layers of other classes stay digital,
-    with a warning if they have weights; `conversion_report(model)` lists all of them.
+    Locally connected layers keep their placement, a convolution, transposed or not, becomes one time-multiplexed tile
+    for each of its groups, `nn.Linear` one location. A layer that occurs several times in the model stays one layer.
+    Layers of other classes stay digital, with a warning if they have weights; `conversion_report(model)` lists all.
 
     Args:
         model: The digital model.
@@ -73,6 +71,7 @@ def convert_to_analog(
 
     Example:
         >>> import torch
+        >>> from crossbar import LocallyConnected2d
         >>> from crossbar.aihwkit.adapter import InferenceRPUConfig
         >>> digital = nn.Sequential(LocallyConnected2d(1, 2, 3, 8), nn.Flatten(), nn.Linear(72, 10))
         >>> analog = convert_to_analog(digital, InferenceRPUConfig())

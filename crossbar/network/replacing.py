@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ..layer_patterns import by_layer
-from ..layers.analog_convolution import AnalogConv2d, AnalogLocallyConnected2d, PlacedLayer
-from ..placement.geometry import Geometry
+from ..layers.analog_locally_connected import AnalogLocallyConnected
+from ..layers.layer_table import LOCALLY_CONNECTED
+from ..layers.placed_layer import PlacedLayer
+from ..placement.channel_groups import for_each_group
 from ..placement.mean_of_copies import mean_of_copies
 from ..placement.placement import Placement, placement
 from ..tiles.tile_array import TileArray
-from .named_refusals import refuse_foreign_layers
+from .named_refusals import naming, refuse_foreign_layers
 
 
 def replace_placement(
@@ -42,6 +44,7 @@ def replace_placement(
             a pattern fits no layer.
 
     Example:
+        >>> from crossbar import AnalogConv2d
         >>> free = replace_placement(nn.Sequential(AnalogConv2d(1, 2, 3)), "free", (1, 8, 8))
         >>> free[0].get_weights()[0].shape
         torch.Size([36, 2, 1, 3, 3])
@@ -74,49 +77,51 @@ def place_anew(
     return model
 
 
-def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, int]) -> PlacedLayer:
+def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, ...]) -> PlacedLayer:
     """Return a layer with another placement and the kernels of this one."""
-    g = layer.geometry
-    output_size = Geometry.of(
-        g.in_channels, g.out_channels, g.kernel_size, input_size, g.stride, g.padding, g.dilation
-    ).output_size
+    map_size = input_size if layer.is_transposed else layer.geometry.resized(input_size).output_size
     try:
-        target = placement(wanted, output_size)
+        target = placement(wanted, map_size)
     except ValueError as error:
         raise ValueError(
-            f"`placement` must fit the output map of layer {name!r}, {output_size}: {error}"
+            f"`placement` must fit the output map of layer {name!r}, {map_size}: {error}"
         ) from error
     source = layer.placement
-    if source.output_size != output_size:  # a convolution on one tile, whatever the size of its images
-        source = placement(source.name, output_size)
+    if source.output_size != map_size:  # a convolution on one tile, whatever the size of its images
+        source = placement(source.name, map_size)
     kernels = _trained_kernels(name, source, target)
-    stays_convolution = isinstance(layer, AnalogConv2d) and target.kernels == 1
-    layer_class: Any = AnalogConv2d if stays_convolution else AnalogLocallyConnected2d
     array = layer.tile_array
-    sizes = g.in_channels, g.out_channels, g.kernel_size
-    options: dict[str, Any] = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation}
+    options = layer.settings()
     if layer.connections is not None:
         options["connections"] = layer.connections
-    placed: PlacedLayer = layer_class(
-        *sizes,
-        input_size=input_size,
-        bias=layer.bias is not None,
-        placement=target,
-        rpu_config=array.rpu_config,
-        backend=array.backend,
-        seed=int(torch.randint(2**62, ())),
-        **options,
-    ).to(array.weight.device)
+    with naming(name):
+        placed: PlacedLayer = _class_for(layer, target)(
+            **options,
+            input_size=input_size,
+            bias=layer.bias is not None,
+            placement=target,
+            rpu_config=array.rpu_config,
+            backend=array.backend,
+            seed=int(torch.randint(2**62, ())),
+        ).to(array.weight.device)
     with torch.no_grad():
         trained = layer.bias_of_kernels
         if trained is not None and placed.bias is not None:
             placed.bias.copy_(trained[kernels].reshape(placed.bias.shape))
-        _carry_weights(array, placed.tile_array, layer.blocks.per_kernel, kernels)
-        _carry_ranges(array, placed.tile_array, layer.blocks.per_kernel, source, target)
+        parts = layer.blocks.per_kernel * layer.groups  # of a kernel: its groups, and the tiles of each
+        _carry_weights(array, placed.tile_array, for_each_group(kernels, parts))
+        _carry_ranges(array, placed.tile_array, parts, source, target)
     placed.tile_array.compensation = array.compensation
     if array.wires is not None:
         placed.tile_array.use_wires(array.wires.resistances, every=array.wires.every)
     return placed.train(layer.training)
+
+
+def _class_for(layer: PlacedLayer, target: Placement) -> Any:
+    """Return what a layer becomes: a convolution remains one as long as it has one kernel."""
+    if isinstance(layer, AnalogLocallyConnected) or (target.kernels > 1 and not layer.is_transposed):
+        return LOCALLY_CONNECTED[layer.dimensions]
+    return type(layer)
 
 
 def _trained_kernels(name: str, source: Placement, target: Placement) -> Tensor:
@@ -151,10 +156,10 @@ def _trained_kernels(name: str, source: Placement, target: Placement) -> Tensor:
     return kernels
 
 
-def _carry_weights(old: TileArray, new: TileArray, per_kernel: int, kernels: Tensor) -> None:
+def _carry_weights(old: TileArray, new: TileArray, kernels: Tensor) -> None:
     """Copy weights and digital scales, kernel by kernel, in units of the largest conductance."""
     old.settle()
-    index = (kernels[:, None] * per_kernel + torch.arange(per_kernel)).flatten().to(old.weight.device)
+    index = kernels.to(old.weight.device)
     weight = old.weight.detach()
     if old.in_situ is not None and old.kernel_of_tile is not None:
         weight = mean_of_copies(weight, old.kernel_of_tile, old.kernels)
@@ -164,25 +169,23 @@ def _carry_weights(old: TileArray, new: TileArray, per_kernel: int, kernels: Ten
         new.out_scaling_alpha.copy_(old.out_scaling_alpha[index])
 
 
-def _carry_ranges(
-    old: TileArray, new: TileArray, per_kernel: int, source: Placement, target: Placement
-) -> None:
+def _carry_ranges(old: TileArray, new: TileArray, parts: int, source: Placement, target: Placement) -> None:
     """Give every tile the largest input range of the tiles that served its locations."""
     for name in ("input_range", "input_range_updates"):
         before, after = getattr(old, name), getattr(new, name)
         if before is None:
             continue
-        of_location = before.detach().abs().reshape(-1, per_kernel)[source.tile_of_location.to(before.device)]
+        of_location = before.detach().abs().reshape(-1, parts)[source.tile_of_location.to(before.device)]
         index = target.tile_of_location.to(before.device)[:, None].expand_as(of_location)
-        largest = of_location.new_zeros(target.tiles, per_kernel)
+        largest = of_location.new_zeros(target.tiles, parts)
         largest.scatter_reduce_(0, index, of_location, "amax", include_self=False)
         after.copy_(largest.flatten())
 
 
 @torch.no_grad()
-def _map_sizes(model: nn.Module, input_size: tuple[int, ...]) -> dict[str, tuple[int, int]]:
-    """Send one empty image through the model and note the height and width that each convolution sees."""
-    sizes: dict[str, tuple[int, int]] = {}
+def _map_sizes(model: nn.Module, input_size: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Send one empty input through the model and note the sizes that each layer with locations sees."""
+    sizes: dict[str, tuple[int, ...]] = {}
     handles = [
         layer.register_forward_pre_hook(partial(_note_size, sizes, name))
         for name, layer in model.named_modules()
@@ -199,7 +202,6 @@ def _map_sizes(model: nn.Module, input_size: tuple[int, ...]) -> dict[str, tuple
 
 
 def _note_size(
-    sizes: dict[str, tuple[int, int]], name: str, layer: nn.Module, inputs: tuple[Tensor, ...]
+    sizes: dict[str, tuple[int, ...]], name: str, layer: PlacedLayer, inputs: tuple[Tensor, ...]
 ) -> None:
-    height, width = inputs[0].shape[-2:]
-    sizes[name] = (height, width)
+    sizes[name] = tuple(inputs[0].shape[-layer.dimensions :])

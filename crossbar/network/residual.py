@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from devices.units import Dimensionless
 
-from ..layers.analog_convolution import PlacedLayer
-from ..layers.locally_connected import LocallyConnected2d
+from ..layers.locally_connected import LocallyConnected
+from ..layers.placed_layer import PlacedLayer
 from ..placement.mean_of_copies import mean_of_copies
 from ..tiles.tile_array import TileArray
 
@@ -84,10 +84,10 @@ def model_sharing(model: nn.Module) -> dict[str, LayerSharing]:
     """
     sharing: dict[str, LayerSharing] = {}
     for name, layer in model.named_modules():
-        if isinstance(layer, LocallyConnected2d):
+        if isinstance(layer, LocallyConnected):
             weight, index, copies = layer.weight.flatten(2), layer.placement.kernel_of_location, None
         elif isinstance(layer, PlacedLayer):
-            weight = layer.blocks.join(weights_as_read(layer.tile_array))
+            weight = kernels_of_tiles(layer, weights_as_read(layer.tile_array))
             index = layer.placement.tile_of_location
             copies = copies_residual(layer.tile_array)
         else:
@@ -136,6 +136,19 @@ def weights_as_read(array: TileArray) -> Float[Tensor, "tiles out in"]:
         return array.target_weights() * scales[..., None]
     weight = array.reading.weight * scales[..., None]
     return weight if array.reading.factor is None else weight * array.reading.factor.transpose(1, 2)
+
+
+def kernels_of_tiles(
+    layer: PlacedLayer, weight: Float[Tensor, "tiles out in"]
+) -> Float[Tensor, "placed outs in"]:
+    """Join the blocks of what every tile of a placement holds, and lay its groups one below the other.
+
+    Args:
+        layer: The layer.
+        weight: Of its physical tiles, or of its kernels.
+    """
+    joined = layer.blocks.join(weight)
+    return joined.unflatten(0, (-1, layer.groups)).flatten(1, 2)
 
 
 def _mean_ratio(signal: Tensor, noise: Tensor) -> Dimensionless:

@@ -1,8 +1,8 @@
 """Soft sharing: kernels of neighbouring locations are pulled together while they learn, or all at once in a sleep.
 
-A location's neighbours are those right, left, above and below it on the output map. Which kernels meet there, the
-placement says: with `free` every location's with those around it, with `blocks` those on both sides of a border, with
-`interleaved` those of the pattern. The bias of a kernel is one of its weights here.
+A location's neighbours are those beside it along each axis of the output map: right, left, above and below. Which
+kernels meet there, the placement says: with `free` every location's with those around it, with `blocks` those on both
+sides of a border, with `interleaved` those of the pattern. The bias of a kernel is one of its weights here.
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from devices.units import Dimensionless
 
-from ..layers.analog_convolution import PlacedLayer
-from ..layers.locally_connected import LocallyConnected2d
+from ..layers.locally_connected import LocallyConnected
+from ..layers.placed_layer import PlacedLayer
 from ..learning.synchronisation import BYTES, SyncCounts, count_synchronisation, rewrite
 from ..placement.mean_of_copies import mean_of_copies
 from ..placement.placement import Placement
 from ..reading.noise import NoiseStream
 from ..tiles.tile_array import TileArray
 
-Local = LocallyConnected2d | PlacedLayer
+Local = LocallyConnected | PlacedLayer
 
 
 def neighbour_penalty(model: nn.Module, strength: Dimensionless) -> Float[Tensor, ""]:
@@ -111,7 +111,8 @@ def _sleep_layer(layer: Local, move: Float[Tensor, "kernels kernels"], noise: No
         return
     array = layer.tile_array
     array.settle()
-    scales, index, blocks = array.scales()[..., None], array.kernel_of_tile, layer.blocks.per_kernel
+    scales, index = array.scales()[..., None], array.kernel_of_tile
+    blocks = array.kernels // len(move)  # of each kernel: its groups, and the tiles of each
 
     def moved(weight: Tensor) -> Tensor:
         """Move kernels that are given in units of the largest conductance, (kernels, out, in)."""
@@ -146,7 +147,7 @@ def _exchange(array: TileArray, move: Float[Tensor, "kernels kernels"]) -> SyncC
 def _layers(model: nn.Module) -> Iterator[tuple[str, Local]]:
     """Iterate over the layers with locations and their names."""
     for name, module in model.named_modules():
-        if isinstance(module, LocallyConnected2d | PlacedLayer):
+        if isinstance(module, LocallyConnected | PlacedLayer):
             yield name, module
 
 
@@ -161,16 +162,16 @@ def _kernels(layer: Local) -> Float[Tensor, "kernels weights"]:
         target = None if array.cells is None else array.cells.digital_target()
         if target is not None:
             weight = _of_targets(array, target, scales)
-            return _with_bias(layer.blocks.join(weight), layer.bias_of_kernels)
+            return _with_bias(layer, layer.blocks.join(weight), layer.bias_of_kernels)
         # The value w * scale, with the derivative 1 / scale: what the product gives a step of plain SGD.
         steps = (array.weight - array.weight.detach()) / scales
         weight = layer.blocks.join(array.weight.detach() * scales + steps)
     bias = layer.bias_of_kernels if isinstance(layer, PlacedLayer) else layer.bias
-    return _with_bias(weight, bias)
+    return _with_bias(layer, weight, bias)
 
 
-def _with_bias(weight: Tensor, bias: Tensor | None) -> Float[Tensor, "kernels weights"]:
-    flat = weight.flatten(1)
+def _with_bias(layer: Local, weight: Tensor, bias: Tensor | None) -> Float[Tensor, "kernels weights"]:
+    flat = weight.reshape(layer.placement.kernels, -1)  # the groups of a kernel together
     return flat if bias is None else torch.cat([flat, bias], dim=1)
 
 
@@ -195,22 +196,23 @@ def _of_targets(
 def _neighbours(placement: Placement) -> tuple[Int[Tensor, "pairs 2"], Int[Tensor, " pairs"], int]:
     """Return pairs of different kernels that meet on the map, how often, and the number of pairs of locations."""
     kernel = placement.kernel_of_location.reshape(placement.output_size)
-    beside = torch.stack([kernel[:, :-1].flatten(), kernel[:, 1:].flatten()], dim=1)
-    below = torch.stack([kernel[:-1].flatten(), kernel[1:].flatten()], dim=1)
-    every = torch.cat([beside, below]).sort(dim=1).values
+    beside = [
+        torch.stack([kernel.narrow(axis, first, length - 1).flatten() for first in (0, 1)], dim=1)
+        for axis, length in enumerate(kernel.shape)
+    ]
+    every = torch.cat(beside).sort(dim=1).values
     pairs, counts = every[every[:, 0] != every[:, 1]].unique(dim=0, return_counts=True)
     return pairs, counts, len(every)
 
 
 def _towards_neighbours(placement: Placement, reach: int | None) -> Float[Tensor, "kernels kernels"]:
     """Return the matrix that turns kernels into their distances from the means of their neighbourhoods."""
-    rows, columns = placement.output_size
     is_served = torch.nn.functional.one_hot(placement.kernel_of_location, placement.kernels).double()
-    near = torch.ones(rows * columns, rows * columns, dtype=torch.float64)
+    near = torch.ones(placement.locations, placement.locations, dtype=torch.float64)
     if reach is not None:
-        location = torch.arange(rows * columns)
-        row, column = location // columns, location % columns
-        apart = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs())
+        axes = [torch.arange(length) for length in placement.output_size]
+        place = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
+        apart = (place[:, None] - place).abs().amax(dim=2)
         near = (apart <= reach).double()
     shares = is_served.T @ near @ is_served
     return shares / shares.sum(dim=1, keepdim=True) - torch.eye(placement.kernels, dtype=torch.float64)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from devices.files import parse_json, read_regular, write_atomically
 
 from ..aihwkit.adapter import BaseNoiseModel
-from ..layers.analog_convolution import PlacedLayer
-from ..layers.locally_connected import LocallyConnected2d
+from ..layers.map_layer import MapLayer
 from ..placement.saved_placement import layout_of, why_not
 from ..tiles.compensation import check_compensation
 from .chip_state import ChipState, check_chip_state, chip_state, load_chip_state
@@ -63,9 +62,9 @@ def _each_by_itself(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def _placed_layers(model: nn.Module) -> Iterator[tuple[str, LocallyConnected2d | PlacedLayer]]:
+def _placed_layers(model: nn.Module) -> Iterator[tuple[str, MapLayer]]:
     for name, layer in model.named_modules():
-        if isinstance(layer, LocallyConnected2d | PlacedLayer):
+        if isinstance(layer, MapLayer):
             yield name, layer
 
 

@@ -13,7 +13,7 @@ from .geometry import Geometry
 from .patches import extract_patches
 from .placement import Placement
 
-Connections = Bool[Tensor, "channels height width"]
+Connections = Bool[Tensor, "channels *sizes"]
 
 
 def check_connections(connections: Tensor | None, geometry: Geometry, placement: Placement) -> None:
@@ -42,6 +42,7 @@ def check_connections(connections: Tensor | None, geometry: Geometry, placement:
         )
 
 
-def present_inputs(connections: Connections, geometry: Geometry) -> Bool[Tensor, "locations in"]:
-    """Return which inputs of each location's patch are there; padding is not."""
-    return extract_patches(connections[None].float(), geometry)[:, 0] > 0
+def present_inputs(connections: Connections, geometry: Geometry) -> Bool[Tensor, "kernels in"]:
+    """Return which inputs of each location's patch are there, group by group; padding of zeros is not."""
+    present = extract_patches(connections[None].float(), geometry)[:, 0] > 0
+    return present.reshape(geometry.locations * geometry.groups, -1)

@@ -13,6 +13,7 @@ for the middle layer of the paper's MNIST network (36 patches of 32 x 3 x 3, a 1
 The three products of that layer take 1.4 ms.
 """
 
+import itertools
 from typing import Any
 
 import torch
@@ -24,24 +25,24 @@ from .grouping import Grouping
 
 
 def check_input(x: Tensor, geometry: Geometry) -> None:
-    """Refuse images of another size, which a layer would read wrongly without noticing.
+    """Refuse inputs of another size, which a layer would read wrongly without noticing.
 
     Raises:
-        ValueError: If `x` is not (batch, in_channels, height, width), or one image without the batch.
+        ValueError: If `x` is not (batch, in_channels, *sizes), or one input without the batch.
     """
     expected = (geometry.in_channels, *geometry.input_size)
-    if x.dim() not in (3, 4) or x.shape[-3:] != expected:
+    if x.dim() - len(expected) not in (0, 1) or x.shape[-len(expected) :] != expected:
         raise ValueError(
             f"`x` must have the shape (batch, {', '.join(map(str, expected))}), or that without batch, "
-            f"but is {tuple(x.shape)}. Resize the images, or make the layer for them."
+            f"but is {tuple(x.shape)}. Resize the input, or make the layer for it."
         )
 
 
 def extract_patches(x: Tensor, geometry: Geometry, *, locations_first: bool = True) -> Tensor:
-    """Cut out what each location sees: the windows of a convolution, with zeros where they leave the image.
+    """Cut out what each location sees: the windows of a convolution, with padding where they leave the input.
 
     Args:
-        x: Images, (batch, in_channels, height, width).
+        x: Signals, images or volumes, (batch, in_channels, *sizes).
         geometry: Sizes of the layer.
         locations_first: Whether a patch lies together in memory, best where each location has its own tile;
             otherwise an element of all patches does, best where tiles are shared (`group_patches` then makes
@@ -52,11 +53,46 @@ def extract_patches(x: Tensor, geometry: Geometry, *, locations_first: bool = Tr
         column), as torch's `unfold` does. A strided view of memory in which the batch is innermost.
 
     Raises:
-        ValueError: If the images do not have the geometry's size.
+        ValueError: If the inputs do not have the geometry's size.
     """
     check_input(x, geometry)
+    if geometry.padding_mode != "zeros":
+        x, geometry = continue_around(x, geometry), geometry.unpadded()
     patches: Tensor = _Extract.apply(x, geometry, locations_first)
     return patches
+
+
+def fold_patches(patches: Tensor, geometry: Geometry) -> Tensor:
+    """Add up patches where they overlap, and leave out what lies on zero padding: what `extract_patches` undoes.
+
+    The gradient of `extract_patches`, and the way in which a transposed convolution puts its outputs together.
+
+    Args:
+        patches: (locations, batch, patch_size).
+        geometry: Sizes of the layer that cuts such patches out.
+
+    Returns:
+        (batch, in_channels, *sizes).
+    """
+    folded: Tensor = _Fold.apply(patches, geometry)
+    return folded
+
+
+def continue_around(x: Tensor, geometry: Geometry) -> Tensor:
+    """Lay around inputs what a padding mode other than zeros says, in a memory in which the batch is innermost."""
+    axes = geometry.dimensions
+    x = x.movedim(0, -1)  # (channels, *sizes, batch)
+    for axis, size, before, after in zip(range(axes), geometry.input_size, *geometry.paddings, strict=True):
+        if before or after:
+            element = torch.arange(-before, size + after, device=x.device)
+            if geometry.padding_mode == "circular":
+                element = element % size
+            elif geometry.padding_mode == "reflect":
+                element = (size - 1 - (size - 1 - element.abs()).abs()).abs()
+            else:
+                element = element.clamp(0, size - 1)
+            x = x.index_select(axis + 1, element)
+    return x.movedim(-1, 0)
 
 
 class _Extract(torch.autograd.Function):
@@ -65,42 +101,66 @@ class _Extract(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, geometry: Geometry, locations_first: bool) -> Tensor:
         ctx.geometry = geometry
-        batch, channels = x.shape[:2]
-        (vertical, horizontal), (stride_y, stride_x) = geometry.padding, geometry.stride
-        pixels = x.permute(1, 2, 3, 0)  # (channels, height, width, batch)
-        if vertical or horizontal:
-            pixels = F.pad(pixels, (0, 0, horizontal, horizontal, vertical, vertical))
-        elif pixels.stride(3) != 1:
+        axes, (batch, channels) = geometry.dimensions, x.shape[:2]
+        before, after = geometry.paddings
+        pixels = x.movedim(0, -1)  # (channels, *sizes, batch)
+        if any(before) or any(after):
+            pixels = F.pad(pixels, (0, 0, *_last_axis_first(before, after)))
+        elif pixels.stride(-1) != 1:
             # One transposition of the image costs less than one for each of the overlapping windows.
             pixels = pixels.contiguous()
-        channel, row, column, image = pixels.stride()
-        (kernel_height, kernel_width), (dilation_y, dilation_x) = geometry.kernel_size, geometry.dilation
+        channel, *along, image = pixels.stride()
+        steps = [stride * step for stride, step in zip(along, geometry.stride, strict=True)]
+        distances = [stride * distance for stride, distance in zip(along, geometry.dilation, strict=True)]
         windows = pixels.as_strided(
-            (*geometry.output_size, channels, kernel_height, kernel_width, batch),
-            (row * stride_y, column * stride_x, channel, row * dilation_y, column * dilation_x, image),
+            (*geometry.output_size, channels, *geometry.kernel_size, batch),
+            (*steps, channel, *distances, image),
         )
         if locations_first:
             return windows.reshape(geometry.locations, geometry.patch_size, batch).transpose(1, 2)
-        elements = windows.permute(2, 3, 4, 0, 1, 5)
+        elements = windows.permute(*range(axes, 2 * axes + 1), *range(axes), 2 * axes + 1)
         return elements.reshape(geometry.patch_size, geometry.locations, batch).permute(1, 2, 0)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        geometry: Geometry = ctx.geometry
-        (rows, columns), (height, width) = geometry.output_size, geometry.input_size
-        (stride_y, stride_x), (vertical, horizontal) = geometry.stride, geometry.padding
-        batch, channels = grad.shape[1], geometry.in_channels
-        windows = grad.reshape(rows, columns, batch, channels, *geometry.kernel_size).permute(
-            0, 1, 3, 4, 5, 2
-        )
-        pixels = grad.new_zeros(*geometry.padded_size, channels, batch)
-        for i in range(geometry.kernel_size[0]):
-            for j in range(geometry.kernel_size[1]):
-                top, left = i * geometry.dilation[0], j * geometry.dilation[1]
-                bottom, right = top + (rows - 1) * stride_y + 1, left + (columns - 1) * stride_x + 1
-                pixels[top:bottom:stride_y, left:right:stride_x] += windows[:, :, :, i, j]
-        image = pixels[vertical : vertical + height, horizontal : horizontal + width]
-        return image.permute(3, 2, 0, 1), None, None
+        return _Fold.apply(grad, ctx.geometry), None, None
+
+
+class _Fold(torch.autograd.Function):
+    """Sums over overlapping windows; the gradient copies them out again."""
+
+    @staticmethod
+    def forward(ctx: Any, patches: Tensor, geometry: Geometry) -> Tensor:
+        ctx.geometry = geometry
+        axes, channels, batch = geometry.dimensions, geometry.in_channels, patches.shape[1]
+        windows = patches.reshape(*geometry.output_size, batch, channels, *geometry.kernel_size)
+        windows = windows.movedim(axes, -1)  # (*map, channels, *kernel, batch)
+        pixels = patches.new_zeros(*geometry.padded_size, channels, batch)
+        windows = windows.movedim(tuple(range(axes + 1, 2 * axes + 1)), tuple(range(axes)))
+        for element in itertools.product(*map(range, geometry.kernel_size)):
+            pixels[_places(element, geometry)] += windows[element]
+        before, after = geometry.paddings
+        if min(after) < 0:  # elements that no window reaches
+            pixels = F.pad(pixels, (0, 0, 0, 0, *(-n for n in _last_axis_first(before, after))))
+        else:
+            ends = [start + size for start, size in zip(before, geometry.input_size, strict=True)]
+            pixels = pixels[tuple(map(slice, before, ends))]
+        return pixels.movedim((-1, -2), (0, 1))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _Extract.apply(grad, ctx.geometry, True), None
+
+
+def _places(element: tuple[int, ...], geometry: Geometry) -> tuple[slice, ...]:
+    """Return where on the padded input an element of the kernel lies, over all locations."""
+    places = zip(element, geometry.dilation, geometry.stride, geometry.output_size, strict=True)
+    return tuple(slice(i * d, i * d + (n - 1) * step + 1, step) for i, d, step, n in places)
+
+
+def _last_axis_first(before: tuple[int, ...], after: tuple[int, ...]) -> list[int]:
+    """Return paddings in the order in which torch's `pad` takes them."""
+    return [n for pair in reversed(list(zip(before, after, strict=True))) for n in pair]
 
 
 def group_patches(patches: Tensor, grouping: Grouping) -> Tensor:
@@ -186,14 +246,14 @@ def _gather_locations(values: Tensor, grouping: Grouping, batch: int) -> Tensor:
 
 
 def assemble(outputs: Tensor, geometry: Geometry) -> Tensor:
-    """Lay the outputs of all locations out as an image.
+    """Lay the outputs of all locations out as a map.
 
     Args:
         outputs: (locations, batch, out_channels).
         geometry: Sizes of the layer.
 
     Returns:
-        (batch, out_channels, rows, columns), a view: what the next layer reads stays in the order in which
+        (batch, out_channels, *output_size), a view: what the next layer reads stays in the order in which
         this one computed it. So use `flatten` or `reshape` on it; `view` may find no view.
     """
-    return outputs.unflatten(0, geometry.output_size).permute(2, 3, 0, 1)
+    return outputs.unflatten(0, geometry.output_size).movedim((-2, -1), (0, 1))

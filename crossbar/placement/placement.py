@@ -18,7 +18,7 @@ from devices.streams import generator
 
 Option = int | bool
 Options = dict[str, Option]
-Shape = tuple[int, int]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Placement:
 
     Args:
         name: Name of the scheme.
-        output_size: Rows and columns of the output map.
+        output_size: Sizes of the output map: (length,), (rows, columns), or (planes, rows, columns).
         tile_of_location: (L,), which tile serves a location.
         kernel_of_tile: (T,), which kernel a tile is meant to hold.
         options: The scheme's options, all of them, in the order of its signature.
@@ -127,14 +127,15 @@ def placement(name: str, output_size: Shape, **options: Option) -> Placement:
     - `replicated(tiles=L, sync_every=0)`: one kernel on many tiles; location l goes to tile l % tiles. While the
       copies are trained in place, every update goes to all of them; or, with `sync_every`, each learns from its own
       locations, and after so many updates all are averaged and written to the mean. Only in-situ training heeds it.
-    - `blocks(rows, cols)`: the map is cut into rows x cols near-equal regions, each with its own kernel.
+    - `blocks(rows, cols)`: the map is cut into rows x cols near-equal regions, each with its own kernel; that of a
+      signal by `blocks(cols)`, that of a volume by `blocks(planes, rows, cols)`.
     - `random(tiles, redraw=False, seed=0)`: locations are dealt to tiles at random, equally many to each
       up to one, once or (`redraw=True`) anew at every forward pass.
-    - `interleaved(period)`: locations i::period, j::period share a kernel.
+    - `interleaved(period)`: locations i::period, j::period share a kernel; so along every axis.
 
     Args:
         name: One of these names, or a name with options in one string, as "blocks(rows=2,cols=2)".
-        output_size: Rows and columns of the output map.
+        output_size: Sizes of the output map: (length,), (rows, columns), or (planes, rows, columns).
         options: The options, unless the string has them.
 
     Returns:
@@ -151,9 +152,9 @@ def placement(name: str, output_size: Shape, **options: Option) -> Placement:
         >>> placement("replicated(tiles=4)", (6, 6)).spec
         'replicated(tiles=4,sync_every=0)'
     """
-    rows, columns = output_size
-    if min(rows, columns) < 1:
-        raise ValueError(f"`output_size` must be at least (1, 1), but is {output_size}. Give a larger map.")
+    if min(output_size) < 1:
+        least = (1,) * len(output_size)
+        raise ValueError(f"`output_size` must be at least {least}, but is {output_size}. Give a larger map.")
     name, written = _parse(name)
     if name not in _SCHEMES:
         raise ValueError(
@@ -163,9 +164,12 @@ def placement(name: str, output_size: Shape, **options: Option) -> Placement:
     if doubled:
         raise ValueError(f"`{doubled.pop()}` must be given once, but is given in the name too. Remove one.")
     scheme, defaults = _SCHEMES[name]
-    complete = _complete(name, defaults, written | options, rows * columns)
-    tile_of_location, kernel_of_tile = scheme((rows, columns), complete)
-    return Placement(name, (rows, columns), tile_of_location, kernel_of_tile, complete)
+    if name == "blocks":
+        defaults = dict.fromkeys(list(_AXES)[-len(output_size) :], _REQUIRED)
+    size = tuple(output_size)
+    complete = _complete(name, defaults, written | options, math.prod(size))
+    tile_of_location, kernel_of_tile = scheme(size, complete)
+    return Placement(name, size, tile_of_location, kernel_of_tile, complete)
 
 
 Maps = tuple[Tensor, Tensor]
@@ -190,13 +194,11 @@ def _replicated(size: Shape, options: Options) -> Maps:
 
 
 def _blocks(size: Shape, options: Options) -> Maps:
-    height, width = size
-    rows, columns = options["rows"], options["cols"]
-    _check_range("blocks", "rows", rows, height, "rows of the output map")
-    _check_range("blocks", "cols", columns, width, "columns of the output map")
-    row = torch.arange(height) * rows // height
-    column = torch.arange(width) * columns // width
-    return (row[:, None] * columns + column).flatten(), torch.arange(rows * columns)
+    regions = []
+    for (axis, number), length in zip(options.items(), size, strict=True):
+        _check_range("blocks", axis, number, length, f"{_AXES[axis]} of the output map")
+        regions.append(torch.arange(length) * number // length)
+    return _numbered(regions, list(options.values())), torch.arange(math.prod(options.values()))
 
 
 def _random(size: Shape, options: Options) -> Maps:
@@ -207,20 +209,29 @@ def _random(size: Shape, options: Options) -> Maps:
 
 
 def _interleaved(size: Shape, options: Options) -> Maps:
-    height, width = size
     period = options["period"]
     _check_range("interleaved", "period", period, min(size), "rows and columns of the output map")
-    row, column = torch.arange(height) % period, torch.arange(width) % period
-    return (row[:, None] * period + column).flatten(), torch.arange(period * period)
+    phases = [torch.arange(length) % period for length in size]
+    return _numbered(phases, [period] * len(size)), torch.arange(period ** len(size))
 
 
+def _numbered(along: list[Tensor], numbers: list[int]) -> Tensor:
+    """Number, row-major, what every location is along each axis: (L,)."""
+    result = along[0]
+    for of_axis, number in zip(along[1:], numbers[1:], strict=True):
+        result = result[..., None] * number + of_axis
+    return result.flatten()
+
+
+# What is counted along each axis; the last ones are those of maps with fewer.
+_AXES: Final = {"planes": "planes", "rows": "rows", "cols": "columns"}
 _REQUIRED: Final = None
 _ALL_LOCATIONS: Final = "L"  # a copy for each location
 _SCHEMES: Final[dict[str, tuple[Callable[[Shape, Options], Maps], dict[str, Option | str | None]]]] = {
     "free": (_free, {}),
     "time_multiplexed": (_time_multiplexed, {}),
     "replicated": (_replicated, {"tiles": _ALL_LOCATIONS, "sync_every": 0}),
-    "blocks": (_blocks, {"rows": _REQUIRED, "cols": _REQUIRED}),
+    "blocks": (_blocks, {"rows": _REQUIRED, "cols": _REQUIRED}),  # along the axes that there are
     "random": (_random, {"tiles": _REQUIRED, "redraw": False, "seed": 0}),
     "interleaved": (_interleaved, {"period": _REQUIRED}),
 }

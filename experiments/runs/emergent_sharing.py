@@ -21,8 +21,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from crossbar import LocallyConnected2d
-from crossbar.layers.analog_convolution import PlacedLayer
-from crossbar.network.residual import weight_signal_to_noise, weights_as_read
+from crossbar.layers.placed_layer import PlacedLayer
+from crossbar.network.residual import kernels_of_tiles, weight_signal_to_noise, weights_as_read
 from devices.units import Dimensionless
 
 DISTANCES: Final = (1, 4)  # of the rings, in locations (Ott et al.)
@@ -107,9 +107,10 @@ def sharing_of(model: nn.Module) -> dict[str, dict[str, Dimensionless]]:
     for name, layer in model.named_modules():
         if not isinstance(layer, LocallyConnected2d | PlacedLayer) or layer.placement.name != "free":
             continue
+        if layer.dimensions != 2:  # the rings of the paper lie on images
+            continue
         weight = _weights(layer)
-        output_size: tuple[int, int] = layer.output_size
-        rows, columns = output_size
+        rows, columns = layer.output_size
         kernels = weight.reshape(rows, columns, -1)
         measures: dict[str, Dimensionless] = {}
         for distance in DISTANCES:
@@ -124,5 +125,5 @@ def sharing_of(model: nn.Module) -> dict[str, dict[str, Dimensionless]]:
 def _weights(layer: LocallyConnected2d | PlacedLayer) -> Tensor:
     """Return the kernels of all locations, (locations, ...), in the network's units."""
     if isinstance(layer, PlacedLayer):
-        return layer.blocks.join(weights_as_read(layer.tile_array))
+        return kernels_of_tiles(layer, weights_as_read(layer.tile_array))
     return layer.weight.detach()

@@ -30,6 +30,7 @@ and so on, `<layer>/copies_rms` (rows,), `<layer>/<role>/pulses_mean` (rows, til
 """
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ import torch
 from torch import Tensor, nn
 
 from crossbar import TileArray, model_sharing, tile_arrays
-from crossbar.layers.analog_convolution import PlacedLayer
+from crossbar.layers.placed_layer import PlacedLayer
 from crossbar.learning import UnitCells
 from devices.files import write_atomically
 from devices.pulsed.symmetry import symmetry_points
@@ -140,8 +141,11 @@ def place_columns(layer: nn.Module, array: TileArray) -> Row:
     row: Row = {"devices": devices}
     if isinstance(layer, PlacedLayer) and not layer.placement.redraw:
         row["tile_of_location"] = layer.placement.tile_of_location.cpu().numpy()
-        row["map_size"] = np.array(layer.output_size)
-        row["tiles_per_kernel"] = np.int64(layer.blocks.per_kernel)
+        *planes, columns = (
+            layer.placement.output_size
+        )  # a volume's planes one below the other, a signal as one row
+        row["map_size"] = np.array((math.prod(planes), columns))
+        row["tiles_per_kernel"] = np.int64(layer.blocks.per_kernel * layer.groups)
     return row
 
 

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from aihwkit.nn import AnalogConv1d as TheirConv1d
 from torch import nn
 
 from crossbar import (
@@ -40,7 +41,6 @@ class Own(nn.Module):
 LEFT_DIGITAL = {
     "recurrent": (nn.LSTM(4, 3), ["LSTM: recurrent layers"]),
     "cell": (nn.GRUCell(4, 3), ["GRUCell: recurrent cells"]),
-    "transposed": (nn.ConvTranspose2d(1, 2, 3), ["ConvTranspose2d: transposed convolutions"]),
     "attention": (
         nn.MultiheadAttention(4, 2),
         [
@@ -103,7 +103,7 @@ def test_the_report_prints_as_a_table():
 
 def test_aihwkits_own_layers_are_named():
     with pytest.warns(UserWarning, match=r"'0' \(AnalogConv1d: .*refuse"):
-        analog = convert_to_analog(nn.Sequential(nn.Conv1d(1, 2, 3), nn.Linear(2, 2)), perfect())
+        analog = convert_to_analog(nn.Sequential(TheirConv1d(1, 2, 3), nn.Linear(2, 2)), perfect())
     assert conversion_report(analog).names("aihwkit's own") == ["0"]
     assert conversion_report(analog).names("analog") == ["1"]
 
@@ -172,15 +172,13 @@ def test_what_was_frozen_stays_frozen(config):
 @pytest.mark.parametrize(
     ("layer", "match"),
     [
-        (nn.Conv2d(2, 2, 3, groups=2), "layer 'layer3.0': .*groups=2"),
-        (nn.Conv2d(2, 2, 3, padding="same"), "layer 'layer3.0': .*padding='same'"),
+        (nn.Conv2d(2, 2, 3), "layer 'layer3.0': `weight` must be finite, but 1 of its 36"),
         (nn.Linear(2, 2), "layer 'layer3.0': `weight` must be finite, but 1 of its 4"),
     ],
 )
 def test_refusals_name_the_layer(layer, match):
     layer = copy.deepcopy(layer)
-    if isinstance(layer, nn.Linear):
-        layer.weight.data[0, 0] = float("nan")
+    layer.weight.data.view(-1)[0] = float("nan")
     model = nn.ModuleDict({"layer3": nn.Sequential(layer)})
     with pytest.raises(ValueError, match=match):
         convert_to_analog(model, perfect())

@@ -194,14 +194,21 @@ def test_the_order_of_arguments_is_aihwkits():
             "'time_multiplexed'.*order is aihwkit",
         ),
         ((1, 2, 3, 8, 1, 1, True), {}, TypeError, "`groups` must be a number.*order is aihwkit"),
-        ((2, 2, 3, 1, 1, 1, 2), {}, ValueError, "`groups` must be 1, but is 2"),
+        ((2, 3, 3, 1, 1, 1, 2), {}, ValueError, "`out_channels` must be a multiple of .*groups, 2, but is 3"),
         (
-            (2, 2, 3, 1, 1, 1, 1, True, "circular"),
+            (2, 2, 3, 1, 3, 1, 1, True, "circular"),
+            {"input_size": 2},
+            ValueError,
+            "`padding` must be at most 2 for an input of 2 x 2 and the padding mode 'circ",
+        ),
+        (
+            (2, 2, 3, 2, "same"),
             {},
             ValueError,
-            "`padding_mode` must be 'zeros', but is 'circ",
+            "`padding` must be a number .* stride of 2 x 2, but is 'same'",
         ),
-        ((2, 2, 3, 1, "same"), {}, ValueError, "`padding` must be a number of zeros, but is 'same'"),
+        ((2, 2, 3, 1, "full"), {}, ValueError, "`padding` must be sizes, 'valid' or 'same', but is 'full'"),
+        ((2, 2, 3), {"tile_module_class": dict}, ValueError, "`tile_module_class` must be None"),
     ],
 )
 def test_calls_in_the_old_order_are_told(arguments, options, error, match):

@@ -94,7 +94,7 @@ def test_sizes_that_are_too_small_are_refused(name, value, least):
     ("name", "value"),
     [
         ("kernel_size", (3, 3, 3)),
-        ("padding", "same"),
+        ("padding", None),
         ("stride", 1.5),
         ("input_size", (8, None)),
         ("dilation", True),
@@ -106,3 +106,38 @@ def test_sizes_that_are_no_whole_numbers_are_refused(name, value):
         TypeError, match=rf"`{name}` must be .*whole numbers?, but is {re.escape(repr(value))}"
     ):
         Geometry.of(1, 1, **sizes)
+
+
+def test_paddings_in_words_are_torchs():
+    same = Geometry.of(1, 1, (2, 3), 5, padding="same", dilation=(1, 2))
+    assert same.paddings == ((0, 2), (1, 2))  # the surplus of an even kernel lies after the input
+    assert same.output_size == (5, 5)
+    assert Geometry.of(1, 1, 3, 5, padding="valid").output_size == (3, 3)
+    with pytest.raises(ValueError, match="stride of 2 x 2, but is 'same'"):
+        Geometry.of(1, 1, 3, 5, stride=2, padding="same")
+    with pytest.raises(ValueError, match="sizes, 'valid' or 'same', but is 'full'"):
+        Geometry.of(1, 1, 3, 5, padding="full")
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_an_int_stands_for_every_axis(axes):
+    geometry = Geometry.of(2, 4, 3, 7, stride=2, padding=1, groups=2, dimensions=axes)
+    assert geometry.dimensions == axes
+    assert geometry.output_size == (4,) * axes
+    assert geometry.patch_size == 2 * 3**axes
+    assert geometry.resized((9,) * axes).output_size == (5,) * axes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"groups": 2}, "`in_channels` must be a multiple of the number of groups, 2, but is 3"),
+        ({"groups": 0}, "`groups` must be at least 1, but is 0"),
+        ({"padding_mode": "mirror"}, "one of zeros, reflect, replicate, circular, but is 'mirror'"),
+        ({"padding": 4, "padding_mode": "reflect"}, "`padding` must be at most 3 for an input of 4 x 4"),
+        ({"padding": 5, "padding_mode": "circular"}, "`padding` must be at most 4 for an input of 4 x 4"),
+    ],
+)
+def test_what_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Geometry.of(3, 2, 3, 4, **options)

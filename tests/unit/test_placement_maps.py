@@ -147,3 +147,29 @@ def test_options_of_the_wrong_type_are_refused(options, message):
 def test_an_empty_map_is_refused():
     with pytest.raises(ValueError, match=re.escape("`output_size` must be at least (1, 1), but is (0, 3)")):
         placement("free", (0, 3))
+
+
+def test_maps_of_signals_and_volumes():
+    assert placement("blocks(cols=2)", (5,)).tile_of_location.tolist() == [0, 0, 0, 1, 1]
+    assert placement("interleaved(period=2)", (5,)).tile_of_location.tolist() == [0, 1, 0, 1, 0]
+    assert tiles("blocks(planes=2,rows=1,cols=2)", (2, 2, 2)) == [[[0, 1], [0, 1]], [[2, 3], [2, 3]]]
+    assert tiles("interleaved(period=2)", (2, 2, 3)) == [
+        [[0, 1, 0], [2, 3, 2]],
+        [[4, 5, 4], [6, 7, 6]],
+    ]
+    assert placement("free", (2, 3, 4)).tiles == 24
+    assert placement("replicated(tiles=2)", (5,)).tile_of_location.tolist() == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "size", "message"),
+    [
+        ("blocks(rows=2,cols=2)", (6,), "The options of 'blocks' must be one of cols, but 'rows' is given."),
+        ("blocks(rows=2,cols=2)", (6, 6, 6), "`planes` must be given for 'blocks', but is missing."),
+        ("blocks(cols=7)", (6,), "`cols` of 'blocks' must lie in [1, 6], the number of columns"),
+        ("free", (0,), "`output_size` must be at least (1,), but is (0,)"),
+    ],
+)
+def test_blocks_are_cut_along_the_axes_that_there_are(spec, size, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        placement(spec, size)

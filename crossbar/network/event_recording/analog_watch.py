@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ...cost.events import LayerEvents
-from ...layers.analog_convolution import PlacedLayer
 from ...layers.analog_layer import AnalogLayer
+from ...layers.analog_transposed import AnalogConvTranspose
+from ...layers.placed_layer import PlacedLayer
 from .digital_watch import ALREADY, count_software
 from .parts import PartsWatch, Tally
 from .shapes import inputs_of, shape_of, tile_sizes
@@ -53,15 +54,17 @@ class AnalogWatch:
     def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         shape, x = self.events.shape, inputs[0]
         repeats, self.array.periphery.repeats = self.array.periphery.repeats, None
-        vectors = serial = y.numel() // shape.out_size
         if isinstance(layer, PlacedLayer):
-            places = y.shape[-2] * y.shape[-1]  # a convolution on one tile takes images of any size
-            serial = vectors // places * (layer.grouping.width if places == shape.locations else places)
+            vectors, serial = layer.products(x, y)
+        else:
+            vectors = serial = y.numel() // shape.out_size
         if layer.training and self.array.in_situ is None:
             count_software(self.events, self._present(vectors) * shape.out_size, x, True)
             return
         driven = self._present(vectors)
         self._count_products("forward", vectors, serial, driven, vectors * shape.out_size, shape.grid)
+        if isinstance(layer, AnalogConvTranspose):
+            self.events.add("forward", overlap_adds=layer.overlap_adds(x, y))
         assert repeats is not None
         self._count_repeats(repeats)
         if layer.training and y.requires_grad:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ...cost.events import LayerEvents
-from .shapes import inputs_of, shape_of
+from .shapes import inputs_of, products_of, shape_of
 
 ALREADY = "the model is being recorded already: leave the other `record_events` first"
 
@@ -27,7 +27,7 @@ class DigitalWatch:
 
     def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         shape = self.events.shape
-        driven = inputs_of(layer, shape, y.numel() // shape.out_size)
+        driven = inputs_of(layer, shape, products_of(layer, shape, inputs[0], y))
         count_software(self.events, driven * shape.out_size, inputs[0], layer.training)
 
 

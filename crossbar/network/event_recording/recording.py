@@ -10,7 +10,8 @@ from torch.utils.hooks import RemovableHandle
 
 from ...cost.events import EventLedger
 from ...layers.analog_layer import AnalogLayer
-from ...layers.locally_connected import LocallyConnected2d
+from ...layers.locally_connected import LocallyConnected
+from ...layers.map_layer import MapLayer
 from ..named_refusals import refuse_foreign_layers
 from .analog_watch import AnalogWatch
 from .digital_watch import DigitalWatch
@@ -49,7 +50,7 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
     ledger = EventLedger()
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if isinstance(module, AnalogLayer | LocallyConnected2d | nn.Linear | nn.Conv2d):
+            if isinstance(module, AnalogLayer | LocallyConnected | nn.Linear | nn.modules.conv._ConvNd):
                 watch = AnalogWatch(module) if isinstance(module, AnalogLayer) else DigitalWatch(module)
                 ledger.layers[name] = watch.events
                 stack.callback(watch.stop)
@@ -59,10 +60,11 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
 
 def _watch_images(model: nn.Module, ledger: EventLedger) -> RemovableHandle:
     """Count the images that pass through a model; a pass in training, with gradients, is a step."""
+    axes = _axes_of_inputs(model)
 
     def before(model: nn.Module, inputs: tuple[Any, ...]) -> None:
         x = inputs[0]
-        images = len(x) if x.dim() in (2, 4) else 1
+        images = len(x) if x.dim() == axes + 2 or (axes == 2 and x.dim() == 2) else 1
         if model.training and torch.is_grad_enabled():
             ledger.training_images += images
             ledger.steps += 1
@@ -70,3 +72,13 @@ def _watch_images(model: nn.Module, ledger: EventLedger) -> RemovableHandle:
             ledger.images += images
 
     return model.register_forward_pre_hook(before)
+
+
+def _axes_of_inputs(model: nn.Module) -> int:
+    """Return how many axes beside batch and channels the inputs of a model have, as its first layer on a map does."""
+    for module in model.modules():
+        if isinstance(module, MapLayer):
+            return module.dimensions
+        if isinstance(module, nn.modules.conv._ConvNd):
+            return len(module.kernel_size)
+    return 2

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ...cost.events import LayerShape
-from ...layers.analog_convolution import PlacedLayer
 from ...layers.analog_layer import AnalogLayer
-from ...layers.locally_connected import LocallyConnected2d
+from ...layers.locally_connected import LocallyConnected
+from ...layers.map_layer import MapLayer
+from ...layers.placed_layer import PlacedLayer
 from ...placement.connections import present_inputs
 
 
@@ -34,17 +35,20 @@ def shape_of(layer: nn.Module) -> LayerShape:
         if not isinstance(layer, PlacedLayer):
             return LayerShape(in_channels=blocks.in_size, **sizes)
         return LayerShape(**_on_a_map(layer), **sizes, width=layer.grouping.width)
-    if isinstance(layer, LocallyConnected2d):
-        kernels, out_size = layer.weight.shape[:2]
+    if isinstance(layer, LocallyConnected):
+        g, kernels = layer.geometry, layer.placement.kernels * layer.geometry.groups
         sizes = {
             "kernels": kernels,
             "tiles": kernels,
-            "in_size": layer.geometry.patch_size,
-            "out_size": out_size,
+            "in_size": g.patch_size // g.groups,
+            "out_size": g.out_channels // g.groups,
         }
         width = layer.grouping.width
         return LayerShape(**_on_a_map(layer), **sizes, **_digital(sizes), width=width)
-    if isinstance(layer, nn.Linear | nn.Conv2d):
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+        sizes = {"in_size": len(layer.weight), "out_size": layer.weight[0].numel()}
+        return LayerShape(in_channels=len(layer.weight), placement="digital", **sizes, **_digital(sizes))
+    if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd):
         sizes = {"in_size": layer.weight[0].numel(), "out_size": len(layer.weight)}
         return LayerShape(in_channels=layer.weight.shape[1], placement="digital", **sizes, **_digital(sizes))
     raise TypeError(
@@ -52,13 +56,21 @@ def shape_of(layer: nn.Module) -> LayerShape:
     )
 
 
+def products_of(layer: nn.Module, shape: LayerShape, x: Tensor, y: Tensor) -> int:
+    """Return how many products a pass of a digital layer took, from its shape."""
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+        return x.numel() // shape.in_size
+    return y.numel() // shape.out_size
+
+
 def inputs_of(layer: nn.Module, shape: LayerShape, vectors: int) -> int:
     """Return how many inputs that many vectors have; those that are absent have no word line."""
     connections = getattr(layer, "connections", None)
     if connections is None:
         return vectors * shape.in_size
-    assert isinstance(layer, LocallyConnected2d | PlacedLayer)
-    return vectors // shape.locations * int(present_inputs(connections.cpu(), layer.geometry).sum())
+    assert isinstance(layer, MapLayer)
+    places = shape.locations * layer.geometry.groups
+    return vectors // places * int(present_inputs(connections.cpu(), layer.geometry).sum())
 
 
 def tile_sizes(layer: AnalogLayer) -> tuple[Tensor, Tensor]:
@@ -77,13 +89,16 @@ def _digital(sizes: dict[str, Any]) -> dict[str, Any]:
     return {"is_analog": False, "devices_per_weight": 0, "tile_shape": shape}
 
 
-def _on_a_map(layer: "PlacedLayer | LocallyConnected2d") -> dict[str, Any]:
+def _on_a_map(layer: MapLayer) -> dict[str, Any]:
     g = layer.geometry
+    is_transposed = isinstance(layer, PlacedLayer) and layer.is_transposed
+    none = (1,) * g.dimensions  # of a transposed convolution, every location of the input is seen alone
     return {
         "locations": g.locations,
-        "kernel_size": g.kernel_size,
-        "in_channels": g.in_channels,
-        "stride": g.stride,
+        "kernel_size": none if is_transposed else g.kernel_size,
+        "in_channels": g.out_channels if is_transposed else g.in_channels,
+        "stride": none if is_transposed else g.stride,
         "map_size": g.output_size,
+        "groups": g.groups,
         "placement": layer.placement.spec,
     }
