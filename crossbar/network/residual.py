@@ -140,7 +140,7 @@ def weights_as_read(array: TileArray) -> Float[Tensor, "tiles out in"]:
 
 def kernels_of_tiles(
     layer: PlacedLayer, weight: Float[Tensor, "tiles out in"]
-) -> Float[Tensor, "placed outs in"]:
+) -> Float[Tensor, "placed outs ins"]:
     """Join the blocks of what every tile of a placement holds, and lay its groups one below the other.
 
     Args:

@@ -87,7 +87,7 @@ def test_groups_on_copies_and_a_tile_for_each_location():
 
 def test_a_volume():
     """3 x 3 x 3 locations of 2 x 2 x 2 kernels."""
-    counts, ledger = counted(AnalogConv3d(2, 5, 2, rpu_config=one_round()), torch.rand(3, 2, 4, 4, 4))
+    counts, _ = counted(AnalogConv3d(2, 5, 2, rpu_config=one_round()), torch.rand(3, 2, 4, 4, 4))
     assert (counts["mvms"], counts["dac_conversions"], counts["adc_conversions"]) == (81, 81 * 16, 81 * 5)
     digital = nn.Conv3d(2, 4, 2, groups=2)
     with record_events(digital) as ledger:
