@@ -76,7 +76,7 @@ def test_a_convolution_is_torchs(axes, mode):
 def test_a_transposed_convolution_is_torchs(axes):
     torch.manual_seed(axes)
     x = torch.rand(2, 4, *SIZES[::-1][:axes]) - 0.5
-    for stride, dilation, padding, groups in itertools.product((1, 2, 3), (1, 2), (0, 1), (1, 2, 4)):
+    for stride, dilation, padding, groups in itertools.product((1, 2, 3), (1, 2), (0, 1), (1, 4)):
         for more in range(min(max(stride, dilation), 2)):
             rest = (stride, padding, more, groups, True, dilation)
             assert_same(*layers_of("ConvTranspose", axes, 4, 8, KERNEL[:axes], *rest), x)
