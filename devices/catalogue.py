@@ -1,6 +1,5 @@
 """The device models that can be asked for by name, each with its source and its limits."""
 
-import difflib
 from typing import get_args
 
 from .aihwkit_adapter import (
@@ -12,6 +11,7 @@ from .aihwkit_adapter import (
     StateIndependentNoiseModel,
     training_presets,
 )
+from .closest import choose, closest
 from .device_file import read_device_file
 from .device_model import DeviceModel, Kind
 from .times import TEN_YEARS, MeasuredTimes, TimeRange
@@ -68,11 +68,10 @@ def get(name: str) -> DeviceModel:
 
 
 def _advice(wrong: str) -> str:
-    known = {name.lower(): name for name in (*_DEVICE_MODELS, *_OF_AIHWKIT)}
-    close = difflib.get_close_matches(wrong.lower(), known, n=3)
-    if not close:
+    known = (*_DEVICE_MODELS, *_OF_AIHWKIT)
+    if not closest(wrong, known):
         return f"Ask `catalogue()` for all {len(_DEVICE_MODELS)} names, such as 'pcm' and 'reram-sb'."
-    return f"Did you mean {' or '.join(known[name] for name in close)}?"
+    return choose(wrong, known)
 
 
 _WAN_MEASURED = MeasuredTimes((1.0, 86400.0, 172800.0))

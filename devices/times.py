@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final
 
 from typing_extensions import final
@@ -54,10 +55,11 @@ def seconds_of(time: Seconds | str) -> Seconds:
         >>> seconds_of("1d"), seconds_of(90)
         (86400.0, 90)
     """
-    if not isinstance(time, str):
+    is_number = isinstance(time, Real) and not isinstance(time, bool)
+    if is_number:
         _check_is_time(time)
         return time
-    seconds = parse_time(time)
+    seconds = parse_time(time) if isinstance(time, str) else None
     if seconds is None or not math.isfinite(seconds):
         raise ValueError(
             f"`time` must be a number of seconds, or a number with a unit of {', '.join(SECONDS_PER_UNIT)}, but is "

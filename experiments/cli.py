@@ -6,6 +6,7 @@ number of threads can be set before the libraries start their own.
 """
 
 import contextlib
+import difflib
 import inspect
 import io
 import os
@@ -268,9 +269,13 @@ def _print_completion(words: list[str]) -> None:
 def _dispatch(name: str, words: list[str]) -> None:
     command = next((command for command in COMMANDS if command.name == name), None)
     if command is None:
-        *others, last = (command.name for command in COMMANDS)
+        names = [command.name for command in COMMANDS]
+        close = difflib.get_close_matches(
+            name.lower(), names, n=2
+        )  # not `devices.closest`: that would load torch
+        advice = f"Did you mean {' or '.join(close)}?" if close else "See `xbar --help`."
         raise ValueError(
-            f"`command` must be {', '.join(others)} or {last}, but is {name!r}. See `xbar --help`."
+            f"`command` must be {', '.join(names[:-1])} or {names[-1]}, but is {name!r}. {advice}"
         )
     if command.threads == "all":
         _set_threads(None)

@@ -19,6 +19,7 @@ from torch import nn
 
 from crossbar import LocallyConnected2d
 from crossbar.layers.locally_connected import LocallyConnected
+from devices.closest import choose
 from devices.streams import generator
 from devices.units import Dimensionless
 
@@ -93,7 +94,9 @@ def build(name: str, placement: str | None = None) -> nn.Sequential:
         (6, 6)
     """
     if name not in NETWORKS:
-        raise ValueError(f"`name` must be one of {', '.join(sorted(NETWORKS))}, but is {name!r}. Choose one.")
+        raise ValueError(
+            f"`name` must be one of {', '.join(sorted(NETWORKS))}, but is {name!r}. {choose(name, NETWORKS)}"
+        )
     shape = NETWORKS[name]
     channels, height, width = shape.image_shape
     layers: OrderedDict[str, nn.Module] = OrderedDict()

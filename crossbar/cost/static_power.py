@@ -57,7 +57,7 @@ class StaticPower:
         if self.scope == "always-on" and len(given) != 1:
             raise ValueError(
                 "`frame_rate` or `duty_cycle` must be given with the scope 'always-on', one of the two, but "
-                f"{'both' if given else 'none'} is. Say how many images come in a second."
+                f"{'both are' if given else 'none is'}. Say how many images come in a second."
             )
         if self.frame_rate is not None and not 0 < self.frame_rate < float("inf"):
             raise ValueError(

@@ -1,6 +1,7 @@
 """The life of a chip, for a whole model: name its noise, program it, let it age, erase it."""
 
 from collections.abc import Iterator
+from numbers import Integral
 
 from torch import nn
 
@@ -65,9 +66,11 @@ def program_chip(
         faults: How many devices fail. Devices that were trained in place had theirs before: see `break_devices`.
 
     Raises:
+        TypeError: If the seed is no whole number.
         ValueError: If the model has no analog layer, or analog layers of aihwkit's own, or devices that were trained
             in place have no law of drift, or are to fail only now.
     """
+    _check_is_seed(seed)
     for name, array in arrays_to_act_on(model, "programmed by program_chip"):
         with naming(layer_name(name)):
             of_layer = None if seed is None else derive_seed(seed, name)
@@ -84,14 +87,25 @@ def age_chip(model: nn.Module, time: Seconds | str, *, seed: int | None = None) 
 
     Raises:
         RuntimeError: If a layer is not programmed.
+        TypeError: If the seed is no whole number.
         ValueError: If the model has no analog layer, or analog layers of aihwkit's own, or the device models know
             no such time.
     """
     seconds = seconds_of(time)
+    _check_is_seed(seed)
     for name, array in arrays_to_act_on(model, "aged by age_chip"):
         with naming(layer_name(name)):
             of_layer = None if seed is None else derive_seed(seed, name, "at", repr(float(seconds)))
             array.at(seconds, seed=of_layer)
+
+
+def _check_is_seed(seed: object) -> None:
+    is_whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if seed is not None and not is_whole:
+        raise TypeError(
+            f"`seed` must be a whole number or None, but is {seed!r}. Give for example seed=0; derive_seed makes one "
+            "of a number and names."
+        )
 
 
 def erase_chip(model: nn.Module) -> None:

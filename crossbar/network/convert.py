@@ -65,6 +65,7 @@ def convert_to_analog(
         The analog model.
 
     Raises:
+        TypeError: If there is no configuration.
         ValueError: If a placement is given without `input_size`, or does not fit a layer, or faults are given where
             no devices are trained in place, or a layer cannot be put onto tiles, or no module has an excluded
             name. The layer is named.
@@ -78,6 +79,11 @@ def convert_to_analog(
         >>> type(analog[0]).__name__, analog(torch.zeros(1, 1, 8, 8)).shape
         ('AnalogLocallyConnected2d', torch.Size([1, 10]))
     """
+    if rpu_config is None:
+        raise TypeError(
+            "`rpu_config` must be an aihwkit configuration, but is None. Take that of a device, "
+            "devices.get('pcm').rpu_config(), or aihwkit's InferenceRPUConfig()."
+        )
     notes = ConversionNotes(frozenset(_excluded_names(model, exclude_modules)))
     with torch.inference_mode(False):  # tensors that are made inside it could never be trained
         analog = _Conversion(rpu_config, notes).of(deepcopy(model))
@@ -100,7 +106,17 @@ def convert_to_analog(
             "layer.",
             stacklevel=2,
         )
+    elif not exclude_modules and not _has_analog_layers(analog):
+        warnings.warn(
+            "conversion put nothing onto tiles: `model` has no layer with a weight matrix. "
+            "`print(conversion_report(model))` lists every layer.",
+            stacklevel=2,
+        )
     return analog
+
+
+def _has_analog_layers(model: nn.Module) -> bool:
+    return any(isinstance(part, AnalogLayerBase) and not part.IS_CONTAINER for part in model.modules())
 
 
 class _Conversion:

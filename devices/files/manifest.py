@@ -23,7 +23,7 @@ MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "crossbar-emulator manifest 1"
 _LARGEST: Final = 16 * 2**20
 _DIGITS: Final = frozenset("0123456789abcdef")
-_ADVICE: Final = "Restore a copy of it, or start over with --force."
+_ADVICE: Final = "Restore a copy of it, or start over with --force; a study is simply repeated."
 
 Digests = dict[str, list[str]]
 """By file: its SHA-256, or two while it is replaced."""

@@ -17,7 +17,7 @@ from ..runs.options.fault_options import canonical
 from ..runs.options.sharing_options import resolve_sharing
 from ..runs.options.wire_options import canonical_wires
 from ..runs.run import Run
-from ..runs.run_data import images_of
+from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..runs.training import make_model
 from ..support.idle_options import refuse_given, refuse_moved_digits
@@ -65,6 +65,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
         wishes["times"] = None  # those at which the other device was measured
     wish = replace(trained.as_wish(), **wishes)
     data = images_of(wish)
+    refuse_too_many(config, data)
     asked = resolve(wish, data.image_shape)
     placement = None if config.placement == trained.placement else config.placement
     placed = asked if placement is None else _placed_anew(asked, placement)

@@ -17,7 +17,7 @@ from ..runs.options.config import TrainConfig
 from ..runs.options.defaults import digital_reference, resolve
 from ..runs.result import Result
 from ..runs.run import Run
-from ..runs.run_data import images_of
+from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..runs.training import make_model, train
 from ..support.environment import describe_environment
@@ -34,6 +34,7 @@ def run_train(wish: TrainConfig) -> None:
         RunInterrupted: If the user stopped it.
     """
     data = images_of(wish)
+    refuse_too_many(wish, data)
     run = resolve(wish, data.image_shape)
     run_with_reference(run, RunFolder.of(run), data)
 

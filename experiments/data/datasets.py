@@ -100,7 +100,7 @@ def load_data(
     if data == "digits":
         own, test = _digits(), None
     elif data.endswith(".npz"):
-        own, test = _from_file(Path(data), Path(data_dir)), None
+        own, test = _from_file(own_file(data, data_dir)), None
     elif data in _TORCHVISION:
         own, test = _from_torchvision(data, Path(data_dir), download=download)
     else:
@@ -161,9 +161,13 @@ def _digits() -> Images:
     return _checked(pixels, torch.from_numpy(digits.target), "scikit-learn's digits")
 
 
-def _from_file(path: Path, folder: Path) -> Images:
-    if not path.exists() and (folder / path.name).exists():
-        path = folder / path.name  # it has moved
+def own_file(data: str, data_dir: Path | str) -> Path:
+    """Return where a file of one's own lies: where its name says, or, if it has moved, in the folder of the data."""
+    path, moved = Path(data), Path(data_dir) / Path(data).name
+    return moved if not path.exists() and moved.exists() else path
+
+
+def _from_file(path: Path) -> Images:
     try:
         content = read_regular(path, "data")
     except FileNotFoundError:

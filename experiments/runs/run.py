@@ -10,6 +10,7 @@ from devices import Faults
 from devices.files import read_regular
 from devices.units import Dimensionless, Seconds
 
+from ..data.datasets import own_file
 from ..support.typed_values import typed
 from .options.config import (
     LEARNS_ON_DEVICES,
@@ -135,6 +136,10 @@ class Run:
         identity = {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
         # Where the data lie decides nothing. The name stays in the hash, so that runs of earlier versions are found.
         identity["data_dir"] = "data"
+        if self.data.endswith(".npz"):
+            # What is in a file of one's own decides, not where it lies.
+            content = read_regular(own_file(self.data, self.data_dir), "data")
+            identity["data"] = hashlib.blake2b(content, digest_size=8).hexdigest()
         if self.device.endswith(".toml"):
             # What is in a device file decides, not where it lies.
             content = read_regular(self.device, "device")

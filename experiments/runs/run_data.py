@@ -1,5 +1,7 @@
 """The images of a run: as its configuration says, whole or one fold of a cross-validation."""
 
+from typing import Any
+
 from ..data.cross_validation import fold
 from ..data.datasets import DataSplit, load_data
 from .options.config import TrainConfig, parse_fold
@@ -10,7 +12,7 @@ _SEED_OF_FOLDS = 0
 
 
 def images_of(config: TrainConfig | Run) -> DataSplit:
-    """Load the images of a run.
+    """Load the images of a run: all that there are, if it asks for more.
 
     Raises:
         FileNotFoundError: If the data are not there.
@@ -31,3 +33,21 @@ def images_of(config: TrainConfig | Run) -> DataSplit:
     return DataSplit(
         split.train.first(config.train_images), split.validation, split.test.first(config.test_images)
     )
+
+
+def refuse_too_many(config: Any, images: DataSplit) -> None:
+    """Refuse to train or test on more images than there are.
+
+    Args:
+        config: What was asked for, with `train_images`, `test_images` or neither.
+        images: What there is of it.
+
+    Raises:
+        ValueError: If more are asked for; says how many there are.
+    """
+    for name, part in (("train_images", images.train), ("test_images", images.test)):
+        asked = getattr(config, name, None)
+        if asked is not None and asked > len(part):
+            raise ValueError(
+                f"`{name}` must be at most {len(part)}, as there are no more, but is {asked}. Leave it out for all."
+            )

@@ -60,8 +60,9 @@ class RunFolder:
         """
         name = re.sub(r"[^\w.-]", "_", f"{run.model}-{run.mode}-{label(run.device)}")
         identity = run.identity()
-        # Earlier versions named a run also by the folder of its data.
-        for values in ({**identity, "data_dir": run.data_dir}, identity):
+        # Earlier versions named a run also by the folder of its data, and by the name of a file of one's own.
+        earlier = {**identity, "data": run.data}
+        for values in ({**earlier, "data_dir": run.data_dir}, earlier, identity):
             text = json.dumps(values, sort_keys=True)
             folder = cls(run.out / f"{name}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}")
             if folder.config_file.is_file():

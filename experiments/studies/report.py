@@ -10,11 +10,12 @@ from ..commands.report import run_report as report_of_run
 from ..commands.report_page import PAGE
 from ..drawing.html_page import write_page
 from ..drawing.sections import Section, sections_from_json
+from ..runs.run_folder import RunFolder
 from .results import Results, read_results
 from .study import Findings, how_to_repeat
 
-# The modules whose `findings_of` reads what earlier versions have left; version 2 keeps its sections.
-_STUDIES: Final = {
+# The modules whose `findings_of` reads what version 1 has left; version 2 keeps its sections.
+_EARLIER: Final = {
     "compare-devices": "compare_devices.study",
     "sharing-cost": "sharing_cost.study",
     "paper": "paper.study",
@@ -42,8 +43,12 @@ def run_report(config: ReportConfig) -> None:
 
 
 def study_in(folder: Path) -> str | None:
-    """Return the name of the study that a folder holds, or None."""
-    return next((name for name in _STUDIES if _numbers(name, folder).is_file()), None)
+    """Return the name of the study that a folder holds, or None: a run keeps numbers of its studies, but is none."""
+    if RunFolder(folder).config_file.is_file():
+        return None
+    folders = (file.parent.name for file in sorted(Path(__file__).parent.glob("*/study.py")))
+    studies = (name.replace("_", "-") for name in folders)
+    return next((name for name in studies if _numbers(name, folder).is_file()), None)
 
 
 def write_study_page(name: str, folder: Path) -> Path:
@@ -85,7 +90,7 @@ def _of_now(results: Results, folder: Path) -> Findings:
 
 
 def _of_earlier(results: Results, folder: Path) -> Findings:
-    module = import_module(f"{__package__}.{_STUDIES[results.study]}")
+    module = import_module(f"{__package__}.{_EARLIER[results.study]}")
     findings_of: Callable[[Results, Path], Findings] = module.findings_of
     findings = findings_of(results, folder)
     commands = [str(row["command"]) for row in results.rows if "command" in row]

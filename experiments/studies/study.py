@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
-from devices.files import write_atomically
+from devices.files import begin_manifest, write_atomically
 from models import NETWORKS
 
 from ..data.datasets import DataSplit, load_data
@@ -21,6 +21,7 @@ from ..drawing.sections import Section, csv_of, markdown_of
 from ..runs.options.command_line import command_of
 from ..runs.options.config import TrainConfig
 from ..runs.options.defaults import resolve
+from ..runs.run_data import refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..support.environment import describe_environment
 from ..support.parallel import do_all
@@ -204,6 +205,7 @@ def run_study(study: Study[AnyPoint, AnyRow]) -> list[AnyRow]:
     config: StudyPlan = study.config
     points = study.points()
     data = study.data(points[0].seed)
+    refuse_too_many(config, data)
     wishes = {point: study.wish(point, data.image_shape, len(data.train)) for point in points}
     folders = {point: RunFolder.of(resolve(wish, data.image_shape)) for point, wish in wishes.items()}
     todo = {point.name: wishes[point] for point in points if not study.is_done(folders[point])}
@@ -244,6 +246,7 @@ def write_study(
         out: The folder.
     """
     out.mkdir(parents=True, exist_ok=True)
+    _begin(out)
     write_findings(
         study.findings(rows, failed, out),
         study=study.name,
@@ -254,6 +257,16 @@ def write_study(
         failed=failed,
         out=out,
     )
+
+
+def _begin(folder: Path) -> None:
+    """Give the folder of a study a manifest, so that damage to what is written from now on is noticed.
+
+    All of a study is written anew, so an earlier manifest, even a damaged one, has nothing left to say; that of a run
+    is left alone.
+    """
+    if not RunFolder(folder).config_file.exists():
+        begin_manifest(folder)
 
 
 def write_findings(

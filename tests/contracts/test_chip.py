@@ -143,6 +143,22 @@ def test_a_digital_model_cannot_be_programmed():
         program_chip(nn.Linear(2, 2), seed=0)
 
 
+@pytest.mark.parametrize("time", [None, True, "soon", [1.0]])
+def test_no_time_is_refused_in_a_sentence(time):
+    net = model()
+    program_chip(net, seed=0)
+    with pytest.raises(ValueError, match="`time` must be a number of seconds, or a number with a unit"):
+        age_chip(net, time)
+
+
+@pytest.mark.parametrize("seed", ["a", 0.5, True])
+def test_no_seed_is_refused_in_a_sentence(seed):
+    net = model()
+    for act in (lambda: program_chip(net, seed=seed), lambda: age_chip(net, 1.0, seed=seed)):
+        with pytest.raises(TypeError, match="`seed` must be a whole number or None, but is"):
+            act()
+
+
 def test_a_chip_without_a_seed_draws_its_own():
     """Names of chips and readings come from the layers' noise streams then: the same streams, the same chip."""
     readings = []

@@ -191,6 +191,16 @@ def test_biases_that_are_no_numbers_are_refused_at_conversion():
         convert_to_analog(nn.Sequential(layer), perfect())
 
 
+def test_a_conversion_without_a_configuration_is_refused():
+    with pytest.raises(TypeError, match="`rpu_config` must be an aihwkit configuration, but is None"):
+        convert_to_analog(nn.Linear(2, 2), None)
+
+
+def test_a_conversion_that_puts_nothing_onto_tiles_says_so():
+    with pytest.warns(UserWarning, match="conversion put nothing onto tiles"):
+        convert_to_analog(nn.Sequential(nn.Flatten(), nn.ReLU()), InferenceRPUConfig())
+
+
 def test_names_that_no_module_has_are_refused():
     with pytest.raises(ValueError, match=r"has no 'fc'\. It has for example '0'"):
         convert_to_analog(nn.Sequential(nn.Linear(2, 2)), perfect(), exclude_modules=["fc"])

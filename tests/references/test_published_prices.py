@@ -564,7 +564,7 @@ def test_a_frame_rate_that_the_hardware_cannot_keep_is_refused():
             "`frame_rate` must be left out with the scope 'layer', but is 10",
         ),
         ({"scope": "always-on"}, "`frame_rate` or `duty_cycle` must be given .* but none is"),
-        ({"scope": "always-on", "frame_rate": 1.0, "duty_cycle": 0.5}, "one of the two, but both is"),
+        ({"scope": "always-on", "frame_rate": 1.0, "duty_cycle": 0.5}, "one of the two, but both are"),
         ({"scope": "always-on", "frame_rate": 0.0}, "`frame_rate` must be above 0 images a second, but is 0"),
         ({"scope": "always-on", "duty_cycle": 1.5}, r"`duty_cycle` must lie in \(0, 1\], but is 1.5"),
     ],

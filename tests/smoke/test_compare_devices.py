@@ -70,15 +70,6 @@ def test_the_table_is_ranked(study: Path) -> None:
     assert len(lines) == 17
 
 
-def test_a_finished_study_is_not_repeated(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "experiments.studies.compare_devices.study.run_train", lambda wish: pytest.fail("trained again")
-    )
-    before = (study / "study" / "compare_devices.md").read_bytes()
-    assert main([*TINY, "--runs", str(study / "runs"), "--out", str(study / "study")]) == 0
-    assert (study / "study" / "compare_devices.md").read_bytes() == before
-
-
 def test_what_earlier_versions_left_is_still_shown(study, tmp_path):
     page = page_of_version_1(study / "study", "compare_devices", tmp_path)
     lines = lines_of_tables(page)

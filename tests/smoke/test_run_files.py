@@ -141,6 +141,23 @@ def test_where_the_data_lie_is_no_part_of_what_names_a_run(tmp_path):
     assert RunFolder.of(here).path != old
 
 
+def test_where_a_file_of_images_lies_is_no_part_of_what_names_a_run(tmp_path):
+    first, second, other = (tmp_path / name for name in ("mine.npz", "moved.npz", "other.npz"))
+    first.write_bytes(b"images")
+    second.write_bytes(b"images")
+    other.write_bytes(b"other images")
+    here = resolve(TrainConfig(mode="digital", device="none", out=tmp_path, data=str(first)), (1, 8, 8))
+    there, of_others = replace(here, data=str(second)), replace(here, data=str(other))
+    assert RunFolder.of(here) == RunFolder.of(there) != RunFolder.of(of_others)
+    # Earlier versions hashed the path; their runs are still found.
+    text = json.dumps({**there.identity(), "data": str(second)}, sort_keys=True)
+    old = tmp_path / f"fcn_digits-digital-none-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+    old.mkdir()
+    (old / "config.json").write_text("{}")
+    assert RunFolder.of(there).path == old
+    assert RunFolder.of(here).path != old
+
+
 def test_moved_data_are_found_with_data_dir(tmp_path, monkeypatch, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()

@@ -206,6 +206,28 @@ def test_what_would_have_no_effect_in_a_study_is_refused(words, sentence, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("tran", "but is 'tran'. Did you mean train?"),
+        ("compare-device", "Did you mean compare-devices"),
+        ("xyz", "but is 'xyz'. See `xbar --help`."),
+        ("train --model fcn-digits", "but is 'fcn-digits'. Did you mean fcn_digits"),
+        (
+            "train --train-images 5000",
+            "`train_images` must be at most 1294, as there are no more, but is 5000.",
+        ),
+        ("train --test-images 360", "`test_images` must be at most 359, as there are no more, but is 360."),
+        ("in-situ --jobs 1 --test-images 360", "`test_images` must be at most 359, as there are no more"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_what_is(words, advice, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    assert advice in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("config_class", "typed"),
     [
         (SharingCostConfig, {"seeds": (0, 1, 2), "tile_counts": (1, 2, 4, 8, 16), "schemes": SCHEMES, "chips": 5}),

@@ -1,5 +1,6 @@
 """The catalogue is complete: aihwkit's own classes say which entries there must be, and what each must state."""
 
+import dataclasses
 import importlib
 import math
 import pkgutil
@@ -56,6 +57,19 @@ def test_no_preset_for_inference_is_missing() -> None:
 
 
 @every_device
+def test_an_entry_is_complete_and_frozen(name: str) -> None:
+    device = get(name)
+    assert device.name == name
+    ages, learns = device.build is not None, device.build_training is not None
+    assert (ages, learns) == {
+        "inference": (True, False), "training": (False, True), "both": (True, True),
+    }[device.kind]  # fmt: skip
+    assert all((device.technology, device.source, device.summary, device.not_modelled))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        device.g_max = 1.0  # type: ignore[misc]
+
+
+@every_device
 def test_an_entry_states_its_numbers_or_that_there_are_none(name: str) -> None:
     device = get(name)
     assert (device.states is None) == (device.kind == "inference")
@@ -70,12 +84,6 @@ def test_an_entry_states_its_numbers_or_that_there_are_none(name: str) -> None:
         assert device.on_off_ratio is None
     else:
         assert device.on_off_ratio == device.g_max / device.g_min
-
-
-@ages
-def test_conductances_are_those_of_the_noise_model(name: str) -> None:
-    device, model = get(name), get(name).noise_model()
-    assert (model.g_converter.g_min, model.g_converter.g_max) == (device.g_min, device.g_max)
 
 
 @ages

@@ -1,6 +1,5 @@
 """What the catalogue says about devices that learn: every preset of aihwkit is there, under a plain name."""
 
-import dataclasses
 import re
 
 import pytest
@@ -87,16 +86,6 @@ def test_the_algorithm_is_that_of_the_configuration(name: str) -> None:
 
 
 @every_device
-def test_an_entry_is_complete_and_frozen(name: str) -> None:
-    device = get(name)
-    assert device.name == name
-    assert device.kind == ("both" if name == "pcm" else "training")
-    assert all((device.technology, device.source, device.summary, device.not_modelled))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        device.algorithm = "none"  # type: ignore[misc]
-
-
-@every_device
 def test_the_configuration_is_fresh(name: str) -> None:
     config = get(name).training_config()
     untouched = str(config)
@@ -168,5 +157,5 @@ def test_an_unknown_name_is_answered_with_the_closest(wrong: str, close: str) ->
 
 
 def test_a_name_like_none_of_ours_is_answered_with_the_way_to_the_list() -> None:
-    with pytest.raises(ValueError, match=r"is 'xyz'\. Ask `catalogue\(\)` for all 61 names"):
+    with pytest.raises(ValueError, match=rf"is 'xyz'\. Ask `catalogue\(\)` for all {len(catalogue())} names"):
         get("xyz")

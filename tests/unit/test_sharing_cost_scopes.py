@@ -66,7 +66,7 @@ def test_nothing_to_choose_from_is_no_map(tmp_path):
             "`duty_cycle` must be left out with --static-scope layer",
         ),
         ({"static_scope": "always-on"}, "`frame_rate` or `duty_cycle` must be given .* but none is"),
-        ({"static_scope": "always-on", "frame_rate": 1.0, "duty_cycle": 0.5}, "one of the two, but both is"),
+        ({"static_scope": "always-on", "frame_rate": 1.0, "duty_cycle": 0.5}, "one of the two, but both are"),
         ({"static_scope": "always-on", "frame_rate": -1.0}, "`frame_rate` must be above 0, but is -1"),
         ({"static_scope": "always-on", "duty_cycle": 2.0}, "`duty_cycle` must be at most 1, but is 2"),
     ],

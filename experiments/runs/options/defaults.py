@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from devices.closest import choose
 from devices.units import Dimensionless
 from models import NETWORKS
 
@@ -131,7 +132,7 @@ def _resolve_model(wish: TrainConfig, image_shape: tuple[int, int, int]) -> str:
         )
     if model not in NETWORKS:
         raise ValueError(
-            f"`model` must be one of {', '.join(sorted(NETWORKS))}, but is {model!r}. Choose one."
+            f"`model` must be one of {', '.join(sorted(NETWORKS))}, but is {model!r}. {choose(model, NETWORKS)}"
         )
     if NETWORKS[model].image_shape != image_shape:
         raise ValueError(

@@ -146,8 +146,8 @@ class SharingCostConfig:
     """Folder for table and figures. (default: runs/sharing-cost- and a hash of what was asked for; for a run that
     is priced again, the run's folder)"""
     from_: Annotated[Path | None, _FROM] = None
-    """Price a run folder, or the folder of a study, again, without training: with another --profile, --packing or
-    --off-block."""
+    """Price a run folder, or the folder of a study, again, without training: with another --profile, --packing,
+    --packed, --off-block, --aligned or --static-scope with its --frame-rate or --duty-cycle."""
 
     def __post_init__(self) -> None:
         """Refuse values that no study could use.
@@ -181,7 +181,7 @@ class SharingCostConfig:
         if self.static_scope == "always-on" and (self.frame_rate is None) == (self.duty_cycle is None):
             raise ValueError(
                 "`frame_rate` or `duty_cycle` must be given with --static-scope always-on, one of the two, but "
-                f"{'none' if self.frame_rate is None else 'both'} is. Say how many images come in a second."
+                f"{'none is' if self.frame_rate is None else 'both are'}. Say how many images come in a second."
             )
 
     def _refuse_to_train_again(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from typing_extensions import override
 
 from crossbar import HardwareProfile, load_profile
-from devices.files import make_folder, write_atomically
+from devices.files import make_folder, remove, write_atomically
 
 from ...commands.train import run_train
 from ...drawing.sections import Picture, Section
@@ -114,9 +114,7 @@ class SharingCost(Study[Point, Row]):
         folders = {row.run: RunFolder(Path(row.run)) for row in rows}
         ranges, lines, flips = find_flips(rows, folders, schemes, self.profiles, self.config)
         for name in _PICTURES:
-            (out / f"{name}.png").unlink(
-                missing_ok=True
-            )  # of an earlier call, which may have had more to draw
+            remove(out / f"{name}.png")  # of an earlier call, which may have had more to draw
         draw_pareto(rows, schemes, out / "pareto.png")
         draw_sync(rows, out / "sync.png")
         draw_tiles(rows, out / "tiles.png")

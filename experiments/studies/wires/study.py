@@ -22,7 +22,7 @@ from ...data.datasets import DataSplit
 from ...runs.evaluation import take_off_tiles
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threads
 from ...runs.run import Run
-from ...runs.run_data import images_of
+from ...runs.run_data import images_of, refuse_too_many
 from ...runs.run_folder import RunFolder
 from ...runs.training import loss_and_accuracy, make_model
 from ...support.interruption import Interruption
@@ -139,7 +139,9 @@ def _check(folder: RunFolder, trained: Run) -> None:
 
 def _data(trained: Run, config: WiresConfig) -> DataSplit:
     most = min(trained.test_images or _MOST_TEST_IMAGES, _MOST_TEST_IMAGES)
-    return images_of(replace(trained, test_images=config.test_images or most))
+    images = images_of(replace(trained, test_images=config.test_images or most))
+    refuse_too_many(config, images)
+    return images
 
 
 def _known_points(path: Any, sample: dict[str, Any]) -> dict[tuple[str, int, Ohm], Point]:
@@ -149,7 +151,10 @@ def _known_points(path: Any, sample: dict[str, Any]) -> dict[tuple[str, int, Ohm
         if {name: content[name] for name in sample} != sample:
             return {}
         points = [Point.from_json(values) for values in content["points"]]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError):
+        print(f"{path} is damaged: all of it is computed anew.")
         return {}
     return {(point.layout, point.tile_size, point.ohm): point for point in points}
 
