@@ -8,8 +8,8 @@ def closest(wrong: str, known: Iterable[str]) -> list[str]:
     """Return up to three of the known names that are nearly the wrong one, the closest first, whatever the case.
 
     Example:
-        >>> closest("Fcn_digit", ["fcn_digits", "cnn_digits", "fcn_mnist"])
-        ['fcn_digits', 'cnn_digits']
+        >>> closest("Fcn_digit", ["fcn_digits", "pcm"])
+        ['fcn_digits']
         >>> closest("x", ["fcn_digits"])
         []
     """
@@ -21,7 +21,7 @@ def choose(wrong: str, known: Iterable[str]) -> str:
     """Return the last sentence of an error about a wrong name.
 
     Example:
-        >>> choose("fcn_digts", ["fcn_digits", "fcn_mnist"]), choose("x", ["fcn_digits"])
+        >>> choose("fcn_digts", ["fcn_digits", "pcm"]), choose("x", ["fcn_digits"])
         ('Did you mean fcn_digits?', 'Choose one.')
     """
     close = closest(wrong, known)

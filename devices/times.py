@@ -55,16 +55,15 @@ def seconds_of(time: Seconds | str) -> Seconds:
         >>> seconds_of("1d"), seconds_of(90)
         (86400.0, 90)
     """
-    is_number = isinstance(time, Real) and not isinstance(time, bool)
-    if is_number:
-        _check_is_time(time)
-        return time
-    seconds = parse_time(time) if isinstance(time, str) else None
-    if seconds is None or not math.isfinite(seconds):
+    seconds = parse_time(time) if isinstance(time, str) else time
+    is_text = isinstance(time, str)
+    if not isinstance(seconds, Real) or isinstance(seconds, bool) or (is_text and not math.isfinite(seconds)):
         raise ValueError(
             f"`time` must be a number of seconds, or a number with a unit of {', '.join(SECONDS_PER_UNIT)}, but is "
             f"{time!r}. Write for example '1d'."
         )
+    if not is_text:
+        _check_is_time(seconds)
     return seconds
 
 

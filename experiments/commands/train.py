@@ -34,8 +34,8 @@ def run_train(wish: TrainConfig) -> None:
         RunInterrupted: If the user stopped it.
     """
     data = images_of(wish)
-    refuse_too_many(wish, data)
     run = resolve(wish, data.image_shape)
+    refuse_too_many(wish, data)
     run_with_reference(run, RunFolder.of(run), data)
 
 

@@ -162,7 +162,7 @@ def test_moved_data_are_found_with_data_dir(tmp_path, monkeypatch, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     dice = np.random.default_rng(0)
-    np.savez(first / "own.npz", images=dice.random((60, 1, 8, 8)), labels=np.arange(60) % 10)
+    np.savez(first / "own.npz", images=dice.random((200, 1, 8, 8)), labels=np.arange(200) % 10)
     words = ("--data", str(first / "own.npz"), "--model", "fcn_digits", *DIGITAL)
     folder = cut(tmp_path / "runs", monkeypatch, *words)
     first.rename(second)
@@ -171,7 +171,7 @@ def test_moved_data_are_found_with_data_dir(tmp_path, monkeypatch, capsys):
     assert "`data` must be an existing file" in capsys.readouterr().err
     assert main(["resume", str(folder), "--data-dir", str(second)]) == 0
     assert main(["evaluate", str(folder), "--data-dir", str(second), "--threads", "1"]) == 0
-    np.savez(second / "own.npz", images=dice.random((60, 1, 8, 8)), labels=np.arange(60) % 10)
+    np.savez(second / "own.npz", images=dice.random((200, 1, 8, 8)), labels=np.arange(200) % 10)
     assert main(["evaluate", str(folder), "--data-dir", str(second), "--threads", "1"]) == 2
     assert "was started with, but they have changed" in capsys.readouterr().err
 
