@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from devices.files import MANIFEST, listed
+from experiments.cli import COMMANDS
 from experiments.drawing.sections import Section
 from experiments.studies.report import study_in
 from experiments.studies.results import read_results
@@ -58,3 +59,12 @@ def test_a_run_of_a_study_is_reported_as_a_run(tmp_path):
     assert study_in(tmp_path) == "paper"
     (tmp_path / "config.json").write_text("{}")
     assert study_in(tmp_path) is None
+
+
+def test_the_folder_of_a_study_is_called_as_its_command():
+    """By these folders `xbar report` knows what it may find."""
+    studies = [command for command in COMMANDS if command.function.startswith(".studies.")]
+    assert len(studies) > 5
+    for command in studies:
+        if command.name != "report":
+            assert command.function.startswith(f".studies.{command.name.replace('-', '_')}.study:")
