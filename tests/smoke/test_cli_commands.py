@@ -196,7 +196,7 @@ def wrong_shape(folder):
 
 
 ERRORS = {
-    "no command": (lambda d: ["tain"], r"`command` must be train, .*, but is 'tain'\. Did you mean train\?"),
+    "no command": (lambda d: ["tain"], r"`command` must be .*train, .*, but is 'tain'\. Did you mean train\?"),
     "unknown device": (lambda d: ["devices", "ecrem"], r"`name` must be in the catalogue .*'ecrem'.*ecram.*"),
     "device": (lambda d: ["train", "--device", "pmc"], r".*'pmc'.*"),
     "model": (lambda d: ["train", "--model", "lenet"], r"`model` must be one of .*, but is 'lenet'\. .*"),
