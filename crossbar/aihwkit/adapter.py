@@ -9,6 +9,7 @@ from aihwkit.inference.compensation.drift import (
 )
 from aihwkit.inference.noise.base import BaseNoiseModel
 from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
+from aihwkit.nn.conversion import convert_to_analog as convert_by_aihwkit
 from aihwkit.nn.modules.base import AnalogLayerBase
 from aihwkit.nn.modules.container import AnalogSequential, AnalogWrapper
 from aihwkit.nn.modules.conv import _AnalogConvNd as TheirConvolution
@@ -127,6 +128,7 @@ __all__ = [
     "WeightNoiseType",
     "WeightRemapParameter",
     "WeightRemapType",
+    "convert_by_aihwkit",
     "probe_tile",
 ]
 

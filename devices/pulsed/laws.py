@@ -114,8 +114,8 @@ def _exp2(x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _log2(x):  # type: ignore[no-untyped-def]
-    """Return the logarithm of a positive number, likewise."""
+def log2_of(x):  # type: ignore[no-untyped-def]
+    """Return the logarithm to base 2 of a positive number, likewise."""
     bits = bits_of(max(x, np.float32(1e-37)))
     # The mantissa between 0.71 and 1.41.
     exponent = np.int32((bits - np.int32(0x3F3504F3)) >> np.int32(23))
@@ -164,7 +164,7 @@ def curved_steps(f, law, w, n, scale, shape, mx, mn, constants, nodes_up, nodes_
             width = mx[j] - mn[j]
             distance = max(mx[j] - w[j] if n[j] > zero else w[j] - mn[j], zero)
             part = distance / (width if width > zero else one)
-            power = _exp2(shape[j] * _log2(part))
+            power = _exp2(shape[j] * log2_of(part))
             power = power if part > zero else (one if shape[j] == zero else zero)
             f[j] = scale[j] * power if width > zero else zero * scale[j]
     else:

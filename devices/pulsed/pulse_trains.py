@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numba import njit, prange, uint64
+from numba import njit, prange
 from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
 from ..units import Dimensionless
-from .random_numbers import popcount, start, word
+from .slots import SLOTS, draw_slots
 from .threaded_loops import threaded
 
 STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
-SLOTS = 64  # of a machine word
 
 
 @dataclass(frozen=True)
@@ -153,8 +152,8 @@ def draw_trains(
         )
         return PulseTrains(*signs, length, None, None, x_counts, d_counts, True)
     words = max(1, ceil(int(length.max()) / SLOTS)) if length.numel() else 1
-    x_bits, x_counts = _draw(p_x, length, words, int(seeds[0]))
-    d_bits, d_counts = _draw(p_d, length, words, int(seeds[1]))
+    x_bits, x_counts = draw_slots(p_x, length, words, int(seeds[0]))
+    d_bits, d_counts = draw_slots(p_d, length, words, int(seeds[1]))
     return PulseTrains(*signs, length, x_bits, d_bits, x_counts, d_counts, True)
 
 
@@ -295,21 +294,6 @@ def _resolve(p: Tensor, res: Dimensionless, is_stochastic: bool, rng: torch.Gene
     return position.round() * res
 
 
-def _draw(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor, Tensor]:
-    tiles, batch, lines = p.shape
-    bits = torch.empty(tiles, batch, words, lines, dtype=torch.int64)
-    counts = torch.empty(tiles, batch, lines)
-    vectors = tiles * batch
-    _draw_bits(
-        p.contiguous().numpy().reshape(vectors, lines),
-        length.contiguous().numpy().reshape(vectors),
-        np.uint64(seed),
-        bits.numpy().view(np.uint64).reshape(vectors, words, lines),
-        counts.numpy().reshape(vectors, lines),
-    )
-    return bits, counts
-
-
 @njit(cache=True, error_model="numpy")
 def _mean_pulses(x_pulses: Any, d_pulses: Any, length: Any, is_stochastic: Any) -> Any:
     tiles, batch, inputs = x_pulses.shape
@@ -319,40 +303,3 @@ def _mean_pulses(x_pulses: Any, d_pulses: Any, length: Any, is_stochastic: Any) 
             x, d = np.abs(x_pulses[t, b]).sum(), np.abs(d_pulses[t, b]).sum()
             total += x * d / (max(length[t, b], np.float32(1.0)) if is_stochastic else np.float32(1.0))
     return total / max(tiles * inputs * d_pulses.shape[2], 1)
-
-
-@threaded(lambda p, length, seed, bits, counts: bits.size)
-def _draw_bits(p: Any, length: Any, seed: Any, bits: Any, counts: Any) -> None:
-    """Set every slot with probability p, 64 slots at once.
-
-    A slot holds a pulse where a uniform number U in [0, 1) is below p. The binary digits of all U are drawn
-    together, from the first on, until every slot has one that differs from p's digit: about 8 words for 64 slots.
-    Digits beyond the 32nd are not compared, which changes p by less than 2**-32.
-    """
-    vectors, words, lines = bits.shape
-    for v in prange(vectors):
-        state = start(seed, v)
-        slots = int(length[v])
-        for line in range(lines):
-            target = p[v, line]
-            total = uint64(0)
-            for w in range(words):
-                left = min(max(slots - 64 * w, 0), 64)
-                undecided = (uint64(1) << uint64(left)) - uint64(1) if left < 64 else ~uint64(0)
-                pulses = uint64(0)
-                if target >= 1.0:
-                    pulses = undecided
-                elif target > 0.0:
-                    digits = uint64(target * 4294967296.0)
-                    for position in range(31, -1, -1):
-                        if undecided == uint64(0):
-                            break
-                        state, drawn = word(state)
-                        if (digits >> uint64(position)) & uint64(1):
-                            pulses |= undecided & ~drawn
-                            undecided &= drawn
-                        else:
-                            undecided &= ~drawn
-                bits[v, w, line] = pulses
-                total += popcount(pulses)
-            counts[v, line] = total

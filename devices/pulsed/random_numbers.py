@@ -149,30 +149,44 @@ _BITS_TO_ONE = np.float32(1.0 / sqrt(8.0 + 1.0 / 12.0))
 
 
 @intrinsic
-def _sum_of_bits(typing_context, counter, first, second):  # type: ignore[no-untyped-def]
-    """Return the sum of 32 random bits and a uniform number, about zero.
+def hashed(typing_context, counter, first, second):  # type: ignore[no-untyped-def]
+    """Turn a 32-bit counter and a key of two halves into 32 random bits, for 8 or 16 counters at a time.
 
-    MurmurHash3's finaliser (Appleby, public domain) of a counter, with the second half of the key between its halves.
-    Written out in 32 bits: numba would compute with 64, at half the speed.
+    MurmurHash3's finaliser (Appleby, public domain), with the second half of the key between its halves. Written out
+    in 32 bits: numba would compute with 64, at half the speed.
     """
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return _hash(builder, *arguments)
+
+    return types.uint32(types.uint32, types.uint32, types.uint32), generate
+
+
+def _hash(builder: ir.IRBuilder, counter: ir.Value, first: ir.Value, second: ir.Value) -> ir.Value:
+    bits_32 = ir.IntType(32)
+
+    def of(value: int) -> ir.Constant:
+        return ir.Constant(bits_32, value)
+
+    def fold(bits: ir.Value, by: int) -> ir.Value:
+        return builder.xor(bits, builder.lshr(bits, of(by)))
+
+    bits = fold(builder.add(first, builder.mul(counter, of(0x9E3779B9))), 16)
+    bits = fold(builder.add(builder.mul(bits, of(0x85EBCA6B)), second), 13)
+    return fold(builder.mul(bits, of(0xC2B2AE35)), 16)
+
+
+@intrinsic
+def _sum_of_bits(typing_context, counter, first, second):  # type: ignore[no-untyped-def]
+    """Return the sum of 32 random bits and a uniform number, about zero."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         bits_32, number = ir.IntType(32), ir.FloatType()
-
-        def of(value: int) -> ir.Constant:
-            return ir.Constant(bits_32, value)
-
-        def fold(bits: ir.Value, by: int) -> ir.Value:
-            return builder.xor(bits, builder.lshr(bits, of(by)))
-
-        counter, first, second = arguments
-        bits = fold(builder.add(first, builder.mul(counter, of(0x9E3779B9))), 16)
-        bits = fold(builder.add(builder.mul(bits, of(0x85EBCA6B)), second), 13)
-        bits = fold(builder.mul(bits, of(0xC2B2AE35)), 16)
-        uniform = builder.sitofp(builder.lshr(builder.mul(bits, of(0x85EBCA6B)), of(8)), number)
+        bits = _hash(builder, *arguments)
+        again = builder.lshr(builder.mul(bits, ir.Constant(bits_32, 0x85EBCA6B)), ir.Constant(bits_32, 8))
         total = builder.fadd(
             builder.sitofp(builder.ctpop(bits), number),
-            builder.fmul(uniform, ir.Constant(number, 2.0**-24)),
+            builder.fmul(builder.sitofp(again, number), ir.Constant(number, 2.0**-24)),
         )
         return builder.fsub(total, ir.Constant(number, 16.5))
 
@@ -193,3 +207,12 @@ def sums_of_bits(numbers, key):  # type: ignore[no-untyped-def]
     first, second = uint32(key), uint32(key >> uint64(32))
     for j in range(len(numbers)):
         numbers[j] = _sum_of_bits(uint32(j), first, second) * _BITS_TO_ONE
+
+
+@njit(cache=True, error_model="numpy")
+def uniforms(numbers, key):  # type: ignore[no-untyped-def]
+    """Fill an array of float32 with numbers uniform in (0, 1), likewise."""
+    first, second = uint32(key), uint32(key >> uint64(32))
+    for j in range(len(numbers)):
+        bits = np.int32(hashed(uint32(j), first, second) >> uint32(9))
+        numbers[j] = (np.float32(bits) + np.float32(0.5)) * np.float32(2.0**-23)

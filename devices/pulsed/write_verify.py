@@ -24,7 +24,8 @@ from torch import Tensor
 from ..units import Dimensionless
 from .device_array import DeviceArray
 from .engines.bursts import many_pulses
-from .engines.exact import as_arrays, move
+from .engines.exact import as_arrays
+from .engines.single_pulses import pulse_one_by_one
 from .random_numbers import normal, start
 from .threaded_loops import borrowed, threaded
 
@@ -324,10 +325,22 @@ def _pulse(
         w = weight[t, i, j]
         state = start(seed, k)
         if pulses < _LONG_BURST:
-            scale, shape, nodes = (up, shape_u, nodes_up) if is_up else (down, shape_d, nodes_down)
-            has_noise = constants[0] > 0.0
-            state, w = move(
-                state, pulses, law, w, ref, is_up, scale, shape, mx, mn, constants, nodes, has_noise
+            state, w = pulse_one_by_one(
+                state,
+                pulses,
+                is_up,
+                law,
+                w,
+                ref,
+                up,
+                down,
+                shape_u,
+                shape_d,
+                mx,
+                mn,
+                constants,
+                nodes_up,
+                nodes_down,
             )
         else:
             n_u, n_d = (float(pulses), 0.0) if is_up else (0.0, float(pulses))

@@ -1,8 +1,8 @@
 """`xbar bench`: the speed of the tile arrays against a loop over aihwkit's tiles and plain digital layers.
 
 Medians from one run, in which the contestants take turns. What else the machine does moves times far more
-than ratios, so read the ratios, and run it on a machine that is otherwise idle: about a quarter of an hour on two
-cores. `bench_speed`, `bench_update` and `bench_step` say who does what, `bench_growth` how memory is counted.
+than ratios, so read the ratios, and run it on a machine that is otherwise idle: about half an hour on two
+cores. `speed`, `update`, `step` and `in_place` say who does what, `growth` how memory is counted.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -18,14 +18,15 @@ from ..support.json_files import write_json
 from ..support.open_options import OPEN_INT
 from .figure import draw_bench, draw_learning
 from .growth import GrowthPoint, measure_growth
+from .in_place import QUICK_RULES, InPlaceComparison, measure_in_place
 from .speed import Comparison, measure_speed, use_threads
 from .step import STEPS, StepComparison, measure_steps
-from .tables import growth_table, speed_table, step_table, targets, update_table, wires_table
+from .tables import growth_table, in_place_table, speed_table, step_table, targets, update_table, wires_table
 from .update import UpdateComparison, measure_updates
 from .update_error import run_update_error
 from .wires import WiresTiming, measure_wires
 
-Part = Literal["all", "forward", "growth", "update", "step", "wires", "update-error"]
+Part = Literal["all", "forward", "growth", "update", "step", "in-place", "wires", "update-error"]
 _QUICK_STEPS: Final = (1, 5)
 _REPEATS: Final = 10
 # What each part uses of the numbers.
@@ -36,6 +37,7 @@ _USED_BY: Final[dict[Part, tuple[str, ...]]] = {
     "growth": ("tile_counts", "repeats"),
     "update": ("model", "batch_sizes", "repeats"),
     "step": ("model", "batch_sizes", "data_dir", "repeats"),
+    "in-place": ("repeats",),
     "wires": ("model", "repeats"),
     "update-error": ("repeats",),
 }
@@ -46,7 +48,7 @@ _USED_BY: Final[dict[Part, tuple[str, ...]]] = {
 class BenchConfig:
     """Measure the speed of the tile arrays: ours, a loop over aihwkit's tiles, and plain digital layers.
 
-    Prints tables, and writes bench.json, bench.png and bench_update.png. About a quarter of an hour on two
+    Prints tables, and writes bench.json, bench.png and bench_update.png. About half an hour on two
     cores that have nothing else to do.
 
     Examples:
@@ -61,10 +63,11 @@ class BenchConfig:
     shows that everything runs; its times mean little."""
     only: Part = "all"
     """forward: passes and steps of hardware-aware training. growth: cost per tile. update: the pulsed update of
-    learning in situ, alone; some minutes. step: whole steps of learning in situ, over a first epoch. wires: exact
-    effective conductances of all arrays, beside badcrossbar if that is installed. update-error, which all leaves
-    out: no times, but how far the aggregated update is from the exact one, on six devices; writes update_error.json
-    and .png."""
+    learning in situ, alone; some minutes. step: whole steps of learning in situ, over a first epoch. in-place: LeNet
+    and a network of 784-256-128-10 that learn in situ by every rule, at batch 1, 8, 10 and 64, and small tiles.
+    wires: exact effective conductances of all arrays, beside badcrossbar if that is installed. update-error, which
+    all leaves out: no times, but how far the aggregated update is from the exact one, on six devices; writes
+    update_error.json and .png."""
     model: str = "fcn_mnist"
     """Network whose local layers are measured: fcn_mnist, fcn_cifar10 or fcn_digits."""
     batch_sizes: tuple[int, ...] = (8, 64)
@@ -133,11 +136,11 @@ def run(config: BenchConfig) -> dict[str, object]:
         config: What to measure.
 
     Returns:
-        What bench.json holds: `config`, `environment`, `speed` (one entry for each `Comparison`), `growth`
-        (one for each `GrowthPoint`), `update` (`UpdateComparison`), `step` (`StepComparison`), `step_images` (what
-        was learned from), `wires` (`WiresTiming`) and `targets` (what was aimed at beside what was measured).
-        Times are in seconds, memory in bytes. What was not asked for is empty. With `only` update-error, what
-        update_error.json holds.
+        What bench.json holds: `config`, `environment`, `speed` (one entry for each `Comparison`), `growth` (one for
+        each `GrowthPoint`), `update` (`UpdateComparison`), `step` (`StepComparison`), `step_images` (what was learned
+        from), `in_place` (`InPlaceComparison`), `wires` (`WiresTiming`) and `targets` (what was aimed at beside what
+        was measured). Times are in seconds, memory in bytes. What was not asked for is empty. With `only` update-
+        error, what update_error.json holds.
 
     Raises:
         RuntimeError: If a measuring process fails.
@@ -148,7 +151,8 @@ def run(config: BenchConfig) -> dict[str, object]:
             return run_update_error(config.repeats, config.out, quick=config.quick)
     config = config.resolved()
     repeats = config.repeats or _REPEATS
-    parts = ("forward", "growth", "update", "step", "wires") if config.only == "all" else (config.only,)
+    every = "forward", "growth", "update", "step", "in-place", "wires"
+    parts = every if config.only == "all" else (config.only,)
     config.out.mkdir(parents=True, exist_ok=True)
     environment = describe_environment(threads)
     batch_size = max(config.batch_sizes)
@@ -156,6 +160,7 @@ def run(config: BenchConfig) -> dict[str, object]:
     growth: list[GrowthPoint] = []
     updates: list[UpdateComparison] = []
     steps: list[StepComparison] = []
+    in_place: list[InPlaceComparison] = []
     wires: list[WiresTiming] = []
     images = ""
     with use_threads(threads):
@@ -166,11 +171,15 @@ def run(config: BenchConfig) -> dict[str, object]:
         if "step" in parts:
             numbers = _QUICK_STEPS if config.quick else STEPS
             images, steps = measure_steps(config.model, batch_size, repeats, config.data_dir, numbers)
+        if "in-place" in parts and config.quick:
+            in_place = measure_in_place(repeats, rules=QUICK_RULES, batches=(1, 8), tiles=(1,))
+        elif "in-place" in parts:
+            in_place = measure_in_place(repeats)
         if "wires" in parts:
             wires = measure_wires(config.model, repeats)
     if "growth" in parts:
         growth = measure_growth(config.tile_counts, repeats, threads)
-    aims = list(targets(config.model, comparisons, growth, updates, steps))
+    aims = list(targets(config.model, comparisons, growth, updates, steps, in_place))
     result: dict[str, object] = {
         "config": {
             **asdict(config),
@@ -185,6 +194,7 @@ def run(config: BenchConfig) -> dict[str, object]:
         "update": [asdict(comparison) for comparison in updates],
         "step": [asdict(comparison) for comparison in steps],
         "step_images": images,
+        "in_place": [asdict(comparison) for comparison in in_place],
         "wires": [asdict(timing) for timing in wires],
         "targets": aims,
     }
@@ -203,6 +213,7 @@ def run(config: BenchConfig) -> dict[str, object]:
         growth_table(growth),
         update_table(updates, config.model),
         step_table(steps, config.model, images),
+        in_place_table(in_place),
         wires_table(wires),
     ):
         print("".join(f"{line}\n" for line in table), end="")

@@ -24,6 +24,7 @@ NAMES: Final = {
 }
 WORK_NAMES: Final = {
     "training_step": "training step",
+    "training_step_adam": "training step, Adam",
     "training_forward": "forward, training",
     "evaluation_forward": "forward, evaluation",
 }

@@ -8,11 +8,12 @@ Three contestants map the same images to the same output maps, on the same threa
 - `ours`: `AnalogLocallyConnected2d`, whole.
 - `digital`: `LocallyConnected2d`, the same layer without hardware.
 
-A training step is that of `xbar train`: forward, backward, and a step of `torch.optim.Adam`. aihwkit's inference
-tiles keep their weights as torch parameters (`shared_weights`, and the torch tile's `weight`), so Adam reaches
-them; its own `AnalogAdam` does that same step, and then asks each tile to clip and remap, which the loop does
-here as well. Ours clips and remaps at the next forward, so within the next step measured. As in the network,
-the first layer's input needs no gradient and that of every other layer does.
+A training step is forward, backward, and a step of plain SGD; or of Adam, as in `xbar train`, which costs a digital
+layer about as much as all the rest. aihwkit's inference tiles keep their weights as torch parameters
+(`shared_weights`, and the torch tile's `weight`), so torch's optimizers reach them; its own `AnalogSGD` and
+`AnalogAdam` do that same step, and then ask each tile to clip and remap, which the loop does here as well. Ours
+clips and remaps at the next forward, so within the next step measured. As in the network, the first layer's input
+needs no gradient and that of every other layer does.
 
 Two settings of aihwkit's configurations are changed, for both analog contestants: no kernel is cut into
 several physical tiles (one tile per location on both sides), and input ranges follow the data in the warm-up
@@ -48,7 +49,7 @@ CONFIGURATIONS: Final[dict[str, Callable[[], Any]]] = {
     "TorchInferenceRPUConfig": TorchInferenceRPUConfig,
 }
 CONTESTANTS: Final = ("aihwkit_loop", "ours", "digital")
-WORKS: Final = ("training_step", "training_forward", "evaluation_forward")
+WORKS: Final = ("training_step", "training_step_adam", "training_forward", "evaluation_forward")
 TOGETHER: Final = "together"
 
 _WARM_UP_ROUNDS: Final = 1
@@ -95,7 +96,8 @@ class Comparison:
         batch_size: Images in a batch.
         layers: Name of the layer, or "together" for all layers, one after another with ReLU between.
         tiles: Tiles and their size, for people.
-        work: "training_step", "training_forward" (recording for the backward pass) or "evaluation_forward".
+        work: "training_step" (plain SGD), "training_step_adam", "training_forward" (recording for the backward
+            pass) or "evaluation_forward".
         seconds: Times of each contestant.
         loop_over_ours: How many times faster than the loop we are: the ratio within a round.
         ours_over_digital: How many times slower than the digital layer we are: the ratio within a round.
@@ -150,7 +152,7 @@ class LoopLayer(nn.Module):
 
 
 class Contestant:
-    """One way to compute layers, with the optimizer that trains them.
+    """One way to compute layers, with the optimizers that train them.
 
     Args:
         layers: The layers, in order; ReLU stands between them.
@@ -160,15 +162,19 @@ class Contestant:
         chain = [module for layer in layers for module in (layer, nn.ReLU())]
         self.model = nn.Sequential(*chain[:-1])
         self.loops = [module for module in self.model.modules() if isinstance(module, LoopOfTiles)]
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=_LEARNING_RATE)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "training_step": torch.optim.SGD(self.model.parameters(), lr=_LEARNING_RATE),
+            "training_step_adam": torch.optim.Adam(self.model.parameters(), lr=_LEARNING_RATE),
+        }
 
     def do(self, work: str, x: Tensor, gradient: Tensor) -> None:
         """Do one piece of work on a batch; `gradient` is the loss's gradient of the output."""
-        if work == "training_step":
-            self.optimizer.zero_grad()
+        if work in self.optimizers:
+            optimizer = self.optimizers[work]
+            optimizer.zero_grad()
             x.grad = None
             self.model(x).backward(gradient)
-            self.optimizer.step()
+            optimizer.step()
             for loop in self.loops:
                 loop.after_step()
         elif work == "training_forward":

@@ -54,10 +54,14 @@ RULES: Final[dict[str, Callable[[], Any]]] = {
     "ConstantStep": lambda: SingleRPUConfig(device=ConstantStepDevice()),
     "SoftBounds": lambda: SingleRPUConfig(device=SoftBoundsDevice()),
     "ReRamSB": lambda: get("reram-sb").training_config(),
+    "EcRam": lambda: get("ecram").training_config(),
     "Tiki-Taka v1 ReRamSB": lambda: get("tiki-taka-reram-sb").training_config(),
     "Tiki-Taka v2 ReRamSB": lambda: get("ttv2-reram-sb").training_config(),
     "Buffered transfer ReRamSB": _buffered_reram_sb,
+    "Chopped TTv2 ReRamSB": lambda: get("chopped-ttv2-reram-sb").training_config(),
+    "AGAD ReRamSB": lambda: get("agad-reram-sb").training_config(),
     "Mixed precision ReRamSB": lambda: get("mixed-precision-reram-sb").training_config(),
+    "One-sided PCM": lambda: get("pcm").training_config(),
 }
 
 

@@ -10,6 +10,13 @@ from threadpoolctl import threadpool_info
 
 from experiments.bench.bench import BenchConfig, run
 from experiments.bench.growth import LARGEST_LOOP, measure_point
+from experiments.bench.in_place import (
+    IN_PLACE_CONTESTANTS,
+    IN_PLACE_NETWORKS,
+    QUICK_RULES,
+    network_learners,
+    small_learners,
+)
 from experiments.bench.speed import (
     CONFIGURATIONS,
     CONTESTANTS,
@@ -55,11 +62,12 @@ def test_times_and_ratios_are_positive_and_ordered(bench):
         ("speed", CONTESTANTS),
         ("update", UPDATE_CONTESTANTS),
         ("step", CONTESTANTS),
+        ("in_place", IN_PLACE_CONTESTANTS),
     ):
         for comparison in result[kind]:
             assert tuple(comparison["seconds"]) == contestants
-            other = "loop_over_exact" if kind == "update" else "ours_over_digital"
-            ratios = (comparison["loop_over_ours"], comparison[other])
+            ratios = [comparison[name] for name in comparison if "_over_" in name]
+            assert len(ratios) == len(contestants) - 1
             for spread in (*comparison["seconds"].values(), *ratios):
                 lower, upper = spread["quartiles"]
                 assert 0 < lower <= spread["median"] <= upper < float("inf")
@@ -71,6 +79,33 @@ def test_every_rule_and_some_steps_are_measured(bench):
     assert measured == list(product(RULES, GRADIENTS, (8,)))
     assert [c["step"] for c in result["step"]] == [1, 5]
     assert result["step_images"] == "digits"
+
+
+def test_networks_and_small_tiles_learn_in_place(bench):
+    measured = [(c["what"], c["rule"], c["batch_size"]) for c in bench[0]["in_place"]]
+    networks = list(product(IN_PLACE_NETWORKS, QUICK_RULES, (1, 8)))
+    assert measured == networks + [("1 tile of 20 x 20", rule, 1) for rule in QUICK_RULES]
+
+
+def test_both_networks_that_learn_in_place_begin_alike_and_learn():
+    images = structured_images((1, 28, 28), 16)
+    learners = network_learners("784-256-128-10", RULES["ConstantStep"](), images, 8)
+    weights = {}
+    for name, learner in learners.items():
+        layer = learner.model[1]
+        before = layer.get_weights()[0].clone()
+        learner.step()
+        after = layer.get_weights()[0]
+        assert not torch.equal(before, after)
+        weights[name] = before
+    # Devices of both clip what lies beyond their own bounds, 0.6 +- 0.18: of weights below 1 / 28 none.
+    torch.testing.assert_close(weights["aihwkit_loop"], weights["ours"], atol=1e-6, rtol=0)
+
+
+def test_small_tiles_of_both_learn():
+    for learner in small_learners(2, RULES["ConstantStep"]()).values():
+        learner.update()
+        assert learner.layers[0].weights().abs().sum() > 0
 
 
 def test_tiles_are_counted_for_both_kinds(bench):
@@ -139,17 +174,18 @@ def test_tables_are_printed(tmp_path, monkeypatch, capsys):
     ]
     monkeypatch.setattr("experiments.bench.bench.measure_updates", lambda *_: updates)
     monkeypatch.setattr("experiments.bench.bench.measure_steps", lambda *_: ("drawn", []))
+    monkeypatch.setattr("experiments.bench.bench.measure_in_place", lambda *_: [])
     result = run(BenchConfig(threads=1, out=tmp_path))
     printed = capsys.readouterr().out
     row = next(line for line in printed.splitlines() if "all of them together" in line)
     assert " ".join(row.split()).endswith("500.00 500.00 500.00 2.0 (1.0 to 3.0) 4.0 (3.5 to 4.5)")
     assert "faster than the loop by: 2.0x (target: at least 8x)" in printed
-    assert "times the digital step: 4.0 (target: at most 2.5)" in printed
+    assert "times the digital step: 4.0 (target: at most 2.0)" in printed
     row = next(line for line in printed.splitlines() if "ConstantStep" in line and "dense" in line)
     assert " ".join(row.split()).endswith("dense 500.00 500.00 500.00 2.0 (1.0 to 3.0) 1.5 (1.0 to 2.0) 3")
-    assert "ConstantStep, dense gradients, faster than the loop by: 2.0x (target: at least 10x)" in printed
+    assert "ConstantStep, dense gradients, faster than the loop by: 2.0x (target: at least 25x)" in printed
     assert "ConstantStep, dense gradients, exact engine, faster" in printed
-    assert "ConstantStep, small gradients, faster than the loop by: 2.0x (target: at least 1x)" in printed
+    assert "ConstantStep, small gradients, faster than the loop by: 2.0x (target: at least 4x)" in printed
     measured = [target["measured"] for target in result["targets"]]
     assert measured == ["4.0", "2.0x", "2.0x", "1.5x", "2.0x"]
 

@@ -12,10 +12,10 @@ from numba import njit, prange, uint64
 from torch import Tensor
 
 from ..device_array import DeviceArray
-from ..laws import step
 from ..pulse_trains import PulseTrains
 from ..random_numbers import normal, popcount, start
 from ..threaded_loops import borrowed, threaded
+from .single_pulses import pulse_one_by_one
 
 _NOTHING, _NO_COUNT = np.empty((0, 0, 0), dtype=np.float32), np.empty((0, 0, 0), dtype=np.int32)
 _PER_DEVICE = ("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "reference")
@@ -92,23 +92,6 @@ def _compress(bits: Any, sign: Any) -> Any:
     return listed, columns, numbers
 
 
-@njit(cache=True, inline="always")
-def move(  # type: ignore[no-untyped-def]
-    state, pulses, law, w, ref, is_up, scale, shape, mx, mn, constants, nodes, has_noise
-):
-    """Move one device by pulses of one direction, rounded to float32 where aihwkit does: thousands of them add up."""
-    xi = 0.0
-    for _ in range(pulses):
-        if has_noise:
-            state, xi = normal(state)
-        v = np.float32(w + ref)
-        f, g = step(law, v, is_up, scale, shape, mx, mn, constants, nodes)
-        change = f + g * xi
-        v = np.float32(v + change if is_up else v - change)
-        w = np.float32(min(max(v, mn), mx) - ref)
-    return state, w
-
-
 @threaded(lambda x_bits, x_columns, x_numbers, d_bits, *rest: d_bits.size * x_columns.shape[2])
 def _sparse(
     x_bits: Any,
@@ -138,7 +121,7 @@ def _sparse(
     tiles, outs, ins = weight.shape
     batch, words = d_bits.shape[1], d_bits.shape[2]
     constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
-    has_noise, has_reference = constants[0] > 0.0, reference.size > 0
+    has_reference = reference.size > 0
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
@@ -173,40 +156,23 @@ def _sparse(
                 received[j] += np.int32(pulses)
                 if has_reference:
                     ref = ref_row[j]
-                # Two calls: choosing between two arrays takes as long as a pulse.
-                w, mx, mn = w_row[j], mx_row[j], mn_row[j]
-                if is_up:
-                    state, w_row[j] = move(
-                        state,
-                        pulses,
-                        law,
-                        w,
-                        ref,
-                        True,
-                        up_row[j],
-                        shape_up_row[j],
-                        mx,
-                        mn,
-                        constants,
-                        nodes_up,
-                        has_noise,
-                    )
-                else:
-                    state, w_row[j] = move(
-                        state,
-                        pulses,
-                        law,
-                        w,
-                        ref,
-                        False,
-                        down_row[j],
-                        shape_down_row[j],
-                        mx,
-                        mn,
-                        constants,
-                        nodes_down,
-                        has_noise,
-                    )
+                state, w_row[j] = pulse_one_by_one(
+                    state,
+                    pulses,
+                    is_up,
+                    law,
+                    w_row[j],
+                    ref,
+                    up_row[j],
+                    down_row[j],
+                    shape_up_row[j],
+                    shape_down_row[j],
+                    mx_row[j],
+                    mn_row[j],
+                    constants,
+                    nodes_up,
+                    nodes_down,
+                )
         _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
 
@@ -236,13 +202,13 @@ def _dense(
     tiles, outs, ins = weight.shape
     batch = d_values.shape[1]
     constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
-    has_noise, has_reference = constants[0] > 0.0, reference.size > 0
+    has_reference = reference.size > 0
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
         state = start(seed, row)
         received = np.zeros(ins, np.int32)
-        ref, shape = np.float32(0.0), np.float32(0.0)
+        ref, shape_u, shape_d = np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for b in range(batch):
             d = d_values[k, b, i]
             if d == 0.0:
@@ -261,40 +227,24 @@ def _dense(
                 if has_reference:
                     ref = reference[t, i, j]
                 if shape_up.size > 0:
-                    shape = shape_up[t, i, j] if is_up else shape_down[t, i, j]
-                w, mx, mn = weight[t, i, j], max_bound[t, i, j], min_bound[t, i, j]
-                if is_up:
-                    state, weight[t, i, j] = move(
-                        state,
-                        pulses,
-                        law,
-                        w,
-                        ref,
-                        True,
-                        scale_up[t, i, j],
-                        shape,
-                        mx,
-                        mn,
-                        constants,
-                        nodes_up,
-                        has_noise,
-                    )
-                else:
-                    state, weight[t, i, j] = move(
-                        state,
-                        pulses,
-                        law,
-                        w,
-                        ref,
-                        False,
-                        scale_down[t, i, j],
-                        shape,
-                        mx,
-                        mn,
-                        constants,
-                        nodes_down,
-                        has_noise,
-                    )
+                    shape_u, shape_d = shape_up[t, i, j], shape_down[t, i, j]
+                state, weight[t, i, j] = pulse_one_by_one(
+                    state,
+                    pulses,
+                    is_up,
+                    law,
+                    weight[t, i, j],
+                    ref,
+                    scale_up[t, i, j],
+                    scale_down[t, i, j],
+                    shape_u,
+                    shape_d,
+                    max_bound[t, i, j],
+                    min_bound[t, i, j],
+                    constants,
+                    nodes_up,
+                    nodes_down,
+                )
         _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
 
 
