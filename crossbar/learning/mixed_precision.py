@@ -126,8 +126,15 @@ class MixedPrecision(WrittenCells):
         chi = self.chi.gather(1, index)
         steps = (chi / self.granularity).trunc()
         self.chi.scatter_(1, index, chi - steps * self.granularity)
-        if not self.cells.needs_every_vector and not steps.any():
-            return  # nothing to write, and no schedule that counts rows
+        if not self.cells.needs_every_vector:  # no schedule counts rows: those without a step are left out
+            is_written = (steps != 0).any(dim=2)
+            most = int(is_written.sum(dim=1).max())
+            if most == 0:
+                return
+            if most < number:
+                written = is_written.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+                chosen = chosen.gather(1, written)
+                steps = steps.gather(1, written[..., None].expand(-1, -1, self.in_size))
         rate = self.granularity * settings.transfer_lr
         d = one_hot(chosen, rows)
         if self.cells.counts_batches:

@@ -11,18 +11,16 @@ change the law of what devices receive.
 
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numba import njit, prange
 from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
 from ..units import Dimensionless
 from .slots import SLOTS, draw_slots
-from .threaded_loops import threaded
+from .train_loops import draw, mean_pulses, prepare
 
 STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
 
@@ -94,7 +92,7 @@ class PulseTrains:
         """Return how many pulses a device of this layer receives from this batch, on average."""
         if self.x_pulses.device.type == "cpu":
             arrays = (values.contiguous().numpy() for values in (self.x_pulses, self.d_pulses, self.length))
-            return float(_mean_pulses(*arrays, self.is_stochastic))
+            return float(mean_pulses(*arrays, self.is_stochastic))
         x, d = self.x_pulses.abs().mean(dim=2), self.d_pulses.abs().mean(dim=2)  # (tiles, batch)
         if self.is_stochastic:
             d = d / self.length.clamp(min=1)
@@ -127,6 +125,14 @@ def draw_trains(
     if update.pulse_type not in (*STOCHASTIC, PulseType.MEAN_COUNT, PulseType.DETERMINISTIC_IMPLICIT):
         raise ValueError(f"`update.pulse_type` must be one with pulses, but is {update.pulse_type}.")
     x, d = x.float(), d.float()
+    if (
+        x.device.type == "cpu"
+        and update.pulse_type in STOCHASTIC
+        and update.res <= 0
+        and update.desired_bl <= SLOTS
+        and (update.fixed_bl or update.update_bl_management)
+    ):
+        return _draw_at_once(x, d, learning_rate, float(granularity), update, rng)
     rate = torch.as_tensor(learning_rate, dtype=torch.float32, device=x.device).abs().expand(x.shape[:2])
     prepare = _prepare_on_cpu if x.device.type == "cpu" else prepare_in_torch
     length, p_x, p_d, x_sign, d_sign = prepare(x, d, rate, float(granularity), update)
@@ -173,7 +179,7 @@ def _prepare_on_cpu(
     prepared = tuple(
         torch.empty(shape) for shape in (rate.shape, x.shape, d.shape, x.shape, d.shape)
     )  # length, probabilities, signs
-    _prepare(
+    prepare(
         x.contiguous().numpy(),
         d.contiguous().numpy(),
         rate.contiguous().numpy(),
@@ -188,66 +194,45 @@ def _prepare_on_cpu(
     return prepared  # type: ignore[return-value]
 
 
-@threaded(lambda x, d, *rest: x.size + d.size, error_model="numpy")
-def _prepare(
-    x: Any,
-    d: Any,
-    rates: Any,
-    granularity: Any,
-    longest: Any,
-    grad_scale: Any,
-    is_fixed: Any,
-    is_managed: Any,
-    are_lengths_managed: Any,
-    lengths: Any,
-    p_x: Any,
-    p_d: Any,
-    x_sign: Any,
-    d_sign: Any,
-) -> None:
-    tiles, batch, _ = x.shape
-    zero, one = np.float32(0.0), np.float32(1.0)
-    for v in prange(tiles * batch):
-        t, b = v // batch, v % batch
-        x_max, d_max = _largest(x[t, b]), _largest(d[t, b])
-        rate, length = rates[t, b], longest
-        gain = np.sqrt(rate / (granularity * longest))
-        if not is_fixed and not are_lengths_managed and granularity * longest < rate:
-            length, gain = max(np.ceil(rate / granularity), one), one
-        is_empty = x_max == zero or d_max == zero
-        for_x, for_d = gain, gain
-        if is_empty:
-            length = zero
-        if (is_managed or are_lengths_managed) and is_empty:
-            for_x = for_d = one
-        elif is_managed or are_lengths_managed:
-            scaled = grad_scale * d_max
-            expected = rate * x_max * scaled / granularity
-            if are_lengths_managed:
-                length = np.ceil(expected)
-                length = longest if length > longest else length
-                gain = np.sqrt(rate / (granularity * (one if length < one else length)))
-            if expected > longest:
-                scaled = scaled * longest / expected
-            for_d, for_x = gain * np.sqrt(x_max / scaled), gain * np.sqrt(scaled / x_max)
-        lengths[t, b] = length
-        for j in range(x.shape[2]):
-            p_x[t, b, j] = abs(x[t, b, j]) * for_x
-            x_sign[t, b, j] = one if x[t, b, j] >= zero else -one
-        for i in range(d.shape[2]):
-            p_d[t, b, i] = abs(d[t, b, i]) * for_d
-            d_sign[t, b, i] = one if d[t, b, i] >= zero else -one
-
-
-@njit(cache=True, error_model="numpy")
-def _largest(values: Any) -> Any:
-    """Return the largest size; NaN if any number is."""
-    largest, total = np.float32(0.0), np.float32(0.0)
-    for k in range(len(values)):
-        size = abs(values[k])
-        largest = max(largest, size)
-        total += size
-    return largest if total == total else total
+def _draw_at_once(
+    x: Tensor,
+    d: Tensor,
+    learning_rate: Dimensionless | Tensor,
+    granularity: Dimensionless,
+    update: UpdateParameters,
+    rng: torch.Generator,
+) -> PulseTrains:
+    """Do all that `draw_trains` does in one compiled loop, where no train is longer than a machine word."""
+    if isinstance(learning_rate, Tensor):
+        rates = learning_rate.float().abs().expand(x.shape[:2]).contiguous().numpy()
+    else:
+        rates = np.full((1, 1), abs(learning_rate), np.float32)
+    tiles, batch = x.shape[:2]
+    x_seed, d_seed = torch.randint(2**62, (2,), generator=rng).tolist()
+    length = torch.empty(tiles, batch)
+    x_sign, d_sign, x_counts, d_counts = (torch.empty(like.shape) for like in (x, d, x, d))
+    x_bits, d_bits = (torch.empty((tiles, batch, 1, like.shape[2]), dtype=torch.int64) for like in (x, d))
+    draw(
+        x.contiguous().numpy(),
+        d.contiguous().numpy(),
+        rates,
+        np.float32(granularity),
+        np.float32(update.desired_bl),
+        np.float32(update.um_grad_scale),
+        bool(update.fixed_bl),
+        bool(update.update_management),
+        bool(update.update_bl_management),
+        np.uint64(x_seed),
+        np.uint64(d_seed),
+        length.numpy(),
+        x_sign.numpy(),
+        d_sign.numpy(),
+        x_bits.numpy().view(np.uint64),
+        d_bits.numpy().view(np.uint64),
+        x_counts.numpy(),
+        d_counts.numpy(),
+    )
+    return PulseTrains(x_sign, d_sign, length, x_bits, d_bits, x_counts, d_counts, True)
 
 
 def _management(
@@ -292,14 +277,3 @@ def _resolve(p: Tensor, res: Dimensionless, is_stochastic: bool, rng: torch.Gene
         draws = torch.empty(p.shape, device=rng.device).uniform_(generator=rng).to(p.device)
         position = position + (draws - 0.5)
     return position.round() * res
-
-
-@njit(cache=True, error_model="numpy")
-def _mean_pulses(x_pulses: Any, d_pulses: Any, length: Any, is_stochastic: Any) -> Any:
-    tiles, batch, inputs = x_pulses.shape
-    total = 0.0
-    for t in range(tiles):
-        for b in range(batch):
-            x, d = np.abs(x_pulses[t, b]).sum(), np.abs(d_pulses[t, b]).sum()
-            total += x * d / (max(length[t, b], np.float32(1.0)) if is_stochastic else np.float32(1.0))
-    return total / max(tiles * inputs * d_pulses.shape[2], 1)

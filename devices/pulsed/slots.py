@@ -47,23 +47,36 @@ def draw_slots(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor
 
 @threaded(lambda p, length, seed, bits, counts: 4 * bits.size)
 def _draw_bits(p: Any, length: Any, seed: Any, bits: Any, counts: Any) -> None:
-    vectors, words, lines = bits.shape
-    for v in prange(vectors):
-        state = start(seed, v)
-        left = int(length[v])
-        pulses, digits = np.empty(lines, np.uint32), np.empty(lines, np.uint32)
-        counts[v] = np.float32(0.0)
-        for w in range(words):
-            bits[v, w] = uint64(0)
-            for half in range(2):
-                if left > 0:
-                    slots = min(left, _HALF)
-                    if slots <= _SHORT:
-                        state = _draw_short(pulses, p[v], slots, state)
-                    else:
-                        state = _draw_long(pulses, digits, p[v], slots, state)
-                    _keep(bits[v, w], counts[v], pulses, half)
-                left -= _HALF
+    for v in prange(len(bits)):
+        draw_train(bits[v], counts[v], p[v], length[v], start(seed, v))
+
+
+@njit(cache=True, error_model="numpy")
+def draw_train(bits, counts, p, length, state):  # type: ignore[no-untyped-def]
+    """Draw the trains of one vector.
+
+    Args:
+        bits: (words, lines) where slots with a pulse go.
+        counts: (lines,) where their numbers go.
+        p: (lines,) the probabilities.
+        length: Slots.
+        state: Of the stream of random numbers.
+    """
+    words, lines = bits.shape
+    left = int(length)
+    pulses, digits = np.empty(lines, np.uint32), np.empty(lines, np.uint32)
+    counts[:] = np.float32(0.0)
+    for w in range(words):
+        bits[w] = uint64(0)
+        for half in range(2):
+            if left > 0:
+                slots = min(left, _HALF)
+                if slots <= _SHORT:
+                    state = _draw_short(pulses, p, slots, state)
+                else:
+                    state = _draw_long(pulses, digits, p, slots, state)
+                _keep(bits[w], counts, pulses, half)
+            left -= _HALF
 
 
 @njit(cache=True, error_model="numpy")

@@ -1,5 +1,6 @@
 """Pulsed updates of device arrays: draw trains, choose an engine, move the devices."""
 
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -62,7 +63,7 @@ def apply_trains(
             "every device for every vector."
         )
     if tile_of_train is None:
-        tile_of_train = torch.arange(len(devices.weight))
+        tile_of_train = _each_its_own(len(devices.weight))
     if engine == "auto":
         many = _OF_DEVICE + _OF_VECTOR * trains.x_pulses.shape[1]
         is_many = trains.is_stochastic and trains.mean_pulses() >= many
@@ -71,6 +72,11 @@ def apply_trains(
     seed = int(torch.randint(2**62, (), generator=rng))
     apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train)
     devices.hold_stuck()
+
+
+@cache
+def _each_its_own(tiles: int) -> Tensor:
+    return torch.arange(tiles)
 
 
 def count_lines(

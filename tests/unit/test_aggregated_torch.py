@@ -105,7 +105,9 @@ def test_laws_with_a_closed_form_respond_alike(name: str, scale: float, start: f
         (compiled.hidden_weight, in_torch.hidden_weight),
         (compiled.weight - compiled.hidden_weight, in_torch.weight - in_torch.hidden_weight),
     ):
-        moves = (a.std(dim=0) > 1e-6) | (b.std(dim=0) > 1e-6)
+        # At a bound a device can move once in 600 repeats: too rarely to know its variance.
+        moves = (a != a.median(dim=0).values).float().mean(dim=0) > 0.01
+        moves |= (b != b.median(dim=0).values).float().mean(dim=0) > 0.01
         mean, variance = gaps(a, b)
         assert (mean[moves].abs() < Z).all()
         assert (variance[moves].abs() < Z).all()

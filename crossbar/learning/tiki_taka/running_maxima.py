@@ -42,6 +42,10 @@ class RunningMaxima(nn.Module):
             d: Gradients.
         """
         part = (np.float32(1) - np.float32(self.momentum)) / np.float32(x.shape[1])
+        if x.device.type == "cpu":
+            values = (given.float().contiguous().numpy() for given in (x, d))
+            followed = _follow_both(*values, self.x.numpy(), self.d.numpy(), part)
+            return torch.from_numpy(followed[0]), torch.from_numpy(followed[1])
         means = []
         for values, mean in ((x, self.x), (d, self.d)):
             largest = values.abs().amax(dim=2).float()
@@ -49,6 +53,28 @@ class RunningMaxima(nn.Module):
             means.append(torch.from_numpy(followed).to(values.device))
             mean.copy_(means[-1][:, -1])
         return means[0], means[1]
+
+
+@njit(cache=True)
+def _follow_both(x: Any, d: Any, x_mean: Any, d_mean: Any, part: Any) -> Any:
+    """Follow inputs and gradients, and keep the last means."""
+    means = _follow(_largest(x), x_mean, part), _follow(_largest(d), d_mean, part)
+    x_mean[:], d_mean[:] = means[0][:, -1], means[1][:, -1]
+    return means
+
+
+@njit(cache=True)
+def _largest(values: Any) -> Any:
+    """Return the largest size in every vector; NaN if any number is."""
+    tiles, batch, number = values.shape
+    largest = np.zeros((tiles, batch), np.float32)
+    for t in range(tiles):
+        for b in range(batch):
+            for j in range(number):
+                size = abs(values[t, b, j])
+                if not size <= largest[t, b] and largest[t, b] == largest[t, b]:
+                    largest[t, b] = size
+    return largest
 
 
 @njit(cache=True)

@@ -156,18 +156,17 @@ class TransferCells(UnitCells):
         chops = self._chop(schedule, rates, batch, tile_of_train, rng)
         if chops is not None:
             trains = chops.turn(trains, self.lines.are_columns)
-        sent = torch.full((1, self.number_of_lines), -1, device=x.device)
+        sent: Int[Tensor, "#tiles lines"] | int = -1
         for reads in schedule:
             if reads.source == 0:
-                until = torch.full_like(sent, int(reads.vectors[-1])).expand(len(reads.lines), -1).clone()
-                until.scatter_(1, reads.lines, reads.vectors.expand(reads.lines.shape))
+                until = self._until(reads)
                 self._pulse(trains, sent, until, rng, engine)
                 sent = until
             source = self.chain[reads.source]
             values = self.lines.read(source.weight, reads.lines, self.transfer_io, self.periphery, noise)
             rate = self.transfer_rate(reads.source, learning_rate)
             self._transfer(reads, values, rate, chops, rng)
-        self._pulse(trains, sent, torch.full_like(sent, batch - 1), rng, engine)
+        self._pulse(trains, sent, batch - 1, rng, engine)
         self.updates.add_(batch)
 
     @override
@@ -294,15 +293,36 @@ class TransferCells(UnitCells):
         is_mixed = self.transfer_io.inp_noise > 0 and not self.transfer_io.is_perfect
         return 1 if is_alone or is_mixed else max(self.number_of_lines // self.reads_per_transfer, 1)
 
+    def _until(self, reads: Reads) -> Int[Tensor, "#tiles lines"] | int:
+        """Return the vector up to which each line is pulsed before these reads; one number if it is that of all.
+
+        A line that is not read here is read after a later vector, if at all.
+        """
+        first, last = int(reads.vectors[0]), int(reads.vectors[-1])
+        if first == last:
+            return last
+        shape = len(reads.lines), self.number_of_lines
+        until = torch.full(shape, last, device=reads.lines.device)
+        return until.scatter_(1, reads.lines, reads.vectors.expand(reads.lines.shape))
+
     def _pulse(
         self,
         trains: PulseTrains,
-        sent: Int[Tensor, "#tiles lines"],
-        until: Int[Tensor, "#tiles lines"],
+        sent: Int[Tensor, "#tiles lines"] | int,
+        until: Int[Tensor, "#tiles lines"] | int,
         rng: torch.Generator,
         engine: Engine,
     ) -> None:
-        """Send the gradient's pulses to each line: from after one vector, to another."""
+        """Send the gradient's pulses to each line, or to all: from after one vector, to another."""
+        if isinstance(sent, int) and isinstance(until, int):
+            if sent < until:
+                apply_trains(self.chain[0], trains.between(sent + 1, until + 1), rng=rng, engine=engine)
+            return
+        device, shape = trains.x_sign.device, (1, self.number_of_lines)
+        sent, until = (
+            torch.full(shape, value, device=device) if isinstance(value, int) else value
+            for value in (sent, until)
+        )
         begin, end = int(sent.min()) + 1, int(until.max()) + 1
         if begin >= end:
             return

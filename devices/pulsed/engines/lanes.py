@@ -11,7 +11,7 @@ from numba import njit, uint32, uint64
 from ..laws import Law
 from ..random_numbers import normal, popcount_32
 
-LANES = 256  # devices of a block: enough for loops that take 16 at a time, few enough for the fastest memory
+LANES = 640  # devices of a block: enough for loops that take 16 at a time, few enough for the fastest memory
 ROWS = 24
 # Not a power of two: the same place of two rows would fall on the same place in the fastest memory.
 _STRIDE = LANES + 16

@@ -1,0 +1,162 @@
+"""How long and how likely the pulses of every vector are, and which slots hold one: compiled loops over vectors.
+
+The rules are those of `pulse_trains`, in float32 and in aihwkit's order of operations.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from .random_numbers import start
+from .slots import draw_train
+from .threaded_loops import threaded
+
+
+@threaded(lambda x, d, *rest: x.size + d.size, error_model="numpy")
+def prepare(
+    x: Any,
+    d: Any,
+    rates: Any,
+    granularity: Any,
+    longest: Any,
+    grad_scale: Any,
+    is_fixed: Any,
+    is_managed: Any,
+    are_lengths_managed: Any,
+    lengths: Any,
+    p_x: Any,
+    p_d: Any,
+    x_sign: Any,
+    d_sign: Any,
+) -> None:
+    """Write the length of every vector's trains, the probability of a pulse on every line, and signs."""
+    tiles, batch, _ = x.shape
+    for v in prange(tiles * batch):
+        t, b = v // batch, v % batch
+        lengths[t, b], for_x, for_d = _manage(
+            x[t, b],
+            d[t, b],
+            rates[t, b],
+            granularity,
+            longest,
+            grad_scale,
+            is_fixed,
+            is_managed,
+            are_lengths_managed,
+        )
+        _scale(x[t, b], for_x, p_x[t, b], x_sign[t, b])
+        _scale(d[t, b], for_d, p_d[t, b], d_sign[t, b])
+
+
+@njit(cache=True, error_model="numpy")
+def _scale(values: Any, factor: Any, p: Any, sign: Any) -> None:
+    zero, one = np.float32(0.0), np.float32(1.0)
+    for j in range(len(values)):
+        p[j] = abs(values[j]) * factor
+        sign[j] = one if values[j] >= zero else -one
+
+
+@njit(cache=True, error_model="numpy")
+def _manage(
+    x: Any,
+    d: Any,
+    rate: Any,
+    granularity: Any,
+    longest: Any,
+    grad_scale: Any,
+    is_fixed: Any,
+    is_managed: Any,
+    are_lengths_managed: Any,
+) -> Any:
+    """Return the length of one vector's trains, and what |x| and |d| are multiplied with."""
+    zero, one = np.float32(0.0), np.float32(1.0)
+    x_max, d_max, length = _largest(x), _largest(d), longest
+    gain = np.sqrt(rate / (granularity * longest))
+    if not is_fixed and not are_lengths_managed and granularity * longest < rate:
+        length, gain = max(np.ceil(rate / granularity), one), one
+    is_empty = x_max == zero or d_max == zero
+    for_x, for_d = gain, gain
+    if is_empty:
+        length = zero
+    if (is_managed or are_lengths_managed) and is_empty:
+        for_x = for_d = one
+    elif is_managed or are_lengths_managed:
+        scaled = grad_scale * d_max
+        expected = rate * x_max * scaled / granularity
+        if are_lengths_managed:
+            length = np.ceil(expected)
+            length = longest if length > longest else length
+            gain = np.sqrt(rate / (granularity * (one if length < one else length)))
+        if expected > longest:
+            scaled = scaled * longest / expected
+        for_d, for_x = gain * np.sqrt(x_max / scaled), gain * np.sqrt(scaled / x_max)
+    return length, for_x, for_d
+
+
+@threaded(lambda x, d, *rest: 4 * (x.size + d.size), error_model="numpy")
+def draw(
+    x: Any,
+    d: Any,
+    rates: Any,
+    granularity: Any,
+    longest: Any,
+    grad_scale: Any,
+    is_fixed: Any,
+    is_managed: Any,
+    are_lengths_managed: Any,
+    x_seed: Any,
+    d_seed: Any,
+    lengths: Any,
+    x_sign: Any,
+    d_sign: Any,
+    x_bits: Any,
+    d_bits: Any,
+    x_counts: Any,
+    d_counts: Any,
+) -> None:
+    """Draw the trains of all vectors, no longer than a machine word each: one rate, or one for each vector."""
+    tiles, batch, inputs = x.shape
+    is_one_rate = rates.size == 1
+    for v in prange(tiles * batch):
+        t, b = v // batch, v % batch
+        length, for_x, for_d = _manage(
+            x[t, b],
+            d[t, b],
+            rates[0, 0] if is_one_rate else rates[t, b],
+            granularity,
+            longest,
+            grad_scale,
+            is_fixed,
+            is_managed,
+            are_lengths_managed,
+        )
+        lengths[t, b] = length
+        p_x, p_d = np.empty(inputs, np.float32), np.empty(d.shape[2], np.float32)
+        _scale(x[t, b], for_x, p_x, x_sign[t, b])
+        _scale(d[t, b], for_d, p_d, d_sign[t, b])
+        draw_train(x_bits[t, b], x_counts[t, b], p_x, length, start(x_seed, v))
+        draw_train(d_bits[t, b], d_counts[t, b], p_d, length, start(d_seed, v))
+
+
+@njit(cache=True, error_model="numpy")
+def _largest(values: Any) -> Any:
+    """Return the largest size; NaN if any number is."""
+    largest, total = np.float32(0.0), np.float32(0.0)
+    for k in range(len(values)):
+        size = abs(values[k])
+        largest = max(largest, size)
+        total += size
+    return largest if total == total else total
+
+
+@njit(cache=True, error_model="numpy")
+def mean_pulses(x_pulses: Any, d_pulses: Any, length: Any, is_stochastic: Any) -> Any:
+    """Return how many pulses a device receives on average."""
+    tiles, batch, inputs = x_pulses.shape
+    total = 0.0
+    for t in range(tiles):
+        for b in range(batch):
+            x, d = np.abs(x_pulses[t, b]).sum(), np.abs(d_pulses[t, b]).sum()
+            total += x * d / (max(length[t, b], np.float32(1.0)) if is_stochastic else np.float32(1.0))
+    return total / max(tiles * inputs * d_pulses.shape[2], 1)
