@@ -43,9 +43,9 @@ class RunningMaxima(nn.Module):
         """
         part = (np.float32(1) - np.float32(self.momentum)) / np.float32(x.shape[1])
         if x.device.type == "cpu":
-            values = (given.float().contiguous().numpy() for given in (x, d))
-            followed = _follow_both(*values, self.x.numpy(), self.d.numpy(), part)
-            return torch.from_numpy(followed[0]), torch.from_numpy(followed[1])
+            here = (given.float().contiguous().numpy() for given in (x, d))
+            of_x, of_d = _follow_both(*here, self.x.numpy(), self.d.numpy(), part)
+            return torch.from_numpy(of_x), torch.from_numpy(of_d)
         means = []
         for values, mean in ((x, self.x), (d, self.d)):
             largest = values.abs().amax(dim=2).float()

@@ -17,6 +17,7 @@ from .lanes import (
     SLOPE_UP,
     SPREAD,
     START,
+    STEEPNESS,
     TOTAL,
     UP,
     VARIANCE,
@@ -28,6 +29,7 @@ from .lanes import (
 # A run's noise is drawn once where the mean path stays this many times its spread away from the bounds: the noise
 # crosses them once in 2,000 runs that go that near.
 _AWAY = np.float32(3.5)
+_BEYOND = np.float32(1e30)
 _ZERO, _ONE, _HALF = np.float32(0.0), np.float32(1.0), np.float32(0.5)
 _THIRD, _QUARTER, _TWO, _THREE = np.float32(1.0 / 3.0), np.float32(0.25), np.float32(2.0), np.float32(3.0)
 
@@ -95,7 +97,7 @@ def follow_affine(s, lanes, std, is_additive):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def end_run(s, lanes, key, std, listed):  # type: ignore[no-untyped-def]
-    """Draw the noise of the run, and list the devices whose paths came near a bound: their number."""
+    """Draw the noise of the run, and list the devices with steep steps or paths near a bound: their number."""
     sums_of_bits(part(s, NOISE, lanes), key)
     for k in range(lanes):
         j = uint64(k)
@@ -103,11 +105,11 @@ def end_run(s, lanes, key, std, listed):  # type: ignore[no-untyped-def]
         s[V + j] += spread * s[NOISE + j]
         far = _AWAY * spread
         above, below = s[MAX + j] - s[HIGH + j], s[LOW + j] - s[MIN + j]
-        s[CHANGE + j] = (above if above < below else below) - far
+        s[CHANGE + j] = (above if above < below else below) - far - _BEYOND * s[STEEPNESS + j]
     number = 0
     for k in range(lanes):
         j = uint64(k)
-        if s[CHANGE + j] < _ZERO:
+        if not s[CHANGE + j] >= _ZERO:  # a number that is none, too
             if s[TOTAL + j] > _ZERO:
                 listed[number] = k
                 number += 1

@@ -62,6 +62,8 @@ _MOST_CHANGE_AFFINE, _MOST_CHANGE_CURVED = 0.5, 0.2
 _QUIET = 0.5
 # Vectors whose noise is drawn at once. assumed: longer runs save little, and come near the bounds more often.
 _RUN = 64
+# Where one device in so many has steps that are too steep, the whole block goes vector by vector. assumed.
+_MANY = 4
 
 _CONSTANT, _LINEAR, _LINEAR_ADD = int(Law.CONSTANT_STEP), int(Law.LINEAR_STEP), int(Law.LINEAR_STEP_ADDITIVE)
 _SOFT, _SOFT_ADD = int(Law.SOFT_BOUNDS_REFERENCE), int(Law.SOFT_BOUNDS_REFERENCE_ADDITIVE)
@@ -156,13 +158,12 @@ def _apply(
             load(s, MOVED, reference[t], first, last, left, right)
             for j in range(lanes):
                 s[j] += s[int(MOVED) + j]
-        steepest = np.float32(1.0)
+        steep = 0
         if is_affine:
-            steepest = prepare_affine(s, lanes, law)
+            steep = prepare_affine(s, lanes, law, np.float32(_MOST_CHANGE_AFFINE / max(longest, 1.0)))
         else:
             prepare_curved(s, lanes, law, constants, len(nodes_up) - 1)
-        is_steep = steepest * longest > _MOST_CHANGE_AFFINE
-        is_quiet = is_affine and std <= _QUIET and not is_steep
+        is_quiet = is_affine and std <= _QUIET and _MANY * steep <= lanes
         state = start(seed, block)
         for begin in range(0, batch, _RUN if is_quiet else batch):
             end = min(begin + _RUN, batch) if is_quiet else batch
@@ -191,7 +192,7 @@ def _apply(
                         law,
                         is_affine,
                         is_additive,
-                        is_steep,
+                        steep > 0,
                         constants,
                         nodes_up,
                         nodes_down,
@@ -230,7 +231,7 @@ def _apply(
                         law,
                         True,
                         is_additive,
-                        False,
+                        steep > 0,
                         constants,
                         nodes_up,
                         nodes_down,

@@ -53,9 +53,9 @@ def load(s, row, values, first, last, left, right):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, error_model="numpy")
-def prepare_affine(s, lanes, law):  # type: ignore[no-untyped-def]
-    """Write slopes of affine steps, and turn steps down: the steepest slope."""
-    steepest = np.float32(0.0)
+def prepare_affine(s, lanes, law, most_slope):  # type: ignore[no-untyped-def]
+    """Write slopes of affine steps, turn steps down, and mark the devices with too steep ones: how many these are."""
+    steep = 0
     for k in range(lanes):
         j = uint64(k)
         up, down, slope_u, slope_d = s[UP + j], s[DOWN + j], np.float32(0.0), np.float32(0.0)
@@ -67,8 +67,10 @@ def prepare_affine(s, lanes, law):  # type: ignore[no-untyped-def]
             slope_d = down / mn if mn < 0.0 else np.float32(0.0)
         s[DOWN + j] = -down
         s[SLOPE_UP + j], s[SLOPE_DOWN + j] = slope_u, slope_d
-        steepest = max(steepest, abs(slope_u), abs(slope_d))
-    return steepest
+        is_steep = max(abs(slope_u), abs(slope_d)) > most_slope
+        s[STEEPNESS + j] = np.float32(1.0) if is_steep else np.float32(0.0)
+        steep += is_steep
+    return steep
 
 
 @njit(cache=True, error_model="numpy")
