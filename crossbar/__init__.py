@@ -25,6 +25,7 @@ from .layers.locally_connected import (  # noqa: E402
     LocallyConnected2d,
     LocallyConnected3d,
 )
+from .layers.mapped import AnalogConv1dMapped, AnalogConv2dMapped, AnalogConv3dMapped  # noqa: E402
 from .learning.synchronisation import SyncCounts, synchronise  # noqa: E402
 from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
@@ -54,8 +55,11 @@ from .wires import CrossbarSolution, WireParameters, effective_conductance, solv
 __all__ = [
     "CONVERSION_MAP",
     "AnalogConv1d",
+    "AnalogConv1dMapped",
     "AnalogConv2d",
+    "AnalogConv2dMapped",
     "AnalogConv3d",
+    "AnalogConv3dMapped",
     "AnalogConvTranspose1d",
     "AnalogConvTranspose2d",
     "AnalogConvTranspose3d",

@@ -151,3 +151,14 @@ def test_devices_learn_in_place(case):
     weight, bias = analog[0].get_weights()
     assert (weight - digital.weight).abs().max() < EPS
     assert (bias - digital.bias).abs().max() < EPS
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_aihwkits_names_take_its_arguments_in_its_order(axes):
+    layer = getattr(crossbar, f"AnalogConv{axes}dMapped")(2, 5, 3, 1, 1, 1, 1, True, "zeros", perfect(), None)
+    size = (4,) * axes
+    assert layer(torch.zeros(2, 2, *size)).shape == (2, 5, *size)
+    blocks = -(-2 * 3**axes // 10)
+    assert layer.tile_array.tiles == blocks
+    digital = type(layer).to_digital(layer)
+    assert type(digital) is getattr(nn, f"Conv{axes}d")

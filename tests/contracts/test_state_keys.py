@@ -14,7 +14,15 @@ from aihwkit.simulator.configs import SingleRPUConfig, WeightRemapType
 from aihwkit.simulator.configs.devices import ConstantStepDevice, IdealDevice, LinearStepDevice
 from torch import nn
 
-from crossbar import AnalogLinear, AnalogLocallyConnected2d, WireParameters, program_chip, write_verify_config
+from crossbar import (
+    AnalogConv1d,
+    AnalogConvTranspose1d,
+    AnalogLinear,
+    AnalogLocallyConnected2d,
+    WireParameters,
+    program_chip,
+    write_verify_config,
+)
 from crossbar.aihwkit.adapter import InferenceRPUConfig
 from crossbar.network.chip_state import chip_state
 
@@ -53,10 +61,19 @@ def programmed(model):
     return model
 
 
+def grouped(config):
+    torch.manual_seed(0)
+    config.mapping.max_output_size = 4
+    return nn.Sequential(
+        AnalogConv1d(2, 4, 3, groups=2, rpu_config=config), AnalogConvTranspose1d(4, 2, 3, rpu_config=config)
+    )
+
+
 MODELS = {
     "inference": lambda: build("free", InferenceRPUConfig()),
     "inference, all settings": lambda: build("replicated(tiles=4)", everything_on()),
     "inference, wires": wired,
+    "inference, grouped": lambda: grouped(InferenceRPUConfig()),
     "in situ": lambda: build("blocks(rows=2,cols=2)", SingleRPUConfig()),
     "in situ, synchronised": lambda: build("replicated(tiles=4,sync_every=2)", SingleRPUConfig()),
     "in situ, drifting": lambda: build("free", drifting()),
