@@ -103,15 +103,28 @@ class ReportConfig:
 
     The page, report.html, is one file to read in a browser or on a telephone: results, figures, what happened in the
     hardware and what it costs, how to reproduce it, configuration, environment. For the folder of a study
-    (sharing-cost, compare-devices, paper) it holds its table and figures.
+    (sharing-cost, compare-devices, paper) it holds its table and figures. Several runs are put beside each other:
+    what differs in their configurations, their curves in one figure, accuracies, and what an image costs.
 
     Examples:
       xbar report runs/fcn_digits-in-situ-reram-sb-0123456789ab
+      xbar report runs/fcn_digits-hwa-pcm-0123456789ab runs/cnn_digits-hwa-pcm-0123456789ab
       xbar report runs/paper-smoke-0123456789ab
     """
 
-    run: Annotated[str, tyro.conf.Positional]
-    """The folder of a run or of a study, or the name of a run in the folder `runs`."""
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
+    """The folder of a run or of a study, or the name of a run in the folder of runs; or those of several runs."""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty list.
+
+        Raises:
+            ValueError: If no run is named.
+        """
+        if not self.runs:
+            raise ValueError(
+                "`run` must name a run or a study, but is left out. `xbar train` prints its run folder."
+            )
 
 
 @final

@@ -7,19 +7,21 @@ from ..runs.record import Record
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
 from ..support.json_files import read_json
-from .config import ReportConfig
 from .report_page import write_run_page
 from .train import print_paths, title_of
 
 
-def run_report(config: ReportConfig) -> None:
+def run_report(run: str) -> None:
     """Draw the figures of a finished run again, print a short table, and write a page to read in a browser.
+
+    Args:
+        run: Its folder, or its name in the folder of runs.
 
     Raises:
         ValueError: If the run is not finished, or damaged.
         FileNotFoundError: If the run is missing.
     """
-    folder = RunFolder.existing(config.run)
+    folder = RunFolder.existing(run)
     if not folder.result_file.exists():
         raise ValueError(
             f"`run` must be finished, but {folder.path} has no result.json yet. "

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from crossbar import EventLedger, load_profile, price
+from crossbar.cost.bill import Bill
 from crossbar.cost.events import EVENTS
+from crossbar.cost.tables import with_prefix
 from devices import get
 
 from ..data.chance import RULE
@@ -22,7 +24,7 @@ from ..runs.run import Run
 from ..runs.run_folder import RunFolder
 from ..support.durations import format_time
 from ..support.json_files import read_json
-from ..support.statistics import percent
+from ..support.statistics import NOTHING, percent
 
 PAGE: Final = "report.html"
 _PICTURES: Final = {
@@ -156,28 +158,34 @@ def _events(events: RunEvents, config: Run, *, did_learn: bool) -> list[Section]
     if config.mode not in LEARNS_ON_DEVICES:
         known.pop("training", None)  # it was done in software, on another machine
     bills = {name: price(ledger, profile) for name, ledger in known.items()}
-    cells = [
-        [
-            name,
-            f"{sum(bill.energy_by_component().values()):.4g}",
-            f"{bill.sequential:.3g}",
-            f"{bill.area * 1e-6:.3g}",
-        ]
-        for name, bill in bills.items()
-    ]
+    cells = [[name, *_price(bill, known[name], name)] for name, bill in bills.items()]
     sections.append(
         Section(
             title=f"What it costs with the profile {profile.name}",
-            table=Table(header=["", "energy in µJ", "time in s", "area in mm²"], rows=cells),
+            table=Table(
+                header=["", "per", "energy", "time", "all of it: energy", "time", "area"], rows=cells
+            ),
             notes=[
-                "training: of all steps, where devices learn (in software it is not priced); programming: once, of "
-                "one chip; inference: of one pass through the test images. `xbar sharing-cost --from` prices it with "
-                "other constants."
+                "training: where devices learn (in software it is not priced); programming: of one chip; inference: "
+                "the test images. All arrays are on while the network works; static power is assumed where the "
+                "profile says so. `xbar sharing-cost --from` prices it with other constants and scopes."
             ],
             warnings=() if did_learn else (f"These are costs of a network at chance. {RULE}",),
         )
     )
     return sections
+
+
+def _price(bill: Bill, ledger: EventLedger, phase: str) -> list[str]:
+    """Write what a step, an image or a chip costs, and all of them."""
+    unit, number = {"training": ("step", ledger.steps), "inference": ("image", ledger.images)}.get(
+        phase, ("chip", 1)
+    )
+    energy, seconds = 1e-6 * bill.with_digital, bill.sequential
+    each = (
+        [with_prefix(energy / number, "J"), with_prefix(seconds / number, "s")] if number else [NOTHING] * 2
+    )
+    return [unit, *each, with_prefix(energy, "J"), with_prefix(seconds, "s"), f"{bill.area * 1e-6:.3g} mm²"]
 
 
 def _as_json(title: str, content: Mapping[str, Any] | object) -> Section:

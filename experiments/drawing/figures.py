@@ -58,7 +58,7 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     highest = max(max(chip) for chips in result.accuracy.values() for chip in chips)
     highest = max(highest, result.digital_accuracy)
     axes.set_ylim(max(0.0, lowest - 0.05 * (1.02 - lowest) - 0.005), highest + 0.02)
-    _label_times(axes, result.times)
+    label_times(axes, result.times)
     _label_ends(axes, ends)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     in_situ = result.mode == "in-situ"
@@ -125,7 +125,7 @@ def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path)
     save_figure(figure, path)
 
 
-def _label_times(axes: Axes, times: tuple[Seconds, ...]) -> None:
+def label_times(axes: Axes, times: tuple[Seconds, ...]) -> None:
     """Put a tick at every measured time; names that would overlap are thinned out."""
     span = max(times[-1] / times[0], 10.0)
     shown = [times[0]]

@@ -1,4 +1,7 @@
-"""A page to read in a browser: one file with all figures in it, no network, no scripts, fit for a telephone."""
+"""A page to read in a browser: one file with all figures in it, no network, fit for a telephone.
+
+A click on the head of a table sorts it; without scripts the page shows the same.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +12,7 @@ from markupsafe import Markup, escape
 
 from devices.files import write_atomically
 
+from .glossary import meaning_of, words_in
 from .sections import Picture, Section, Table
 
 __all__ = ["Picture", "Section", "Table", "write_page"]
@@ -27,10 +31,27 @@ def write_page(path: Path, *, title: str, summary: str, sections: Sequence[Secti
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["code"] = _with_code
+    environment.filters["meaning"] = meaning_of
+    sections = [*sections, *_glossary(sections)]
     page = environment.from_string(_TEMPLATE).render(
-        title=title, summary=summary, sections=sections, style=_STYLE
+        title=title, summary=summary, sections=sections, style=_STYLE, script=_SORTING
     )
     write_atomically(path, page.encode(errors="replace"))
+
+
+def _glossary(sections: Sequence[Section]) -> list[Section]:
+    """Return a section that explains the words of a page; none where there are none to explain."""
+    tables = [section.table for section in sections if section.table is not None]
+    texts = [
+        *(
+            text
+            for section in sections
+            for text in (section.title, *section.text, *section.items, *section.notes)
+        ),
+        *(cell for table in tables for row in (table.header, *table.rows) for cell in row),
+    ]
+    words = words_in(texts)
+    return [Section(title="Words", items=words, folded=True)] if words else []
 
 
 def _with_code(text: str) -> Markup:
@@ -57,11 +78,33 @@ img { max-width: 100%; height: auto; display: block; margin: .6rem 0; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .55rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; }
+th { cursor: pointer; }
+th[title] { text-decoration: underline dotted; }
 .text { text-align: left; }
 pre { background: #f4f4f4; padding: .6rem; font-size: .82rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 p, li { overflow-wrap: anywhere; }
 .notes { color: #555; font-size: .86rem; padding-left: 1.1rem; }
 .warning { border-left: 4px solid #d55e00; background: #fdf3ec; padding: .4rem .7rem; }
+"""
+
+# A click on a head sorts by the first number in each cell, or by text where there is none; again, the other way.
+_SORTING: Final = """\
+for (const table of document.querySelectorAll("table")) {
+  for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
+    head.addEventListener("click", () => {
+      const up = (head.dataset.up = head.dataset.up === "1" ? "" : "1") ? 1 : -1;
+      const key = row => {
+        const text = row.cells[column].textContent, number = parseFloat(text.replace(/,/g, ""));
+        const prefix = text.match(/^[\\d.,]+ ([PTGMkmµnpf])[JsW]$/);
+        const power = prefix ? 10 ** (3 * ("fpnµm kMGTP".indexOf(prefix[1]) - 5)) : 1;
+        return Number.isNaN(number) ? text : number * power;
+      };
+      const order = (a, b) => typeof a === typeof b ? (a > b) - (a < b) : typeof a === "number" ? -1 : 1;
+      const body = table.tBodies[0];
+      body.append(...[...body.rows].sort((a, b) => up * order(key(a), key(b))));
+    });
+  }
+}
 """
 
 _TEMPLATE: Final = """\
@@ -98,7 +141,8 @@ _TEMPLATE: Final = """\
 <div class="wide"><table>
 <thead><tr>
 {% for title in table.header %}
-<th{% if table.sides[loop.index0] == "l" %} class="text"{% endif %}>{{ title }}</th>
+<th{% if table.sides[loop.index0] == "l" %} class="text"{% endif %}\
+{% set meaning = title | meaning %}{% if meaning %} title="{{ meaning }}"{% endif %}>{{ title }}</th>
 {% endfor %}
 </tr></thead>
 <tbody>
@@ -125,6 +169,9 @@ _TEMPLATE: Final = """\
 </details>
 {% endif %}
 {% endfor %}
+<script>
+{{ script | safe }}
+</script>
 </body>
 </html>
 """

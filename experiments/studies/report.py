@@ -11,6 +11,7 @@ from ..commands.report_page import PAGE
 from ..drawing.html_page import write_page
 from ..drawing.sections import Section, sections_from_json
 from ..runs.run_folder import RunFolder
+from .comparison.study import compare_runs
 from .results import Results, read_results
 from .study import Findings, how_to_repeat
 
@@ -28,16 +29,20 @@ _UNKNOWN: Final = "Written by an earlier version, which did not say which networ
 
 
 def run_report(config: ReportConfig) -> None:
-    """Write the page of a study anew; draw the figures and write the page of a run.
+    """Write the page of a study anew; draw figures and page of a run; put several runs beside each other.
 
     Raises:
         ValueError: If the run or study is not finished, or damaged.
         FileNotFoundError: If it is missing.
     """
-    folder = Path(config.run)
+    if len(config.runs) > 1:
+        print(f"page: {compare_runs(config.runs)}")
+        return
+    (run,) = config.runs
+    folder = Path(run)
     name = study_in(folder)
     if name is None:
-        report_of_run(config)
+        report_of_run(run)
     else:
         print(f"page: {write_study_page(name, folder)}")
 

@@ -1,0 +1,1 @@
+"""`xbar report RUN RUN ...`: several runs beside each other."""
