@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, Literal, final
 
+from .support.figure_formats import ask_for_formats
+
 
 @final
 @dataclass(frozen=True)
@@ -185,7 +187,8 @@ examples:
   xbar report RUN
   xbar sharing-cost --quick
 
-`xbar COMMAND --help` explains every option. `--debug` shows where an error came from. `xbar --version` names
+`xbar COMMAND --help` explains every option. With any command, `--format svg pdf` writes its figures in these formats,
+too (PNG always; or set XBAR_FIGURES=svg,pdf), and `--debug` shows where an error came from. `xbar --version` names
 the versions of this program and of what it computes with. `xbar --completion bash` prints what makes a shell
 complete commands and options (also zsh, tcsh). Runs lie in the folder `runs`, or in that of XBAR_RUNS.
 """
@@ -207,6 +210,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="surrogateescape")  # folders may have names that are no UTF-8
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    try:
+        words = ask_for_formats(words)
+    except ValueError as error:
+        print(f"xbar: {error}", file=sys.stderr)
+        return _USER_ERROR
     if not words or words[0] in ("-h", "--help"):
         print(_overview(), end="")
         return 0 if words else _USER_ERROR

@@ -6,8 +6,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
 from ..data.datasets import load_data
 from ..runs.options.config import TrainConfig, available_threads
 from ..runs.options.defaults import resolve
@@ -15,6 +13,7 @@ from ..runs.result import Result
 from ..runs.run_folder import RunFolder
 from ..support.environment import describe_environment
 from ..support.json_files import read_json, write_json
+from ..support.progress_bar import progress_bar
 from .config import VerifyConfig
 from .train import run_train, use_threads
 from .verify_checks import Check, quick_checks, training_checks
@@ -39,7 +38,7 @@ def run_verify(config: VerifyConfig) -> None:
         checks += training_checks(train)
     rows = []
     started = time.monotonic()
-    with tqdm(total=len(checks), desc="verify", unit="number", disable=None, dynamic_ncols=True) as bar:
+    with progress_bar(total=len(checks), desc="verify", unit="number") as bar:
         for check in checks:
             rows.append(_row(check, check.measure()))
             bar.update()

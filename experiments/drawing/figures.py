@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Final
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
@@ -14,12 +15,15 @@ from devices.units import Seconds
 from ..data.chance import mark
 from ..runs.result import Result
 from ..support.durations import format_time
+from ..support.figure_formats import figure_formats
 from .run_tables import COMPENSATION_NAMES, TRAINED
 
 # Two colours that stay apart for colour-blind readers and in grey (Okabe and Ito, 2008).
 _BLUE: Final = "#0072B2"
 _ORANGE: Final = "#D55E00"
 GREY: Final = "#555555"
+# The same figure gives the same file.
+_UNDATED: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def draw_accuracy_over_time(result: Result, path: Path) -> None:
@@ -159,7 +163,14 @@ def strip(axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=160)
-    write_atomically(path, content.getvalue())
+    """Write a figure as PNG, and in what further formats were asked for, each file whole or not at all.
+
+    Args:
+        figure: What was drawn.
+        path: The PNG file; others stand beside it.
+    """
+    with rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "pdf.fonttype": 42}):
+        for ending in ("png", *figure_formats()):
+            content = io.BytesIO()
+            figure.savefig(content, format=ending, dpi=160, metadata=_UNDATED.get(ending))
+            write_atomically(path.with_suffix(f".{ending}"), content.getvalue())

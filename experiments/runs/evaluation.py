@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from crossbar import (
     LocallyConnected2d,
@@ -31,6 +30,7 @@ from devices.units import Dimensionless, Seconds
 from ..data.datasets import DataSplit, Images
 from ..support.durations import parse_times
 from ..support.interruption import Interruption
+from ..support.progress_bar import progress_bar
 from .copies import CopiesLog
 from .ledger_file import EvaluationEvents
 from .options.config import NO_DEVICE
@@ -172,7 +172,7 @@ def _age_chips(
     faults = None if run.learns_on_devices else run.faults_of_chips
     accuracy: dict[str, list[list[Dimensionless]]] = {name: [] for name in compensations}
     total = run.chips * len(compensations) * len(times)
-    with tqdm(total=total, desc="chips", unit="test", disable=None, dynamic_ncols=True) as bar:
+    with progress_bar(total=total, desc="chips", unit="test") as bar:
         for chip in range(run.chips):
             for name, chips in accuracy.items():
                 # What has learned on devices is one chip: they age alike in all readings.

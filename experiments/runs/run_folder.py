@@ -27,6 +27,7 @@ from devices.files import (
     write_atomically,
 )
 
+from ..support.figure_formats import KNOWN as FIGURE_FORMATS
 from ..support.json_files import read_json, write_json
 from ..support.runs_folder import runs_folder
 from .options.device_names import label
@@ -218,6 +219,8 @@ class RunFolder:
             self.learning_figure, self.dynamics_figure, self.pulses_figure,
         )  # fmt: skip
         added = [file for pattern in _ADDED for file in self.path.glob(pattern)]
+        figures = (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure)
+        added += [figure.with_suffix(f".{ending}") for figure in figures for ending in FIGURE_FORMATS]
         return [file for file in (*own, *added) if file.exists() or file.is_symlink()]
 
     def write_log(self, history: list[dict[str, float]]) -> None:

@@ -22,9 +22,9 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import joblib
-from tqdm import tqdm
 
 from .interruption import Interruption, RunInterrupted, stopped_by
+from .progress_bar import progress_bar
 
 Task = TypeVar("Task")
 
@@ -70,7 +70,7 @@ def do_all(
     with (
         _deleted_at_the_end(stop_file),
         Interruption("the same command; finished runs are not repeated", stop_file.touch) as interruption,
-        tqdm(total=total, initial=total - len(tasks), unit="run", dynamic_ncols=True) as bar,
+        progress_bar(total=total, initial=total - len(tasks), unit="run") as bar,
         _workers(jobs, threads, dask, folder),
     ):
         calls = (joblib.delayed(_do)(work, name, task, stop_file) for name, task in tasks.items())

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final, final
 
-from tqdm import tqdm
 from typing_extensions import override
 
 from devices import characterise, get
@@ -17,6 +16,7 @@ from ...drawing.characterisation_figure import draw_characterisation
 from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
 from ...runs.run_folder import RunFolder
+from ...support.progress_bar import progress_bar
 from ...support.typed_values import typed
 from ..does_it_matter.config import DoesItMatterConfig
 from ..does_it_matter.effects import section_of
@@ -116,9 +116,11 @@ def _characterise(devices: Sequence[str], folder: Path) -> dict[str, Characteris
     """Measure simulated devices, and write a figure and numbers of each into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     sheets = {}
-    for device in tqdm(devices, desc="characterise", unit="device", disable=None, dynamic_ncols=True):
+    bar = progress_bar(total=len(devices), desc="characterise", unit="device")
+    for device in devices:
         sheet = characterise(get(device))
         sheets[sheet.name] = sheet
+        bar.update()
         draw_characterisation(sheet, folder / f"{sheet.name}.png")
         sheet.write_csv(folder / f"{sheet.name}.csv")
     return sheets

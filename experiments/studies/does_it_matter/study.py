@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from crossbar import age_chip, load_model, program_chip, seed_noise, tile_arrays
 from devices import Faults, get
@@ -27,6 +26,7 @@ from ...support.durations import format_time, parse_times
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
 from ...support.parallel import do_all
+from ...support.progress_bar import progress_bar
 from ...support.typed_values import typed
 from .config import DoesItMatterConfig
 from .effects import Effect, Outcome, effect_of, table_of
@@ -129,9 +129,7 @@ def _by_programming(
     if trained.compensation not in (None, "none"):
         switches.append(Switch("compensation of drift (a remedy)", "digital", lambda _: None))
     with Interruption("the same command") as interruption:
-        bar = tqdm(
-            total=chips * (len(switches) + 1), desc="chips", unit="chip", disable=None, dynamic_ncols=True
-        )
+        bar = progress_bar(total=chips * (len(switches) + 1), desc="chips", unit="chip")
 
         def outcomes(switch: Switch | None) -> list[Outcome]:
             model = load_model(folder.model_file, make_model(trained)).eval()

@@ -27,6 +27,7 @@ from ...runs.run_folder import RunFolder
 from ...runs.training import loss_and_accuracy, make_model
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
+from ...support.progress_bar import progress_bar
 from .config import WiresConfig
 from .layouts import (
     LARGEST_UNROLLED,
@@ -85,12 +86,8 @@ def run_wires(config: WiresConfig) -> None:
     with (
         folder.lock(),
         Interruption("the same command") as interruption,
-        tqdm(
-            total=len(layouts) * len(ohms) * (2 * config.chips + 1),
-            desc="wires",
-            unit="chip",
-            disable=None,
-            dynamic_ncols=True,
+        progress_bar(
+            total=len(layouts) * len(ohms) * (2 * config.chips + 1), desc="wires", unit="chip"
         ) as bar,
     ):
         prepared: dict[Layout, nn.Module] = {}
