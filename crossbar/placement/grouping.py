@@ -1,6 +1,7 @@
 """Grouping: image locations sorted by the tile or kernel that serves them, for one batched product."""
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -77,12 +78,20 @@ class Grouping:
         return self.groups == 1
 
     def to(self, torch_device: torch.device | str) -> "Grouping":
-        """Return the same grouping on a torch device; itself if it is there already."""
-        if self.order.device == torch.device(torch_device):
+        """Return the same grouping on a torch device: itself if it is there already, and else always one copy."""
+        torch_device = torch.device(torch_device)
+        if self.order.device == torch_device:
             return self
-        return replace(
-            self,
-            order=self.order.to(torch_device),
-            slot_of_location=self.slot_of_location.to(torch_device),
-            valid=None if self.valid is None else self.valid.to(torch_device),
-        )
+        moved = _MOVED.setdefault(self, {})
+        if torch_device not in moved:
+            moved[torch_device] = replace(
+                self,
+                order=self.order.to(torch_device),
+                slot_of_location=self.slot_of_location.to(torch_device),
+                valid=None if self.valid is None else self.valid.to(torch_device),
+            )
+        return moved[torch_device]
+
+
+_MOVED: WeakKeyDictionary[Grouping, dict[torch.device, Grouping]] = WeakKeyDictionary()
+"""Copies on other torch devices: a pass that copied from the host would make it wait."""

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -51,7 +52,7 @@ class Placement:
         """Number of physical tiles, T."""
         return len(self.kernel_of_tile)
 
-    @property
+    @cached_property
     def kernels(self) -> int:
         """Number of independent kernels, K."""
         return int(self.kernel_of_tile.max()) + 1

@@ -24,7 +24,7 @@ def as_rows(*values: Tensor) -> tuple[np.ndarray, ...] | None:
         values: (tiles, batch, n), all in one memory order; the rows share their memory.
     """
     first = values[0]
-    if first.dim() != 3 or first.numel() == 0:
+    if torch.compiler.is_compiling() or first.dim() != 3 or first.numel() == 0:
         return None
     for one in values:
         is_plain = type(one) is Tensor and one.device.type == "cpu" and one.dtype == torch.float32

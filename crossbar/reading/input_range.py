@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..aihwkit.adapter import InputRangeParameter
 from .fused_loops import as_rows, divide_and_clip, select_askers
+from .looking import may_look
 
 
 def check_input_range_support(settings: InputRangeParameter) -> None:
@@ -60,7 +61,7 @@ def range_from_data(
     Raises:
         ValueError: If inputs are so large that numbers overflow in this or a later pass.
     """
-    if bool((updates >= settings.init_from_data).all()):
+    if may_look(x) and bool((updates >= settings.init_from_data).all()):
         return
     if valid is None:
         std = x.flatten(1).std(dim=1)
@@ -69,7 +70,7 @@ def range_from_data(
         mean = x.sum(dim=(1, 2)) / count.clamp(min=1)  # vectors that are not real are zero
         square = ((x - mean[:, None, None]).square() * valid[..., None]).sum(dim=(1, 2))
         std = (square / (count - 1).clamp(min=1)).sqrt()
-    if not bool((std < LARGEST_SPREAD).all()):
+    if may_look(x) and not bool((std < LARGEST_SPREAD).all()):
         raise ValueError(
             f"`x` must have a spread below {LARGEST_SPREAD:.3g} to learn input ranges from, but reaches "
             f"{float(x.abs().max()):.3g}. Scale the data, or set `input_range.init_from_data` to 0."
@@ -104,7 +105,7 @@ class ScaledInput(torch.autograd.Function):
         kept = input_range.detach().clone()
         voltages, counts = _divide_and_clip(x, kept.abs())
         ctx.settings, ctx.passes_clipped = settings, passes_clipped
-        ctx.above, ctx.below = (counts[:, :2] > 0).any(dim=0).tolist()
+        ctx.above, ctx.below = (counts[:, :2] > 0).any(dim=0).tolist() if may_look(x) else (True, True)
         ctx.save_for_backward(x if ctx.above or ctx.below else None, kept, counts)
         return voltages
 

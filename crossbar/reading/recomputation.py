@@ -65,6 +65,11 @@ class Passes:
         Raises:
             RuntimeError: If this may be a repetition, but too many passes came after the first computation.
         """
+        if (
+            torch.compiler.is_compiling()
+        ):  # a compiled graph brings torch's own random numbers back, as torch does
+            yield
+            return
         is_in_backward = torch._C._current_graph_task_id() != -1
         is_first = not is_in_backward and _may_come_twice()
         if not is_first and not (is_in_backward and self._known):
@@ -107,7 +112,7 @@ class Passes:
 
 def version_of(weight: Tensor) -> int:
     """Return how often weights have been changed; those of inference mode do not tell, and never learn."""
-    return 0 if weight.is_inference() else weight._version
+    return 0 if torch.compiler.is_compiling() or weight.is_inference() else weight._version
 
 
 def _may_come_twice() -> bool:

@@ -73,7 +73,11 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AihwkitTile":
         move = keeping_precision(fn, is_in_situ=_CONTEXT in self._parameters)
+        has_chip = self.reading is not None
+        is_settled = self.memory.is_settled(self.weight, self.rpu_config, has_chip=has_chip)
         moved: AihwkitTile = nn.Module._apply(self, move, recurse)
+        if is_settled:
+            self.keep_settled()
         return moved
 
     def open_context(self) -> None:

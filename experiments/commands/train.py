@@ -23,6 +23,7 @@ from ..runs.training import make_model, train
 from ..support.environment import describe_environment
 from ..support.interruption import Interruption
 from ..support.json_files import read_json, write_json
+from ..support.torch_devices import check_torch_device
 
 
 def run_train(wish: TrainConfig) -> None:
@@ -40,7 +41,12 @@ def run_train(wish: TrainConfig) -> None:
 
 
 def run_with_reference(run: Run, folder: RunFolder, data: DataSplit) -> None:
-    """Do a run, after its digital reference if it has one, and print the result."""
+    """Do a run, after its digital reference if it has one, and print the result.
+
+    Raises:
+        ValueError: If the run's torch device is not there.
+    """
+    check_torch_device(run.torch_device)
     reference_accuracy = None
     if run.reference:
         print("First the same network, trained digitally.")

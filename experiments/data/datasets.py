@@ -38,6 +38,12 @@ class Images:
         """Return the number of images."""
         return len(self.labels)
 
+    def to(self, torch_device: torch.device) -> "Images":
+        """Return the images on a torch device; themselves if they are there already."""
+        if self.pixels.device == torch_device:
+            return self
+        return Images(self.pixels.to(torch_device), self.labels.to(torch_device))
+
     def first(self, number: int | None) -> "Images":
         """Return the first images, or all."""
         return self if number is None else Images(self.pixels[:number], self.labels[:number])

@@ -93,7 +93,11 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     _check_devices(weights, model, path)
     model.load_state_dict(weights)
     for owner, values in memory.items():
-        optimizer.state[parameters[owner]] = values
+        parameter = parameters[owner]
+        # Adam counts its steps on the CPU wherever the parameter lies.
+        optimizer.state[parameter] = {
+            key: value if key == "step" else value.to(parameter.device) for key, value in values.items()
+        }
     return progress
 
 

@@ -79,6 +79,7 @@ class Run:
     force: bool
     threads: int
     checkpoint_seconds: Seconds
+    torch_device: str
 
     def __post_init__(self) -> None:
         """Refuse values that no run could use.
@@ -133,7 +134,7 @@ class Run:
 
     def identity(self) -> dict[str, object]:
         """Return the fields that decide about the numbers, in the types of JSON."""
-        identity = {name: value for name, value in asdict(self).items() if name not in NOT_IN_THE_HASH}
+        identity = {name: value for name, value in self.to_json().items() if name not in NOT_IN_THE_HASH}
         # Where the data lie decides nothing. The name stays in the hash, so that runs of earlier versions are found.
         identity["data_dir"] = "data"
         if self.data.endswith(".npz"):
@@ -147,8 +148,9 @@ class Run:
         return identity
 
     def to_json(self) -> dict[str, object]:
-        """Return all fields in the types of JSON."""
-        return {**asdict(self), "out": str(self.out)}
+        """Return all fields in the types of JSON, as earlier versions wrote them where torch computes on the CPU."""
+        values = {**asdict(self), "out": str(self.out)}
+        return {name: value for name, value in values.items() if (name, value) != ("torch_device", "cpu")}
 
     @classmethod
     def from_json(cls, values: object) -> "Run":
@@ -160,6 +162,7 @@ class Run:
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError("it does not hold the fields of a configuration")
+        values = {"torch_device": "cpu", **values}
         missing = sorted(names - set(values))
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")

@@ -24,6 +24,7 @@ from models import build, draw_connections, initialise
 from ..data.augmentation import IMAGES_ON_HARDWARE, PLAIN, augment, validation_sets
 from ..data.datasets import DataSplit, Images
 from ..support.interruption import Interruption
+from ..support.torch_devices import torch_device_of
 from .checkpoint import load_checkpoint, save_checkpoint
 from .emergent_sharing import sharing_of
 from .ledger_file import RunEvents, TrainingEvents
@@ -107,7 +108,7 @@ def train(
         RunInterrupted: If the training was asked to stop; its checkpoint is saved then.
         ValueError: If the checkpoint is damaged, the data have changed, or the loss is no longer a number.
     """
-    model = make_model(run, change)
+    model = make_model(run, change).to(run.torch_device)
     optimizer = make_optimizer(model, run)
     steps = math.ceil(len(data.train) / run.batch_size)
     recorder = Recorder(model, run.record_every, run.epochs * steps)
@@ -142,7 +143,7 @@ def train(
                 _say_epoch(progress.history[-1], run.epochs)
             interruption.stop_if_requested()
     RunEvents(events.total()).write(folder.ledger_file)
-    return model.eval()
+    return model.eval().cpu()
 
 
 def _train_epoch(
@@ -174,7 +175,8 @@ def _train_epoch(
             if run.augment != "none":
                 rng = generator(run.seed, "augmentation", step)
                 pixels = augment(pixels, run.augment, run.strength, rng)
-            loss, correct = _take_step(run, model, optimizer, pixels, images.labels[index])
+            pixels, labels = (values.to(run.torch_device) for values in (pixels, images.labels[index]))
+            loss, correct = _take_step(run, model, optimizer, pixels, labels)
             if run.sleep_factor is not None and (step + 1) % run.sleep_every == 0:
                 sleep(model, run.sleep_factor, seed=derive_seed(run.seed, "sleep", step))
         if not math.isfinite(loss):
@@ -257,6 +259,7 @@ def learning_rate(run: Run, step: int, steps: int) -> float:
 def loss_and_accuracy(model: nn.Module, images: Images, batch_size: int = 256) -> tuple[float, float]:
     """Return a model's mean loss in evaluation, and the fraction of images that it classifies correctly."""
     model.eval()
+    images = images.to(torch_device_of(model))
     loss, correct = 0.0, 0
     for pixels, labels in zip(
         torch.split(images.pixels, batch_size), torch.split(images.labels, batch_size), strict=True

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters
 from ..fused_loops import as_rows, codes_with_noise, noisy_codes, quantise, scale_and_quantise
+from ..looking import may_look
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 
@@ -38,7 +39,7 @@ def dac(
     else:
         # The order of these operations decides ties of the rounding: it is that of the C++ code.
         v = (x if is_scaled and not keeps_x else x.clone()) if scale is None else x * scale
-        inside = v.abs() <= bound if masks and not within and _reach(v) > bound else None
+        inside = v.abs() <= bound if masks and not within and _reaches_beyond(v, bound) else None
         _quantise_(v, step, io.inp_sto_round, noise)
         v.clamp_(-bound, bound)
     if io.inp_noise > 0:
@@ -60,9 +61,11 @@ def _scaled_and_quantised(x: Tensor, scale: Tensor, step: float, bound: float) -
     return v, bool(counts.any())
 
 
-def _reach(values: Tensor) -> float:
-    """Return the largest absolute value; reducing tile by tile is the fast way in either memory order."""
-    return float(torch.maximum(values.amax(dim=(1, 2)), -values.amin(dim=(1, 2))).max())
+def _reaches_beyond(values: Tensor, bound: float) -> bool:
+    """Tell whether a value may lie beyond the range; reducing tile by tile is the fast way in either memory order."""
+    if not may_look(values):
+        return True
+    return not float(torch.maximum(values.amax(dim=(1, 2)), -values.amin(dim=(1, 2))).max()) <= bound
 
 
 def _quantise_(values: Tensor, step: float, stochastic: bool, noise: NoiseStream) -> None:
@@ -123,7 +126,7 @@ def adc(
     elif isinstance(out_std, Tensor) or out_std > 0:
         y.add_(draw().mul_(out_std))
     _quantise_(y, step, io.out_sto_round, noise)
-    if io.out_bound <= 0 or _reach(y) <= io.out_bound:
+    if io.out_bound <= 0 or not _reaches_beyond(y, io.out_bound):
         return y, None, None
     return _clipped(y, io, masks)
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
+from ..looking import may_look
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 from .noise_management import inverse, noise_management
@@ -33,7 +34,7 @@ def managed_read(
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
     if alpha is not None and io.inp_noise <= 0:
         dead = alpha <= 0
-        if dead.any():
+        if not may_look(dead) or dead.any():
             # No voltage, no read: these outputs are exactly zero, without output noise and without gradient.
             read.y.masked_fill_(dead, 0.0)
             alive = (~dead).expand_as(read.y)
@@ -53,7 +54,8 @@ def _repeat_clipped(
     """Halve the inputs of the vectors that clipped until they pass or the limits are reached, in place."""
     step = resolution(io.inp_res, io.inp_bound)
     reduction, repetition = 1.0, 0
-    while not read.passed.all():  # type: ignore[union-attr]
+    looks = may_look(x)
+    while not (looks and read.passed.all()):  # type: ignore[union-attr]
         if int(reduction) > io.max_bm_factor or (step > 0 and reduction > io.max_bm_res / step):
             return
         reduction *= 2.0
@@ -64,9 +66,9 @@ def _repeat_clipped(
                 alpha = noise_management(x, io, NoiseManagementType.ABS_MAX_NP_SUM, periphery)
             reduction = 1.0
         # Gather what clipped, so that one clipped vector costs one vector: slots beyond a tile's count repeat
-        # a vector that passed, and are thrown away.
+        # a vector that passed, and are thrown away. Unseen, all are repeated as often as any could need.
         clipped = ~read.passed  # type: ignore[operator]
-        width = int(clipped.sum(dim=1).max())
+        width = int(clipped.sum(dim=1).max()) if looks else clipped.shape[1]
         index = clipped.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :width]
         chosen = clipped.gather(1, index)
         if periphery.repeats is not None:

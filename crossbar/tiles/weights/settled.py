@@ -5,12 +5,16 @@ import torch
 from torch import Tensor, nn
 
 from ...reading.fused_loops import as_rows, find_differences
+from ...reading.looking import may_look
+from ...reading.recomputation import version_of
 
 
 class Settled(nn.Module):
     """A copy of the weights as they were left: the only evidence that copies, files and processes carry with them.
 
-    torch's version counter of a tensor starts anew in a copy, and does not see what is written through `.data`.
+    torch's version counter of a tensor starts anew in a copy, and does not see what is written through `.data`. On a
+    GPU, where every look makes the host wait, it is believed all the same, by the tensor that it belongs to; copies
+    are compared once. Writing into a tensor on a GPU through `.data` is therefore not noticed.
     """
 
     kept: Tensor | None
@@ -18,6 +22,7 @@ class Settled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("kept", None, persistent=False)
+        self._seen: tuple[int, int] | None = None
 
     @torch.no_grad()
     def keep(self, weight: Tensor | None) -> None:
@@ -26,10 +31,18 @@ class Settled(nn.Module):
             self.kept = None if weight is None else weight.detach().clone()
         else:
             self.kept.copy_(weight)  # type: ignore[union-attr]
+        self._seen = None if weight is None else _memory_and_version(weight)
 
     def holds(self, weight: Tensor) -> bool:
         """Tell whether these weights are those that were kept, to the last bit."""
-        return self.kept is not None and are_identical(self.kept, weight.detach())
+        if self.kept is None:
+            return False
+        if may_look(weight):
+            return are_identical(self.kept, weight.detach())
+        now = _memory_and_version(weight)
+        if self._seen is None or self._seen[0] != now[0]:  # a copy
+            self._seen = now if are_identical(self.kept, weight.detach()) else None
+        return self._seen == now
 
 
 def are_identical(first: Tensor, second: Tensor) -> bool:
@@ -49,6 +62,11 @@ def are_identical(first: Tensor, second: Tensor) -> bool:
     differ = np.empty(len(first), dtype=np.bool_)
     find_differences(*(values.view(np.int32) for values in rows), differ)
     return not differ.any()
+
+
+def _memory_and_version(weight: Tensor) -> tuple[int, int]:
+    """Return which memory weights lie in, and how often they have been changed there."""
+    return weight.untyped_storage()._cdata, version_of(weight)
 
 
 def _have_one_kind(first: Tensor | None, second: Tensor) -> bool:

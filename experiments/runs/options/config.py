@@ -181,6 +181,10 @@ class TrainConfig:
     cores)"""
     checkpoint_seconds: Seconds = 20.0
     """Time between checkpoints: the most that a power failure can cost."""
+    torch_device: str = "cpu"
+    """Where torch computes the training, which has nothing to do with --device: cpu, or cuda for a GPU, whose random
+    numbers are others. Chips are programmed and read on the CPU. Not in situ, by write-verify, or with --backend
+    aihwkit."""
 
     def __post_init__(self) -> None:
         """Refuse values that no run could use.
@@ -236,6 +240,11 @@ class TrainConfig:
             )
         if self.times is not None:
             parse_times(self.times)
+        if self.torch_device != "cpu" and (self.mode in LEARNS_ON_DEVICES or self.backend == "aihwkit"):
+            raise ValueError(
+                f"`torch_device` must be cpu with --mode {self.mode} and --backend {self.backend}, but is "
+                f"{self.torch_device}: pulses and aihwkit's tiles are computed on the CPU. Leave it out."
+            )
 
     def refuse_idle(self) -> None:
         """Refuse what a user typed and nothing would come of.
