@@ -27,7 +27,7 @@ CONFIGURATIONS = {
 }
 LAYERS = {
     "dense": lambda config: AnalogLinear(64, 4, rpu_config=config),
-    "convolution": lambda config: AnalogConv2d(1, 3, 3, rpu_config=config),
+    "convolution": lambda config: AnalogConv2d(1, 3, 3, input_size=8, rpu_config=config),
     "local, a tile each": lambda config: AnalogLocallyConnected2d(1, 3, 3, 8, rpu_config=config),
     "local, copies": lambda config: AnalogLocallyConnected2d(
         1, 3, 3, 8, placement="replicated(tiles=4)", rpu_config=config
