@@ -111,6 +111,7 @@ def device_file(
     conductance: Mapping[str, MicroSiemens],
     pulses: Mapping[str, Any] | None,
     drift: Mapping[str, Mixed] | None,
+    not_modelled: str | None = None,
 ) -> str:
     """Write a device as the text of a device file.
 
@@ -122,8 +123,11 @@ def device_file(
         conductance: g_min and g_max, in µS.
         pulses: The section [pulses], or None.
         drift: The section [drift], or None.
+        not_modelled: What a reader should not expect from it, or None.
     """
     texts = {"name": name, "technology": technology, "source": source, "summary": summary}
+    if not_modelled is not None:
+        texts["not_modelled"] = not_modelled
     lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in texts.items()]
     sections = {
         "[conductance]  # in µS": conductance,

@@ -203,7 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; that of the process if None.
 
     Returns:
-        The exit code: 0, 2 after an error that the user can mend, or 130 after Ctrl-C.
+        The exit code: 0, 2 after an error that the user can mend, 3 after a result that is written but doubtful (see
+        `xbar fit-device --help`), or 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -235,8 +236,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"xbar: {_sentence_of(error)}", file=sys.stderr)
         return _USER_ERROR
     except Exception as error:
+        from .support.doubt import DOUBTFUL, DoubtfulResult
         from .support.interruption import RunInterrupted
 
+        if isinstance(error, DoubtfulResult):
+            print(f"xbar: {_sentence_of(error)}", file=sys.stderr)
+            return DOUBTFUL
         if not isinstance(error, RunInterrupted):
             raise
         print(error, file=sys.stderr)

@@ -2,16 +2,28 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from tqdm import tqdm
 
 import devices.fitting
 from devices import read_device_file
 from devices.device_file import device_file
 from devices.files import check_name, make_folder, write_atomically
-from devices.fitting import DriftFit, PulseFit, fit_drift, fit_pulse_response
+from devices.fitting import (
+    FREE_LAW_NAMES,
+    DriftFit,
+    PredictiveCheck,
+    PulseFit,
+    fit_drift,
+    fit_pulse_response,
+    predictive_check,
+)
 
+from ..support.doubt import DoubtfulResult
 from .config import FitDeviceConfig
 from .fit_device_figure import draw_fits
+from .fit_device_text import check_lines, drift_lines, not_modelled, pulse_lines, summary
 
 _EXAMPLE: Final = "example"
 _FOLDER: Final = Path(devices.fitting.__file__).parent
@@ -23,6 +35,7 @@ def run_fit_device(config: FitDeviceConfig) -> None:
     Raises:
         FileNotFoundError: If a CSV file is missing.
         ValueError: If nothing is to be fitted, or no law follows from the measurement.
+        DoubtfulResult: If the written device does not do what was measured.
     """
     if config.measured == _EXAMPLE:
         config = replace(
@@ -43,32 +56,89 @@ def run_fit_device(config: FitDeviceConfig) -> None:
     if out.suffix != ".toml":
         raise ValueError(f"`out` must end in .toml, but is {out}. Commands know device files by it.")
     make_folder(out.parent)  # a fit that cannot be written would be lost
-    pulses = drift = None
-    if config.measured is not None:
-        print("Fitting six step laws; some seconds.", flush=True)
-        pulses = fit_pulse_response(config.measured)
-        print("\n" + "\n".join(_pulse_lines(pulses)) + "\n")
+    drift = None
     if config.drift is not None:
         drift = fit_drift(config.drift, reference_time=config.reference_time)
-        print("\n".join(_drift_lines(drift)) + "\n")
-    text = device_file(
-        name=name,
-        technology=config.technology,
-        source=config.source or ", ".join(str(path) for path in (config.measured, config.drift) if path),
-        summary=_summary(pulses, drift),
-        conductance=_range(pulses, drift),
-        pulses=None if pulses is None else pulses.pulses(),
-        drift=None if drift is None else drift.drift(),
-    )
-    write_atomically(out, text.encode())
-    read_device_file(out)  # what is written can be read
+    fitted = None if config.measured is None else _fit_pulses(config, config.measured, drift, name, out)
+    if fitted is None:
+        _write(config, None, drift, name, out)
+        pulses = check = None
+    else:
+        pulses, check = fitted
+        print("\n" + "\n".join([*pulse_lines(pulses), "", *check_lines(check)]) + "\n")
+    if drift is not None:
+        print("\n".join(drift_lines(drift)) + "\n")
     figure = out.with_suffix(".png")
-    draw_fits(pulses, drift, name, figure)
+    draw_fits(pulses, check, drift, name, figure)
     print(f"device:  {out}\nfigure:  {figure}\n")
     if pulses is not None:
         print(f"Let networks learn on it: xbar train --mode in-situ --device {out}")
     if drift is not None:
         print(f"Program networks onto it: xbar train --device {out}")
+    if check is not None and not check.passes:
+        raise DoubtfulResult(
+            f"{out} is written, but its devices do not do what was measured: {1 - check.inside:.0%} of the points "
+            f"lie outside the band that 90 % of them keep to, most in {'; '.join(check.where()[:3])}. See {figure}."
+        )
+
+
+def _fit_pulses(
+    config: FitDeviceConfig, measured: str, drift: DriftFit | None, name: str, out: Path
+) -> tuple[PulseFit, PredictiveCheck]:
+    """Fit the laws, or where none describes the devices a finer polygon, and write the one that does best."""
+    fit = _fit(measured, None)
+    check = _write_and_check(config, fit, drift, name, out)
+    if check.passes:
+        return fit, check
+    print(
+        f"No law does what was measured ({check.inside:.0%} of the points inside the band of 90 %).",
+        flush=True,
+    )
+    tried = []
+    for law in FREE_LAW_NAMES:
+        free = _fit(measured, [law])
+        tried.append((_write_and_check(config, free, drift, name, out), free))
+    best_check, best = max(tried, key=lambda pair: pair[0].inside)
+    if best_check.inside > check.inside:
+        fit, check = best, best_check
+    _write(config, fit, drift, name, out)
+    return fit, check
+
+
+def _fit(measured: str, laws: list[str] | None) -> PulseFit:
+    with tqdm(desc="fit", unit="fit", disable=None, dynamic_ncols=True) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return fit_pulse_response(measured, laws, progress=advance)
+
+
+def _write_and_check(
+    config: FitDeviceConfig, fit: PulseFit, drift: DriftFit | None, name: str, out: Path
+) -> PredictiveCheck:
+    """Write the file, and compare the devices that it describes with what was measured."""
+    _write(config, fit, drift, name, out)
+    device: Any = read_device_file(out).training_config().device
+    return predictive_check(fit, device)
+
+
+def _write(
+    config: FitDeviceConfig, pulses: PulseFit | None, drift: DriftFit | None, name: str, out: Path
+) -> None:
+    text = device_file(
+        name=name,
+        technology=config.technology,
+        source=config.source or ", ".join(str(path) for path in (config.measured, config.drift) if path),
+        summary=summary(pulses, drift),
+        conductance=_range(pulses, drift),
+        pulses=None if pulses is None else pulses.pulses(),
+        drift=None if drift is None else drift.drift(),
+        not_modelled=None if pulses is None else not_modelled(pulses),
+    )
+    write_atomically(out, text.encode())
+    read_device_file(out)  # what is written can be read
 
 
 def _range(pulses: PulseFit | None, drift: DriftFit | None) -> dict[str, float]:
@@ -76,62 +146,3 @@ def _range(pulses: PulseFit | None, drift: DriftFit | None) -> dict[str, float]:
     if pulses is not None and pulses.g_min >= 0:
         return {"g_min": pulses.g_min, "g_max": pulses.g_max}
     return {"g_min": 0.0, "g_max": 25.0 if drift is None else float(drift.start.max())}
-
-
-def _summary(pulses: PulseFit | None, drift: DriftFit | None) -> str:
-    parts = []
-    if pulses is not None:
-        parts.append(
-            f"Steps of the law {pulses.best.law}, R² {pulses.best.r_squared:.3f} of the curves without noise, "
-            f"weight {pulses.best.weight:.2f} among six laws."
-        )
-        if pulses.g_min < 0:
-            parts.append("The measurement was in arbitrary units: the range of conductances is assumed.")
-    if drift is not None:
-        parts.append(f"Power-law drift of {len(drift.traces)} devices until {drift.last_time:g} s.")
-        if drift.depends_on_conductance:
-            parts.append(
-                f"Exponents depend on the conductance (r = {drift.correlation[0]:.2f}), which is left out."
-            )
-    return " ".join(parts)
-
-
-def _pulse_lines(fit: PulseFit) -> list[str]:
-    count = sum(len(trace.pulses) for trace in fit.traces)
-    plural = "device" if len(fit.traces) == 1 else "devices"
-    lines = [
-        f"{count:,} pulses on {len(fit.traces)} {plural}, {fit.g_min:.4g} to {fit.g_max:.4g} µS",
-        f"{'law':<14}{'parameters':>10}{'AICc':>10}{'weight':>8}{'R²':>8}{'noise':>8}{'reading':>9}",
-    ]
-    for law in fit.candidates:
-        r_squared = f"{law.r_squared:.3f}" if law.r_squared > -1 else "< -1"
-        lines.append(
-            f"{law.law:<14}{len(law.parameters):>10}{law.aicc - fit.best.aicc:>+10.1f}{law.weight:>8.2f}"
-            f"{r_squared:>8}{law.noise:>8.2f}{law.read_noise:>9.4f}"
-        )
-    lines += [
-        "AICc: above the best. noise: of a step, relative to it. reading: of the weight, which spans [-1, 1].",
-        "",
-        f"{fit.best.law}, with 95 % confidence intervals:",
-        *(f"  {p.name:<12}{p.value:>10.4g}   [{p.low:.4g}, {p.high:.4g}]" for p in fit.best.parameters),
-    ]
-    if fit.gain_spread is not None:
-        lines.append(f"From device to device: steps ±{fit.gain_spread:.0%}, bounds ±{fit.bound_spread:.0%}.")
-    return lines
-
-
-def _drift_lines(fit: DriftFit) -> list[str]:
-    low, high = fit.exponent_interval
-    lines = [
-        f"Drift of {len(fit.traces)} devices until {fit.last_time:g} s, t_0 = {fit.reference_time:g} s",
-        f"  exponent    {fit.exponent:.4f}   [{low:.4f}, {high:.4f}], spread {fit.exponent_spread:.4f} over devices",
-        f"  readings    ±{fit.residual:.2%} about the power laws",
-    ]
-    if fit.programming_noise is not None:
-        lines.append(f"  programming ±{fit.programming_noise:.3g} µS about the targets")
-    if fit.depends_on_conductance:
-        r, p = fit.correlation
-        lines.append(
-            f"  Warning: exponents depend on the conductance (r = {r:.2f}, p = {p:.1g}), which is left out."
-        )
-    return lines

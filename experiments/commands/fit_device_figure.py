@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from devices.fitting import DriftFit, PulseFit
+from devices.fitting import DriftFit, PredictiveCheck, PulseFit
 
 from ..drawing.figures import GREY, save_figure, strip
 
@@ -17,11 +17,14 @@ _ORANGE: Final = "#D55E00"
 _LAWS: Final = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 
 
-def draw_fits(pulses: PulseFit | None, drift: DriftFit | None, name: str, path: Path) -> None:
+def draw_fits(
+    pulses: PulseFit | None, check: PredictiveCheck | None, drift: DriftFit | None, name: str, path: Path
+) -> None:
     """Draw the pulse response with its laws, the steps against conductance, and drift.
 
     Args:
         pulses: The fitted pulse response, or None.
+        check: Its comparison with simulated devices, or None.
         drift: The fitted drift, or None.
         name: What the device is called.
         path: The PNG file.
@@ -30,7 +33,7 @@ def draw_fits(pulses: PulseFit | None, drift: DriftFit | None, name: str, path: 
     figure = Figure(figsize=(4.6 * panels, 3.7), layout="constrained")
     axes = list(np.ravel(figure.subplots(1, panels)))
     if pulses is not None:
-        _draw_curves(axes.pop(0), pulses)
+        _draw_curves(axes.pop(0), pulses, check)
         _draw_steps(axes.pop(0), pulses)
     if drift is not None:
         _draw_drift(axes.pop(0), drift)
@@ -38,7 +41,13 @@ def draw_fits(pulses: PulseFit | None, drift: DriftFit | None, name: str, path: 
     save_figure(figure, path)
 
 
-def _draw_curves(axes: Axes, fit: PulseFit) -> None:
+def _draw_curves(axes: Axes, fit: PulseFit, check: PredictiveCheck | None) -> None:
+    if check is not None:
+        band = check.traces[0]
+        label = "90 % of simulated devices" + (", first trace" if len(fit.traces) > 1 else "")
+        axes.fill_between(
+            range(len(band.low)), band.low, band.high, color=_BLUE, alpha=0.25, lw=0, label=label
+        )
     for number, trace in enumerate(fit.traces):
         label = "measured" if number == 0 else None
         axes.plot(trace.after, ".", color=GREY, ms=3, mew=0, alpha=0.5, label=label)

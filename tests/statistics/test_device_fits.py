@@ -1,10 +1,12 @@
 """Fits find again what devices were made of, and say how sure they are.
 
-Devices are made and pulsed as in training (held against aihwkit elsewhere), without spread from device to device,
-and read perfectly or with noise. A parameter may miss the truth by 4.5 standard errors: 7e-6 by chance for each of
-the 32, and the errors themselves are checked by how often 95 % intervals hold the truth.
+Devices are made and pulsed as in training (held against aihwkit elsewhere), and read with noise. A parameter may miss
+the truth by 4.5 standard errors: 7e-6 by chance for each of the 40. The errors themselves are checked by how often
+95 % intervals hold the truth (docs/fit_coverage.md has many more repeats of that).
 """
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,15 @@ from aihwkit.simulator.parameters.enums import PulseType
 from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.tiles import AnalogTile
 
-from devices import fit_drift, fit_pulse_response
+from devices import fit_drift
 from devices.device_file import LAWS
-from devices.fitting import LawFit, PulseFit
-from devices.fitting.filter import deviations, unlikelihood
-from devices.fitting.laws import STEP_LAWS, StepLaw
-from devices.fitting.pulse_fit import _readings
-from devices.pulsed import fabricate, send_pulses
+from devices.fitting import PulseFit, PulseTrace, device_fit, fit_traces, predictive_check, pulse_fit
+from devices.fitting.known_devices import Scheme, known_coordinates, measure
+from devices.fitting.laws import FREE_LAWS, STEP_LAWS, StepLaw
+from devices.fitting.population import population
+from devices.fitting.pulse_fit import law_named
+from devices.pulsed import DeviceArray, fabricate
 
-G_MIN, G_MAX = 5.0, 25.0  # of weights -1 and 1, in µS
 EQUAL = {"dw_min_dtod": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
 COMMON: dict[str, Any] = {"w_max": 1.0, "w_min": -1.0, "dw_min_std": 0.3, **EQUAL}
 _ONE_PULSE = UpdateParameters(
@@ -42,161 +44,203 @@ _ONE_PULSE = UpdateParameters(
     x_res_implicit=1.0, d_res_implicit=1.0,
 )  # fmt: skip
 NODES_UP, NODES_DOWN = [2.0, 1.5, 1.0, 1.0, 0.7, 0.3], [0.3, 0.5, 1.0, 1.0, 1.5, 2.0]
-DEVICES: dict[str, tuple[Any, dict[str, float]]] = {
-    "ConstantStep": (
-        ConstantStepDevice(dw_min=0.01, up_down=0.1, **COMMON),
-        {"step_up": 0.01, "step_down": 0.009},
+DEVICES: dict[str, Any] = {
+    "ConstantStep": ConstantStepDevice(dw_min=0.02, up_down=0.1, **COMMON),
+    "LinearStep": LinearStepDevice(
+        dw_min=0.02, up_down=-0.1, gamma_up=0.5, gamma_down=0.3, gamma_up_dtod=0.0, gamma_down_dtod=0.0, **COMMON
     ),
-    "LinearStep": (
-        LinearStepDevice(
-            dw_min=0.01, up_down=-0.1, gamma_up=0.5, gamma_down=0.3, gamma_up_dtod=0.0, gamma_down_dtod=0.0, **COMMON
-        ),
-        {"step_up": 0.009, "step_down": 0.01, "gamma_up": 0.5, "gamma_down": 0.3},
+    "SoftBounds": SoftBoundsDevice(dw_min=0.02, up_down=0.05, **COMMON),
+    "ExpStep": ExpStepDevice(
+        dw_min=0.02, up_down=0.0, A_up=0.05, A_down=0.8, gamma_up=6.0, gamma_down=9.0, a=0.244, b=0.2425, **COMMON
     ),
-    "SoftBounds": (
-        SoftBoundsDevice(dw_min=0.02, up_down=0.05, **COMMON),
-        {"step_up": 0.02, "step_down": 0.019, "w_max": 1.0, "w_min": -1.0},
+    "PowStep": PowStepDevice(
+        dw_min=0.04, up_down=0.1, pow_gamma=1.5, pow_up_down=0.2, pow_gamma_dtod=0.0, pow_up_down_dtod=0.0, **COMMON
     ),
-    "ExpStep": (
-        ExpStepDevice(
-            dw_min=0.02, up_down=0.0, A_up=0.05, A_down=0.8, gamma_up=6.0, gamma_down=9.0, a=0.244, b=0.2425, **COMMON
-        ),
-        {"step_up": 0.02, "step_down": 0.02, "A_up": 0.05, "A_down": 0.8, "gamma_up": 6.0, "gamma_down": 9.0},
-    ),
-    "PowStep": (
-        PowStepDevice(
-            dw_min=0.04, up_down=0.1, pow_gamma=1.5, pow_up_down=0.2, pow_gamma_dtod=0.0, pow_up_down_dtod=0.0,
-            **COMMON,
-        ),
-        {"step_up": 0.04, "step_down": 0.036, "power_up": 1.5, "power_down": 1.2, "w_max": 1.0, "w_min": -1.0},
-    ),
-    "Piecewise": (
-        PiecewiseStepDevice(dw_min=0.01, up_down=0.0, piecewise_up=NODES_UP, piecewise_down=NODES_DOWN, **COMMON),
-        {f"up_{i}": 0.01 * node for i, node in enumerate(NODES_UP)}
-        | {f"down_{i}": 0.01 * node for i, node in enumerate(NODES_DOWN)},
+    "Piecewise": PiecewiseStepDevice(
+        dw_min=0.02, up_down=0.0, piecewise_up=NODES_UP, piecewise_down=NODES_DOWN, **COMMON
     ),
 }  # fmt: skip
+READ = 0.01
+SCHEME = Scheme(pulses=150, cycles=2, read_noise=READ)
 
 
-def measure(
-    path: Path,
-    device: Any,
-    *,
-    seed: int,
-    pulses: int = 300,
-    cycles: int = 2,
-    devices: int = 1,
-    read: float = 0.0,
-) -> Path:
-    """Pulse devices up and down, and write what is read as a CSV file."""
+def fitted(
+    device: Any, *, seed: int, laws: Sequence[str] = (), devices: int = 1, scheme: Scheme = SCHEME
+) -> tuple[PulseFit, DeviceArray]:
+    """Make devices, measure them and fit laws; all six if none is named."""
     array = fabricate(device, 1, devices, 1, seed=seed)
-    rng = torch.Generator().manual_seed(seed)
-    noise = np.random.default_rng(seed)
-    array.set_weights(array.min_bound.clone(), rng=rng)
-    rows: list[list[str]] = [[] for _ in range(devices)]
-
-    def note(pulse: int) -> None:
-        for number, w in enumerate(array.hidden_weight.flatten().tolist()):
-            shown = w + read * noise.normal()
-            rows[number].append(f"{number},{pulse},{G_MIN + (shown + 1) / 2 * (G_MAX - G_MIN):.9g}")
-
-    note(0)
-    for pulse in ([1] * pulses + [-1] * pulses) * cycles:
-        send_pulses(array, torch.full(array.shape, pulse), rng=rng)
-        note(pulse)
-    path.write_text("\n".join(["device,pulse,conductance", *(row for own in rows for row in own)]))
-    return path
+    chosen = [law_named(name) for name in laws] if laws else STEP_LAWS
+    return fit_traces(measure(array, scheme, seed=seed), chosen), array
 
 
-def as_measured(name: str, truth: dict[str, float], fit: PulseFit) -> dict[str, float]:
-    """Express parameters in the range that was measured, which noise moves a little."""
-    middle = (fit.g_min + fit.g_max - G_MIN - G_MAX) / (G_MAX - G_MIN)
-    half = (fit.g_max - fit.g_min) / (G_MAX - G_MIN)
-    moved = dict(truth)
-    if name in ("SoftBounds", "PowStep"):
-        moved |= {bound: (truth[bound] - middle) / half for bound in ("w_max", "w_min")}
-        for step, bound in (("step_up", "w_max"), ("step_down", "w_min")):
-            shrunk = 1 - middle / truth[bound] if name == "SoftBounds" else 1.0
-            moved[step] = truth[step] * shrunk / half
-    else:
-        assert half == pytest.approx(1, abs=1e-6)
-    return moved
-
-
-def only(fit: PulseFit) -> LawFit:
-    assert len(fit.candidates) == 1
-    return fit.best
+def truths(fit: PulseFit, array: DeviceArray, scheme: Scheme = SCHEME) -> dict[str, float]:
+    """Express what the devices of an array are in the range that was measured: of the mean device."""
+    span = scheme.g_max - scheme.g_min
+    middle, half = (
+        (fit.g_min + fit.g_max - scheme.g_min - scheme.g_max) / span,
+        (fit.g_max - fit.g_min) / span,
+    )
+    known = known_coordinates(law_named(fit.best.law), array, middle, half)
+    coordinates = fit.best.devices[0].coordinates
+    shown = {
+        c.name: float(np.exp(x).mean()) if c.kind == "log" else c.shown(float(x.mean()))
+        for c, x in zip(coordinates, known, strict=False)
+    }
+    return {**shown, "read_noise": scheme.read_noise / half}
 
 
 @pytest.mark.parametrize("name", DEVICES)
-def test_parameters_are_found_again(name: str, tmp_path: Path) -> None:
-    device, truth = DEVICES[name]
-    fit = fit_pulse_response(measure(tmp_path / "measured.csv", device, seed=1), laws=[name])
-    law = only(fit)
-    for parameter, value in as_measured(name, truth, fit).items():
-        found = law[parameter]
-        assert 0 < found.error < 0.6 * max(abs(value), 1e-3), parameter
-        assert abs(found.value - value) < 4.5 * found.error, parameter
-    # 1200 pulses, some of them at a bound: 0.3 within 4.5 of its errors of 0.3 / sqrt(2 n).
-    assert law.noise == pytest.approx(0.3, abs=4.5 * 0.3 / np.sqrt(2 * 600))
-    assert law.r_squared > 0.9
+def test_parameters_are_found_again(name: str) -> None:
+    fit, array = fitted(DEVICES[name], seed=1, laws=[name])
+    for parameter, value in truths(fit, array).items():
+        found = fit.best[parameter]
+        if found.remark:  # said to be open
+            assert found.low <= value <= found.high, parameter
+        else:
+            # An end of the interval is 1.96 errors away, whatever the shape of the likelihood.
+            reach = found.high - found.value if value > found.value else found.value - found.low
+            assert abs(found.value - value) < 4.5 / 1.96 * reach + 1e-3, parameter
+    assert fit.best.noise == pytest.approx(
+        0.3, abs=4.5 * 0.3 * 0.1
+    )  # its error is about a tenth, from 600 pulses
+    assert fit.best.read_noise == pytest.approx(READ, rel=4.5 / np.sqrt(2 * 600) + 0.1)
+    assert fit.best.r_squared > 0.9
 
 
-@pytest.mark.parametrize(("read", "cycles"), [(0.0, 2), (0.02, 6)])
-def test_intervals_hold_the_truth_as_often_as_they_say(read: float, cycles: int, tmp_path: Path) -> None:
-    """60 devices, 4 parameters: 216 to 238 of 240 at 95 %; 1e-3 by chance, with up to two in step with each other."""
-    device, truth = DEVICES["SoftBounds"]
-    inside, zs = 0, []
-    for seed in range(60):
-        file = measure(tmp_path / "measured.csv", device, seed=seed, pulses=60, cycles=cycles, read=read)
-        fit = fit_pulse_response(file, laws=["SoftBounds"])
-        for name, value in as_measured("SoftBounds", truth, fit).items():
-            found = only(fit)[name]
+@pytest.mark.slow
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """40 devices, 6 parameters: 215 to 238 of 240 at 95 %; 1e-3 by chance, with up to two in step with each other."""
+    scheme = Scheme(pulses=60, cycles=3, read_noise=0.02)
+    inside, missed = 0, []
+    for seed in range(40):
+        fit, array = fitted(DEVICES["SoftBounds"], seed=seed, laws=["SoftBounds"], scheme=scheme)
+        for name, value in truths(fit, array, scheme).items():
+            found = fit.best[name]
             inside += found.low <= value <= found.high
-            zs.append((found.value - value) / found.error)
-    assert 216 <= inside <= 238, inside
-    assert abs(np.mean(zs)) < 0.4
+            if not found.low <= value <= found.high:
+                missed.append(name)
+    assert 215 <= inside <= 238, missed
 
 
-@pytest.mark.parametrize("name", DEVICES)
-def test_the_law_of_the_device_is_chosen_or_one_that_cannot_be_told_from_it(
-    name: str, tmp_path: Path
-) -> None:
-    fit = fit_pulse_response(measure(tmp_path / "measured.csv", DEVICES[name][0], seed=2))
+@pytest.mark.parametrize(
+    "name", [name if name == "SoftBounds" else pytest.param(name, marks=pytest.mark.slow) for name in DEVICES]
+)
+def test_the_law_of_the_device_is_chosen_or_one_that_cannot_be_told_from_it(name: str) -> None:
+    fit, _ = fitted(DEVICES[name], seed=2)
+    assert not fit.left_out
     own = next(law for law in fit.candidates if law.law == name)
     # A law with one parameter too many gains more than 10 in -2 ln L with a probability of 2e-3, and pays 2.
-    assert own.aicc - fit.best.aicc < 10
+    assert own.aicc - min(law.aicc for law in fit.candidates) < 10
     assert sum(law.weight for law in fit.candidates) == pytest.approx(1)
     if name != "ConstantStep":
         constant = next(law for law in fit.candidates if law.law == "ConstantStep")
         assert constant.aicc - fit.best.aicc > 50
 
 
-def test_spread_over_devices_is_found_again(tmp_path: Path) -> None:
+def test_devices_that_differ_do_not_count_as_noise() -> None:
+    """6 devices with 12 % spread: mean, spread and noise of the steps; 4.5 errors, from 6 devices for the spreads."""
+    differing = {"dw_min_dtod": 0.12, "w_max_dtod": 0.1, "w_min_dtod": 0.1, "up_down_dtod": 0.0}
+    device = SoftBoundsDevice(**{**COMMON, **differing, "dw_min": 0.02, "w_max": 0.8, "w_min": -0.8})
+    scheme = Scheme(pulses=150, cycles=2, read_noise=0.02)
+    fit, array = fitted(device, seed=3, laws=["SoftBounds"], devices=6, scheme=scheme)
+    half = (fit.g_max - fit.g_min) / 20
+    assert fit.best.noise == pytest.approx(0.3, abs=4.5 * 0.3 * 0.15 / np.sqrt(6))
+    assert fit.best["w_max"].low * half < 0.8 < fit.best["w_max"].high * half + 0.05
+    assert fit.best["w_max"].value == pytest.approx(truths(fit, array)["w_max"], rel=0.03)
+    assert fit.gain_spread == pytest.approx(0.12, abs=4.5 * 0.12 / np.sqrt(10))
+    assert fit.bound_spread == pytest.approx(0.1, abs=4.5 * 0.1 / np.sqrt(20))
+
+
+def test_three_noises_are_told_apart() -> None:
+    """Of 6 devices with 1,200 pulses each: a few per cent for the noises, a fifth for the length; 4.5 times that."""
+    scheme = Scheme(pulses=150, cycles=4, read_noise=0.02, slow_noise=0.03, slow_pulses=15.0)
+    fit, _ = fitted(DEVICES["SoftBounds"], seed=4, laws=["SoftBounds"], devices=6, scheme=scheme)
+    half = (fit.g_max - fit.g_min) / 20
+    assert fit.best.read_noise * half == pytest.approx(0.02, rel=0.1)
+    assert fit.best.slow_noise * half == pytest.approx(0.03, rel=0.2)
+    assert fit.best.slow_pulses == pytest.approx(15, rel=0.6)
+    found = fit.best["noise"]
+    assert found.low < 0.3 < found.high < 0.6
+    without, _ = fitted(DEVICES["SoftBounds"], seed=4, laws=["SoftBounds"], devices=6)
+    assert without.best.slow_noise == 0.0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_nearly_linear_devices_are_no_singularity(seed: int) -> None:
+    """50 steps up of 0.8 µS, 100 down of 0.4 µS, readings to 0.05 µS: to 4.5 errors of the slope of a line."""
+    rng = np.random.default_rng(seed)
+    g = 2 + np.concatenate([[0], np.cumsum([0.8] * 50 + [-0.4] * 100)]) + 0.05 * rng.normal(size=151)
+    pulses = np.array([1.0] * 50 + [-1.0] * 100)
+    fit = fit_traces([PulseTrace("1", pulses, g[:-1], g[1:])])
+    assert not fit.left_out
+    assert not fit.best.at_limit
+    half = (fit.g_max - fit.g_min) / 2
+    for name, size, count in (("step_up", 0.8, 50), ("step_down", 0.4, 100)):
+        # Not the bare slope: the bends of other laws are free as well, which makes it about twice as loose.
+        error = 2 * 0.05 / np.sqrt(count**3 / 12)
+        assert fit.best[name].value * half == pytest.approx(size, abs=4.5 * error + 0.002)
+    bound = fit.best["w_min"]
+    assert bound.low == -np.inf or bound.remark or bound.value < -0.98
+    assert predictive_check(fit, file_device(fit)).inside > 0.8
+
+
+def file_device(fit: PulseFit) -> Any:
+    section = fit.pulses()
+    return LAWS[section.pop("law")](**section)
+
+
+def test_simulated_devices_of_the_right_law_do_what_was_measured_and_others_do_not() -> None:
+    """With the law's own devices 90 % of the points lie in the band; readings of a trace hang together."""
+    differing = {**COMMON, "dw_min_dtod": 0.1, "w_max_dtod": 0.05, "w_min_dtod": 0.05}
+    device = SoftBoundsDevice(**{**differing, "dw_min": 0.02, "up_down": 0.0})
+    fit, _ = fitted(device, seed=5, laws=["SoftBounds"], devices=6)
+    check = predictive_check(fit, file_device(fit))
+    assert check.passes
+    assert not check.where()
+    assert check.within("scatter") >= 4
+    wrong = predictive_check(fit, ConstantStepDevice(dw_min=0.02, **COMMON))
+    assert not wrong.passes
+    assert "device " in wrong.where()[0]
+    assert " the band" in wrong.where()[0]
+
+
+def test_a_law_that_fails_is_left_out_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(law: StepLaw, *args: Any) -> Any:
+        if law.name == "PowStep":
+            raise ArithmeticError("no parameters give these data a likelihood")
+        return real(law, *args)
+
+    real = device_fit.fit_device
+    monkeypatch.setattr(pulse_fit, "fit_device", fail)
+    fit, _ = fitted(DEVICES["SoftBounds"], seed=6, laws=["SoftBounds", "PowStep"])
+    assert [law.law for law in fit.candidates] == ["SoftBounds"]
+    assert fit.left_out == {"PowStep": "no parameters give these data a likelihood"}
+
+
+def test_spread_over_devices_is_found_again() -> None:
     """40 devices: a standard deviation within 4.5 / sqrt(80) of itself, and noise of the steps adds little."""
-    device = ConstantStepDevice(**{**COMMON, "dw_min": 0.01, "dw_min_dtod": 0.2, "dw_min_std": 0.1})
-    file = measure(tmp_path / "measured.csv", device, seed=3, pulses=60, cycles=1, devices=40)
-    fit = fit_pulse_response(file, laws=["ConstantStep"])
+    device = ConstantStepDevice(**{**COMMON, "dw_min": 0.02, "dw_min_dtod": 0.2, "dw_min_std": 0.1})
+    scheme = Scheme(pulses=60, cycles=1, read_noise=READ)
+    fit, _ = fitted(device, seed=3, laws=["ConstantStep"], devices=40, scheme=scheme)
     assert fit.gain_spread == pytest.approx(0.2, rel=4.5 / np.sqrt(80))
 
 
-def test_intervals_are_those_of_the_mean_device(tmp_path: Path) -> None:
-    """6 devices that differ by 15 %: the interval holds the mean of all such devices, not only of these.
+def test_means_of_equal_and_of_differing_estimates() -> None:
+    """Against the textbook: equal errors and no spread give the mean of all; large spread Student's interval."""
+    from scipy.stats import t as student
 
-    30 sets, up and down: 51 to 60 of 60 at 95 %; 1e-2 by chance with both in step, as they share the spread (asked:
-    far more than the 16 of 60 that the readings alone would justify).
-    """
-    device = ConstantStepDevice(
-        **{**COMMON, "dw_min": 0.02, "dw_min_dtod": 0.15, "w_max": 20.0, "w_min": -20.0}
-    )
-    inside = 0
-    for seed in range(30):
-        file = measure(tmp_path / "measured.csv", device, seed=seed, pulses=40, cycles=1, devices=6)
-        fit = fit_pulse_response(file, laws=["ConstantStep"])
-        half = (fit.g_max - fit.g_min) / (G_MAX - G_MIN)
-        for name in ("step_up", "step_down"):
-            inside += only(fit)[name].low <= 0.02 / half <= only(fit)[name].high
-    assert 51 <= inside <= 60, inside
+    estimates = np.array([1.0, 2.0, 4.0, 3.0])
+    found = population(estimates, np.full(4, 1e-8))
+    assert found.mean == pytest.approx(2.5, abs=1e-6)
+    assert found.spread == pytest.approx(estimates.std(ddof=1), rel=1e-3)
+    reach = float(student.ppf(0.975, 3)) * estimates.std(ddof=1) / 2
+    assert found.high - found.mean == pytest.approx(reach, rel=1e-3)
+    assert found.spread_low < found.spread < found.spread_high
+    quiet = population(np.array([1.0, 1.1, 0.9]), np.full(3, 4.0))
+    assert quiet.spread == 0
+    assert quiet.error == pytest.approx(2 / np.sqrt(3))
+    one_off = population(np.array([1.0, 1.0, 9.0]), np.array([0.01, 0.01, 400.0]))
+    assert one_off.mean == pytest.approx(1.0, abs=0.1)
 
 
 def drift_file(path: Path, *, seed: int, devices: int = 60, nu: float = 0.05, spread: float = 0.015) -> Path:
@@ -246,38 +290,29 @@ def test_equal_devices_have_no_spread(tmp_path: Path) -> None:
     assert fit.exponent_spread < 0.0008
 
 
-def test_the_criterion_is_that_of_akaike_for_small_samples(tmp_path: Path) -> None:
-    """k: parameters of the law, bounds taken from the measurement, and two noises."""
-    fit = fit_pulse_response(
-        measure(tmp_path / "measured.csv", DEVICES["LinearStep"][0], seed=6, pulses=80, cycles=1)
-    )
-    readings = _readings(fit.traces, fit.g_min, fit.g_max)
-    for law in STEP_LAWS:
-        own = next(candidate for candidate in fit.candidates if candidate.law == law.name)
-        values = np.array([parameter.value for parameter in own.parameters])
-        unlikely = unlikelihood(*deviations(law, values, own.noise, own.read_noise, readings, np.ones(1)))
-        k = len(values) + {"SoftBounds": 0, "PowStep": 0}.get(law.name, 2) + 2
-        n = len(readings.after)
-        assert own.aicc == pytest.approx(2 * k + unlikely + 2 * k * (k + 1) / (n - k - 1), abs=1e-6)
-    weights = [np.exp(-(law.aicc - fit.best.aicc) / 2) for law in fit.candidates]
-    assert [law.weight for law in fit.candidates] == pytest.approx(np.array(weights) / sum(weights))
-
-
-LAW_PARAMETERS = {
-    "ConstantStep": [0.02, 0.03],
-    "LinearStep": [0.03, 0.02, 0.4, -0.2],
-    "SoftBounds": [0.02, 0.03, 1.3, -0.9],
-    "ExpStep": [0.03, 0.02, 0.05, 0.7, 6.0, 9.0],
-    "PowStep": [0.04, 0.05, 1.5, 1.2, 1.1, -1.2],
-    "Piecewise": [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.01, 0.015, 0.02, 0.02, 0.03, 0.04],
+COORDINATES = {
+    "ConstantStep": [np.log(0.02), np.log(0.03), 1.0, -0.95],
+    "LinearStep": [np.log(0.03), np.log(0.02), 0.4, -0.2, 1.0, -0.9],
+    "SoftBounds": [np.log(0.02), np.log(0.03), 1 / 1.3, 1 / 0.9],
+    "ExpStep": [np.log(0.03), np.log(0.02), 0.3, 0.5, 1.5, 2.2, 0.95, -1.05],
+    "PowStep": [np.log(0.04), np.log(0.05), 1.4, 1.0, 1 / 1.1, 1 / 1.2],
+    "Piecewise": [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.01, 0.015, 0.02, 0.02, 0.03, 0.04, 0.95, -0.9],
+    "PiecewiseStep": [*np.linspace(0.05, 0.01, 12), *np.linspace(0.012, 0.04, 12) ** 1.1, 0.95, -0.9],
 }
 
 
-@pytest.mark.parametrize("law", STEP_LAWS, ids=lambda law: law.name)
+@pytest.mark.parametrize("law", [*STEP_LAWS, *FREE_LAWS], ids=lambda law: law.name)
 def test_the_device_of_a_file_makes_the_steps_of_the_law(law: StepLaw) -> None:
     """One pulse on aihwkit's own tiles, without spread and noise, at 17 weights; float32."""
-    values = np.array(LAW_PARAMETERS[law.name])
-    device = LAWS[law.name](**{**EQUAL, "dw_min_std": 0.0, **law.device(values)})
+    from devices.fitting.filter import mean_steps
+
+    x = np.array(COORDINATES[law.name])
+    described, notes = law.device(x)
+    assert not notes
+    shapes = dict.fromkeys(("gamma_up_dtod", "gamma_down_dtod", "pow_gamma_dtod", "pow_up_down_dtod"), 0.0)
+    known = {field.name for field in dataclasses.fields(LAWS[law.file_law])}
+    quiet = {key: value for key, value in shapes.items() if key in known}
+    device = LAWS[law.file_law](**{**EQUAL, **quiet, "dw_min_std": 0.0, **described})
     w = np.linspace(-0.8, 0.8, 17)
     for is_up in (True, False):
         tile = AnalogTile(17, 1, SingleRPUConfig(device=device, update=_ONE_PULSE))
@@ -286,5 +321,5 @@ def test_the_device_of_a_file_makes_the_steps_of_the_law(law: StepLaw) -> None:
         tile.set_learning_rate(1.0)
         tile.update(torch.ones(1, 1), torch.full((1, 17), -1.0 if is_up else 1.0))
         change = tile.get_weights()[0].flatten().double().numpy() - before
-        expected = law.change(values, before, np.full(17, is_up))
-        np.testing.assert_allclose(change, expected, atol=2e-6)
+        size = mean_steps(law, x, before, is_up)
+        np.testing.assert_allclose(change, size if is_up else -size, atol=2e-6)

@@ -1,0 +1,11 @@
+"""A command that did what was asked, and doubts what came out."""
+
+from typing import Final, final
+
+DOUBTFUL: Final = 3
+"""The exit code of a command whose result is written but should not be trusted."""
+
+
+@final
+class DoubtfulResult(Exception):
+    """Raised at the end of a command, when all files are written, to say why they should not be trusted."""
