@@ -343,7 +343,7 @@ class _Polygon(StepLaw):
         scale_up = sizes["dw_min"] * (weaker if sizes["up_down"] < 0 else 1.0)
         scale_down = sizes["dw_min"] * (weaker if sizes["up_down"] > 0 else 1.0)
         return {
-            **sizes, **_written_bounds(x[-2], x[-1], notes),
+            **sizes, **_written_bounds(x[2 * self.nodes], x[2 * self.nodes + 1], notes),
             "piecewise_up": (up / scale_up).tolist(), "piecewise_down": (down / scale_down).tolist(),
         }, notes  # fmt: skip
 

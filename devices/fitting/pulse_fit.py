@@ -129,7 +129,7 @@ def fit_traces(
     shown = np.concatenate([np.concatenate([trace.before, trace.after]) for trace in traces])
     g_min, g_max = float(shown.min()), float(shown.max())
     readings = [readings_of(trace, g_min, g_max) for trace in traces]
-    fits, left_out = _fit_all(laws, readings, progress)
+    fits, left_out = fit_all(laws, readings, progress)
     if not fits:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise ValueError(f"`measured` must suit one of the laws, but none can be fitted ({reasons}).")
@@ -156,7 +156,7 @@ def fit_traces(
     )
 
 
-def _fit_all(
+def fit_all(
     laws: Sequence[StepLaw], readings: Sequence[Readings], progress: Progress | None
 ) -> tuple[dict[str, list[DeviceFit]], dict[str, str]]:
     """Fit every law to every device; a law that fails on one is left out, with the reason."""
