@@ -121,7 +121,7 @@ def fit_device(law: StepLaw, readings: Readings, plain: DeviceFit | None = None)
     if not math.isfinite(problem.value(best)):
         raise ArithmeticError("no parameters give these data a likelihood")
     _, information = problem.derivatives(best)
-    covariance = np.linalg.inv(information)
+    covariance: Values = np.linalg.inv(information).astype(np.float64)
     reach = np.array([c.reach for c in coordinates])
     open_ = np.sqrt(np.maximum(np.diag(covariance), 0.0)) > _OPEN * reach
     return DeviceFit(

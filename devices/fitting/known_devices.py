@@ -83,10 +83,13 @@ def known_coordinates(law: StepLaw, array: DeviceArray, middle: Dimensionless, h
     bounds = [(highest - middle) / half, (lowest - middle) / half]
     noise = [np.full(len(up), np.log(max(float(array.constants[0]), 1e-9)))]
     if law.nodes:
-        nodes = [np.outer(array.nodes_up, up), np.outer(array.nodes_down, down)]
-        return np.vstack([*nodes, *bounds, *noise]) / np.array(
-            [[half]] * (2 * law.nodes) + [[1.0]] * (2 + len(noise))
-        )
+        nodes = [
+            np.outer(array.nodes_up.numpy(), up) / half,
+            np.outer(array.nodes_down.numpy(), down) / half,
+        ]
+        if law.code == Code.TABLE:
+            return np.vstack([*nodes, *(np.log(own) + noise[0] for own in nodes), *bounds])
+        return np.vstack([*nodes, *bounds, *noise])
     if law.code == Code.CONSTANT:
         return np.vstack([np.log(up / half), np.log(down / half), *bounds, *noise])
     if law.code == Code.EXP:

@@ -28,6 +28,7 @@ SHORTEST: Final = (
 _NODES: Final = 6  # of the polygon of a piecewise law, in each direction; assumed
 _FINE_NODES: Final = 12  # of the finer one, where that is too coarse; assumed
 _TABLE_NODES: Final = 8  # of a lookup table; assumed
+_SPREAD: Final = 0.3  # of a step, to start from; assumed
 _LEAST_BEND: Final = 0.02  # of an exponential law, which aihwkit's parameters cannot make straight; assumed
 _STEEPEST: Final = 20.0  # largest exponent of a power law that is written; assumed
 # aihwkit's default of the exponential law, which only stretches and shifts its exponent: others would do as well.
@@ -364,6 +365,55 @@ class PiecewiseStep(_Polygon):
     nodes = _FINE_NODES
 
 
+@final
+class LookupTable(_Polygon):
+    """Mean step and its spread at equally distant conductances, as users of table-driven simulators have them.
+
+    Between them both are interpolated. The device of a file has the mean steps exactly; of the spread it has what all
+    have in common, in relation to the step.
+    """
+
+    name = "LookupTable"
+    code = Code.TABLE
+    nodes = _TABLE_NODES
+
+    @override
+    def coordinates(self, moments: Moments) -> list[Coordinate]:
+        polygon = super().coordinates(moments)
+        spreads = [
+            Coordinate(f"{way}_spread_{node}", "log", math.log(_SPREAD * size), 0.2, 2.0)
+            for way, size in (("up", moments.up), ("down", moments.down))
+            for node in range(self.nodes)
+        ]
+        return [*polygon[: 2 * self.nodes], *spreads, *polygon[2 * self.nodes :]]
+
+    @override
+    def device(self, x: Values) -> tuple[dict[str, Any], Notes]:
+        bounds = x[4 * self.nodes : 4 * self.nodes + 2]
+        device, notes = super().device(np.concatenate([x[: 2 * self.nodes], bounds]))
+        return device, notes
+
+    def relative_spread(self, x: Values) -> Dimensionless:
+        """Return the spread of a step in relation to it, that all nodes have in common.
+
+        Args:
+            x: The coordinates.
+        """
+        squares = float(np.square(x[: 2 * self.nodes]).sum())
+        return math.sqrt(float(np.exp(2 * x[2 * self.nodes : 4 * self.nodes]).sum()) / max(squares, 1e-18))
+
+    def rows(self, x: Values) -> list[tuple[Dimensionless, ...]]:
+        """Return the table: weight, step up and its spread, step down and its spread.
+
+        Args:
+            x: The coordinates.
+        """
+        n = self.nodes
+        weights = np.linspace(x[4 * n + 1], x[4 * n], n)
+        columns = (weights, x[:n], np.exp(x[2 * n : 3 * n]), x[n : 2 * n], np.exp(x[3 * n : 4 * n]))
+        return [tuple(map(float, row)) for row in zip(*columns, strict=True)]
+
+
 STEP_LAWS: Final[tuple[StepLaw, ...]] = (
     ConstantStep(),
     LinearStep(),
@@ -374,5 +424,5 @@ STEP_LAWS: Final[tuple[StepLaw, ...]] = (
 )
 """From the simplest on: of two that fit equally well, the first is taken."""
 
-FREE_LAWS: Final[tuple[StepLaw, ...]] = (PiecewiseStep(),)
+FREE_LAWS: Final[tuple[StepLaw, ...]] = (PiecewiseStep(), LookupTable())
 """For devices that none of these describes."""

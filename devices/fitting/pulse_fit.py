@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 from typing_extensions import final
 
-from ..units import Dimensionless, MicroSiemens
+from ..units import Dimensionless, MicroSiemens, Mixed
 from .device_fit import DeviceFit, fit_device
 from .law_fit import LawFit, criterion, device_of, mean_of, parameters, populations
-from .laws import FREE_LAWS, STEP_LAWS, Code, StepLaw, Values
+from .laws import FREE_LAWS, STEP_LAWS, LookupTable, StepLaw, Values
 from .measurements import PulseTrace, read_pulse_traces
 from .readings import Readings
 from .screening import check, readings_of, scaled, unscaled
@@ -64,6 +64,17 @@ class PulseFit:
         """Return the section [pulses] of a device file."""
         law = law_named(self.best.law)
         return {"law": law.file_law, **self.best.device, "dw_min_std": self.best.noise}
+
+    def table(self) -> list[tuple[Mixed, ...]] | None:
+        """Return conductance, step up, its spread, step down and its spread, in µS; None if the best is no table."""
+        law = law_named(self.best.law)
+        if not isinstance(law, LookupTable):
+            return None
+        half = (self.g_max - self.g_min) / 2
+        return [
+            (float(unscaled(np.array(w), self.g_min, self.g_max)), *(half * size for size in sizes))
+            for w, *sizes in law.rows(self.best.mean)
+        ]
 
     def curve(self, fit: LawFit, trace: PulseTrace) -> Values:
         """Return the conductance after each pulse of a trace as its own fit has it, without noise, in µS."""
@@ -204,6 +215,7 @@ def _law_fit(
     from .filter import curve  # here: compiled code reads its cache
 
     over = populations(fits)
+    mean = mean_of(fits[0].coordinates, over)
     device, notes, at_limit = device_of(law, fits, over)
     shown = parameters(law, fits, readings, over)
     numbers = {c.name: c.shown(own.mean) for c, own in zip(fits[0].coordinates, over, strict=True)}
@@ -213,7 +225,7 @@ def _law_fit(
     return LawFit(
         law=law.name,
         parameters=shown,
-        noise=1.0 if law.code == Code.TABLE else numbers["noise"],
+        noise=law.relative_spread(mean) if isinstance(law, LookupTable) else numbers["noise"],
         read_noise=numbers["read_noise"],
         slow_noise=numbers.get("slow_noise", 0.0),
         slow_pulses=numbers.get("slow_pulses", 0.0),
@@ -224,5 +236,5 @@ def _law_fit(
         notes=tuple(notes),
         at_limit=at_limit,
         devices=tuple(fits),
-        mean=mean_of(fits[0].coordinates, over),
+        mean=mean,
     )

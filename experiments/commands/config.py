@@ -143,8 +143,9 @@ class FitDeviceConfig:
     lowest AICc is written, with mean and spread over devices. Measure several devices, up and down.
 
     Simulated devices of the written file then go through the measured pulses. If more than 20 % of the measured
-    points lie outside the band that 90 % of them keep to, a finer polygon is tried; if that does no better, the file
-    is written, a warning says where it fails, and the exit code is 3.
+    points lie outside the band that 90 % of them keep to, a finer polygon and a lookup table (written as well, as a
+    CSV file) are tried; if that does not help, the file is written, a warning says where it fails, and the exit code
+    is 3.
 
     Drift: one row for each reading, of at least three devices; the column target may be left out:
 

@@ -69,6 +69,15 @@ def run_fit_device(config: FitDeviceConfig) -> None:
     if drift is not None:
         print("\n".join(drift_lines(drift)) + "\n")
     figure = out.with_suffix(".png")
+    table = None if pulses is None else pulses.table()
+    if table is not None:
+        rows = ["# all in µS", "conductance,step_up,spread_up,step_down,spread_down"]
+        rows += [",".join(f"{value:.6g}" for value in row) for row in table]
+        file = out.with_name(f"{out.stem}_table.csv")
+        write_atomically(file, ("\n".join(rows) + "\n").encode())
+        print(
+            f"table:   {file}, with the spread at each conductance; the device file has their mean ratio to the step"
+        )
     draw_fits(pulses, check, drift, name, figure)
     print(f"device:  {out}\nfigure:  {figure}\n")
     if pulses is not None:
@@ -85,7 +94,7 @@ def run_fit_device(config: FitDeviceConfig) -> None:
 def _fit_pulses(
     config: FitDeviceConfig, measured: str, drift: DriftFit | None, name: str, out: Path
 ) -> tuple[PulseFit, PredictiveCheck]:
-    """Fit the laws, or where none describes the devices a finer polygon, and write the one that does best."""
+    """Fit the laws, and where none describes the devices a finer polygon and a table; write what does best."""
     fit = _fit(measured, None)
     check = _write_and_check(config, fit, drift, name, out)
     if check.passes:

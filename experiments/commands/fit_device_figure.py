@@ -44,9 +44,9 @@ def draw_fits(
 def _draw_curves(axes: Axes, fit: PulseFit, check: PredictiveCheck | None) -> None:
     if check is not None:
         band = check.traces[0]
-        label = "90 % of simulated devices" + (", first trace" if len(fit.traces) > 1 else "")
+        which = "90 % of simulated devices" + (", first trace" if len(fit.traces) > 1 else "")
         axes.fill_between(
-            range(len(band.low)), band.low, band.high, color=_BLUE, alpha=0.25, lw=0, label=label
+            range(len(band.low)), band.low, band.high, color=_BLUE, alpha=0.25, lw=0, label=which
         )
     for number, trace in enumerate(fit.traces):
         label = "measured" if number == 0 else None

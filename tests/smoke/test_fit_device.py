@@ -1,6 +1,7 @@
 """`xbar fit-device` and what comes after: a device file that every command takes, and that a run keeps."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_a_fitted_device_is_trained_on_kept_and_evaluated(
     assert main(["evaluate", str(run[0]), "--times", "1s,1h"]) == 0
     assert main(["resume", str(in_situ[0])]) == 0
     assert main(["report", str(run[0])]) == 0
+
+
+def test_a_doubtful_fit_is_written_and_ends_with_a_status_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing passes if no point at all may lie outside, and more than all inside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules["devices.fitting.predictive_check"], "MOST_OUTSIDE", -1.0)
+    assert main(["fit-device", "example", "--out", "mine.toml"]) == 3
+    shown = capsys.readouterr()
+    assert "mine.toml is written, but its devices do not do what was measured" in shown.err
+    assert "device 1, pulses" in shown.out
+    assert "No law does what was measured" in shown.out
+    assert main(["devices", "mine.toml"]) == 0
 
 
 def test_what_is_in_the_file_names_the_run(device: Path) -> None:
