@@ -15,8 +15,8 @@ from scipy.optimize import minimize
 from typing_extensions import final
 
 from ..units import Dimensionless, Mixed
-from .laws import Code, Coordinate, Moments, StepLaw, Values
 from .readings import Readings
+from .step_law import Code, Coordinate, Moments, StepLaw, Values
 
 _SHIFT: Final = 1e-4  # of a coordinate's scale, for derivatives
 _ROUNDS: Final = 60

@@ -26,8 +26,8 @@ import numpy as np
 from numba import njit
 
 from ..units import Dimensionless
-from .laws import SHORTEST, Code, StepLaw, Values
 from .readings import Readings
+from .step_law import SHORTEST, Code, StepLaw, Values
 
 _ROUNDING: Final = 1e-4  # of the range: that of the file; the least noise of a reading
 _SHORTEST: Final = float(SHORTEST)

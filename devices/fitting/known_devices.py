@@ -9,9 +9,9 @@ from typing_extensions import final
 from ..pulsed import DeviceArray, send_pulses
 from ..streams import derive_seed, generator
 from ..units import Dimensionless, MicroSiemens, Mixed
-from .laws import Code, StepLaw, Values
 from .measurements import PulseTrace
 from .screening import unscaled
+from .step_law import Code, StepLaw, Values
 
 
 @final

@@ -10,9 +10,9 @@ from typing_extensions import final
 
 from ..units import Dimensionless, Mixed
 from .device_fit import DeviceFit, profile_interval
-from .laws import Coordinate, StepLaw, Values
 from .population import Population, population
 from .readings import Readings
+from .step_law import Coordinate, StepLaw, Values
 
 _NORMAL: Final = 1.96
 _WIDEST: Final = 0.3  # relative spread that is written: more would turn bounds inside out; assumed

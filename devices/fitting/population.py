@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from typing_extensions import final
 
 from ..units import Mixed
-from .laws import Values
+from .step_law import Values
 
 _LEVEL: Final = 0.975
 

@@ -18,11 +18,11 @@ from ..aihwkit_adapter import PulsedDevice
 from ..pulsed import fabricate, send_pulses
 from ..streams import derive_seed, generator
 from ..units import Dimensionless, MicroSiemens
-from .laws import Values
 from .measurements import PulseTrace
 from .pulse_fit import PulseFit, law_named
 from .readings import Readings
 from .screening import readings_of, unscaled
+from .step_law import Values
 
 _COPIES: Final = 200  # of each trace: the ends of a band to about 1.5 % of the copies; assumed
 _BAND: Final = (0.05, 0.95)

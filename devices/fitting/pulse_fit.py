@@ -18,10 +18,12 @@ from typing_extensions import final
 from ..units import Dimensionless, MicroSiemens, Mixed
 from .device_fit import DeviceFit, fit_device
 from .law_fit import LawFit, criterion, device_of, mean_of, parameters, populations
-from .laws import FREE_LAWS, STEP_LAWS, LookupTable, StepLaw, Values
+from .laws import FREE_LAWS, STEP_LAWS
 from .measurements import PulseTrace, read_pulse_traces
+from .polygon_laws import LookupTable
 from .readings import Readings
 from .screening import check, readings_of, scaled, unscaled
+from .step_law import StepLaw, Values
 
 ALL_LAWS: Final = (*STEP_LAWS, *FREE_LAWS)
 FREE_LAW_NAMES: Final = tuple(law.name for law in FREE_LAWS)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import final
 
-from .laws import Values
+from .step_law import Values
 
 
 @final

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..units import MicroSiemens
-from .laws import Values
 from .measurements import PulseTrace
 from .readings import Readings
+from .step_law import Values
 
 _FEWEST: Final = 10  # pulses in each direction; assumed
 _CERTAIN: Final = 4.0  # standard errors by which a response must stand out; 3e-5 by chance for each direction

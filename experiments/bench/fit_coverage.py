@@ -22,10 +22,10 @@ from devices.device_file import LAWS
 from devices.fitting.device_fit import DeviceFit
 from devices.fitting.known_devices import Scheme, known_coordinates, measure
 from devices.fitting.law_fit import parameters, populations
-from devices.fitting.laws import Coordinate, StepLaw, Values
 from devices.fitting.pulse_fit import ALL_LAWS, fit_all
 from devices.fitting.readings import Readings
 from devices.fitting.screening import readings_of
+from devices.fitting.step_law import Coordinate, StepLaw, Values
 from devices.pulsed import fabricate
 
 _DEVICES: Final = 12

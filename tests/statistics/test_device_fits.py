@@ -32,9 +32,10 @@ from devices import fit_drift
 from devices.device_file import LAWS
 from devices.fitting import PulseFit, PulseTrace, device_fit, fit_traces, predictive_check, pulse_fit
 from devices.fitting.known_devices import Scheme, known_coordinates, measure
-from devices.fitting.laws import FREE_LAWS, STEP_LAWS, StepLaw
+from devices.fitting.laws import FREE_LAWS, STEP_LAWS
 from devices.fitting.population import population
 from devices.fitting.pulse_fit import law_named
+from devices.fitting.step_law import StepLaw
 from devices.pulsed import DeviceArray, fabricate
 
 EQUAL = {"dw_min_dtod": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
