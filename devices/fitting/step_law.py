@@ -2,8 +2,8 @@
 
 aihwkit's own parameters run away where a device is nearly linear (bounds and powers to infinity, amplitudes to
 anything); the coordinates here do not: step in the middle of the range, relative decline there, curvature, and
-inverse bounds where steps vanish at a bound. What is reported and written follows from them. Weights are conductances,
-shifted and scaled so that the measurement spans [-1, 1].
+inverse bounds where steps vanish at a bound. What is reported and written follows from them. Weights are
+conductances, shifted and scaled so that the measurement spans [-1, 1].
 """
 
 import math
