@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from typing_extensions import final
 
 from ..aihwkit_adapter import PulsedDevice
-from ..pulsed import fabricate, send_pulses
 from ..streams import derive_seed, generator
 from ..units import Dimensionless, MicroSiemens
 from .measurements import PulseTrace
@@ -125,7 +124,9 @@ def _simulate(
     fit: PulseFit, device: PulsedDevice, readings: Sequence[Readings], copies: int, seed: int
 ) -> list[Values]:
     """Return the readings of all copies of each trace: (copies, n)."""
-    from .filter import starts  # here: compiled code reads its cache
+    # Here, because compiled code reads its cache when it is imported, and importing `devices` reads no files.
+    from ..pulsed import fabricate, send_pulses
+    from .filter import starts
 
     array = fabricate(device, 1, len(readings), copies, seed=derive_seed(seed, "predictive check"))
     rng = generator(seed, "predictive check", "pulses")
