@@ -35,6 +35,7 @@ from .network.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .network.event_recording import record_events  # noqa: E402
 from .network.faulty_devices import break_devices, device_yield  # noqa: E402
 from .network.gradient_choice import use_gradient  # noqa: E402
+from .network.refresh_choice import use_refresh  # noqa: E402
 from .network.replacing import replace_placement  # noqa: E402
 from .network.residual import (  # noqa: E402
     CopiesResidual,
@@ -114,6 +115,7 @@ __all__ = [
     "synchronise",
     "tile_arrays",
     "use_gradient",
+    "use_refresh",
     "weight_signal_to_noise",
     "write_verify_config",
 ]

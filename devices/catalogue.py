@@ -106,7 +106,7 @@ _ENTRIES = (
         "Joshi et al., Nature Communications (2020), doi.org/10.1038/s41467-020-16108-9; fits in aihwkit 1.1.0",
         summary="Differential pair. Programming noise polynomial in the target, power-law drift from 20 s "
         "with an exponent of its own for each device, accumulated 1/f read noise. In training, one-way devices "
-        "that pulses only raise, checked and written anew after every mini-batch where they are nearly full.",
+        "that pulses only raise, checked from time to time, and written anew where they are nearly full.",
         not_modelled=_NOT_MODELLED,
         algorithm=SGD,
         aihwkit_name="PCMPreset",

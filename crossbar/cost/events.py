@@ -10,9 +10,10 @@ from typing import Any, Final, final
 
 from .tables import table_of_layers
 
-PHASES: Final = ("forward", "backward", "update", "gradient", "programming", "synchronisation")
+PHASES: Final = ("forward", "backward", "update", "gradient", "programming", "synchronisation", "refresh")
 """forward, backward: matrix-vector products. update: pulses of in-situ training. gradient: digital gradients and the
-write-verify loops that follow them. programming: writing a trained network. synchronisation: making copies equal."""
+write-verify loops that follow them. programming: writing a trained network. synchronisation: making copies equal.
+refresh: looking for full pairs of one-way devices, resetting them and writing them anew, whenever that happens."""
 
 EVENTS: Final = {
     "mvms": "activations of a physical tile",
@@ -37,6 +38,8 @@ EVENTS: Final = {
     "verify_rows": "word lines read by write-verify loops",
     "serial_rows": "word lines read by the busiest tile of write-verify loops, one after the other",
     "readback_rows": "word lines read to learn what devices hold",
+    "refreshes": "full pairs of devices that were reset and written anew",
+    "serial_resets": "word lines with devices that were reset, of the busiest tile, one after the other",
     "allreduce_bytes": "bytes exchanged between copies",
     "allreduce_adds": "additions in averaging copies",
     "synchronisations": "times that copies were made equal",
@@ -130,13 +133,23 @@ class LayerEvents:
     Attributes:
         shape: The layer's sizes.
         counts: For each phase, how often each event happened; what is missing did not happen.
-        most_pulses: Pulses of the device that has received most since its pulses are counted, updates and writes
-            together: the wear.
+        most_pulses: Pulses of the device that received most, updates and writes together: the wear. In a sum of
+            ledgers, which do not say which device that was, at most so many: it may have been another one each time.
+        most_pulses_at_least: In a sum of ledgers, at least so many; else the same.
     """
 
     shape: LayerShape
     counts: dict[str, Counter[str]] = field(default_factory=lambda: {phase: Counter() for phase in PHASES})
     most_pulses: int = 0
+    most_pulses_at_least: int = -1
+
+    def __post_init__(self) -> None:
+        if self.most_pulses_at_least < 0:
+            self.most_pulses_at_least = self.most_pulses
+
+    def wear_is(self, pulses: int) -> None:
+        """Say how many pulses the device has received that received most, where that is known."""
+        self.most_pulses = self.most_pulses_at_least = pulses
 
     def add(self, phase: str, **events: int) -> None:
         """Count events; a row that is read is a product with a one-hot input, and counted as one too.
@@ -170,7 +183,10 @@ class LayerEvents:
             raise ValueError("ledgers must be of the same network to be added, but a layer's shape differs.")
         counts = {phase: self.counts[phase] + other.counts[phase] for phase in PHASES}
         return LayerEvents(
-            shape=self.shape, counts=counts, most_pulses=max(self.most_pulses, other.most_pulses)
+            shape=self.shape,
+            counts=counts,
+            most_pulses=self.most_pulses + other.most_pulses,
+            most_pulses_at_least=max(self.most_pulses_at_least, other.most_pulses_at_least),
         )
 
     def __repr__(self) -> str:
@@ -181,7 +197,8 @@ class LayerEvents:
     def to_json(self) -> dict[str, Any]:
         """Return everything in the types of JSON."""
         counts = {phase: dict(sorted(self.counts[phase].items())) for phase in PHASES if self.counts[phase]}
-        return {"shape": asdict(self.shape), "counts": counts, "most_pulses": self.most_pulses}
+        wear = {"most_pulses": self.most_pulses, "most_pulses_at_least": self.most_pulses_at_least}
+        return {"shape": asdict(self.shape), "counts": counts, **wear}
 
     @classmethod
     def from_json(cls, values: Any) -> "LayerEvents":
@@ -190,11 +207,17 @@ class LayerEvents:
         Raises:
             ValueError: If they are damaged.
         """
-        if not isinstance(values, dict) or set(values) != {"shape", "counts", "most_pulses"}:
+        needed = {"shape", "counts", "most_pulses"}
+        if not isinstance(values, dict) or set(values) - {"most_pulses_at_least"} != needed:
             raise ValueError(
                 "a layer of a ledger must have `shape`, `counts` and `most_pulses`, but has others."
             )
-        layer = cls(shape=LayerShape.from_json(values["shape"]), most_pulses=_whole(values["most_pulses"]))
+        most = _whole(values["most_pulses"])
+        layer = cls(
+            shape=LayerShape.from_json(values["shape"]),
+            most_pulses=most,
+            most_pulses_at_least=_whole(values.get("most_pulses_at_least", most)),
+        )
         if not isinstance(values["counts"], dict):
             raise ValueError("`counts` of a ledger must be a table, but is something else.")
         for phase, counts in values["counts"].items():
@@ -231,12 +254,14 @@ class EventLedger:
         images: Images that were evaluated.
         training_images: Images that were trained on.
         steps: Training steps.
+        notes: What to know about its counts, in sentences: those of an earlier version are less complete.
     """
 
     layers: dict[str, LayerEvents] = field(default_factory=dict)
     images: int = 0
     training_images: int = 0
     steps: int = 0
+    notes: tuple[str, ...] = ()
 
     def total(self, event: str, phase: str | None = None) -> int:
         """Return how often an event happened in all layers, in one phase or in all."""
@@ -244,7 +269,7 @@ class EventLedger:
 
     @property
     def most_pulses(self) -> int:
-        """Pulses of the device that received most."""
+        """Pulses of the device that received most; in a sum of ledgers at most so many."""
         return max((layer.most_pulses for layer in self.layers.values()), default=0)
 
     def __add__(self, other: "EventLedger") -> "EventLedger":
@@ -260,6 +285,7 @@ class EventLedger:
             images=self.images + other.images,
             training_images=self.training_images + other.training_images,
             steps=self.steps + other.steps,
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
         )
 
     def __repr__(self) -> str:
@@ -290,11 +316,12 @@ class EventLedger:
         Raises:
             ValueError: If it is damaged.
         """
-        names = {item.name for item in fields(cls)}
+        names = {item.name for item in fields(cls)} - {"notes"}
         if not isinstance(values, dict) or set(values) != names or not isinstance(values["layers"], dict):
             raise ValueError(f"a ledger must have the fields {', '.join(sorted(names))}, but has others.")
         layers = {str(name): LayerEvents.from_json(layer) for name, layer in values["layers"].items()}
-        return cls(layers=layers, **{name: _whole(values[name]) for name in names - {"layers"}})
+        numbers = {name: _whole(values[name]) for name in names - {"layers"}}
+        return cls(layers=layers, **numbers)  # type: ignore[arg-type]
 
 
 def _happened(events: LayerEvents | EventLedger) -> str:

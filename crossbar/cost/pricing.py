@@ -150,9 +150,15 @@ def _wakes(static: StaticPower, ledger: EventLedger, phase: str) -> int:
 def _notes(
     ledger: EventLedger, profile: HardwareProfile, packings: Mapping[str, Packing | None]
 ) -> list[str]:
-    """Say where a layer was emulated on other arrays than those that are priced."""
+    """Say where a layer was emulated on other arrays than those that are priced, and what its counts leave open."""
     size = f"{profile.count('word_lines')} x {profile.count('bit_lines')}"
-    notes = []
+    notes = list(ledger.notes)
+    open_wear = [name for name, one in ledger.layers.items() if one.most_pulses_at_least < one.most_pulses]
+    if open_wear:
+        notes.append(
+            f"wear of {', '.join(open_wear)}: an upper bound, the sum over ledgers that were added, which do not "
+            "say which device received most; `most_pulses_at_least` of a layer's events is the lower bound."
+        )
     for name, packed in packings.items():
         grid = ledger.layers[name].shape.grid
         if packed is not None and packed.split != grid:
@@ -190,7 +196,9 @@ def _energy(
     line = _word_line(layer.shape, profile, packing)
     sent = profile["devices_per_pulse"] * counts["programming_pulses"]
     sent += profile["devices_per_weight"] * profile["iterations"] * counts["written_cells"]
-    pulses = counts["update_pulses"] * (1 + _disturbed(packing, off_block)) * profile["devices_per_pulse"]
+    # A refresh writes one line after the other: no pulses meet beside the kernels.
+    disturbed = _disturbed(packing, off_block) if phase == "update" else 0.0
+    pulses = counts["update_pulses"] * (1 + disturbed) * profile["devices_per_pulse"]
     names = ("dac_energy", "adc_energy", "cell_energy", "operation_energy")
     constants = tuple(profile[name] for name in names)
     local, on_network, added = _moved(counts, phase, layer.shape, profile, packing)
@@ -321,9 +329,14 @@ def _seconds(
             seconds[phase] = counts["serial_mvms"] * packing.serial * product
             continue
         slots = counts["serial_slots"] * packing.serial * in_turn * profile["slot_time"]
-        # Rows that are read for an update are not written.
+        # Rows that are read for an update or a refresh are not written; of a refresh, those of the tiles looked at.
         read_back = rows * counts["readback_rows"] / shape.physical_tiles
         written: Dimensionless = 0 if phase == "update" else rows * counts["serial_rows"]
+        if phase == "refresh":
+            seconds[phase] = slots + stacked * rows * (
+                counts["serial_rows"] * read + counts["serial_resets"] * profile["programming_time"]
+            )
+            continue
         written += profile["iterations"] * packing.rows * _writes(layer, phase)
         times = (read_back + written) * read + written * profile["programming_time"]
         seconds[phase] = slots + stacked * times

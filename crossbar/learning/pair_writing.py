@@ -26,7 +26,8 @@ class PairWriting:
       have bounds of their own, often below the threshold).
 
     For each of both decisions the word lines that hold an unfinished pair are read twice more, plus and minus apart.
-    A reset counts as one pulse.
+    A reset counts as one pulse. Resets, those reads, and all pulses that a pair receives after its reset belong to
+    the refresh, not to the write that found it full.
 
     Args:
         plus: Devices for what weights gain.
@@ -52,6 +53,7 @@ class PairWriting:
         self.settings, self.thresholds, self.rng = settings, thresholds, rng
         self.step = largest_step(plus)
         self.refreshes = torch.zeros(len(plus.weight), dtype=torch.int64, device=plus.weight.device)
+        self._was_reset = torch.zeros_like(plus.weight, dtype=torch.bool).reshape(-1)
 
     def run(self, target: Float[Tensor, "tiles out in"]) -> WriteCounts:
         """Write all pairs of which one device at least `are_written`.
@@ -67,17 +69,19 @@ class PairWriting:
         return self.plus.weight.reshape(-1)[at] - self.minus.weight.reshape(-1)[at]
 
     def _send(self, at: Tensor, error: Tensor, iteration: int) -> Sent:
-        extra_pulses = extra_reads = 0
+        full = refresh_reads = 0
         if self.thresholds is not None and iteration in (0, self.settings.max_iterations // 2):
             is_full = self._are_full(at, iteration == 0, *self.thresholds)
             self._reset(at[is_full])
-            extra_pulses, extra_reads = 2 * int(is_full.sum()), 2
+            full, refresh_reads = int(is_full.sum()), 2
             at, error = at[~is_full], error[~is_full]
         counts = burst(error, self.step)
         for array, gain in ((self.plus, counts), (self.minus, -counts)):
             is_raised = gain > 0
             send_at(array, at[is_raised], gain[is_raised], rng=self.rng)
-        return Sent(int(counts.abs().sum()) + extra_pulses, extra_reads)
+        again = int(counts[self._was_reset[at]].abs().sum())
+        sent = int(counts.abs().sum()) + 2 * full
+        return Sent(sent, full, again + 2 * full, refresh_reads)
 
     def _are_full(self, at: Tensor, is_first: bool, upper: Dimensionless, lower: Dimensionless) -> Tensor:
         """Read both devices of some pairs apart, and tell which pairs are to be refreshed."""
@@ -95,6 +99,7 @@ class PairWriting:
             return
         chosen = torch.zeros_like(self.plus.weight, dtype=torch.bool)
         chosen.reshape(-1)[at] = True
+        self._was_reset[at] = True
         self.refreshes.add_(chosen.sum(dim=(1, 2)))
         for array in (self.plus, self.minus):
             reset_(array, chosen, rng=self.rng)

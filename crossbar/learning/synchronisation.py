@@ -132,7 +132,8 @@ def _rewrite_array(
 def count_synchronisation(events: LayerEvents | None, counts: SyncCounts | None) -> None:
     """Hand what a synchronisation took to the ledger, if there were both.
 
-    Every word line that is read, to learn what devices hold or to verify, is a product with one input.
+    Every word line that is read, to learn what devices hold or to verify, is a product with one input. Pairs that
+    were found full are refreshed with the write; that is no part of what it costs to have copies equal.
 
     Args:
         events: Where the layer's events are counted, or None.
@@ -141,20 +142,35 @@ def count_synchronisation(events: LayerEvents | None, counts: SyncCounts | None)
     if events is None or counts is None:
         return
     write, bit_lines = counts.write, events.shape.tile_shape[0]
+    rows = counts.readback_rows + write.verify_rows - write.refresh_rows
     events.add(
         "synchronisation",
         synchronisations=1,
-        mvms=counts.readback_rows + write.verify_rows,
-        serial_mvms=counts.serial_readback_rows + write.serial_rows,
-        dac_conversions=counts.readback_rows + write.verify_rows,
-        adc_conversions=counts.readback_rows * bit_lines + write.adc,
-        cell_reads=counts.readback_rows * bit_lines + write.adc,
+        mvms=rows,
+        serial_mvms=counts.serial_readback_rows + write.serial_rows - write.refresh_serial_rows,
+        dac_conversions=rows,
+        adc_conversions=rows * bit_lines,
+        cell_reads=rows * bit_lines,
         readback_rows=counts.readback_rows,
-        verify_rows=write.verify_rows,
-        serial_rows=write.serial_rows,
-        programming_pulses=write.pulses,
+        verify_rows=write.verify_rows - write.refresh_rows,
+        serial_rows=write.serial_rows - write.refresh_serial_rows,
+        programming_pulses=write.pulses - write.refresh_pulses,
         allreduce_bytes=counts.allreduce_bytes,
         allreduce_adds=counts.allreduce_adds,
+    )
+    count_refresh(events, write)
+
+
+def count_refresh(events: LayerEvents, write: WriteCounts) -> None:
+    """Hand to the ledger what refreshing full pairs took in the course of a write."""
+    events.add(
+        "refresh",
+        refreshes=write.refreshed,
+        programming_pulses=write.refresh_pulses,
+        readback_rows=write.refresh_rows,
+        serial_rows=write.refresh_serial_rows,
+        # At most: every word line that was read twice, plus and minus devices apart, may hold a pair to reset.
+        serial_resets=write.refresh_serial_rows // 2,
     )
 
 

@@ -11,6 +11,7 @@ from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify, decay_
 from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
+from .refresh import RefreshCounts
 
 
 class DigitalMemory(NamedTuple):
@@ -164,6 +165,10 @@ class UnitCells(nn.Module, ABC):
     def own_writes(self) -> tuple[int, WriteCounts]:
         """Return how often `update` has written by the write-verify loop, and what all writes have cost."""
         return 0, WriteCounts()
+
+    def own_refreshes(self) -> RefreshCounts:
+        """Return what refreshes between updates have cost, that is all but those in the course of a `write`."""
+        return RefreshCounts()
 
     def write(
         self, target: Float[Tensor, "tiles out in"], settings: WriteVerify, *, noise: NoiseStream

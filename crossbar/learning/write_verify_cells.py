@@ -1,9 +1,10 @@
 """Cells with targets in a digital memory: the gradient moves the target, the write-verify loop the devices."""
 
 from dataclasses import astuple
-from typing import final
+from typing import Any, Final, final
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
@@ -14,6 +15,8 @@ from devices.units import Dimensionless
 from ..reading.noise import NoiseStream
 from .unit_cells import UnitCells, zero_count
 from .written_cells import WrittenCells
+
+_EARLIER: Final = 7  # numbers in `totals` before refreshes were counted apart
 
 
 @final
@@ -36,7 +39,8 @@ class WriteVerifyCells(WrittenCells):
     Attributes:
         target: (tiles, out, in) what the cells are to show.
         batches: Mini-batches since the weights were set.
-        totals: What all writes have cost since the cells were made, in the order of the fields of `WriteCounts`.
+        totals: What all writes have cost since the cells were made, in the order of the fields of `WriteCounts`;
+            states of earlier versions have fewer, and the others are zero then.
         last_write: What the last write cost; None before the first, and in cells that were loaded.
         pull: (tiles, out, in) gradient of a penalty on the targets, which the next update adds to its own; or None.
     """
@@ -114,3 +118,9 @@ class WriteVerifyCells(WrittenCells):
         self.last_write = self.cells.write(target, settings, noise=noise)
         self.totals.copy_(torch.tensor(astuple(self.writes_total + self.last_write)))
         return self.last_write
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        totals = state_dict.get(f"{prefix}totals")
+        if totals is not None and totals.shape == (_EARLIER,):
+            state_dict[f"{prefix}totals"] = F.pad(totals, (0, len(self.totals) - _EARLIER))
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -8,6 +8,7 @@ from devices.pulsed import DeviceArray, WriteVerify
 from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
+from .refresh import RefreshCounts
 from .unit_cells import UnitCells
 
 
@@ -61,6 +62,10 @@ class WrittenCells(UnitCells):
     @override
     def end_batch(self, *, noise: NoiseStream) -> None:
         self.cells.end_batch(noise=noise)
+
+    @override
+    def own_refreshes(self) -> RefreshCounts:
+        return self.cells.own_refreshes()
 
     @override
     def device_arrays(self) -> dict[str, DeviceArray]:

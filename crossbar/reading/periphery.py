@@ -94,8 +94,8 @@ class Periphery(nn.Module):
         nonlinearity_factor: (tiles,) gain that calibrates the saturation away at one point.
         w_asymmetry: (tiles, out, in) factor with which each device responds to negative inputs.
         average_abs_max: (tiles,) running mean of the largest input, negative before the first; a state.
-        repeats: (tiles,) products that were computed once more because the ADC clipped, while they are counted; else
-            None.
+        repeats: (tiles, batch) each, which products were computed once more because the ADC clipped, while they are
+            counted; else None.
         rows_read: Lines read one by one in learning rules, over all tiles.
         values_read: Outputs of those reads.
         scratch: Memory that is used again at every read.
@@ -119,7 +119,7 @@ class Periphery(nn.Module):
     ) -> None:
         super().__init__()
         check_io_support(io)
-        self.repeats: Tensor | None = None
+        self.repeats: list[Tensor] | None = None
         self.rows_read = self.values_read = 0
 
         def normal(*shape: int) -> Tensor:

@@ -68,6 +68,7 @@ class PulsedDevices(Memory):
         periphery: What is frozen in DAC and ADC of the backward direction. Where noise management averages over
             vectors, it has an average of its own (aihwkit's is shared by both directions).
         engine: How pulses are computed: "auto", "exact" or "aggregated".
+        sets: How often the devices have been put to new weights.
     """
 
     name: ClassVar[str] = "in_situ"
@@ -105,6 +106,7 @@ class PulsedDevices(Memory):
         self.sizes = tiles, out_size, in_size
         self.seed = derive_seed(seed, "devices")
         self.engine: Engine = "auto"
+        self.sets = 0
         self.write_verify = WriteVerify()
         population = None if populated is None else self.of_tiles(populated)
         self.register_buffer("population", population, persistent=False)
@@ -218,6 +220,7 @@ class PulsedDevices(Memory):
     def set_weights(self, weight: Float[Tensor, "tiles out in"], *, noise: NoiseStream) -> None:
         """Put the devices where their bounds allow, without pulses; hidden states start anew, as in aihwkit."""
         self.cells.set_weights(weight, noise=noise)
+        self.sets += 1
         if self.updates_since_sync is not None:
             self.updates_since_sync.zero_()
 

@@ -12,7 +12,7 @@ tolerance below half a step would ask for what no pulse can do: then half a step
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, final
 
 import numpy as np
@@ -80,6 +80,10 @@ class WriteCounts:
         devices: Devices that received a pulse; a pair counts as one.
         unfinished: Devices that last read beyond the tolerance.
         iterations: Bursts that the slowest device needed.
+        refreshed: Pairs that had filled up and were reset.
+        refresh_pulses: Of the pulses, those that resets took, and those that pairs received after theirs.
+        refresh_rows: Of the word lines read, those read to find pairs that are full.
+        refresh_serial_rows: Likewise, of the busiest tile.
     """
 
     pulses: int = 0
@@ -89,18 +93,16 @@ class WriteCounts:
     devices: int = 0
     unfinished: int = 0
     iterations: int = 0
+    refreshed: int = 0
+    refresh_pulses: int = 0
+    refresh_rows: int = 0
+    refresh_serial_rows: int = 0
 
     def __add__(self, other: "WriteCounts") -> "WriteCounts":
         """Add what a later write cost; of the iterations the larger number is kept."""
-        return WriteCounts(
-            pulses=self.pulses + other.pulses,
-            verify_rows=self.verify_rows + other.verify_rows,
-            serial_rows=self.serial_rows + other.serial_rows,
-            adc=self.adc + other.adc,
-            devices=self.devices + other.devices,
-            unfinished=self.unfinished + other.unfinished,
-            iterations=max(self.iterations, other.iterations),
-        )
+        names = (field.name for field in fields(self) if field.name != "iterations")
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return WriteCounts(**sums, iterations=max(self.iterations, other.iterations))
 
 
 @torch.no_grad()
@@ -148,11 +150,15 @@ class Sent:
 
     Attributes:
         pulses: Pulses, over all devices.
-        extra_reads: How often every word line of the round was read besides verifying.
+        refreshed: Pairs that were found to be full, and were reset.
+        refresh_pulses: Of the pulses, those of resets, and those sent to pairs that had been reset before.
+        refresh_reads: How often every word line of the round was read to find full pairs, besides verifying.
     """
 
     pulses: int
-    extra_reads: int = 0
+    refreshed: int = 0
+    refresh_pulses: int = 0
+    refresh_reads: int = 0
 
 
 def run_loop(
@@ -195,7 +201,8 @@ def run_loop(
     tolerance = max(settings.tolerance, granularity / 2)
     reads = torch.zeros(tiles * in_size, dtype=torch.int64, device=at.device)
     reads += _rows_of(at, where.shape)
-    pulses = devices = iteration = 0
+    to_refresh = torch.zeros_like(reads)
+    pulses = devices = iteration = refreshed = refresh_pulses = 0
     while True:
         noise = torch.empty(len(at), device=rng.device).normal_(generator=rng).to(goal)
         error = goal - read(at) - settings.read_noise * noise
@@ -207,17 +214,25 @@ def run_loop(
             break
         sent = send(at, error, iteration)
         pulses += sent.pulses
-        reads += (1 + sent.extra_reads) * _rows_of(at, where.shape)
+        refreshed += sent.refreshed
+        refresh_pulses += sent.refresh_pulses
+        reads += (1 + sent.refresh_reads) * _rows_of(at, where.shape)
+        to_refresh += sent.refresh_reads * _rows_of(at, where.shape)
         iteration += 1
-    reads = reads.reshape(tiles, in_size)
+    reads, to_refresh = reads.reshape(tiles, in_size), to_refresh.reshape(tiles, in_size)
+    busiest = int(reads.sum(dim=1).argmax())
     return WriteCounts(
         pulses=pulses,
         verify_rows=int(reads.sum()),
-        serial_rows=int(reads.sum(dim=1).max()),
+        serial_rows=int(reads[busiest].sum()),
         adc=int(reads.sum()) * out_size,
         devices=devices,
         unfinished=len(at),
         iterations=iteration,
+        refreshed=refreshed,
+        refresh_pulses=refresh_pulses,
+        refresh_rows=int(to_refresh.sum()),
+        refresh_serial_rows=int(to_refresh[busiest].sum()),
     )
 
 

@@ -11,10 +11,16 @@ from typing import Any, Final, Literal, final
 from torch import nn
 
 from crossbar import EventLedger, record_events
+from crossbar.network.event_recording import enter_wear
 
 from ..support.json_files import read_json, write_json
 
-_FORMAT: Final = "crossbar-emulator ledger 1"
+_FORMAT: Final = "crossbar-emulator ledger 2"
+_EARLIER: Final = "crossbar-emulator ledger 1"
+_OF_EARLIER: Final = (
+    "counted by an earlier version: refreshes of full pairs stand among updates and writes, repeated products of a "
+    "batch are as many steps of time as those of its busiest tile. Repeat the run to have both counted better."
+)
 
 
 @final
@@ -84,6 +90,7 @@ class TrainingEvents:
         self._open.close()
         self._is_open = False
         self._done = [reduce(add, [*self._done, self._now])]
+        enter_wear(self._done[0], self._model)
 
     def total(self) -> EventLedger:
         """Return the events of all steps; there has been one, or the training goes on from another."""
@@ -144,7 +151,7 @@ class RunEvents:
             ValueError: If it is damaged, or something else.
         """
         content = read_json(path)
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        if not isinstance(content, dict) or content.get("format") not in (_FORMAT, _EARLIER):
             raise ValueError(f"`run` must hold a ledger.json of events, but {path} is something else.")
         try:
             if content.keys() != {"format", "training", "programming", "inference"}:
@@ -158,4 +165,7 @@ class RunEvents:
                 f"`run` must hold an undamaged ledger.json, but {path} is damaged ({error}). "
                 "Repeat the run with --force."
             ) from None
+        for part in parts.values():
+            if part is not None and content["format"] == _EARLIER:
+                part.notes = (_OF_EARLIER,)
         return cls(parts["training"], EvaluationEvents(parts["programming"], parts["inference"]))

@@ -19,9 +19,11 @@ from .options.config import (
     Compensation,
     Engine,
     Mode,
+    Refresh,
     Schedule,
     TrainConfig,
 )
+from .options.device_names import refreshes
 
 # Where a run lies, how it is watched and how fast it computes: no part of what it computes.
 NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
@@ -59,6 +61,7 @@ class Run:
     weight_noise: Dimensionless | None
     weight_scaling: Dimensionless | None
     engine: Engine | None
+    refresh: Refresh | None
     write_every: int | None
     write_tolerance: Dimensionless | None
     soft_sharing: Dimensionless
@@ -141,6 +144,7 @@ class Run:
             # What is in a file of one's own decides, not where it lies.
             content = read_regular(own_file(self.data, self.data_dir), "data")
             identity["data"] = hashlib.blake2b(content, digest_size=8).hexdigest()
+        identity = _as_before(identity)
         if self.device.endswith(".toml"):
             # What is in a device file decides, not where it lies.
             content = read_regular(self.device, "device")
@@ -148,9 +152,8 @@ class Run:
         return identity
 
     def to_json(self) -> dict[str, object]:
-        """Return all fields in the types of JSON, as earlier versions wrote them where torch computes on the CPU."""
-        values = {**asdict(self), "out": str(self.out)}
-        return {name: value for name, value in values.items() if (name, value) != ("torch_device", "cpu")}
+        """Return all fields in the types of JSON, as earlier versions wrote them where nothing new is asked for."""
+        return _as_before({**asdict(self), "out": str(self.out)})
 
     @classmethod
     def from_json(cls, values: object) -> "Run":
@@ -163,10 +166,21 @@ class Run:
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError("it does not hold the fields of a configuration")
         values = {"torch_device": "cpu", **values}
+        if "refresh" not in values:
+            earlier = values.get("mode") == "in-situ" and refreshes(str(values.get("device")))
+            values = {**values, "refresh": "every-batch" if earlier else None}
         missing = sorted(names - set(values))
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")
         return typed(cls, values)
+
+
+_UNSAID: dict[str, tuple[object, ...]] = {"refresh": (None, "every-batch"), "torch_device": ("cpu",)}
+
+
+def _as_before(values: dict[str, object]) -> dict[str, object]:
+    """Leave out what says what it always was: files and names are those of versions that did not ask for it."""
+    return {name: value for name, value in values.items() if value not in _UNSAID.get(name, ())}
 
 
 def _values(config: "TrainConfig | Run") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from crossbar import convert_to_analog, tile_arrays, use_gradient, write_verify_config
+from crossbar import convert_to_analog, tile_arrays, use_gradient, use_refresh, write_verify_config
 from crossbar.aihwkit.adapter import AnalogSGD
 from crossbar.learning import why_not_batched
 from devices import DeviceModel, derive_seed, get
@@ -54,6 +54,8 @@ def put_on_learning_tiles(network: nn.Module, run: Run, change: Change | None = 
             faults=run.faults_of_chips,
         )
     use_gradient(analog, "exact")
+    if run.refresh is not None:
+        use_refresh(analog, run.refresh)
     for learning in (array.in_situ for _, array in tile_arrays(analog) if array.in_situ is not None):
         if run.engine is not None:
             learning.engine = run.engine

@@ -218,13 +218,18 @@ def test_refreshing_pairs_reads_every_word_line_of_both_devices_and_counts_reset
             optimizer.zero_grad()
             (layer(positive(20, 8)) * torch.randn(20, 5)).sum().backward()
             optimizer.step()
-    update = dict(ledger.layers[""].counts["update"])
-    assert update["readback_rows"] == update["mvms"] == 40 * 2 * 8
-    assert update["adc_conversions"] == 40 * 2 * 40
-    assert update["serial_rows"] == 40 * 2 * 8
+    update, refresh = (dict(ledger.layers[""].counts[phase]) for phase in ("update", "refresh"))
+    assert refresh["readback_rows"] == refresh["mvms"] == 40 * 2 * 8
+    assert refresh["adc_conversions"] == 40 * 2 * 40
+    assert refresh["serial_rows"] == 40 * 2 * 8
+    assert "mvms" not in update
     refreshes = int(layer.tile_array.cells.refreshes.sum())
-    assert refreshes > 0
-    assert update["update_pulses"] > 2 * refreshes
+    assert refreshes == refresh["refreshes"] > 0
+    # Both devices are reset, by one pulse each, and the difference is written to one of them, line by line.
+    assert refresh["programming_pulses"] == 2 * refreshes
+    assert 0 < refresh["serial_resets"] <= min(refreshes, 40 * 8)
+    assert refresh["update_pulses"] > 0
+    assert refresh["serial_slots"] > 0
 
 
 @pytest.mark.parametrize("by_columns", [True, False])

@@ -1,7 +1,8 @@
 """What names a run folder, as it was on 28 November 2026, before wishes and runs were two classes.
 
 run_folders.json holds, for wishes of every mode, the folder that `xbar train` gave them, the config.json it wrote,
-and the folder of the digital reference. A finished run is found by that name: it must not change.
+and the folder of the digital reference. A finished run is found by that name: it must not change. (Runs of pairs of
+phase-change memory in situ have another default since then, and are found with `--refresh every-batch`.)
 """
 
 import json

@@ -20,7 +20,8 @@ OTHER = {
     "augment": "noise", "strength": 0.2, "scores": True, "vcp": 0.3, "fold": "2/5",
     "faults": "stuck_low=0.01", "wires": "word_line=2,bit_line=1", "wires_every": 7, "tile_size": 64,
     "soft_sharing": 0.1, "sleep_every": 10, "sleep_factor": 0.5,
-    "engine": "exact", "record_every": 5, "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
+    "engine": "exact", "refresh": "when-full", "record_every": 5,
+    "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
 }  # fmt: skip
@@ -40,6 +41,21 @@ def test_a_configuration_of_an_older_version_is_refused():
 
 def resolved() -> Run:
     return resolve(TrainConfig(), (1, 8, 8))
+
+
+def test_pairs_are_refreshed_when_they_are_full_unless_told_otherwise():
+    """Earlier runs did so after every batch: without a word in their files, and they are found by their names."""
+    usual, always = (
+        resolve(TrainConfig(mode="in-situ", device="pcm", refresh=rule), (1, 8, 8))
+        for rule in (None, "every-batch")
+    )
+    other = resolve(TrainConfig(mode="in-situ", device="ecram"), (1, 8, 8))
+    assert (usual.refresh, always.refresh, other.refresh) == ("when-full", "every-batch", None)
+    assert usual.to_json()["refresh"] == "when-full"
+    assert "refresh" not in always.to_json()
+    assert all(Run.from_json(run.to_json()) == run for run in (usual, always, other))
+    theirs = resolve(TrainConfig(mode="in-situ", device="pcm", backend="aihwkit"), (1, 8, 8))
+    assert theirs.refresh == "every-batch"
 
 
 def test_every_field_is_covered():
@@ -153,6 +169,10 @@ def test_what_only_models_and_devices_know_is_checked_before_the_training(wrong,
         ({**IN_SITU, "backend": "aihwkit", "record_every": 1}, r"`record_every` must be left out .*--backend aih"),
         ({"write_every": 2}, r"`write_every` must be left out with --mode hwa .*Use --mode write-verify"),
         ({"write_tolerance": 0.1}, r"`write_tolerance` must be left out with --mode hwa .*Use --mode write-verify"),
+        ({**IN_SITU, "refresh": "when-full"}, r"`refresh` must be left out .*go up and down, and never fill up"),
+        ({"refresh": "when-full"}, r"`refresh` must be left out with --mode hwa .*Use --mode in-situ"),
+        ({**WRITTEN, "device": "pcm", "refresh": "every-batch"}, r"`refresh` must be left out .*finds them full"),
+        ({**IN_SITU, "device": "pcm", "backend": "aihwkit", "refresh": "when-full"}, r"`refresh` must be left out"),
         ({**IN_SITU, "write_every": 2}, r"`write_every` must be left out with --mode in-situ"),
         ({**IN_SITU, "write_tolerance": 0.1}, r"`write_tolerance` must be left out .*unless copies are synchronised"),
         ({**IN_SITU, "soft_sharing": 0.1}, r"`soft_sharing` must be left out with --mode in-situ .*outer product"),

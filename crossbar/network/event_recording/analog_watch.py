@@ -5,10 +5,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from devices.pulsed import WriteCounts
+
 from ...cost.events import LayerEvents
 from ...layers.analog_layer import AnalogLayer
 from ...layers.analog_transposed import AnalogConvTranspose
 from ...layers.placed_layer import PlacedLayer
+from ...learning.synchronisation import count_refresh
 from .digital_watch import ALREADY, count_software
 from .parts import PartsWatch, Tally
 from .shapes import inputs_of, shape_of, tile_sizes
@@ -43,13 +46,11 @@ class AnalogWatch:
             handle.remove()
         array, events = self.array, self.events
         array.periphery.repeats = array.events = None
-        counted = self._parts.stop()
-        self._enter(counted)
-        events.most_pulses = counted.most_pulses
+        events.wear_is(self._parts.most_pulses())
+        self._enter(self._parts.stop())
 
     def _before_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        array = self.array
-        array.periphery.repeats = torch.zeros(array.tiles, dtype=torch.int64, device=array.weight.device)
+        self.array.periphery.repeats = []
 
     def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         shape, x = self.events.shape, inputs[0]
@@ -65,8 +66,12 @@ class AnalogWatch:
         self._count_products("forward", vectors, serial, driven, vectors * shape.out_size, shape.grid)
         if isinstance(layer, AnalogConvTranspose):
             self.events.add("forward", overlap_adds=layer.overlap_adds(x, y))
-        assert repeats is not None
-        self._count_repeats(repeats)
+        if repeats:
+            of_vectors = torch.stack(repeats).sum(dim=0)
+            images = of_vectors.shape[1]  # that follow each other; a dense layer has one vector of each
+            if isinstance(layer, PlacedLayer):
+                images = 1 if layer.is_single(x) else len(x)
+            self._count_repeats(of_vectors, of_vectors.shape[1] // images)
         if layer.training and y.requires_grad:
             y.register_hook(partial(self._on_gradient, vectors, serial, x.requires_grad))
 
@@ -122,44 +127,56 @@ class AnalogWatch:
             network_bytes=read + (dac if crosses else 0),
         )
 
-    def _count_repeats(self, repeats: Tensor) -> None:
-        """Count the products that bound management asked for once more."""
-        if not repeats.any():
-            return
+    def _count_repeats(self, repeats: Tensor, width: int) -> None:
+        """Count the products that bound management asked for once more.
+
+        Args:
+            repeats: (tiles, width * images) how often that of each vector was repeated; location by location.
+            width: Vectors of an image, one after the other, on every tile. All tiles work on the same image.
+        """
         outputs, inputs = tile_sizes(self._layer)
-        repeats = repeats.cpu()
+        of_images = repeats.unflatten(1, (width, -1)).sum(dim=1).cpu()
+        of_tiles = of_images.sum(dim=1)
         self.events.add(
             "forward",
-            mvms=int(repeats.sum()),
-            dac_conversions=int((repeats * inputs).sum()),
-            adc_conversions=int((repeats * outputs).sum()),
-            cell_reads=int((repeats * inputs * outputs).sum()),
-            serial_mvms=int(repeats.max()),
-            input_bytes=int((repeats * inputs).sum()),
+            mvms=int(of_tiles.sum()),
+            dac_conversions=int((of_tiles * inputs).sum()),
+            adc_conversions=int((of_tiles * outputs).sum()),
+            cell_reads=int((of_tiles * inputs * outputs).sum()),
+            serial_mvms=int(of_images.amax(dim=0).sum()),
+            input_bytes=int((of_tiles * inputs).sum()),
         )
 
     def _enter(self, counted: Tally) -> None:
         shape, events = self.events.shape, self.events
-        written = counted.written
+        if counted.sets:  # a write like that of a trained network, of which no pulses are known
+            events.add("programming", written_cells=counted.sets * shape.tiles * shape.cells)
         if counted.writes:
-            cells = self.array.cells
-            exchanges = counted.writes if cells is not None and cells.learns_in_digital else 0
-            sums = (shape.tiles - shape.kernels) * shape.cells * exchanges
-            others = events.counts["synchronisation"]  # writes that were no gradient's
-            events.add(
-                "gradient",
-                programming_pulses=written.pulses - others["programming_pulses"],
-                verify_rows=written.verify_rows - others["verify_rows"],
-                serial_rows=written.serial_rows - others["serial_rows"],
-                allreduce_bytes=2 * sums * _BYTES_PER_GRADIENT,
-                allreduce_adds=sums,
-            )
-        sent = events.total("programming_pulses")
+            self._enter_writes(counted)
+        refreshed = counted.refreshed
         events.add(
             "update",
-            update_pulses=counted.pulses - sent,
-            line_pulses=counted.line_pulses,
-            serial_slots=counted.slots,
+            update_pulses=counted.pulses
+            - events.total("programming_pulses")
+            - refreshed.resets
+            - refreshed.pulses,
+            line_pulses=counted.line_pulses - refreshed.line_pulses,
+            serial_slots=counted.slots - refreshed.slots,
+        )
+        events.add(
+            "refresh",
+            refreshes=refreshed.pairs,
+            mvms=refreshed.rows_read,
+            dac_conversions=refreshed.rows_read,
+            adc_conversions=refreshed.values_read,
+            cell_reads=refreshed.values_read,
+            readback_rows=refreshed.rows_read,
+            serial_rows=refreshed.serial_rows,
+            programming_pulses=refreshed.resets,
+            serial_resets=refreshed.serial_resets,
+            update_pulses=refreshed.pulses,
+            line_pulses=refreshed.line_pulses,
+            serial_slots=refreshed.slots,
         )
         if counted.rows_read:
             rows, values = counted.rows_read, counted.values_read
@@ -172,3 +189,29 @@ class AnalogWatch:
                 readback_rows=rows,
                 serial_rows=-(-rows // self.array.tiles),
             )
+
+    def _enter_writes(self, counted: Tally) -> None:
+        """Enter the writes of updates: all that were counted, except for those that made copies equal."""
+        shape, events, written = self.events.shape, self.events, counted.written
+        cells = self.array.cells
+        exchanges = counted.writes if cells is not None and cells.learns_in_digital else 0
+        sums = (shape.tiles - shape.kernels) * shape.cells * exchanges
+        others, refresh = events.counts["synchronisation"], events.counts["refresh"]
+        write = WriteCounts(
+            pulses=written.pulses - written.refresh_pulses - others["programming_pulses"],
+            verify_rows=written.verify_rows - written.refresh_rows - others["verify_rows"],
+            serial_rows=written.serial_rows - written.refresh_serial_rows - others["serial_rows"],
+            refreshed=written.refreshed - refresh["refreshes"],
+            refresh_pulses=written.refresh_pulses - refresh["programming_pulses"],
+            refresh_rows=written.refresh_rows - refresh["readback_rows"],
+            refresh_serial_rows=written.refresh_serial_rows - refresh["serial_rows"],
+        )
+        events.add(
+            "gradient",
+            programming_pulses=write.pulses,
+            verify_rows=write.verify_rows,
+            serial_rows=write.serial_rows,
+            allreduce_bytes=2 * sums * _BYTES_PER_GRADIENT,
+            allreduce_adds=sums,
+        )
+        count_refresh(events, write)

@@ -72,7 +72,7 @@ def _repeat_clipped(
         index = clipped.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :width]
         chosen = clipped.gather(1, index)
         if periphery.repeats is not None:
-            periphery.repeats += clipped.sum(dim=1).to(periphery.repeats)
+            periphery.repeats.append(clipped)
         scale = torch.ones_like(x[..., :1]) if alpha is None else inverse(alpha)
         scale = _take(scale.expand(*x.shape[:2], 1), index) / reduction  # type: ignore[union-attr]
         again = read_once(weight, _take(x, index), scale, io, periphery, noise)

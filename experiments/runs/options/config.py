@@ -15,6 +15,7 @@ Compensation = Literal["none", "global", "per_tile", "per_column"]
 Backend = Literal["batched", "aihwkit"]
 Schedule = Literal["constant", "cosine", "step"]
 Engine = Literal["auto", "exact", "aggregated"]
+Refresh = Literal["when-full", "every-batch"]
 Augment = Literal["none", "translation", "rotation", "noise", "edge-noise"]
 
 Dimensionless = Annotated[float, "1"]
@@ -123,6 +124,10 @@ class TrainConfig:
     engine: Annotated[Engine | None, one_of(Engine), OPEN] = None
     """In situ: how pulses are computed. exact: one by one. aggregated: all pulses of a vector at once, with
     the same statistics. auto: whichever is faster. (default: auto)"""
+    refresh: Annotated[Refresh | None, one_of(Refresh), OPEN] = None
+    """In situ, on pairs of devices that pulses only raise (pcm): when they are read, and those that have filled up
+    reset and written anew. when-full: a tile when its busiest pair can be full, by the pulses sent on its lines.
+    every-batch: all tiles after every mini-batch, as aihwkit's preset does. (default: when-full)"""
     write_every: Annotated[int | None, OPEN_INT] = None
     """Write-verify: steps after which the devices are written; the digital weights learn in between, but
     forward and backward go through the devices as they are. (default: 1)"""

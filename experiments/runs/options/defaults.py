@@ -89,6 +89,7 @@ def digital_reference(run: Run, image_shape: tuple[int, int, int]) -> Run:
         weight_noise=None,
         weight_scaling=None,
         engine=None,
+        refresh=None,
         write_every=None,
         write_tolerance=None,
         record_every=0,
@@ -100,7 +101,7 @@ def digital_reference(run: Run, image_shape: tuple[int, int, int]) -> Run:
 
 def _resolve_in_software(wish: TrainConfig) -> TrainConfig:
     """Fill in what a training in software leaves open, digital or hardware-aware, and refuse what it cannot use."""
-    for name in ("weight_scaling", "engine", "record_every"):
+    for name in ("weight_scaling", "engine", "refresh", "record_every"):
         if is_given(wish, name):
             raise without_effect(name, wish, "only learning by pulses has it. Use --mode in-situ")
     for name in ("write_every", "write_tolerance"):

@@ -1,6 +1,9 @@
 """What a device is called: a name in the catalogue, or the path of one's own device file."""
 
-from devices import DeviceModel, get
+from functools import cache
+from typing import Any
+
+from devices import DeviceModel, catalogue, get
 
 from .config import NO_DEVICE
 
@@ -15,3 +18,15 @@ def kept_name(asked: str, device: DeviceModel) -> str:
 def label(device: str) -> str:
     """Return what folders, tables and figures call the device of a configuration."""
     return get(device).name if device != NO_DEVICE and device.endswith(_ENDING) else device
+
+
+@cache
+def refreshes(device: str) -> bool:
+    """Say whether a device of the catalogue is a pair of which pulses only raise one or the other."""
+    if device not in catalogue():
+        return False
+    model = get(device)
+    if model.build_training is None:
+        return False
+    cell: Any = model.training_config().device
+    return getattr(getattr(cell, "device", cell), "refresh_every", 0) > 0

@@ -8,8 +8,8 @@ from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
 from ..training_on_devices import ages, why_not_batched
-from .config import TrainConfig
-from .device_names import kept_name
+from .config import Refresh, TrainConfig
+from .device_names import kept_name, refreshes
 from .device_times import resolve_times
 from .refusals import find_device, is_given, without_effect
 
@@ -38,7 +38,12 @@ def resolve_in_situ(wish: TrainConfig, placement: str) -> TrainConfig:
     if hindrance is not None:
         backend, reason = "aihwkit", hindrance
     if backend == "aihwkit":
-        for name in ("engine", "record_every", "sleep_every"):
+        for name in (
+            "engine",
+            "record_every",
+            "sleep_every",
+            *(["refresh"] if wish.refresh == "when-full" else []),
+        ):
             if is_given(wish, name):
                 raise without_effect(name, wish, reason)
         if wish.write_tolerance is not None:
@@ -46,11 +51,16 @@ def resolve_in_situ(wish: TrainConfig, placement: str) -> TrainConfig:
                 f"`placement` must be without sync_every, but is {placement!r}: aihwkit's own tiles cannot be "
                 f"written by a write-verify loop, and here nothing else computes ({reason}). Leave it out."
             )
+    has_pairs = refreshes(kept_name(wish.device, device))
+    if is_given(wish, "refresh") and not has_pairs:
+        raise without_effect("refresh", wish, "its devices go up and down, and never fill up")
+    usual: Refresh = "when-full" if backend == "batched" else "every-batch"
     return _resolve_chip(
         replace(
             wish,
             backend=backend,
             engine=(wish.engine or "auto") if backend == "batched" else None,
+            refresh=(wish.refresh or usual) if has_pairs else None,
         ),
         device,
     )
@@ -66,6 +76,8 @@ def resolve_write_verify(wish: TrainConfig) -> TrainConfig:
     device.training_config()  # refuses devices whose pulses are not known
     if is_given(wish, "engine"):
         raise without_effect("engine", wish, "no pulse trains meet; every device is written for itself")
+    if is_given(wish, "refresh"):
+        raise without_effect("refresh", wish, "pairs are refreshed where a write finds them full")
     if wish.backend == "aihwkit":
         raise without_effect("backend", wish, "aihwkit's tiles have no write-verify loop. Use batched")
     return _resolve_chip(
