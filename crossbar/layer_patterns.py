@@ -1,5 +1,6 @@
 """Choices for the layers of a network by name pattern: the first pattern that fits a layer's name counts."""
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeVar
@@ -44,4 +45,36 @@ def by_layer(
             )
         found |= dict.fromkeys(fitting, choice)
         free = [name for name in free if name not in fitting]
+    return found
+
+
+def parse_choices(text: str, *, argument: str) -> str | dict[str, str]:
+    """Read a choice for all layers, or choices by name pattern, as a command line has them.
+
+    Args:
+        text: The choice, or "pattern=choice, ...". A choice may have options in brackets.
+        argument: What errors call the choices.
+
+    Raises:
+        ValueError: If there are patterns, but a part has none, or one stands twice.
+
+    Example:
+        >>> parse_choices("blocks(rows=2,cols=2)", argument="placement")
+        'blocks(rows=2,cols=2)'
+        >>> parse_choices("local1=free,local*=replicated(tiles=4,sync_every=1)", argument="placement")
+        {'local1': 'free', 'local*': 'replicated(tiles=4,sync_every=1)'}
+    """
+    parts = [part.strip() for part in re.split(r",(?![^(]*\))", text)]
+    pairs = [re.fullmatch(r"([^=(]+)=(.*)", part) for part in parts]
+    if not any(pairs):
+        return text
+    found: dict[str, str] = {}
+    for part, pair in zip(parts, pairs, strict=True):
+        name = "" if pair is None else pair[1].strip()
+        if pair is None or not name or name in found:
+            raise ValueError(
+                f"`{argument}` must name every pattern of layers once, as in 'local1=...,local*=...', but has "
+                f"{part!r}. Write it so, or one choice for all layers."
+            )
+        found[name] = pair[2].strip()
     return found

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from crossbar import LocallyConnected2d
+from crossbar.layer_patterns import by_layer, parse_choices
 from crossbar.layers.locally_connected import LocallyConnected
 from devices.closest import choose
 from devices.streams import generator
@@ -79,7 +80,8 @@ def build(name: str, placement: str | None = None) -> nn.Sequential:
     Args:
         name: One of `NETWORKS`.
         placement: Where the kernels of every local layer live, in place of the network's own: for example
-            "blocks(rows=2,cols=2)".
+            "blocks(rows=2,cols=2)"; or by name pattern, of which the first that fits counts:
+            "local1=free,local*=...". Layers that no pattern fits keep their own.
 
     Returns:
         The network; it maps images (batch, channels, height, width) to scores (batch, classes). Its layers
@@ -98,18 +100,21 @@ def build(name: str, placement: str | None = None) -> nn.Sequential:
             f"`name` must be one of {', '.join(sorted(NETWORKS))}, but is {name!r}. {choose(name, NETWORKS)}"
         )
     shape = NETWORKS[name]
+    names = [f"local{number}" for number, _ in enumerate(shape.local_layers, start=1)]
+    asked = shape.placement if placement is None else parse_choices(placement, argument="placement")
+    placements = by_layer(asked, names, argument="placement", otherwise=shape.placement)
     channels, height, width = shape.image_shape
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, local in enumerate(shape.local_layers, start=1):
+    for number, (local_name, local) in enumerate(zip(names, shape.local_layers, strict=True), start=1):
         layer = LocallyConnected2d(
             channels,
             local.out_channels,
             local.kernel_size,
             (height, width),
             stride=local.stride,
-            placement=placement or shape.placement,
+            placement=placements[local_name],
         )
-        layers[f"local{number}"] = layer
+        layers[local_name] = layer
         layers[f"relu{number}"] = nn.ReLU()
         channels = local.out_channels
         height, width = layer.output_size

@@ -130,6 +130,7 @@ class Bill:
         ]
         table = table_of_layers(heads, self.layers, cells)
         lines = [f"priced by {self.profile}", table, f"energy: {', '.join(parts) or 'none'}"]
+        lines.append("not in it: `crossbar.cost.left_out.LEFT_OUT`, docs/cost_model.md")
         lines += self.notes[:_MOST_NOTES]
         if len(self.notes) > _MOST_NOTES:
             lines.append(f"and {len(self.notes) - _MOST_NOTES} more `notes`")

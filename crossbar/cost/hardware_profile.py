@@ -98,6 +98,8 @@ OPTIONAL: Final[Mapping[str, Mapping[str, OptionalConstant]]] = {
         ),
         # Converters that a transposed read, with inputs on the bit lines, takes beside the others.
         "transposed_area": OptionalConstant("area", 0, "no converters of their own for transposed reads"),
+        # Where a network takes more arrays than a chip has, part of what arrays exchange leaves the chip.
+        "arrays_per_chip": OptionalConstant("count", 1_000_000, "one chip holds the whole network"),
         "wake_energy": OptionalConstant("energy", 0, "not published: to wake an array costs nothing here"),
         "wake_time": OptionalConstant("time", 0, "not published: an array wakes at once here"),
     },
@@ -113,6 +115,9 @@ OPTIONAL: Final[Mapping[str, Mapping[str, OptionalConstant]]] = {
         "column_groups": OptionalConstant("count", 1, "all bit lines integrate at once"),
         # Driven lines that may carry current together; a product with more takes several passes.
         "active_lines": OptionalConstant("count", 1_000_000, "no limit on lines that are driven at once"),
+    },
+    "movement": {
+        "link_energy": OptionalConstant("energy", 0, "what leaves a chip costs nothing more"),  # one byte
     },
 }
 """Constants that a profile may leave out, and what holds then."""

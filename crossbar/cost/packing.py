@@ -11,6 +11,7 @@ from typing import Final, Literal, final, get_args
 
 from devices.units import Dimensionless
 
+from ..layer_patterns import parse_choices
 from .events import LayerShape
 from .hardware_profile import HardwareProfile
 
@@ -20,6 +21,33 @@ at once, and the cells beside the diagonal carry current. union: kernels of neig
 the word lines of the inputs that they share; all work at once. dense: as many as fit; one works at a time."""
 
 PACKINGS: Final[tuple[PackingMode, ...]] = get_args(PackingMode)
+
+
+def parse_packing(text: str) -> PackingMode | dict[str, PackingMode]:
+    """Read how kernels are to be packed: one way for all layers, or by name pattern.
+
+    Args:
+        text: "block", or "conv*=block,dense1=none"; the first pattern that fits a layer counts, and layers that no
+            pattern fits are not packed.
+
+    Raises:
+        ValueError: If there is no such packing, or a pattern is missing or given twice.
+
+    Example:
+        >>> parse_packing("union"), parse_packing("local*=block,dense1=none")
+        ('union', {'local*': 'block', 'dense1': 'none'})
+    """
+    choices = parse_choices(text, argument="packing")
+    if isinstance(choices, str):
+        return _mode(choices)
+    return {pattern: _mode(name) for pattern, name in choices.items()}
+
+
+def _mode(name: str) -> PackingMode:
+    for mode in PACKINGS:
+        if name == mode:
+            return mode
+    raise ValueError(f"`packing` must be one of {', '.join(PACKINGS)}, but is {name!r}. Choose one of those.")
 
 
 @final
@@ -83,10 +111,7 @@ def pack(shape: LayerShape, profile: HardwareProfile, mode: PackingMode, *, alig
     Raises:
         ValueError: If there is no such packing.
     """
-    if mode not in PACKINGS:
-        raise ValueError(
-            f"`packing` must be one of {', '.join(PACKINGS)}, but is {mode!r}. Choose one of those."
-        )
+    _mode(mode)
     rows, per_weight = profile.count("word_lines"), profile.count("columns_per_weight")
     columns = profile.count("bit_lines") // per_weight
     if columns == 0:

@@ -19,6 +19,7 @@ from devices.units import Dimensionless, MicroJoules, Seconds
 
 from ..layer_patterns import by_layer
 from .bill import ANALOG, COMPONENTS, Bill, LayerBill, OffBlock
+from .distances import Network, leaves_chip, with_distances
 from .events import PHASES, EventLedger, LayerEvents, LayerShape
 from .hardware_profile import HardwareProfile
 from .packing import Packing, PackingMode, pack
@@ -39,6 +40,7 @@ def price(
     off_block: OffBlock = "gated",
     static: StaticPower | None = None,
     aligned: bool = False,
+    network: Network = "local",
 ) -> Bill:
     """Price a ledger.
 
@@ -53,6 +55,7 @@ def price(
         off_block: What a parallel update does to cells of a packed array that belong to no kernel.
         static: When arrays draw static power; all of them while the network works if None.
         aligned: Whether large kernels are cut between channels only.
+        network: Whether data come from beside an array, or from anywhere on a mesh of all; see `distances`.
 
     Raises:
         ValueError: If there is no such packing or treatment, a pattern fits no layer, or the hardware is too slow for
@@ -84,6 +87,9 @@ def price(
         name: pack(layer.shape, profile, modes[name], aligned=aligned) if layer.shape.is_analog else None
         for name, layer in ledger.layers.items()
     }
+    arrays_of_all = sum(one.arrays for one in packings.values() if one is not None)
+    profile = with_distances(profile, arrays_of_all, network)
+    per_byte = leaves_chip(profile, arrays_of_all) * profile["link_energy"]
     busy = {
         name: _seconds(layer, profile, packings[name], off_block) for name, layer in ledger.layers.items()
     }
@@ -110,7 +116,7 @@ def price(
         layers[name] = LayerBill(
             energy={
                 phase: {
-                    **_energy(layer, phase, profile, packed, off_block),
+                    **_energy(layer, phase, profile, packed, off_block, per_byte),
                     "static": power * is_on[name][phase] + woken[phase],
                 }
                 for phase in PHASES
@@ -185,9 +191,14 @@ def _operations(counts: Counter[str], shape: LayerShape, packing: Packing | None
 
 
 def _energy(
-    layer: LayerEvents, phase: str, profile: HardwareProfile, packing: Packing | None, off_block: OffBlock
+    layer: LayerEvents,
+    phase: str,
+    profile: HardwareProfile,
+    packing: Packing | None,
+    off_block: OffBlock,
+    per_byte: MicroJoules,
 ) -> dict[str, MicroJoules]:
-    """Price the counts of one phase of a layer, except for the static power."""
+    """Price the counts of one phase of a layer, except for the static power; links take `per_byte` on the network."""
     counts = layer.counts[phase]
     dac, adc, cells, operations = _converted(counts, phase, layer.shape, profile, packing)
     # Rows of whole kernels that were read to verify.
@@ -212,7 +223,7 @@ def _energy(
         "programming": sent * profile["programming_energy"],
         "verify": rows * sum(number * energy for number, energy in zip(line, constants, strict=True)),
         "movement": local * profile["buffer_energy"]
-        + on_network * profile["hops"] * profile["network_energy"],
+        + on_network * (profile["hops"] * profile["network_energy"] + per_byte),
         "digital": (counts["digital_macs"] + counts["scalings"]) * profile["mac_energy"]
         + added * profile["add_energy"],
     }

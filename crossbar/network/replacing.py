@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..layer_patterns import by_layer
+from ..layer_patterns import by_layer, parse_choices
 from ..layers.analog_locally_connected import AnalogLocallyConnected
 from ..layers.layer_table import LOCALLY_CONNECTED
 from ..layers.placed_layer import PlacedLayer
@@ -63,7 +63,8 @@ def place_anew(
             "`model` must have an analog convolution or locally connected layer, but has none. Convert it "
             "first, with `convert_to_analog`."
         )
-    wanted: dict[str, str | None] = by_layer(placement, list(sizes), argument="placement", otherwise=None)
+    asked = parse_choices(placement, argument="placement") if isinstance(placement, str) else placement
+    wanted: dict[str, str | None] = by_layer(asked, list(sizes), argument="placement", otherwise=None)
     for name, size in sizes.items():
         layer, spec = model.get_submodule(name), wanted[name]
         if spec is None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from crossbar import EventLedger, load_profile, price
 from crossbar.cost.bill import Bill
 from crossbar.cost.events import EVENTS
+from crossbar.cost.left_out import LEFT_OUT
 from crossbar.cost.tables import with_prefix
 from devices import get
 
@@ -159,6 +160,9 @@ def _events(events: RunEvents, config: Run, *, did_learn: bool) -> list[Section]
         known.pop("training", None)  # it was done in software, on another machine
     bills = {name: price(ledger, profile) for name, ledger in known.items()}
     cells = [[name, *_price(bill, known[name], name)] for name, bill in bills.items()]
+    step = bills.get("training")
+    wear = [] if step is None or not step.steps else list(step.layers.items())
+    worn = [[name, f"{one.pulses / step.steps:,.3g}"] for name, one in wear if one.pulses] if step else []
     sections.append(
         Section(
             title=f"What it costs with the profile {profile.name}",
@@ -168,11 +172,16 @@ def _events(events: RunEvents, config: Run, *, did_learn: bool) -> list[Section]
             notes=[
                 "training: where devices learn (in software it is not priced); programming: of one chip; inference: "
                 "the test images. All arrays are on while the network works; static power is assumed where the "
-                "profile says so. `xbar sharing-cost --from` prices it with other constants and scopes."
+                "profile says so. `xbar sharing-cost --from` prices it with other constants and scopes.",
+                *dict.fromkeys(note for bill in bills.values() for note in bill.notes),
+                f"Left out: {' '.join(LEFT_OUT)}",
             ],
             warnings=() if did_learn else (f"These are costs of a network at chance. {RULE}",),
         )
     )
+    if worn:
+        title = "Wear: pulses of the most stressed device of each layer, in a training step"
+        sections.append(Section(title=title, table=Table(header=["layer", "pulses"], rows=worn)))
     return sections
 
 

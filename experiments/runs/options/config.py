@@ -87,7 +87,8 @@ class TrainConfig:
     """Where the kernels of the local layers live: free, time_multiplexed,
     'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
     'interleaved(period=3)'. In situ also 'replicated(tiles=4,sync_every=10)': each copy learns from its own
-    locations, and every 10 steps all are written to their mean. (default: the model's own)"""
+    locations, and every 10 steps all are written to their mean. Or layer by layer, by name pattern, of which the
+    first that fits counts: 'local1=free,local*=replicated(tiles=4)'. (default: the model's own)"""
     vcp: Dimensionless = 0.0
     """Variable connection patterns: share of the inputs of every local layer that is absent, the same ones for all
     images; they have no devices and cost nothing. Only where every location has a kernel of its own."""

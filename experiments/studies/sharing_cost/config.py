@@ -6,13 +6,15 @@ from typing import Annotated, Final, Literal, final
 
 import tyro
 
+from crossbar.cost.packing import parse_packing
+
 from ...support.idle_options import default_of, refuse_given, refuse_given_folder, refuse_given_jobs
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
 Mechanism = Literal["in-situ", "write-verify", "hwa"]
-Packing = Literal["none", "block", "union", "dense"]
 OffBlock = Literal["gated", "serialised", "disturbed"]
+Network = Literal["local", "mesh"]
 StaticScope = Literal["layer", "network", "always-on"]
 
 SCHEMES: Final = (
@@ -36,6 +38,7 @@ _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
+_PACKING: Final = tyro.conf.arg(metavar="none|block|union|dense|PATTERN=PACKING,...")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 # What decides how a run or a study is priced again.
 _PRICING: Final = (
@@ -44,6 +47,7 @@ _PRICING: Final = (
     "packed",
     "off_block",
     "aligned",
+    "network",
     "static_scope",
     "frame_rate",
     "duty_cycle",
@@ -87,8 +91,9 @@ class SharingCostConfig:
     """Test on this many images only."""
 
     schemes: tuple[str, ...] = SCHEMES
-    """Placements of the kernels, as `xbar train --placement` reads them. replicated without sync_every sends every
-    update to all copies; sync_every=k averages and rewrites the copies every k steps, in situ only."""
+    """Placements of the kernels, as `xbar train --placement` reads them, for all layers or by name pattern.
+    replicated without sync_every sends every update to all copies; sync_every=k averages and rewrites the copies
+    every k steps, in situ only."""
     tile_counts: tuple[int, ...] = _TILE_COUNTS
     """Numbers of tiles in a layer for cost and accuracy against it: random(tiles=n) and replicated(tiles=n), in
     situ. Without any number that part is left out."""
@@ -114,15 +119,19 @@ class SharingCostConfig:
     profile: Annotated[str | None, _OPEN_NAME] = None
     """Hardware profile for all devices: a name, or a TOML file of your own. (default: hermes-pcm for phase-change
     memory, isaac-reram for resistive memory, rpu-ecram for electrochemical memory)"""
-    packing: Packing = "none"
+    packing: Annotated[str, _PACKING] = "none"
     """How kernels smaller than a physical array lie in it: one in each array (none), on the diagonal (block), with
-    shared input lines (union), or as many as fit, one computing at a time (dense)."""
-    packed: Packing = "union"
-    """The packing of the table's second column of areas."""
+    shared input lines (union), or as many as fit, one computing at a time (dense). Or layer by layer, by name
+    pattern, of which the first that fits counts: 'local*=block,dense1=dense'; others are not packed."""
+    packed: Annotated[str, _PACKING] = "union"
+    """The packing of the table's second column of areas, likewise."""
     off_block: OffBlock = "gated"
     """What happens in a parallel update to cells of a packed array that belong to no kernel."""
     aligned: bool = False
     """Cut kernels that are larger than an array between channels only."""
+    network: Network = "local"
+    """How far data travel between arrays: as many hops as the profile says (local), or as far as it is on average
+    between two nodes of a square mesh of all arrays (mesh). The table of scopes tells both."""
     static_scope: StaticScope = "network"
     """When arrays draw static power in tables and figures: while their layer works (layer), while the network works
     on an image (network), or all the time (always-on). One table tells all of them side by side."""
@@ -162,6 +171,11 @@ class SharingCostConfig:
         for count in self.tile_counts:
             if count < 1:
                 raise ValueError(f"`tile_counts` must be 1 or more, but has {count}. Give larger numbers.")
+        for name in ("packing", "packed"):
+            try:
+                parse_packing(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(str(error).replace("`packing`", f"`{name}`")) from None
         self._refuse_scopes()
         self._refuse_to_train_again()
 
@@ -252,10 +266,11 @@ class SharingCostPlan:
     chips: int
     times: str
     profile: str | None
-    packing: Packing
-    packed: Packing
+    packing: str
+    packed: str
     off_block: OffBlock
     aligned: bool
+    network: Network
     static_scope: StaticScope
     frame_rate: float | None
     duty_cycle: float | None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from crossbar import EventLedger, HardwareProfile, price
+from crossbar.cost.packing import parse_packing
 from crossbar.cost.pricing import Bill
 from crossbar.cost.static_power import StaticPower
 
@@ -109,16 +110,30 @@ def _prices(folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan
     """Return those fields of a row that depend on the profile."""
     training, programming, inference = ledgers_of(folder)
     step = None if training is None else bill_of(training, profile, config)
+    image = bill_of(inference, profile, config)
     is_programmed = programming.total("written_cells") + programming.total("programming_pulses") > 0
     return {
         "profile": profile.name,
-        "inference": _costs(bill_of(inference, profile, config), inference.images),
+        "inference": _costs(image, inference.images),
         "training": None if step is None or training is None else _costs(step, training.steps),
         "programming": _costs(bill_of(programming, profile, config), 1) if is_programmed else None,
         "unpacked": _space(inference, profile, "none"),
         "packed": _space(inference, profile, config.packed),
         "pulses_per_step": None if step is None else step.pulses_per_step,
         "steps_to_end_of_life": None if step is None else step.steps_to_end_of_life,
+        "wear": _wear(step),
+        "notes": list(
+            dict.fromkeys(note for bill in (step, image) if bill is not None for note in bill.notes)
+        ),
+    }
+
+
+def _wear(step: Bill | None) -> dict[str, float]:
+    """Return the pulses of the most stressed device of each layer in a training step."""
+    if step is None or not step.steps:
+        return {}
+    return {
+        name: layer.pulses / step.steps for name, layer in step.layers.items() if layer.packing is not None
     }
 
 
@@ -130,10 +145,11 @@ def bill_of(ledger: EventLedger, profile: HardwareProfile, config: SharingCostPl
     return price(
         ledger,
         profile,
-        packing=config.packing,
+        packing=parse_packing(config.packing),
         off_block=config.off_block,
         static=static,
         aligned=config.aligned,
+        network=config.network,
     )
 
 
@@ -144,11 +160,12 @@ def _costs(bill: Bill, number: int) -> Costs:
         analog_uJ=bill.analog_only / number,
         sequential_s=bill.sequential / number,
         pipelined_s=bill.pipelined / number,
+        refresh_uJ=bill.energy(phase="refresh") / number,
     )
 
 
-def _space(ledger: EventLedger, profile: HardwareProfile, packing: Any) -> Space:
-    bill = price(ledger, profile, packing=packing)
+def _space(ledger: EventLedger, profile: HardwareProfile, packing: str) -> Space:
+    bill = price(ledger, profile, packing=parse_packing(packing))
     return Space(packing=packing, arrays=bill.arrays, area_mm2=bill.area * 1e-6, utilisation=bill.utilisation)
 
 

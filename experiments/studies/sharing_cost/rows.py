@@ -1,9 +1,10 @@
 """One row of the study for each run, and the means over seeds that table and figures show."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, final
 
+from crossbar.layer_patterns import parse_choices
 from devices.units import Dimensionless, Seconds
 
 from ...support.typed_values import typed
@@ -27,12 +28,14 @@ class Costs:
         analog_uJ: µJ, of the tiles alone, without movement and digital work.
         sequential_s: s, one layer after another.
         pipelined_s: s, between two images or steps while all layers work at once; None where that has no meaning.
+        refresh_uJ: µJ, of all that, what refreshing full pairs of devices takes, with the static power meanwhile.
     """
 
     energy_uJ: dict[str, float]
     analog_uJ: float
     sequential_s: Seconds
     pipelined_s: Seconds | None
+    refresh_uJ: float = 0.0
 
     @property
     def total(self) -> float:
@@ -87,6 +90,8 @@ class Row:
         pulses_per_step: Pulses of the most stressed device in one training step; None in software.
         steps_to_end_of_life: Training steps until that device is worn out; None without wear.
         did_learn: Whether the network learned at all; see `chance.RULE`.
+        wear: For each layer on tiles, pulses of its most stressed device in one training step; empty in software.
+        notes: What the prices leave open, in sentences.
     """
 
     device: str
@@ -111,6 +116,8 @@ class Row:
     pulses_per_step: float | None
     steps_to_end_of_life: float | None
     did_learn: bool = True
+    wear: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for time in (*self.accuracy, *self.residual, *self.largest_residual):
@@ -210,6 +217,12 @@ def energy_per_step(row: Row) -> float | None:
 
 
 @priced
+def refresh_per_step(row: Row) -> float | None:
+    """Return the energy of refreshing full pairs of devices, in a training step, µJ."""
+    return None if row.training is None else row.training.refresh_uJ
+
+
+@priced
 def time_per_step(row: Row) -> Seconds | None:
     """Return the time of a training step, s."""
     return None if row.training is None else row.training.sequential_s
@@ -240,6 +253,8 @@ def scheme_label(scheme: str) -> str:
         >>> scheme_label("replicated(tiles=4,sync_every=10)"), scheme_label("free")
         ('4 copies, sync 10', 'free')
     """
+    if isinstance(parse_choices(scheme, argument="scheme"), dict):
+        return scheme  # layer by layer
     name, _, inside = scheme.partition("(")
     options = dict(item.split("=") for item in inside.rstrip(")").replace(" ", "").split(",") if "=" in item)
     if name == "time_multiplexed":

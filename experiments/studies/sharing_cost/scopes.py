@@ -41,6 +41,7 @@ class Demand:
         in_network: µJ, static, if all arrays are on while the network works on the image.
         power: µW that all arrays draw while they are on.
         fastest: Images a second, with all layers at work at once.
+        far: µJ more, if arrays lie anywhere on a mesh instead of beside what they need.
     """
 
     work: MicroJoules
@@ -48,6 +49,7 @@ class Demand:
     in_network: MicroJoules
     power: MicroWatts
     fastest: PerSecond
+    far: MicroJoules = 0.0
 
     def at(self, rate: PerSecond, factor: Dimensionless = 1.0) -> MicroJoules | None:
         """Return the energy of an image if arrays are always on, with static power scaled; None if it is too slow."""
@@ -82,9 +84,10 @@ def demands_of(
 
 
 def _demand(ledger: EventLedger, profile: HardwareProfile, config: SharingCostPlan) -> Demand:
-    plain = replace(config, static_scope="network", frame_rate=None, duty_cycle=None)
+    plain = replace(config, static_scope="network", frame_rate=None, duty_cycle=None, network="local")
     network = bill_of(ledger, profile, plain)
     layer = bill_of(ledger, profile, replace(plain, static_scope="layer"))
+    mesh = bill_of(ledger, profile, replace(plain, network="mesh"))
     images = ledger.images + ledger.training_images
     return Demand(
         work=network.without_static / images,
@@ -92,11 +95,12 @@ def _demand(ledger: EventLedger, profile: HardwareProfile, config: SharingCostPl
         in_network=network.energy("static") / images,
         power=network.energy("static") / network.sequential if network.sequential else 0.0,
         fastest=images / network.pipelined if network.pipelined else float("inf"),
+        far=(mesh.without_static - network.without_static) / images,
     )
 
 
 def _mean(demands: Sequence[Demand]) -> Demand:
-    names = ("work", "in_layer", "in_network", "power", "fastest")
+    names = ("work", "in_layer", "in_network", "power", "fastest", "far")
     return Demand(**{name: sum(getattr(one, name) for one in demands) / len(demands) for name in names})
 
 
@@ -116,6 +120,8 @@ def cases_of(demands: Mapping[str, Demand]) -> dict[str, Callable[[Demand], floa
         "layer": lambda one: one.work + one.in_layer,
         "network": lambda one: one.work + one.in_network,
     }
+    if any(demand.far for demand in demands.values()):
+        cases["layer, data from afar"] = lambda one: one.work + one.in_layer + one.far
     for rate in [*rates, shared]:
         name = f"always on, {number(rate)} /s"
         cases[name] = lambda one, rate=rate: one.at(rate)  # type: ignore[misc]
@@ -130,7 +136,8 @@ def scope_sections(demands: Mapping[Group, Mapping[str, Demand]]) -> list[Sectio
         "Energy of an image in µJ, or of a training step for each of its images. Static power: of a layer's arrays "
         "while that layer works (layer); of all arrays while the network works on an image, and none between images "
         "(network); of all arrays all the time (always on), at frame rates up to the highest that every scheme can "
-        f"take. *: the least, or within {TIE:.0%} of it. Idle power is assumed in all profiles.",
+        "take. Data from afar: arrays lie anywhere on a square mesh, not beside what they need. *: the least, or "
+        f"within {TIE:.0%} of it. Idle power is assumed in all profiles.",
     )
     sections = [Section(title="When arrays draw static power", text=text)]
     for (device, mechanism, kind), of_schemes in demands.items():

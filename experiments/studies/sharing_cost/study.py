@@ -218,7 +218,8 @@ def _again(config: SharingCostPlan, source: Path) -> list[Row]:
         price_again(row, RunFolder.existing(str(source / row.run)), study.profiles[row.device], config)
         for row in rows
     ]
-    parts = [*sorted({profile.name for profile in study.profiles.values()}), config.packing]
+    packing = "by-layer" if "=" in config.packing else config.packing
+    parts = [*sorted({profile.name for profile in study.profiles.values()}), packing]
     parts += [] if config.static_scope == "network" else [config.static_scope]
     # Into the folder of the study itself go no other prices: they get one of their own in it.
     out = source / "-".join(["priced", *parts]) if config.out == source else config.out

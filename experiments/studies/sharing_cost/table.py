@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from crossbar.cost.left_out import LEFT_OUT
+
 from ...data.chance import RULE
 from ...drawing.sections import Section, Table, markdown_of
 from ...support.durations import format_time
@@ -20,6 +22,7 @@ from .rows import (
     latency,
     priced,
     programming_energy,
+    refresh_per_step,
     time_per_step,
 )
 from .sensitivity import TIE, Flip
@@ -61,13 +64,14 @@ def sections(
         first = group[0]
         title = f"{first.device}, {MECHANISM_NAMES[first.mechanism]} (profile {first.first.profile})"
         found.append(Section(title=title, table=_table(group)))
+        found += _wear(group)
     for title, notes in (("Left out", left_out), ("Failed", failed)):
         reasons: dict[str, list[str]] = {}
         for name, reason in notes.items():
             reasons.setdefault(reason, []).append(name)
         items = [f"{reason}: {'; '.join(names)}." for reason, names in reasons.items()]
         found += [Section(title=title, items=items)] if items else []
-    return found + _sensitivity(flips, ranges)
+    return [*found, *_sensitivity(flips, ranges), _left_out(rows)]
 
 
 def _legend(rows: Sequence[Row]) -> str:
@@ -105,6 +109,8 @@ def _table(group: Sequence[Cell]) -> Table:
     )
     if learns:
         columns["µJ / step"] = lambda cell: number(cell.mean(energy_per_step))
+        if any((cell.mean(refresh_per_step) or 0) > 0 for cell in group):
+            columns["of it refresh, µJ"] = lambda cell: number(cell.mean(refresh_per_step))
         columns["ms / step"] = lambda cell: number(_scaled(cell, time_per_step, 1e3))
     if any(row.programming is not None for cell in group for row in cell.rows):
         columns["programming, µJ"] = lambda cell: number(cell.mean(programming_energy))
@@ -122,6 +128,28 @@ def _table(group: Sequence[Cell]) -> Table:
             cell.mean(priced(lambda row: row.steps_to_end_of_life))
         )
     return Table(header=list(columns), rows=[[write(cell) for write in columns.values()] for cell in group])
+
+
+def _wear(group: Sequence[Cell]) -> list[Section]:
+    """Show the pulses of the most stressed device of every layer: which layer wears out first differs by scheme."""
+    names = list(dict.fromkeys(name for cell in group for row in cell.rows for name in row.wear))
+    if not names:
+        return []
+    rows = [
+        [
+            f"`{cell.scheme}`{cell.mark}",
+            *(number(cell.mean(priced(lambda row, name=name: row.wear.get(name)))) for name in names),  # type: ignore[misc]
+        ]
+        for cell in group
+    ]
+    text = "Pulses of the most stressed device of each layer in a training step. The largest wears out first."
+    return [Section(text=(text,), table=Table(header=["scheme", *names], rows=rows))]
+
+
+def _left_out(rows: Sequence[Row]) -> Section:
+    """Say what no price here knows, and what those of these runs leave open."""
+    own = list(dict.fromkeys(note for row in rows for note in row.notes))
+    return Section(title="What these prices leave out", items=[*LEFT_OUT, *own])
 
 
 def _sensitivity(flips: Sequence[Flip], ranges: Ranges) -> list[Section]:
@@ -233,11 +261,13 @@ def _flat(row: Row) -> dict[str, object]:
         record[f"{work}_uJ"] = costs.total
         record |= {f"{work}_{name}_uJ": value for name, value in costs.energy_uJ.items()}
         record[f"{work}_analog_uJ"] = costs.analog_uJ
+        record[f"{work}_refresh_uJ"] = costs.refresh_uJ
         record[f"{work}_sequential_s"] = costs.sequential_s
         record[f"{work}_pipelined_s"] = costs.pipelined_s
     for name, space in (("unpacked", row.unpacked), ("packed", row.packed)):
         record |= {f"{name}_arrays": space.arrays, f"{name}_area_mm2": space.area_mm2}
         record[f"{name}_utilisation"] = space.utilisation
+    record |= {f"pulses_per_step_{name}": pulses for name, pulses in row.wear.items()}
     record |= {"pulses_per_step": row.pulses_per_step, "steps_to_end_of_life": row.steps_to_end_of_life}
     return {**record, "run": row.run, "command": row.command}
 
