@@ -106,7 +106,7 @@ def test_programmed_chips_are_read_after_a_year():
     _, translation, price, emergence = sentences(study(HWA))
     assert "with shifts of 0.2 90.5 ± 0.7 %, 80.5 ± 0.7 % a year later; CNN" in translation
     assert "-0.0895 ± 0.0064, on chips a year later -0.0190 ± 0.0000 from the start." in emergence
-    assert "an image costs 2 µJ (FCN) and 1 µJ (CNN)" in price
+    assert "an image costs 2 µJ (FCN) and 1 µJ (CNN) where all arrays draw static power" in price
 
 
 def test_equal_energy_is_that_of_the_cheaper_training():

@@ -102,6 +102,7 @@ def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimension
     images = [rows.mean(lambda row: row.energy_per_image, setting, network, strong) for network in NETWORKS]
     if images[0] is not None and images[1] is not None:
         sentence += f"; an image costs {images[0].value:.3g} µJ (FCN) and {images[1].value:.3g} µJ (CNN)"
+        sentence += " where all arrays draw static power while the network works, which decides that order"
     for network in rows.networks():
         other = None if network in NETWORKS else rows.difference(score_of(PLAIN), setting, strong, network)
         if other is not None:
