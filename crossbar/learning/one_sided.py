@@ -77,7 +77,8 @@ class OneSidedCells(UnitCells):
         self.lines = None
         self.refreshed = RefreshCounts()
 
-    def use_refresh(self, rule: RefreshRule) -> None:
+    @override
+    def use_refresh(self, rule: RefreshRule) -> bool:
         """Look for full pairs as the configuration says, as by default, or only when there can be some.
 
         Args:
@@ -92,7 +93,7 @@ class OneSidedCells(UnitCells):
             )
         if rule == "every-batch":
             self.lines = None
-            return
+            return True
         if self.cell.refresh_every <= 0:
             raise ValueError(
                 f"`refresh_every` must be above 0 for pairs to be refreshed, but is "
@@ -101,6 +102,7 @@ class OneSidedCells(UnitCells):
         upper, lower = self.cell.refresh_upper_thres, self.cell.refresh_lower_thres
         to_fill = sum(pulses_to_reach(self.plus, level) for level in (upper, lower))
         self.lines = LineCounts(self.tiles, self.out_size, self.in_size, to_fill).to(self.updates.device)
+        return True
 
     @property
     @override

@@ -11,7 +11,7 @@ from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify, decay_
 from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
-from .refresh import RefreshCounts
+from .refresh import RefreshCounts, RefreshRule
 
 
 class DigitalMemory(NamedTuple):
@@ -165,6 +165,14 @@ class UnitCells(nn.Module, ABC):
     def own_writes(self) -> tuple[int, WriteCounts]:
         """Return how often `update` has written by the write-verify loop, and what all writes have cost."""
         return 0, WriteCounts()
+
+    def use_refresh(self, rule: RefreshRule) -> bool:
+        """Choose when full pairs of one-way devices are looked for, and return whether there are such pairs.
+
+        Args:
+            rule: See `RefreshRule`.
+        """
+        return False
 
     def own_refreshes(self) -> RefreshCounts:
         """Return what refreshes between updates have cost, that is all but those in the course of a `write`."""

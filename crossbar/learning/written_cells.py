@@ -8,7 +8,7 @@ from devices.pulsed import DeviceArray, WriteVerify
 from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
-from .refresh import RefreshCounts
+from .refresh import RefreshCounts, RefreshRule
 from .unit_cells import UnitCells
 
 
@@ -62,6 +62,10 @@ class WrittenCells(UnitCells):
     @override
     def end_batch(self, *, noise: NoiseStream) -> None:
         self.cells.end_batch(noise=noise)
+
+    @override
+    def use_refresh(self, rule: RefreshRule) -> bool:
+        return self.cells.use_refresh(rule)
 
     @override
     def own_refreshes(self) -> RefreshCounts:

@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from ..learning.one_sided import OneSidedCells
 from ..learning.refresh import RefreshRule
 from .chip import tile_arrays
 
@@ -31,15 +30,9 @@ def use_refresh(model: nn.Module, rule: RefreshRule) -> None:
         >>> round(layer.tile_array.cells.lines.to_fill)  # pulses that fill a pair
         41
     """
-    pairs = [
-        cells
-        for _, array in tile_arrays(model)
-        for cells in array.modules()
-        if isinstance(cells, OneSidedCells)
-    ]
-    if not pairs:
+    cells = [array.cells for _, array in tile_arrays(model) if array.cells is not None]
+    have_pairs = [one.use_refresh(rule) for one in cells]
+    if not any(have_pairs):
         raise ValueError(
             "`model` must learn on pairs of one-way devices, but has none: nothing fills up. Leave this out."
         )
-    for cells in pairs:
-        cells.use_refresh(rule)

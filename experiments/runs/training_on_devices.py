@@ -54,7 +54,7 @@ def put_on_learning_tiles(network: nn.Module, run: Run, change: Change | None = 
             faults=run.faults_of_chips,
         )
     use_gradient(analog, "exact")
-    if run.refresh is not None:
+    if run.refresh == "when-full":
         use_refresh(analog, run.refresh)
     for learning in (array.in_situ for _, array in tile_arrays(analog) if array.in_situ is not None):
         if run.engine is not None:
