@@ -144,7 +144,6 @@ class Run:
             # What is in a file of one's own decides, not where it lies.
             content = read_regular(own_file(self.data, self.data_dir), "data")
             identity["data"] = hashlib.blake2b(content, digest_size=8).hexdigest()
-        identity = _as_before(identity)
         if self.device.endswith(".toml"):
             # What is in a device file decides, not where it lies.
             content = read_regular(self.device, "device")
