@@ -24,6 +24,9 @@ def without_noise():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:.*should not be instantiated:DeprecationWarning"
+)  # what dynamo does itself
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_compiles_once_into_one_graph_with_the_same_numbers(name):
