@@ -20,7 +20,7 @@ OTHER = {
     "augment": "noise", "strength": 0.2, "scores": True, "vcp": 0.3, "fold": "2/5",
     "faults": "stuck_low=0.01", "wires": "word_line=2,bit_line=1", "wires_every": 7, "tile_size": 64,
     "soft_sharing": 0.1, "sleep_every": 10, "sleep_factor": 0.5,
-    "engine": "exact", "refresh": "when-full", "record_every": 5,
+    "engine": "exact", "refresh": "when-full", "record_every": 5, "torch_device": "cuda",
     "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
