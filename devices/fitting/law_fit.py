@@ -95,13 +95,22 @@ def criterion(fits: Sequence[DeviceFit], readings: Sequence[Readings]) -> Dimens
 
 
 def populations(fits: Sequence[DeviceFit]) -> list[Population]:
-    """Return the distribution of each coordinate over devices; for one device that of its own error."""
+    """Return the distribution of each coordinate over devices; for one device that of its own error.
+
+    Devices whose data do not determine a coordinate say nothing of it: their values are where the search began. If
+    they are half of all, it counts as not determined.
+    """
     shown = []
-    for i in range(len(fits[0].x)):
+    for i, coordinate in enumerate(fits[0].coordinates):
+        telling = [fit for fit in fits if not fit.is_open[i]]
         estimates = np.array([fit.x[i] for fit in fits])
         variances = np.array([fit.covariance[i, i] for fit in fits])
-        if len(fits) > 1:
-            shown.append(population(estimates, variances))
+        if len(fits) > 1 and len(telling) <= max(1, len(fits) // 2):
+            value, error = float(np.median(estimates)), coordinate.reach
+            shown.append(Population(value, error, -math.inf, math.inf, 0.0, 0.0, math.inf))
+        elif len(fits) > 1:
+            own = np.array([(fit.x[i], fit.covariance[i, i]) for fit in telling])
+            shown.append(population(own[:, 0], own[:, 1]))
         else:
             value, error = float(estimates[0]), math.sqrt(variances[0])
             reach = _NORMAL * error

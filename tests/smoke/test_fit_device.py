@@ -1,7 +1,7 @@
 """`xbar fit-device` and what comes after: a device file that every command takes, and that a run keeps."""
 
 import json
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def test_a_doubtful_fit_is_written_and_ends_with_a_status_of_its_own(
 ) -> None:
     """Nothing passes if no point at all may lie outside, and more than all inside."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys.modules["devices.fitting.predictive_check"], "MOST_OUTSIDE", -1.0)
+    monkeypatch.setattr(import_module("devices.fitting.predictive_check"), "MOST_OUTSIDE", -1.0)
     assert main(["fit-device", "example", "--out", "mine.toml"]) == 3
     shown = capsys.readouterr()
     assert "mine.toml is written, but its devices do not do what was measured" in shown.err
