@@ -9,7 +9,7 @@ from .cost.hardware_profile import HardwareProfile, load_profile, profile_names 
 from .cost.pricing import price  # noqa: E402
 from .cost.static_power import StaticPower  # noqa: E402
 from .layers.analog_convolution import AnalogConv1d, AnalogConv2d, AnalogConv3d  # noqa: E402
-from .layers.analog_linear import AnalogLinear  # noqa: E402
+from .layers.analog_linear import AnalogLinear, AnalogLinearMapped  # noqa: E402
 from .layers.analog_locally_connected import (  # noqa: E402
     AnalogLocallyConnected1d,
     AnalogLocallyConnected2d,
@@ -20,12 +20,21 @@ from .layers.analog_transposed import (  # noqa: E402
     AnalogConvTranspose2d,
     AnalogConvTranspose3d,
 )
+from .layers.attention import AnalogMultiheadAttention  # noqa: E402
 from .layers.locally_connected import (  # noqa: E402
     LocallyConnected1d,
     LocallyConnected2d,
     LocallyConnected3d,
 )
 from .layers.mapped import AnalogConv1dMapped, AnalogConv2dMapped, AnalogConv3dMapped  # noqa: E402
+from .layers.recurrent.analog_rnn import AnalogRNN  # noqa: E402
+from .layers.recurrent.cells import (  # noqa: E402
+    AnalogGRUCell,
+    AnalogLSTMCell,
+    AnalogLSTMCellCombinedWeight,
+    AnalogVanillaRNNCell,
+)
+from .layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM  # noqa: E402
 from .learning.synchronisation import SyncCounts, synchronise  # noqa: E402
 from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
@@ -64,10 +73,20 @@ __all__ = [
     "AnalogConvTranspose1d",
     "AnalogConvTranspose2d",
     "AnalogConvTranspose3d",
+    "AnalogElmanRNN",
+    "AnalogGRU",
+    "AnalogGRUCell",
+    "AnalogLSTM",
+    "AnalogLSTMCell",
+    "AnalogLSTMCellCombinedWeight",
     "AnalogLinear",
+    "AnalogLinearMapped",
     "AnalogLocallyConnected1d",
     "AnalogLocallyConnected2d",
     "AnalogLocallyConnected3d",
+    "AnalogMultiheadAttention",
+    "AnalogRNN",
+    "AnalogVanillaRNNCell",
     "Backend",
     "Compensation",
     "ConversionReport",

@@ -11,7 +11,7 @@ from aihwkit.inference.noise.base import BaseNoiseModel
 from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
 from aihwkit.nn.conversion import convert_to_analog as convert_by_aihwkit
 from aihwkit.nn.modules.base import AnalogLayerBase
-from aihwkit.nn.modules.container import AnalogSequential, AnalogWrapper
+from aihwkit.nn.modules.container import AnalogContainerBase, AnalogSequential, AnalogWrapper
 from aihwkit.nn.modules.conv import _AnalogConvNd as TheirConvolution
 from aihwkit.nn.modules.linear import AnalogLinear as TheirLinear
 from aihwkit.optim import AnalogSGD
@@ -25,6 +25,7 @@ from aihwkit.simulator.configs import (
     QuantizedTorchInferenceRPUConfig,
     SingleRPUConfig,
     TorchInferenceRPUConfig,
+    TorchInferenceRPUConfigIRDropT,
     UnitCellRPUConfig,
 )
 from aihwkit.simulator.configs.compounds import (
@@ -37,6 +38,7 @@ from aihwkit.simulator.configs.compounds import (
     TransferCompound,
     VectorUnitCell,
 )
+from aihwkit.simulator.configs.devices import FloatingPointDevice
 from aihwkit.simulator.parameters.base import RPUConfigBase
 from aihwkit.simulator.parameters.enums import (
     AnalogMVType,
@@ -57,15 +59,20 @@ from aihwkit.simulator.parameters.inference import (
 )
 from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.mapping import MappingParameter
-from aihwkit.simulator.parameters.pre_post import InputRangeParameter, PrePostProcessingParameter
+from aihwkit.simulator.parameters.pre_post import (
+    InputRangeParameter,
+    PeripheryQuantizationParameter,
+    PrePostProcessingParameter,
+    PrePostProcessingParameterQuant,
+)
 from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.presets import StandardHWATrainingPreset
 from aihwkit.simulator.tiles import AnalogTile, InferenceTile, TorchInferenceTile
-from aihwkit.simulator.tiles.array import TileModuleArray
+from aihwkit.simulator.tiles.custom import CustomRPUConfig, CustomUpdateParameters
 from aihwkit.simulator.tiles.floating_point import FloatingPointTile
 from aihwkit.simulator.tiles.inference import InferenceTileWithPeriphery
 from aihwkit.simulator.tiles.module import TileModule
-from aihwkit.simulator.tiles.torch_tile import TorchSimulatorTile
+from aihwkit.simulator.tiles.transfer import TorchTransferTile
 from torch import Tensor
 
 CPP_AND_TORCH_TILES = AnalogTile, InferenceTile, TorchInferenceTile
@@ -75,6 +82,7 @@ DEFAULT_CONVERSION_MAP = dict(_DEFAULT_CONVERSION_MAP)
 __all__ = [
     "CPP_AND_TORCH_TILES",
     "DEFAULT_CONVERSION_MAP",
+    "AnalogContainerBase",
     "AnalogContext",
     "AnalogLayerBase",
     "AnalogMVType",
@@ -87,8 +95,12 @@ __all__ = [
     "BoundManagementType",
     "BufferedTransferCompound",
     "ChoppedTransferCompound",
+    "CustomRPUConfig",
+    "CustomUpdateParameters",
     "DigitalRankUpdateRPUConfig",
     "DynamicTransferCompound",
+    "FloatingPointDevice",
+    "FloatingPointRPUConfig",
     "GlobalDriftCompensation",
     "GlobalDriftCompensationWithExactReference",
     "IOParameters",
@@ -102,7 +114,9 @@ __all__ = [
     "NoiseManagementType",
     "OneSidedUnitCell",
     "PerColumnDriftCompensation",
+    "PeripheryQuantizationParameter",
     "PrePostProcessingParameter",
+    "PrePostProcessingParameterQuant",
     "PulseType",
     "QuantizedTorchInferenceRPUConfig",
     "RPUConfigBase",
@@ -113,9 +127,9 @@ __all__ = [
     "TheirConvolution",
     "TheirLinear",
     "TileModule",
-    "TileModuleArray",
     "TorchInferenceRPUConfig",
-    "TorchSimulatorTile",
+    "TorchInferenceRPUConfigIRDropT",
+    "TorchTransferTile",
     "TransferCompound",
     "UnitCellRPUConfig",
     "UpdateParameters",

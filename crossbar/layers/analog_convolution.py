@@ -102,7 +102,7 @@ class AnalogConvolution(PlacedLayer):
             self.padding,
             self.dilation,
             self.groups,
-            self.bias is not None,
+            self.has_bias,
             self.padding_mode,
         )
         return layer

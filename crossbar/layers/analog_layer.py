@@ -29,7 +29,8 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         kernel_of_tile: (T,) which kernel each logical tile is meant to hold.
         out_size: Outputs of a kernel.
         in_size: Inputs of a kernel.
-        bias: Whether to add a bias, digitally, one for each output of each kernel.
+        bias: Whether to add a bias, one for each output of each kernel: digitally, or where the configuration says
+            `mapping.digital_bias=False`, by one more word line that always carries 1.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
         sync_every: Updates in place between two synchronisations of copies; 0 sends every update to all.
@@ -37,6 +38,12 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         seed: Names the fabrication of the tiles and their noise; follows from torch's generator if None, which is not
             moved by it: the weights that are drawn next are those of a digital layer.
         biases: How many sets of biases there are, and how many biases in each; as the kernels and outputs if None.
+
+    Attributes:
+        has_analog_bias: Whether the last word line carries the bias.
+
+    Raises:
+        ValueError: If a bias is to be on the tiles of several kernels.
     """
 
     is_one_kernel = False
@@ -59,9 +66,15 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
     ) -> None:
         nn.Module.__init__(self)
         mapping = getattr(rpu_config, "mapping", None)
+        self.has_analog_bias = bias and mapping is not None and not mapping.digital_bias
+        if self.has_analog_bias and (kernels > 1 or biases not in (None, (1, out_size))):
+            raise ValueError(
+                "`mapping.digital_bias` must be True for a layer with several kernels and for a transposed convolution, "
+                "but is False: their biases are added digitally. Set it to True, or leave the bias out."
+            )
         self.blocks = KernelBlocks(
             out_size,
-            in_size,
+            in_size + self.has_analog_bias,
             512 if mapping is None else mapping.max_output_size,
             512 if mapping is None else mapping.max_input_size,
         )
@@ -80,9 +93,17 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             backend=backend,
             seed=seed_beside_weights() if seed is None else seed,
         )
+        self.analog_module.belong_to(self)
         self.biases = sets, channels = (kernels, out_size) if biases is None else biases
         shape = (channels,) if self.is_one_kernel else (sets, channels)
-        self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(shape)) if bias else None
+        self.bias: nn.Parameter | None = None
+        if bias and not self.has_analog_bias:
+            self.bias = nn.Parameter(torch.zeros(shape))
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether there is a bias, digital or on the tile."""
+        return self.bias is not None or self.has_analog_bias
 
     @property
     def bias_of_kernels(self) -> Tensor | None:
@@ -113,6 +134,9 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
 
         `valid` and `locations` are those of `TileArray.forward`.
         """
+        if self.has_analog_bias:
+            always = x.new_ones(*x.shape[:2], 1) if valid is None else valid[..., None].to(x)
+            x = torch.cat([x, always], dim=2)
         spread = self.blocks.spread_inputs(x)
         if valid is not None and self.blocks.per_kernel > 1:
             valid = valid.repeat_interleave(self.blocks.per_kernel, dim=0)
@@ -130,7 +154,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             kernels: Tensor = LearnedWeight.apply(array.weight, array)
         else:
             kernels = array.kernels_weight()
-        return self._as_digital(self.blocks.join(kernels)).as_subclass(ReadableWeight)
+        return self._split(kernels)[0].as_subclass(ReadableWeight)
 
     @weight.setter
     def weight(self, value: object) -> None:
@@ -159,6 +183,11 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         learns.requires_grad_(module.weight.requires_grad)
         if self.bias is not None:
             self.bias.requires_grad_(module.bias.requires_grad)
+        elif self.has_analog_bias and module.bias.requires_grad != module.weight.requires_grad:
+            raise ValueError(
+                "`bias` must be frozen together with `weight` or not at all where it lies on the tile, but only one "
+                "of them is. Set `mapping.digital_bias` to True."
+            )
         return self.to(module.weight).train(module.training)
 
     def kernel_shape(self) -> tuple[int, ...]:
@@ -171,7 +200,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
 
     def _as_kernels(self, weight: Tensor) -> Float[Tensor, "kernels out in"]:
         """Lay a weight of the digital layer's shape out as kernels."""
-        return weight.reshape(-1, self.blocks.out_size, self.blocks.in_size)
+        return weight.reshape(-1, self.blocks.out_size, self.blocks.in_size - self.has_analog_bias)
 
     def _as_digital(self, kernels: Float[Tensor, "kernels out in"]) -> Tensor:
         """Undo `_as_kernels`."""
@@ -192,16 +221,26 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         """
         _check("weight", weight, self.kernel_shape())
         if bias is not None:
-            if self.bias is None:
+            if not self.has_bias:
                 raise ValueError("`bias` must be None for a layer without bias, but is given.")
             _check("bias", bias, self.bias_shape())
-        self.analog_module.set_weights(self.blocks.split(self._as_kernels(weight.detach())), **options)
+        kernels = self._as_kernels(weight.detach())
+        if self.has_analog_bias:
+            held = self.get_weights(trained=True)[1] if bias is None else bias.detach()
+            assert held is not None
+            kernels = torch.cat([kernels, held.to(kernels).reshape(1, -1, 1)], dim=2)
+        self.analog_module.write_weights(self.blocks.split(kernels), **options)
         if self.bias is not None and bias is not None:
             self.bias.copy_(bias.reshape(self.bias.shape))
 
     @torch.no_grad()
     def get_weights(
-        self, apply_weight_scaling: bool = True, realistic: bool = False, *, trained: bool = False
+        self,
+        apply_weight_scaling: bool = True,
+        realistic: bool = False,
+        *,
+        trained: bool = False,
+        over_sampling: int = 10,
     ) -> tuple[Tensor, Tensor | None]:
         """Return copies of the weights that the tiles hold, and of the bias.
 
@@ -214,11 +253,20 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             realistic: Whether to estimate the weights from products of random inputs, through DAC, array and ADC
                 and with drift compensation, instead of looking at the devices.
             trained: Whether to return what training has learned, also if a chip is programmed.
+            over_sampling: How many times as many random inputs as there are word lines an estimate takes.
         """
-        held, _ = self.analog_module.get_weights(apply_weight_scaling, realistic, trained=trained)
-        weight = self._as_digital(self.blocks.join(held)).clone()
-        bias = None if self.bias is None else self.bias.detach().reshape(self.bias_shape()).clone()
-        return weight, bias
+        held = self.analog_module.held_weights(apply_weight_scaling, realistic, trained, over_sampling)
+        weight, bias = self._split(held)
+        if self.bias is not None:
+            bias = self.bias.detach().reshape(self.bias_shape())
+        return weight.clone(), None if bias is None else bias.clone()
+
+    def _split(self, kernels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return weight and bias, if it lies on the tile, from what the physical tiles hold."""
+        joined = self.blocks.join(kernels)
+        if not self.has_analog_bias:
+            return self._as_digital(joined), None
+        return self._as_digital(joined[..., :-1]), joined[0, :, -1]
 
     @torch.no_grad()
     def fill(self, digital: Digital, realistic: bool = False) -> Digital:
@@ -261,7 +309,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
 
     def extra_repr(self) -> str:
         """Return the settings worth printing."""
-        return f"bias={self.bias is not None}, {type(self.analog_module.rpu_config).__name__}"
+        return f"bias={self.has_bias}, {type(self.analog_module.rpu_config).__name__}"
 
 
 def seed_beside_weights() -> int:
@@ -269,6 +317,19 @@ def seed_beside_weights() -> int:
     beside = torch.Generator()
     beside.set_state(torch.get_rng_state())
     return int(torch.randint(2**62, (), generator=beside))
+
+
+def refuse_tile_class(tile_module_class: Any) -> None:
+    """Refuse one of aihwkit's tile classes.
+
+    Raises:
+        ValueError: If one is given.
+    """
+    if tile_module_class is not None:
+        raise ValueError(
+            f"`tile_module_class` must be None, but is {getattr(tile_module_class, '__name__', tile_module_class)}: "
+            "a tile array computes all tiles itself. Leave it out; `backend` comes by keyword."
+        )
 
 
 def _check(name: str, values: Tensor, shape: tuple[int, ...]) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..aihwkit.adapter import TheirLinear
 from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend
-from .analog_layer import AnalogLayer
+from .analog_layer import AnalogLayer, refuse_tile_class
 
 
 class AnalogLinear(AnalogLayer, TheirLinear):
@@ -19,11 +19,12 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         out_features: Outputs.
         bias: Whether to add a bias, digitally.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
+        tile_module_class: aihwkit's argument; must be None: a tile array computes all tiles.
         backend: "batched" or "aihwkit", the slow reference.
         seed: Names the fabrication of the tiles and their noise; torch's generator decides if None.
 
     Raises:
-        ValueError: If there are no inputs or no outputs.
+        ValueError: If there are no inputs or no outputs, or a tile class of aihwkit's is given.
 
     Example:
         >>> layer = AnalogLinear(4, 3)
@@ -40,10 +41,12 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         out_features: int,
         bias: bool = True,
         rpu_config: Any = None,
-        backend: Backend = "batched",
+        tile_module_class: None = None,
         *,
+        backend: Backend = "batched",
         seed: int | None = None,
     ) -> None:
+        refuse_tile_class(tile_module_class)
         if min(in_features, out_features) < 1:
             raise ValueError(
                 f"`in_features` and `out_features` must be at least 1, but are {in_features} and {out_features}."
@@ -54,7 +57,7 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         self.reset_parameters()
 
     def _digital(self) -> nn.Linear:
-        return nn.Linear(self.in_features, self.out_features, self.bias is not None)
+        return nn.Linear(self.in_features, self.out_features, self.has_bias)
 
     def kernel_shape(self) -> tuple[int, ...]:
         """Return (out, in)."""
@@ -79,6 +82,7 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         cls, module: nn.Linear, rpu_config: Any, tile_module_class: Any = None
     ) -> "AnalogLinear":
         """Put a trained `nn.Linear` onto tiles."""
+        refuse_tile_class(tile_module_class)
         sizes = module.in_features, module.out_features
         seed = int(torch.randint(2**62, ()))
         layer = cls(*sizes, module.bias is not None, rpu_config, seed=seed)
@@ -92,3 +96,10 @@ class AnalogLinear(AnalogLayer, TheirLinear):
     def extra_repr(self) -> str:
         """Return the settings worth printing."""
         return f"{self.in_features}, {self.out_features}, {super().extra_repr()}"
+
+
+class AnalogLinearMapped(AnalogLinear):
+    """An `AnalogLinear` under aihwkit's name for one that may be split over several tiles, as every one here may.
+
+    Arguments as `AnalogLinear`; the largest tile is `mapping.max_input_size` by `mapping.max_output_size`.
+    """

@@ -73,7 +73,7 @@ class AnalogLocallyConnected(PlacedLayer):
         return self.digital(
             **self.settings(),
             input_size=self.geometry.input_size,
-            bias=self.bias is not None,
+            bias=self.has_bias,
             placement=self.placement,
             connections=self.connections,
         )

@@ -127,7 +127,7 @@ class AnalogConvTranspose(PlacedLayer):
 
     def _digital(self) -> nn.Module:
         """Return a freshly initialised digital layer of the same shapes."""
-        layer: nn.Module = self.digital(**self.settings(), bias=self.bias is not None)
+        layer: nn.Module = self.digital(**self.settings(), bias=self.has_bias)
         return layer
 
     def settings(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from torch import nn
 
 from ..cost.tables import aligned
 from ..layers.analog_layer import AnalogLayer
+from ..layers.attention import AnalogMultiheadAttention, ScaledDotProduct
 from ..layers.placed_layer import PlacedLayer
 from .named_refusals import foreign_layers
 
@@ -19,8 +20,8 @@ _REASONS: Final[tuple[tuple[type[nn.Module], str], ...]] = (
         nn.modules.linear.NonDynamicallyQuantizableLinear,
         "attention reads its weight without calling the layer",
     ),
-    (nn.MultiheadAttention, "attention multiplies with its input projections without calling a layer"),
-    (nn.RNNBase, "recurrent layers have no analog counterpart"),
+    (nn.MultiheadAttention, "a subclass of attention may compute otherwise, so it is left as it is"),
+    (nn.RNNBase, "a subclass of a recurrent layer may compute otherwise, so it is left as it is"),
     (nn.RNNCellBase, "recurrent cells have no analog counterpart"),
     (
         nn.utils.parametrize.ParametrizationList,
@@ -112,17 +113,18 @@ class ConversionNotes:
 def conversion_report(model: nn.Module) -> ConversionReport:
     """Say which layers of a model compute on tiles, which do not, and why.
 
-    A layer counts if it has a weight with two dimensions or more: what normalises or only adds has none.
+    A layer counts if it has a weight with two dimensions or more: what normalises or only adds has none. The digital
+    products of an attention on tiles have a line of their own.
 
     Args:
         model: A model, best one that `convert_to_analog` has made: then it also knows what was excluded on purpose.
 
     Example:
         >>> from crossbar import AnalogLinear
-        >>> print(conversion_report(nn.Sequential(AnalogLinear(4, 3), nn.LSTM(3, 2))))
+        >>> print(conversion_report(nn.Sequential(AnalogLinear(4, 3), nn.LSTMCell(3, 2))))
         layer  weights           class         remark
         0           12  analog   AnalogLinear  1 tile
-        1           40  digital  LSTM          recurrent layers have no analog counterpart
+        1           40  digital  LSTMCell      recurrent cells have no analog counterpart
     """
     notes = model.__dict__.get(_NOTES, ConversionNotes())
     foreign = foreign_layers(model)
@@ -135,8 +137,9 @@ def conversion_report(model: nn.Module) -> ConversionReport:
         kind = type(module).__name__
         if isinstance(module, AnalogLayer) or name in foreign:
             inside.append(f"{name}." if name else "")
-        own = [p for p in module.parameters(recurse=False) if p.dim() > 1]
-        is_layer = own or isinstance(module, AnalogLayer) or name in foreign
+        adds = isinstance(module, AnalogMultiheadAttention)  # keys and values of its own, but no product
+        own = [] if adds else [p for p in module.parameters(recurse=False) if p.dim() > 1]
+        is_layer = own or isinstance(module, AnalogLayer | ScaledDotProduct) or name in foreign
         if not is_layer:
             continue
         if id(module) in first:
@@ -177,9 +180,12 @@ def _of_analog(name: str, layer: AnalogLayer, notes: ConversionNotes) -> LayerRe
 
 def _of_digital(name: str, module: nn.Module, own: list[nn.Parameter], notes: ConversionNotes) -> LayerReport:
     is_excluded = notes.excludes(name)
+    is_product = isinstance(module, ScaledDotProduct)
     is_table = isinstance(module, _TABLES)
     if is_excluded:
         remark = "excluded"
+    elif is_product:
+        remark = "scores and weighted sums multiply activations, which no device holds"
     elif is_table:
         remark = "a table is looked up, nothing is multiplied"
     else:
@@ -192,5 +198,5 @@ def _of_digital(name: str, module: nn.Module, own: list[nn.Parameter], notes: Co
         place="excluded" if is_excluded else "digital",
         weights=sum(weight.numel() for weight in own),
         remark=remark if changed is None else f"{remark}; {changed}",
-        is_unforeseen=changed is not None or not (is_excluded or is_table),
+        is_unforeseen=changed is not None or not (is_excluded or is_table or is_product),
     )

@@ -13,7 +13,9 @@ from devices import Faults
 from ..aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase, AnalogSequential
 from ..layers.analog_layer import AnalogLayer
 from ..layers.analog_linear import AnalogLinear
+from ..layers.attention import AnalogMultiheadAttention
 from ..layers.layer_table import ANALOG_OF_DIGITAL
+from ..layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
 from ..tiles.tile_array import Backend
 from ..wires.parameters import WireParameters
 from .analog_root import as_analog_root
@@ -26,6 +28,10 @@ CONVERSION_MAP: dict[type[nn.Module], type[nn.Module]] = {
     **DEFAULT_CONVERSION_MAP,
     **ANALOG_OF_DIGITAL,
     nn.Linear: AnalogLinear,
+    nn.LSTM: AnalogLSTM,
+    nn.GRU: AnalogGRU,
+    nn.RNN: AnalogElmanRNN,
+    nn.MultiheadAttention: AnalogMultiheadAttention,
 }
 """Which digital layer becomes which analog one; also for aihwkit's own `convert_to_analog(conversion_map=...)`."""
 
@@ -45,8 +51,10 @@ def convert_to_analog(
     """Put the weights of a digital model onto analog tiles; the model itself stays as it is.
 
     Locally connected layers keep their placement, a convolution, transposed or not, becomes one time-multiplexed tile
-    for each of its groups, `nn.Linear` one location. A layer that occurs several times in the model stays one layer.
-    Layers of other classes stay digital, with a warning if they have weights; `conversion_report(model)` lists all.
+    for each of its groups, `nn.Linear` one location, and `nn.LSTM`, `nn.GRU` and `nn.RNN` two such for each layer and
+    direction, used at every step. Of `nn.MultiheadAttention` the four projections lie on tiles, while its scores stay
+    digital. A layer that occurs several times in the model stays one layer. Layers of other classes stay digital,
+    with a warning if they have weights; `conversion_report(model)` lists all.
 
     Args:
         model: The digital model.

@@ -87,6 +87,11 @@ def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, .
         raise ValueError(
             f"`placement` must fit the output map of layer {name!r}, {map_size}: {error}"
         ) from error
+    if layer.has_analog_bias:
+        raise ValueError(
+            f"`mapping.digital_bias` must be True where layer {name!r} is placed anew, but is False: the bias on its "
+            "tile cannot follow. Convert the digital model with `digital_bias=True`."
+        )
     source = layer.placement
     if source.output_size != map_size:  # a convolution on one tile, whatever the size of its images
         source = placement(source.name, map_size)

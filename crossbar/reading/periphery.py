@@ -30,14 +30,15 @@ def check_io_support(io: IOParameters) -> None:
     Raises:
         ValueError: If a field or value has no effect in this emulator; names it.
     """
+    if io.is_perfect:
+        return
     unknown = {field.name for field in dataclasses.fields(io)} - HONOURED_FIELDS
     if unknown:
         raise ValueError(
             f"`forward` must be of type IOParameters, but {type(io).__name__} has the additional fields "
-            f"{sorted(unknown)}, which this emulator does not model. Use IOParameters."
+            f"{sorted(unknown)}, which this emulator does not model. Use IOParameters, and "
+            "`use_wires` for voltage drops, which solves the wires exactly."
         )
-    if io.is_perfect:
-        return
     if io.mv_type not in HONOURED_MV_TYPES:
         raise ValueError(
             f"`mv_type` must be one of {[kind.name for kind in HONOURED_MV_TYPES]}, but is "

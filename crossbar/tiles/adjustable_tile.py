@@ -83,9 +83,10 @@ class AdjustableTile(ProgrammableTile):
             ValueError: If the mapping differs, which would change the parameters, or devices that are trained in
                 place would become others.
         """
+        rpu_config = deepcopy(rpu_config)
         check_replacement(rpu_config, self.rpu_config)
         self.settle()
-        self.rpu_config = deepcopy(rpu_config)
+        self.rpu_config = rpu_config
         self.periphery = Periphery(
             self.rpu_config.forward,
             self.tiles,

@@ -3,10 +3,6 @@
 aihwkit recognises tiles by class (`TileModule`, `InferenceTileWithPeriphery`), so the tile array inherits from
 both; but those classes keep a C++ tile, pickled configurations and scalar scales, none of which we have. Here
 everything that concerns state is given back to plain `nn.Module`, and what aihwkit calls is translated.
-
-Tiles that are trained in place have aihwkit's `AnalogContext`: a parameter without meaning as a number, by which its
-optimizers find the tile, and where inputs and gradients of the batch wait for the update. It belongs to one object in
-one process, so it is in no state dictionary, and a copy gets its own.
 """
 
 from collections.abc import Callable
@@ -15,17 +11,10 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from devices.units import Dimensionless, Seconds
 
-from ..aihwkit.adapter import (
-    AnalogContext,
-    BaseNoiseModel,
-    InferenceTileWithPeriphery,
-    RPUConfigBase,
-    TileModule,
-)
+from ..aihwkit.adapter import BaseNoiseModel, RPUConfigBase
 from ..cost.events import LayerEvents
 from ..learning.synchronisation import count_synchronisation
 from ..reading.noise import NoiseStream
@@ -33,20 +22,16 @@ from ..reading.periphery import Periphery
 from ..reading.precision import keeping_precision
 from ..reading.recomputation import Passes
 from .chip_reading import ChipReading
+from .citizen.context import CONTEXT
+from .citizen.matrix import TileWithMatrix
 from .lasting import lasting
 from .memory import Memory
 
 OnUpdate = Callable[[Tensor, Tensor, Dimensionless, Tensor, Tensor], None]
 """Called with x (tiles, vectors, in), d (tiles, vectors, out), the learning rate, and `weight` before and after."""
 
-_CONTEXT = "analog_ctx"
-_SEVERAL = (
-    "`{}` must not wrap devices that are trained in place: every process would have a chip of its own, which learns "
-    "from its share of each batch only, and nothing makes them equal again. Train in one process, or hardware-aware."
-)
 
-
-class AihwkitTile(TileModule, InferenceTileWithPeriphery):
+class AihwkitTile(TileWithMatrix):
     """A tile as aihwkit's tools see it, with the state of a plain `nn.Module`."""
 
     in_trans = False
@@ -54,13 +39,11 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
     analog_bias = False
     digital_bias = False  # the layer adds the bias
     supports_indexed = False
-    supports_ddp = True
     handle_output_bound = False
     non_blocking = False
 
     rpu_config: Any
     weight: Tensor
-    analog_ctx: AnalogContext
     learning_rate: Dimensionless = 0.0
 
     def __init__(self) -> None:
@@ -72,7 +55,7 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
     cpu = nn.Module.cpu
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "AihwkitTile":
-        move = keeping_precision(fn, is_in_situ=_CONTEXT in self._parameters)
+        move = keeping_precision(fn, is_in_situ=self.memory.learns_in_place)
         has_chip = self.reading is not None
         is_settled = self.memory.is_settled(self.weight, self.rpu_config, has_chip=has_chip)
         moved: AihwkitTile = nn.Module._apply(self, move, recurse)
@@ -80,51 +63,18 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
             self.keep_settled()
         return moved
 
-    def open_context(self) -> None:
-        """Wait for the optimizer's updates from now on, as a tile that is trained in place."""
-        self.supports_ddp = False
-        AnalogContext(self)  # registers itself
-
-    def refuse_other_processes(self) -> None:
-        """Refuse a pass inside `DistributedDataParallel`, if the devices are trained in place.
-
-        Raises:
-            RuntimeError: If so.
-        """
-        if _CONTEXT in self._parameters and DistributedDataParallel._get_active_ddp_module() is not None:
-            raise RuntimeError(_SEVERAL.format("DistributedDataParallel"))
-
-    def _replicate_for_data_parallel(self) -> Any:
-        if _CONTEXT in self._parameters:
-            raise RuntimeError(_SEVERAL.format("DataParallel"))
-        return super()._replicate_for_data_parallel()
-
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         nn.Module._save_to_state_dict(self, destination, prefix, keep_vars)
-        destination.pop(prefix + _CONTEXT, None)
+        destination.pop(prefix + CONTEXT, None)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         prefix, missing_keys = args[1], args[4]
         nn.Module._load_from_state_dict(self, *args)
-        if prefix + _CONTEXT in missing_keys:
-            missing_keys.remove(prefix + _CONTEXT)
+        if prefix + CONTEXT in missing_keys:
+            missing_keys.remove(prefix + CONTEXT)
         if any(name.startswith(prefix) for name in args[0]):  # else other layers' state is loaded
             self.erase()
             self.keep_settled()
-
-    def __getstate__(self) -> dict[str, Any]:
-        parameters = {name: value for name, value in self._parameters.items() if name != _CONTEXT}
-        context = self._parameters.get(_CONTEXT)
-        learns = None if context is None else context.requires_grad
-        return {**self.__dict__, "_parameters": parameters, "context_learns": learns}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        learns = state.pop("context_learns")
-        nn.Module.__setstate__(self, state)
-        if learns is not None:
-            self.open_context()
-            self.analog_ctx.requires_grad_(learns)
-        self.memory.share_periphery(self.periphery)
 
     def to(self, *args: Any, **kwargs: Any) -> "AihwkitTile":
         """Move as `nn.Module.to`; a configuration, as `replace_rpu_config` passes it, replaces ours."""
@@ -180,10 +130,11 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
     def drift_weights(self, t_inference: Seconds = 0.0) -> None:
         """Let the programmed devices drift until a time in seconds, programming them first if need be.
 
-        Devices that are trained in place and no part of a programmed chip are left alone, as aihwkit's are.
+        Devices that are trained in place and no part of a programmed chip are left alone, as aihwkit's are, and so
+        are weights without a device model.
         """
         if not self.is_programmed:
-            if _CONTEXT in self._parameters:
+            if self.memory.learns_in_place or self.rpu_config.noise_model is None:
                 return
             self.program()
         self.at(t_inference)
@@ -193,26 +144,14 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         self.set_kernels(self.kernels_weight(), omega=weight_scaling_omega)
 
     @torch.no_grad()
-    def get_weights(
-        self, apply_weight_scaling: bool = True, realistic: bool = False, *, trained: bool = False
-    ) -> tuple[Float[Tensor, "kernels out in"], None]:
-        """Return what the tiles hold, as aihwkit's tiles do: the programmed chip as last read, or trained weights.
-
-        Where several tiles hold one kernel, the mean over them is returned.
-
-        Args:
-            apply_weight_scaling: Whether in the network's weights, digital scales included (True), or in units of
-                the largest conductance (False).
-            realistic: Whether to estimate the weights from products of random inputs, through DAC, array and ADC
-                and with drift compensation, instead of looking at the devices.
-            trained: Whether to return the trained weights, also if a chip is programmed.
-
-        Returns:
-            The weights, and None: the layer holds the bias.
-
-        Raises:
-            ValueError: If trained weights are to be read realistically although a chip is programmed.
-        """
+    def held_weights(
+        self,
+        apply_weight_scaling: bool = True,
+        realistic: bool = False,
+        trained: bool = False,
+        over_sampling: int = 10,
+    ) -> Float[Tensor, "kernels out in"]:
+        """Return what the tiles hold; where several hold one kernel, the mean over them. See `get_weights`."""
         if trained and realistic and self.reading is not None:
             raise ValueError(
                 "`realistic` must be False for the trained weights while a chip is programmed, but is True: a read "
@@ -221,14 +160,16 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         self.settle()
         scales = self.scales()[..., None]
         if realistic:
-            weight = self.memory.of_kernels(self._estimated_weights())
-            return weight if apply_weight_scaling else weight / scales, None
+            weight = self.memory.of_kernels(self._estimated_weights(over_sampling))
+            return weight if apply_weight_scaling else weight / scales
         reading = None if trained else self.reading
         weight = self.trained_weights() if reading is None else self.memory.of_kernels(reading.weight)
-        return weight * scales if apply_weight_scaling else weight.clone(), None
+        return weight * scales if apply_weight_scaling else weight.clone()
 
-    def _estimated_weights(self, over_sampling: int = 10) -> Float[Tensor, "tiles out in"]:
+    def _estimated_weights(self, over_sampling: int) -> Float[Tensor, "tiles out in"]:
         """Estimate the network's weights from products of random inputs, as aihwkit's `read_weights`."""
+        if over_sampling < 1:
+            raise ValueError(f"`over_sampling` must be at least 1, but is {over_sampling}.")
         shape = self.tiles, self.in_size * over_sampling, self.in_size
         # Over the whole range of the DAC, and not beyond: what is clipped tells nothing of a weight.
         x = 2 * self.noise.uniform_like(self.mapping_scales.new_empty(shape)) - 1
@@ -243,31 +184,14 @@ class AihwkitTile(TileModule, InferenceTileWithPeriphery):
         population = self.tile_population()
         return weight if population is None else weight * population
 
-    def set_weights(
+    def write_weights(
         self,
-        weight: Tensor,
-        bias: Tensor | None = None,
+        weight: Float[Tensor, "kernels out in"],
         apply_weight_scaling: bool = True,
         realistic: bool = False,
         weight_scaling_omega: Dimensionless | None = None,
     ) -> None:
-        """Set the weights of every kernel.
-
-        Args:
-            weight: (kernels, out, in).
-            bias: Must be None: the layer holds it.
-            apply_weight_scaling: Whether to map the weights onto the conductance range, with new digital scales
-                (True), or to take them as they are, in units of the largest conductance (False).
-            realistic: Whether to program them into a chip at once, with programming noise.
-            weight_scaling_omega: What the largest weight is mapped to; that of the configuration if None.
-
-        Raises:
-            ValueError: If a bias is given, or devices that learn in place are to be programmed.
-        """
-        if bias is not None:
-            raise ValueError(
-                "`bias` must be None, but is given. Set it on the layer, which adds it digitally."
-            )
+        """Set the weights of every kernel; see `set_weights`."""
         if realistic and not hasattr(self.rpu_config, "noise_model"):
             raise ValueError(
                 f"`realistic` must be False for {type(self.rpu_config).__name__}, but is True: its devices are "

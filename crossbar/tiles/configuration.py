@@ -3,12 +3,15 @@
 from typing import Any, Literal
 
 from ..aihwkit.adapter import (
+    CustomRPUConfig,
     DigitalRankUpdateRPUConfig,
+    FloatingPointRPUConfig,
     InferenceRPUConfig,
     SingleRPUConfig,
     TorchInferenceRPUConfig,
     UnitCellRPUConfig,
 )
+from ..aihwkit.completion import complete_
 from ..learning.write_verify_config import WriteVerifyRPUConfig
 from ..reading.input_range import check_input_range_support
 from ..reading.periphery import check_io_support
@@ -20,7 +23,7 @@ from .weights.modifiers import check_modifier_support
 
 Backend = Literal["batched", "aihwkit"]
 
-HARDWARE_AWARE = (InferenceRPUConfig, TorchInferenceRPUConfig)
+HARDWARE_AWARE = (InferenceRPUConfig, TorchInferenceRPUConfig, FloatingPointRPUConfig, CustomRPUConfig)
 IN_SITU = (SingleRPUConfig, UnitCellRPUConfig, DigitalRankUpdateRPUConfig)
 
 
@@ -33,7 +36,7 @@ def check_config(rpu_config: Any, sync_every: int = 0) -> None:
     """Refuse configurations, or settings in them, that would not have their effect.
 
     Args:
-        rpu_config: aihwkit's configuration of a tile.
+        rpu_config: aihwkit's configuration of a tile; it gets the settings that its class leaves out.
         sync_every: Updates in place between two synchronisations of copies.
 
     Raises:
@@ -45,14 +48,10 @@ def check_config(rpu_config: Any, sync_every: int = 0) -> None:
         raise TypeError(
             f"`rpu_config` must be one of {names}, but is {type(rpu_config).__name__}. Choose one."
         )
+    complete_(rpu_config)
     check_io_support(rpu_config.forward)
     check_ignored_settings(rpu_config)
     check_input_range_support(rpu_config.pre_post.input_range)
-    if not rpu_config.mapping.digital_bias:
-        raise ValueError(
-            "`mapping.digital_bias` must be True, but is False: the emulator adds biases digitally. "
-            "Leave it at True."
-        )
     if sync_every and (not is_in_situ(rpu_config) or isinstance(rpu_config, WriteVerifyRPUConfig)):
         raise ValueError(
             f"`sync_every` must be 0 unless devices are trained in place by pulses, but is {sync_every} with "
@@ -93,6 +92,11 @@ def check_wires(wires: WireParameters | None, rpu_config: Any, backend: Backend)
         raise ValueError(
             f"`wires` must be None for {type(rpu_config).__name__}, but are {wires}: what pulses train has no "
             "unit of conductance, so no wire can be compared with it. Use an inference configuration."
+        )
+    if rpu_config.noise_model is None:
+        raise ValueError(
+            f"`wires` must be None for {type(rpu_config).__name__}, but are {wires}: it names no devices, so that no "
+            "conductance can be compared with a wire. Use InferenceRPUConfig."
         )
     check_backend(backend, wires)
 

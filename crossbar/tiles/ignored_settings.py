@@ -9,19 +9,24 @@ from typing import Any
 
 from ..aihwkit.adapter import (
     CPP_AND_TORCH_TILES,
+    CustomRPUConfig,
+    CustomUpdateParameters,
     DigitalRankUpdateRPUConfig,
+    FloatingPointDevice,
+    FloatingPointRPUConfig,
     IdealDevice,
     InferenceRPUConfig,
     InputRangeParameter,
     MappingParameter,
-    PrePostProcessingParameter,
+    PeripheryQuantizationParameter,
+    PrePostProcessingParameterQuant,
     PulseType,
     QuantizedTorchInferenceRPUConfig,
     RPUDataType,
     SingleRPUConfig,
-    TileModuleArray,
     TorchInferenceRPUConfig,
-    TorchSimulatorTile,
+    TorchInferenceRPUConfigIRDropT,
+    TorchTransferTile,
     UnitCellRPUConfig,
     UpdateParameters,
     WeightClipParameter,
@@ -33,6 +38,10 @@ from ..learning.write_verify_config import WriteVerifyRPUConfig
 _CONFIGURATIONS = (
     InferenceRPUConfig,
     TorchInferenceRPUConfig,
+    TorchInferenceRPUConfigIRDropT,
+    QuantizedTorchInferenceRPUConfig,
+    FloatingPointRPUConfig,
+    CustomRPUConfig,
     SingleRPUConfig,
     UnitCellRPUConfig,
     DigitalRankUpdateRPUConfig,
@@ -40,9 +49,8 @@ _CONFIGURATIONS = (
 )
 _PARTS = {
     "mapping": MappingParameter,
-    "pre_post": PrePostProcessingParameter,
+    "pre_post": PrePostProcessingParameterQuant,
     "pre_post.input_range": InputRangeParameter,
-    "update": UpdateParameters,
     "clip": WeightClipParameter,
     "remap": WeightRemapParameter,
     "modifier": WeightModifierParameter,
@@ -58,11 +66,14 @@ def check_ignored_settings(rpu_config: Any) -> None:
     Raises:
         ValueError: If there is one; names it.
     """
-    if isinstance(rpu_config, QuantizedTorchInferenceRPUConfig):
-        raise ValueError(
-            "`rpu_config` must not be a QuantizedTorchInferenceRPUConfig: the digital quantisation of activations "
-            "and of the periphery (`act_quant_config`, `pre_post.periph_quant`) is not emulated. Use "
-            "TorchInferenceRPUConfig, with `forward.inp_res` and `forward.out_res` as resolutions of DAC and ADC."
+    _check_quantisation(rpu_config)
+    if isinstance(rpu_config, FloatingPointRPUConfig):
+        _check_floating_point(rpu_config.device)
+    elif isinstance(rpu_config, CustomRPUConfig):
+        _check_custom(rpu_config)
+    else:
+        _check_fields(
+            "update", rpu_config.update, {field.name for field in dataclasses.fields(UpdateParameters)}
         )
     known = {field.name for cls in _CONFIGURATIONS for field in dataclasses.fields(cls)}
     _check_fields("rpu_config", rpu_config, known)
@@ -102,13 +113,15 @@ def _check_fields(path: str, part: Any, known: set[str]) -> None:
 
 def _check_tiles(rpu_config: Any) -> None:
     """Refuse tile classes of one's own: tile arrays compute themselves."""
-    for name, allowed in (
-        ("tile_class", CPP_AND_TORCH_TILES),
-        ("tile_array_class", (TileModuleArray,)),
-        ("simulator_tile_class", (TorchSimulatorTile,)),
-    ):
+    fields = {field.name: field.default for field in dataclasses.fields(rpu_config)}
+    names = "tile_class", "tile_array_class", "simulator_tile_class"
+    allowed: dict[str, tuple[Any, ...]] = {name: (fields.get(name),) for name in names}
+    allowed["tile_class"] += CPP_AND_TORCH_TILES
+    if isinstance(rpu_config, UnitCellRPUConfig):
+        allowed["tile_class"] += (TorchTransferTile,)  # the same learning rules, in torch
+    for name, classes in allowed.items():
         value = getattr(rpu_config, name, None)
-        if value is not None and value not in allowed:
+        if value is not None and value not in classes:
             raise ValueError(
                 f"`{name}` must be aihwkit's own, but is {value.__name__}: a tile array computes all tiles itself. "
                 "Leave it at its default, or use aihwkit's layers."
@@ -127,6 +140,45 @@ def _check_runtime(runtime: Any) -> None:
                 f"`runtime.{name}` must be False, but is True: batches wait for the update where they were computed. "
                 "Leave it at False."
             )
+
+
+def _check_quantisation(rpu_config: Any) -> None:
+    """Refuse digital quantisation, as aihwkit's quantised configuration offers it, where it is switched on."""
+    quantised = getattr(rpu_config.pre_post, "periph_quant", PeripheryQuantizationParameter())
+    outputs = getattr(rpu_config, "act_quant_config", None)
+    for name, bits in (
+        ("pre_post.periph_quant.n_bits", quantised.n_bits),
+        ("act_quant_config.n_bits", 0 if outputs is None else outputs.n_bits),
+    ):
+        if bits > 0:
+            raise ValueError(
+                f"`{name}` must be 0, but is {bits}: the digital quantisation of activations and of the periphery is "
+                "not emulated. Leave it at 0, and set the resolutions of DAC and ADC, `forward.inp_res` and "
+                "`forward.out_res`."
+            )
+
+
+def _check_floating_point(device: FloatingPointDevice) -> None:
+    """Refuse what a weight in a digital memory does not do."""
+    if device.diffusion or device.lifetime or device.drift != type(device.drift)():
+        raise ValueError(
+            "`device` must have no diffusion, lifetime or drift in a FloatingPointRPUConfig, but is "
+            f"{device}: a number in a digital memory stays. Use SingleRPUConfig with an IdealDevice."
+        )
+
+
+def _check_custom(rpu_config: CustomRPUConfig) -> None:
+    """Refuse what aihwkit's custom tile does by itself: a noisy way back, noise on the gradient."""
+    if not rpu_config.backward.is_perfect:
+        raise ValueError(
+            "`backward` must be perfect in a CustomRPUConfig, but is not: the gradient is digital. "
+            "Use a training configuration, such as SingleRPUConfig, for a way back through the tile."
+        )
+    if type(rpu_config.update) is not CustomUpdateParameters or rpu_config.update.gradient_noise:
+        raise ValueError(
+            f"`update.gradient_noise` must be 0 in a CustomRPUConfig, but is {rpu_config.update}: an optimizer "
+            "changes digital weights. Add noise to `weight.grad` between the backward pass and the step."
+        )
 
 
 def _check_inference(rpu_config: Any) -> None:

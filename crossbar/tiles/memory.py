@@ -75,9 +75,11 @@ class Memory(nn.Module, ABC):
 
     Attributes:
         name: The name under which it is a part of the array, and so part of the names in saved states.
+        learns_in_place: Whether aihwkit's optimizers send the batch to the devices, and torch's cannot.
     """
 
     name: ClassVar[str]
+    learns_in_place: ClassVar[bool] = False
     kernel_of_tile: Tensor | None
     populated: Tensor | None
 

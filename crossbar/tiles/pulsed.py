@@ -72,6 +72,7 @@ class PulsedDevices(Memory):
     """
 
     name: ClassVar[str] = "in_situ"
+    learns_in_place: ClassVar[bool] = True
     population: Tensor | None
     copies: Tensor | None
     copy_exists: Tensor | None

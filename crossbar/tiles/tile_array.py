@@ -129,10 +129,10 @@ class TileArray(AdjustableTile):
                 rpu_config, tiles, out_size, in_size, kernel_of_tile, populated, backend, seed, sync_every
             )
             self.register_buffer("weight", self.in_situ.weights(), persistent=False)
-            self.open_context()
         else:
             self.trained = TrainedWeights(kernel_of_tile, populated)
             self.weight = nn.Parameter(torch.zeros(kernels, out_size, in_size))
+        self.open_context()
         self.register_buffer("mapping_scales", torch.ones(kernels, out_size))
         self.out_scaling_alpha: nn.Parameter | None = None
         if rpu_config.mapping.learn_out_scaling:
@@ -313,7 +313,7 @@ class TileArray(AdjustableTile):
             locations=locations,
             gradient=self.gradient,
             rpu_config=self.rpu_config,
-            context=self._parameters.get("analog_ctx"),
+            context=self.analog_ctx if self.memory.learns_in_place else None,
         )
         y = self.memory.multiply(read, of, self.reader(), is_chip=chip is not None)
         return y if chip is None or chip.factor is None else y * chip.factor

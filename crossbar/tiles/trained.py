@@ -164,6 +164,11 @@ class TrainedWeights(Memory):
         circuit: Circuit | None,
     ) -> tuple[Devices, int]:
         noise_model = rpu_config.noise_model if noise_model is None else noise_model
+        if noise_model is None:
+            raise ValueError(
+                f"`noise_model` must be given for {type(rpu_config).__name__}, which names no devices, but is None. "
+                "Pass one, for example aihwkit's PCMLikeNoiseModel()."
+            )
         population = None if self.populated is None else self.of_tiles(self.populated)
         target = self.target(weight)
         devices = program_devices(

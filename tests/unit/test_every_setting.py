@@ -89,6 +89,7 @@ HAVE_AN_EFFECT = [  # field, another value, and what makes it matter
     ("mapping.out_scaling_columnwise", True, {"mapping.learn_out_scaling": True}),
     ("mapping.max_input_size", 3, {}),
     ("mapping.max_output_size", 2, {}),
+    ("mapping.digital_bias", False, {}),
     ("pre_post.input_range.enable", True, {}),
     ("pre_post.input_range.learn_input_range", False, RANGE),
     ("pre_post.input_range.init_value", 0.5, FIRST_RANGE),
@@ -133,7 +134,6 @@ REFUSED = [
     ("runtime.data_type", RPUDataType.DOUBLE, {}, "`runtime.data_type` must be FLOAT, but is DOUBLE"),
     ("runtime.offload_input", True, {}, "`runtime.offload_input` must be False"),
     ("runtime.offload_gradient", True, {}, "`runtime.offload_gradient` must be False"),
-    ("mapping.digital_bias", False, {}, "`mapping.digital_bias` must be True"),
     (
         "mapping.weight_scaling_lr_compensation",
         True,
@@ -234,14 +234,12 @@ def test_quantised_configurations_are_refused():
     """Their 2-bit activations, 3 values, came out as 511."""
     config = QuantizedTorchInferenceRPUConfig(act_quant_config=ActivationQuantConfig(n_bits=2))
     with pytest.raises(
-        ValueError, match=r"must not be a QuantizedTorchInferenceRPUConfig: .*not emulated\. Use Torch"
+        ValueError, match=r"`act_quant_config.n_bits` must be 0, but is 2: .*not emulated\. Leave"
     ):
         AnalogLinear(4, 3, rpu_config=config)
-    config = TorchInferenceRPUConfig()
-    config.pre_post = QuantizedTorchInferenceRPUConfig().pre_post
-    with pytest.raises(
-        ValueError, match=r"`pre_post` must have .* PrePostProcessingParameterQuant adds \['periph_quant'\]"
-    ):
+    config = QuantizedTorchInferenceRPUConfig()
+    config.pre_post.periph_quant.n_bits = 4
+    with pytest.raises(ValueError, match=r"`pre_post.periph_quant.n_bits` must be 0, but is 4"):
         AnalogLinear(4, 3, rpu_config=config)
     with pytest.raises(ValueError, match="IOParametersIRDropT"):
         AnalogLinear(4, 3, rpu_config=TorchInferenceRPUConfigIRDropT())

@@ -1,9 +1,10 @@
-"""Watching a layer that is computed digitally."""
+"""Watching layers and products that are computed digitally."""
 
 import torch
 from torch import Tensor, nn
 
 from ...cost.events import LayerEvents
+from ...layers.attention import ScaledDotProduct
 from .shapes import inputs_of, products_of, shape_of
 
 ALREADY = "the model is being recorded already: leave the other `record_events` first"
@@ -29,6 +30,26 @@ class DigitalWatch:
         shape = self.events.shape
         driven = inputs_of(layer, shape, products_of(layer, shape, inputs[0], y))
         count_software(self.events, driven * shape.out_size, inputs[0], layer.training)
+
+
+class ProductWatch:
+    """Counts the multiplications of scores and weighted sums of an attention."""
+
+    def __init__(self, layer: ScaledDotProduct) -> None:
+        self.events = LayerEvents(shape=shape_of(layer))
+        self._handle = layer.register_forward_hook(self._after_forward)
+
+    def stop(self) -> None:
+        """Stop counting."""
+        self._handle.remove()
+
+    def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], outputs: object) -> None:
+        q, k, v = inputs[:3]
+        # Each of (batch, heads, queries) is multiplied with all keys, and each score with all values.
+        macs = q.shape[:3].numel() * k.shape[2] * (q.shape[3] + v.shape[3])
+        self.events.add("forward", digital_macs=macs)
+        if layer.training and torch.is_grad_enabled() and q.requires_grad:
+            self.events.add("backward", digital_macs=2 * macs)
 
 
 def count_software(events: LayerEvents, macs: int, x: Tensor, is_training: bool) -> None:

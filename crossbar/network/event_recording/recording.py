@@ -10,11 +10,12 @@ from torch.utils.hooks import RemovableHandle
 
 from ...cost.events import EventLedger
 from ...layers.analog_layer import AnalogLayer
+from ...layers.attention import ScaledDotProduct
 from ...layers.locally_connected import LocallyConnected
 from ...layers.map_layer import MapLayer
 from ..named_refusals import refuse_foreign_layers
 from .analog_watch import AnalogWatch
-from .digital_watch import DigitalWatch
+from .digital_watch import DigitalWatch, ProductWatch
 
 
 @contextmanager
@@ -50,12 +51,20 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
     ledger = EventLedger()
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if isinstance(module, AnalogLayer | LocallyConnected | nn.Linear | nn.modules.conv._ConvNd):
-                watch = AnalogWatch(module) if isinstance(module, AnalogLayer) else DigitalWatch(module)
+            kinds = AnalogLayer | LocallyConnected | ScaledDotProduct | nn.Linear | nn.modules.conv._ConvNd
+            if isinstance(module, kinds):
+                watch = _watch(module)
                 ledger.layers[name] = watch.events
                 stack.callback(watch.stop)
         stack.callback(_watch_images(model, ledger).remove)
         yield ledger
+
+
+def _watch(layer: nn.Module) -> AnalogWatch | DigitalWatch | ProductWatch:
+    """Begin to watch a layer."""
+    if isinstance(layer, AnalogLayer):
+        return AnalogWatch(layer)
+    return ProductWatch(layer) if isinstance(layer, ScaledDotProduct) else DigitalWatch(layer)
 
 
 def _watch_images(model: nn.Module, ledger: EventLedger) -> RemovableHandle:

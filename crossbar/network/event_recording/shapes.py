@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ...cost.events import LayerShape
 from ...layers.analog_layer import AnalogLayer
+from ...layers.attention import ScaledDotProduct
 from ...layers.locally_connected import LocallyConnected
 from ...layers.map_layer import MapLayer
 from ...layers.placed_layer import PlacedLayer
@@ -51,6 +52,9 @@ def shape_of(layer: nn.Module) -> LayerShape:
     if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd):
         sizes = {"in_size": layer.weight[0].numel(), "out_size": len(layer.weight)}
         return LayerShape(in_channels=layer.weight.shape[1], placement="digital", **sizes, **_digital(sizes))
+    if isinstance(layer, ScaledDotProduct):
+        sizes = {"in_size": layer.head_dim, "out_size": layer.head_dim}
+        return LayerShape(in_channels=layer.head_dim, placement="digital", **sizes, **_digital(sizes))
     raise TypeError(
         f"`layer` must be an analog or digital layer with weights, but is {type(layer).__name__}."
     )

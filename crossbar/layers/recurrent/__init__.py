@@ -1,0 +1,1 @@
+"""Recurrent layers on analog tiles: their products on tiles, their gates in digital."""
