@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self, final
 
+from devices.units import Dimensionless
+
 from ..aihwkit.adapter import AnalogContainerBase
 from .analog_layer import refuse_tile_class
 from .analog_linear import AnalogLinear
@@ -28,7 +30,7 @@ class ScaledDotProduct(nn.Module):
         dropout: Probability that a score is dropped in training.
     """
 
-    def __init__(self, heads: int, head_dim: int, dropout: float = 0.0) -> None:
+    def __init__(self, heads: int, head_dim: int, dropout: Dimensionless = 0.0) -> None:
         super().__init__()
         self.heads, self.head_dim, self.dropout = heads, head_dim, dropout
 
@@ -79,7 +81,7 @@ class AnalogMultiheadAttention(AnalogContainerBase, nn.Module):
         self,
         embed_dim: int,
         num_heads: int,
-        dropout: float = 0.0,
+        dropout: Dimensionless = 0.0,
         bias: bool = True,
         add_bias_kv: bool = False,
         add_zero_attn: bool = False,

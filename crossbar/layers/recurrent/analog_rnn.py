@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import final
 
+from devices.units import Dimensionless
+
 from ...aihwkit.adapter import AnalogContainerBase
 from ..analog_linear import AnalogLinear
 from .cells import AnalogCell, State
@@ -57,7 +59,7 @@ class AnalogRNN(AnalogContainerBase, nn.Module):
         xavier: bool = False,
         num_layers: int = 1,
         bidir: bool = False,
-        dropout: float = 0.0,
+        dropout: Dimensionless = 0.0,
     ) -> None:
         super().__init__()
         if min(input_size, hidden_size, num_layers) < 1:

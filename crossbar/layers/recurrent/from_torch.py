@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import Self, final, override
 
+from devices.units import Dimensionless
+
 from ...aihwkit.adapter import AnalogContainerBase, InferenceRPUConfig
 from ..analog_linear import AnalogLinear
 from .cells import AnalogCell, AnalogGRUCell, AnalogLSTMCell, AnalogVanillaRNNCell, LSTMState, State
@@ -41,7 +43,7 @@ class AnalogTorchRNN(AnalogContainerBase, nn.Module):
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
-        dropout: float = 0.0,
+        dropout: Dimensionless = 0.0,
         bidirectional: bool = False,
         rpu_config: Any = None,
         **of_cell: Any,

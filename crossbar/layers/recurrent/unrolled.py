@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from devices.units import Dimensionless
+
 from .cells import AnalogCell, State
 
 
@@ -125,7 +127,9 @@ class ModularRNN(nn.Module):
         dropout: Probability that an output of any layer but the last is dropped in training.
     """
 
-    def __init__(self, layers: Iterable[AnalogRNNLayer | AnalogBidirRNNLayer], dropout: float) -> None:
+    def __init__(
+        self, layers: Iterable[AnalogRNNLayer | AnalogBidirRNNLayer], dropout: Dimensionless
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.num_layers = len(self.layers)

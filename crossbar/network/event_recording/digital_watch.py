@@ -1,5 +1,7 @@
 """Watching layers and products that are computed digitally."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +45,7 @@ class ProductWatch:
         """Stop counting."""
         self._handle.remove()
 
-    def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], outputs: object) -> None:
+    def _after_forward(self, layer: nn.Module, inputs: tuple[Any, ...], outputs: object) -> None:
         q, k, v = inputs[:3]
         # Each of (batch, heads, queries) is multiplied with all keys, and each score with all values.
         macs = q.shape[:3].numel() * k.shape[2] * (q.shape[3] + v.shape[3])
