@@ -37,10 +37,12 @@ from .layers.recurrent.cells import (  # noqa: E402
 from .layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM  # noqa: E402
 from .learning.synchronisation import SyncCounts, synchronise  # noqa: E402
 from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_config  # noqa: E402
+from .network.calibration import calibrate_input_ranges  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
 from .network.chip_state import chip_state, load_chip_state  # noqa: E402
 from .network.conversion_report import ConversionReport, conversion_report  # noqa: E402
 from .network.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
+from .network.convert_back import DIGITAL_CONVERSION_SET, convert_to_digital  # noqa: E402
 from .network.event_recording import record_events  # noqa: E402
 from .network.faulty_devices import break_devices, device_yield  # noqa: E402
 from .network.gradient_choice import use_gradient  # noqa: E402
@@ -64,6 +66,7 @@ from .wires import CrossbarSolution, WireParameters, effective_conductance, solv
 
 __all__ = [
     "CONVERSION_MAP",
+    "DIGITAL_CONVERSION_SET",
     "AnalogConv1d",
     "AnalogConv1dMapped",
     "AnalogConv2d",
@@ -108,9 +111,11 @@ __all__ = [
     "WriteVerifyRPUConfig",
     "age_chip",
     "break_devices",
+    "calibrate_input_ranges",
     "chip_state",
     "conversion_report",
     "convert_to_analog",
+    "convert_to_digital",
     "copies_residual",
     "device_yield",
     "effective_conductance",

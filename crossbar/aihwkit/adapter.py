@@ -1,6 +1,7 @@
 """The vocabulary of aihwkit that the crossbar package speaks: configurations, enumerations, base classes."""
 
-from aihwkit.exceptions import ModuleError
+from aihwkit.exceptions import AihwkitException, ModuleError
+from aihwkit.inference.calibration import InputRangeCalibrationType
 from aihwkit.inference.compensation.base import BaseDriftCompensation
 from aihwkit.inference.compensation.drift import (
     GlobalDriftCompensation,
@@ -82,6 +83,7 @@ DEFAULT_CONVERSION_MAP = dict(_DEFAULT_CONVERSION_MAP)
 __all__ = [
     "CPP_AND_TORCH_TILES",
     "DEFAULT_CONVERSION_MAP",
+    "AihwkitException",
     "AnalogContainerBase",
     "AnalogContext",
     "AnalogLayerBase",
@@ -107,6 +109,7 @@ __all__ = [
     "IdealDevice",
     "InferenceRPUConfig",
     "InferenceTileWithPeriphery",
+    "InputRangeCalibrationType",
     "InputRangeParameter",
     "MappingParameter",
     "MixedPrecisionCompound",

@@ -69,8 +69,8 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         self.has_analog_bias = bias and mapping is not None and not mapping.digital_bias
         if self.has_analog_bias and (kernels > 1 or biases not in (None, (1, out_size))):
             raise ValueError(
-                "`mapping.digital_bias` must be True for a layer with several kernels and for a transposed convolution, "
-                "but is False: their biases are added digitally. Set it to True, or leave the bias out."
+                "`mapping.digital_bias` must be True for a layer with several kernels and for a transposed "
+                "convolution, but is False: their biases are added digitally. Set it to True, or leave the bias out."
             )
         self.blocks = KernelBlocks(
             out_size,

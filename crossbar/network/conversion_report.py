@@ -110,6 +110,11 @@ class ConversionNotes:
         return any(name == one or name.startswith(f"{one}.") for one in self.excluded)
 
 
+def forget_notes(model: nn.Module) -> None:
+    """Forget what the conversion knew: the model is another one."""
+    model.__dict__.pop(_NOTES, None)
+
+
 def conversion_report(model: nn.Module) -> ConversionReport:
     """Say which layers of a model compute on tiles, which do not, and why.
 

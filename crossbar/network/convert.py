@@ -1,9 +1,9 @@
 """Turn a digital model into an analog one."""
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ from torch import nn
 from devices import Faults
 
 from ..aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase, AnalogSequential
-from ..layers.analog_layer import AnalogLayer
+from ..layers.analog_layer import AnalogLayer, refuse_tile_class
 from ..layers.analog_linear import AnalogLinear
 from ..layers.attention import AnalogMultiheadAttention
 from ..layers.layer_table import ANALOG_OF_DIGITAL
@@ -19,6 +19,7 @@ from ..layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
 from ..tiles.tile_array import Backend
 from ..wires.parameters import WireParameters
 from .analog_root import as_analog_root
+from .batch_norms import fold_batch_norms_
 from .conversion_report import ConversionNotes, conversion_report
 from .faulty_devices import break_devices
 from .named_refusals import naming
@@ -46,9 +47,19 @@ def convert_to_analog(
     faults: Faults | None = None,
     wires: WireParameters | None = None,
     wires_every: int = 20,
-    exclude_modules: Collection[str] = (),
+    exclude_modules: Collection[str] | None = None,
+    conversion_map: Mapping[type[nn.Module], Any] | None = None,
+    specific_rpu_config_fun: Callable[[str, nn.Module, Any], Any] | None = None,
+    tile_module_class: None = None,
+    module_name: str = "",
+    ensure_analog_root: bool = True,
+    inplace: bool = False,
+    verbose: bool = False,
+    fold_batch_norm: bool = False,
 ) -> nn.Module:
     """Put the weights of a digital model onto analog tiles; the model itself stays as it is.
+
+    The keywords from `exclude_modules` to `verbose` are aihwkit's, with its meanings.
 
     Locally connected layers keep their placement, a convolution, transposed or not, becomes one time-multiplexed tile
     for each of its groups, `nn.Linear` one location, and `nn.LSTM`, `nn.GRU` and `nn.RNN` two such for each layer and
@@ -68,6 +79,17 @@ def convert_to_analog(
         wires: Word and bit lines with resistance, for every tile; ideal ones if None. See `TileArray.use_wires`.
         wires_every: Training passes between two computations of what the wires take.
         exclude_modules: Names of modules that stay digital on purpose, with everything in them, without a warning.
+        conversion_map: Which digital class becomes which analog one, instead of `CONVERSION_MAP`.
+        specific_rpu_config_fun: Called with the name of a layer, the digital layer and a copy of `rpu_config`;
+            returns the layer's configuration.
+        tile_module_class: aihwkit's argument; must be None.
+        module_name: Name of the model where it is a part of another; all names begin with it, and it gets no root.
+        ensure_analog_root: Whether the model gets the methods of aihwkit's containers, such as
+            `program_analog_weights`.
+        inplace: Whether the digital model itself is changed and used up (True), or a copy.
+        verbose: Whether to print which layer becomes what.
+        fold_batch_norm: Whether to fold batch normalisation into the layers before it first, as in evaluation; see
+            `fold_batch_norms_`.
 
     Returns:
         The analog model.
@@ -92,9 +114,21 @@ def convert_to_analog(
             "`rpu_config` must be an aihwkit configuration, but is None. Take that of a device, "
             "devices.get('pcm').rpu_config(), or aihwkit's InferenceRPUConfig()."
         )
-    notes = ConversionNotes(frozenset(_excluded_names(model, exclude_modules)))
+    refuse_tile_class(input_size if isinstance(input_size, type) else tile_module_class)
+    notes = ConversionNotes(frozenset(_excluded_names(model, exclude_modules or (), module_name)))
+    how = _How(
+        rpu_config,
+        CONVERSION_MAP if conversion_map is None else conversion_map,
+        specific_rpu_config_fun,
+        verbose,
+    )
     with torch.inference_mode(False):  # tensors that are made inside it could never be trained
-        analog = _Conversion(rpu_config, notes).of(deepcopy(model))
+        model = model if inplace else deepcopy(model)
+        if fold_batch_norm:
+            fold_batch_norms_(model)
+        analog = _Conversion(how, notes).of(model, module_name)
+        if ensure_analog_root and not module_name:
+            analog = as_analog_root(analog)
     if placement is not None:
         if input_size is None:
             raise ValueError("`input_size` must be given together with `placement`, but is None.")
@@ -127,24 +161,50 @@ def _has_analog_layers(model: nn.Module) -> bool:
     return any(isinstance(part, AnalogLayerBase) and not part.IS_CONTAINER for part in model.modules())
 
 
+class _How(NamedTuple):
+    """What is asked of a conversion, as aihwkit's keywords say it."""
+
+    rpu_config: Any
+    conversion_map: Mapping[type[nn.Module], Any]
+    specific_rpu_config_fun: Callable[[str, nn.Module, Any], Any] | None
+    verbose: bool
+
+    def convert(self, module: nn.Module, name: str) -> nn.Module:
+        """Return the analog layer for a digital one."""
+        target = self.conversion_map[type(module)]
+        if not hasattr(target, "from_digital"):
+            raise ValueError(
+                f"`conversion_map` must name classes with a class method `from_digital`, but {target!r} for layer "
+                f"{name!r} has none."
+            )
+        config = deepcopy(self.rpu_config)
+        if self.specific_rpu_config_fun is not None:
+            config = self.specific_rpu_config_fun(name, module, config)
+        with naming(name):
+            layer: nn.Module = target.from_digital(module, config)
+        if self.verbose:
+            print(f"Converted {name!r} to {type(layer).__name__!r}.")
+        return layer
+
+
 class _Conversion:
     """One pass over a model that replaces layers where they stand."""
 
-    def __init__(self, rpu_config: Any, notes: ConversionNotes) -> None:
-        self._rpu_config, self._notes = rpu_config, notes
+    def __init__(self, how: _How, notes: ConversionNotes) -> None:
+        self._how, self._notes = how, notes
         # By identity of the digital module, which is kept alive so that its number stays its own.
         self._done: dict[int, tuple[nn.Module, nn.Module]] = {}
 
-    def of(self, model: nn.Module) -> nn.Module:
+    def of(self, model: nn.Module, name: str) -> nn.Module:
         """Return the analog model; the digital one is used up."""
         owners = _owners_of_parameters(model)
-        analog = self._convert(model, "")
+        analog = self._convert(model, name)
         for names in owners:
             if any(id(module) in self._done and self._is_replaced(module) for _, module in names):
                 for name, _ in names:
                     others = ", ".join(repr(other) for other, _ in names if other != name)
                     self._notes.remarks[name] = f"shares its weight with {others} no longer"
-        return as_analog_root(analog)
+        return analog
 
     def _is_replaced(self, module: nn.Module) -> bool:
         before, after = self._done[id(module)]
@@ -158,13 +218,11 @@ class _Conversion:
             self._done[id(module)] = module, module
             return module
         kind = type(module)
-        if kind is nn.Sequential:
+        if kind is nn.Sequential and self._how.conversion_map.get(kind) is AnalogSequential:
             # Not by aihwkit's `from_digital`, which drops modules that occur twice, hooks and the mode.
             module.__class__ = AnalogSequential
-        elif kind in CONVERSION_MAP:
-            target: Any = CONVERSION_MAP[kind]
-            with naming(name):
-                layer: nn.Module = target.from_digital(module, deepcopy(self._rpu_config))
+        elif kind in self._how.conversion_map:
+            layer = self._how.convert(module, name)
             if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
                 self._notes.remarks[name] = "hooks of the digital layer were left behind"
             self._done[id(module)] = module, layer
@@ -185,7 +243,7 @@ def _owners_of_parameters(model: nn.Module) -> list[list[tuple[str, nn.Module]]]
     return [modules for modules in owners.values() if len(modules) > 1]
 
 
-def _excluded_names(model: nn.Module, names: Collection[str]) -> Collection[str]:
+def _excluded_names(model: nn.Module, names: Collection[str], prefix: str) -> Collection[str]:
     """Return the names that shall stay digital.
 
     Raises:
@@ -194,7 +252,7 @@ def _excluded_names(model: nn.Module, names: Collection[str]) -> Collection[str]
     """
     if isinstance(names, str):
         raise TypeError(f"`exclude_modules` must be a list of names, but is {names!r}. Write [{names!r}].")
-    modules = dict(model.named_modules(remove_duplicate=False))
+    modules = dict(model.named_modules(prefix=prefix, remove_duplicate=False))
     excludes = ConversionNotes(frozenset(names)).excludes
     for name in names:
         if name not in modules:

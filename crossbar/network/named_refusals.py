@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from ..aihwkit.adapter import AnalogLayerBase, TileModule
+from ..aihwkit.adapter import AihwkitException, AnalogLayerBase, TileModule
 from ..layers.analog_layer import AnalogLayer
 from ..tiles.tile_array import TileArray
 
@@ -27,8 +27,9 @@ def naming(layer: str) -> Iterator[None]:
     """Name a layer in whatever is refused inside the block."""
     try:
         yield
-    except (ValueError, TypeError, RuntimeError) as error:
-        if not layer or type(error) not in (ValueError, TypeError, RuntimeError):
+    except (ValueError, TypeError, RuntimeError, AihwkitException) as error:
+        is_plain = type(error) in (ValueError, TypeError, RuntimeError) or isinstance(error, AihwkitException)
+        if not layer or not is_plain:
             raise
         raise type(error)(f"layer {layer!r}: {error}") from error
 

@@ -23,7 +23,7 @@ from ..reading.precision import keeping_precision
 from ..reading.recomputation import Passes
 from .chip_reading import ChipReading
 from .citizen.context import CONTEXT
-from .citizen.matrix import TileWithMatrix
+from .citizen.hidden import TileWithHidden
 from .lasting import lasting
 from .memory import Memory
 
@@ -31,7 +31,7 @@ OnUpdate = Callable[[Tensor, Tensor, Dimensionless, Tensor, Tensor], None]
 """Called with x (tiles, vectors, in), d (tiles, vectors, out), the learning rate, and `weight` before and after."""
 
 
-class AihwkitTile(TileWithMatrix):
+class AihwkitTile(TileWithHidden):
     """A tile as aihwkit's tools see it, with the state of a plain `nn.Module`."""
 
     in_trans = False
