@@ -72,8 +72,8 @@ def calibrate_input_ranges(
     """Set the input range of every tile from examples, with aihwkit's strategies and arguments.
 
     Every tile gets a range of its own, from the magnitudes of the inputs that come to it. Meanwhile all tiles
-    multiply perfectly, so that no noise and no range of a layer before plays a part. Noise management is off afterwards, as
-    the ranges take its place.
+    multiply perfectly, so that no noise and no range of a layer before plays a part. Noise management is
+    off afterwards, as the ranges take its place.
 
     Args:
         model: A model with analog layers.

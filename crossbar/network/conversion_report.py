@@ -105,6 +105,13 @@ class ConversionNotes:
         """Store the notes where `conversion_report` looks for them."""
         model.__dict__[_NOTES] = self
 
+    def without(self, prefix: str) -> "ConversionNotes":
+        """Return the notes with the names that layers have where the name of the model itself is left out."""
+        if not prefix:
+            return self
+        excluded = frozenset(name.removeprefix(f"{prefix}.") for name in self.excluded)
+        return ConversionNotes(excluded, {n.removeprefix(f"{prefix}."): r for n, r in self.remarks.items()})
+
     def excludes(self, name: str) -> bool:
         """Tell whether a layer, or something that it is a part of, was to stay digital."""
         return any(name == one or name.startswith(f"{one}.") for one in self.excluded)

@@ -139,7 +139,7 @@ def convert_to_analog(
         if isinstance(module, AnalogLayer):
             module.tile_array.use_backend(backend)
             module.tile_array.use_wires(wires, every=wires_every)
-    notes.keep_with(analog)
+    notes.without(module_name).keep_with(analog)
     unforeseen = conversion_report(analog).unforeseen
     if unforeseen:
         warnings.warn(
