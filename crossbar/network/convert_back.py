@@ -10,6 +10,7 @@ from ..aihwkit.adapter import AnalogLayerBase, AnalogSequential, AnalogWrapper
 from ..layers.analog_linear import AnalogLinear, AnalogLinearMapped
 from ..layers.attention import AnalogMultiheadAttention
 from ..layers.layer_table import ANALOG_OF_DIGITAL
+from ..layers.mapped import AnalogConv1dMapped, AnalogConv2dMapped, AnalogConv3dMapped
 from ..layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
 from .conversion_report import forget_notes
 from .named_refusals import naming
@@ -17,6 +18,9 @@ from .named_refusals import naming
 DIGITAL_CONVERSION_SET: set[type[nn.Module]] = {
     AnalogLinear,
     AnalogLinearMapped,
+    AnalogConv1dMapped,
+    AnalogConv2dMapped,
+    AnalogConv3dMapped,
     *ANALOG_OF_DIGITAL.values(),
     AnalogLSTM,
     AnalogGRU,

@@ -62,6 +62,8 @@ def test_perfect_tiles_give_torchs_numbers_and_gradients(options, masks):
     torch.manual_seed(0)
     digital = nn.MultiheadAttention(EMBED, HEADS, **options)
     nn.init.normal_(digital.out_proj.weight)
+    if options.get("add_bias_kv") and masks.get("is_causal"):
+        pytest.skip("torch's shortcut for causal masks hides the added keys from the first queries")
     analog = convert_to_analog(digital, perfect())
     sizes = EMBED, options.get("kdim", EMBED), options.get("vdim", EMBED)
     inputs = [tokens(size, seed) for seed, size in enumerate(sizes)]
