@@ -1,5 +1,7 @@
 """Batch normalisation folded into the layer before it, so that a chip needs no further scaling."""
 
+from typing import Any
+
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
@@ -51,9 +53,10 @@ def fold_batch_norms_(model: nn.Module) -> list[str]:
         before = node.args[0] if node.op == "call_module" and node.args else None
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
             continue
-        norm, layer = model.get_submodule(str(node.target)), model.get_submodule(str(before.target))
+        norm: Any = model.get_submodule(str(node.target))
+        layer: Any = model.get_submodule(str(before.target))
         is_once = calls.count(node.target) == calls.count(before.target) == 1
-        if type(norm) not in _NORMS or norm.running_mean is None or not is_once:  # type: ignore[attr-defined]
+        if type(norm) not in _NORMS or norm.running_mean is None or not is_once:
             continue
         if _fold(layer, norm):
             parent, _, name = str(node.target).rpartition(".")
@@ -62,15 +65,15 @@ def fold_batch_norms_(model: nn.Module) -> list[str]:
     return folded
 
 
-def _fold(layer: nn.Module, norm: nn.Module) -> bool:
+def _fold(layer: Any, norm: Any) -> bool:
     """Fold one into the other, if they are of kinds that can be."""
     statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     if type(layer) in _CONVOLUTIONS:
-        fused = fuse_conv_bn_weights(layer.weight, layer.bias, *statistics)  # type: ignore[arg-type]
+        fused = fuse_conv_bn_weights(layer.weight, layer.bias, *statistics)
     elif type(layer) is nn.Linear:
-        fused = fuse_linear_bn_weights(layer.weight, layer.bias, *statistics)  # type: ignore[arg-type]
+        fused = fuse_linear_bn_weights(layer.weight, layer.bias, *statistics)
     else:
         return False
-    learns = layer.weight.requires_grad  # type: ignore[union-attr]
+    learns = layer.weight.requires_grad
     layer.weight, layer.bias = (nn.Parameter(values.detach(), learns) for values in fused)
     return True

@@ -218,10 +218,11 @@ class _Conversion:
             self._done[id(module)] = module, module
             return module
         kind = type(module)
-        if kind is nn.Sequential and self._how.conversion_map.get(kind) is AnalogSequential:
+        target: Any = self._how.conversion_map.get(kind)
+        if kind is nn.Sequential and target is AnalogSequential:
             # Not by aihwkit's `from_digital`, which drops modules that occur twice, hooks and the mode.
             module.__class__ = AnalogSequential
-        elif kind in self._how.conversion_map:
+        elif target is not None:
             layer = self._how.convert(module, name)
             if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
                 self._notes.remarks[name] = "hooks of the digital layer were left behind"

@@ -52,8 +52,8 @@ def set_hidden_parameters(cells: UnitCells, parameters: Mapping[str, Tensor]) ->
         OrderedDict((name, values[tile].clone()) for name, values in parameters.items()) for tile in tiles
     ]
     if isinstance(cells, ReferenceCells):
-        for tile, values in zip(cells.aihwkit_tiles, per_tile, strict=True):
-            tile.set_hidden_parameters(values)
+        for tile, of_tile in zip(cells.aihwkit_tiles, per_tile, strict=True):
+            tile.set_hidden_parameters(of_tile)
         return
     for suffix, array in _in_their_order(cells):
         stands = [values[f"hidden_weights{suffix}"] for values in per_tile] if suffix else array.weight
