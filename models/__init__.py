@@ -1,9 +1,9 @@
 """The networks, digital; `crossbar.convert_to_analog` puts them on tiles."""
 
+from .catalogue import CATALOGUE, KnownNetwork, build
 from .networks import (
     NETWORKS,
     NetworkShape,
-    build,
     cnn_cifar10,
     cnn_digits,
     cnn_mnist,
@@ -15,7 +15,9 @@ from .networks import (
 )
 
 __all__ = [
+    "CATALOGUE",
     "NETWORKS",
+    "KnownNetwork",
     "NetworkShape",
     "build",
     "cnn_cifar10",

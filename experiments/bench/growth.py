@@ -24,7 +24,7 @@ from typing import Any, Final, final
 
 import torch
 from torch import nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar import TileArray
 from crossbar.aihwkit.adapter import StandardHWATrainingPreset

@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar import AnalogLocallyConnected2d, LocallyConnected2d
 from crossbar.aihwkit.adapter import InferenceRPUConfig, StandardHWATrainingPreset, TorchInferenceRPUConfig

@@ -21,7 +21,7 @@ from typing import Any, Final, final
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar import tile_arrays
 from devices.streams import generator

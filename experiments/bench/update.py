@@ -21,7 +21,7 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar import LocallyConnected2d
 from crossbar.aihwkit.adapter import BufferedTransferCompound, SingleRPUConfig, UnitCellRPUConfig

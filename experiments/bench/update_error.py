@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar.aihwkit.adapter import UpdateParameters
 from devices import get

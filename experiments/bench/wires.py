@@ -16,7 +16,7 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar import effective_conductance
 from devices.streams import generator

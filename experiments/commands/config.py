@@ -26,6 +26,8 @@ class ResumeConfig:
     """The run folder, or its name in the folder of runs."""
     data_dir: Annotated[str | None, OPEN_NAME] = None
     """Folder of the data set, if it has moved."""
+    trust: bool = False
+    """Execute the run's copy of a file of your own although it has been changed since the training."""
 
 
 @final
@@ -68,6 +70,8 @@ class EvaluateConfig:
     """Folder of the data set, if it has moved."""
     threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with."""
+    trust: bool = False
+    """Execute the run's copy of a file of your own although it has been changed since the training."""
 
 
 @final

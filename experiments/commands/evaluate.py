@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from crossbar import load_model, tile_arrays
 
+from ..data.datasets import Facts
 from ..drawing.figures import draw_accuracy_over_time
 from ..drawing.run_tables import table
 from ..runs.evaluation import evaluate
@@ -14,6 +15,7 @@ from ..runs.options.config import NO_DEVICE
 from ..runs.options.defaults import resolve
 from ..runs.options.device_names import label
 from ..runs.options.fault_options import canonical
+from ..runs.options.own_networks import wished_network
 from ..runs.options.sharing_options import resolve_sharing
 from ..runs.options.wire_options import canonical_wires
 from ..runs.run import Run
@@ -37,6 +39,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
     """
     folder = RunFolder.existing(config.run)
     trained = folder.read_config()
+    folder.admit_own_files(trust=config.trust)
     if not folder.model_file.exists():
         raise ValueError(
             f"`run` must be trained, but {folder.path} has no model.safetensors yet. "
@@ -66,9 +69,9 @@ def run_evaluate(config: EvaluateConfig) -> None:
     wish = replace(trained.as_wish(), **wishes)
     data = images_of(wish)
     refuse_too_many(config, data)
-    asked = resolve(wish, data.image_shape)
+    asked = resolve(wish, data.facts)
     placement = None if config.placement == trained.placement else config.placement
-    placed = asked if placement is None else _placed_anew(asked, placement)
+    placed = asked if placement is None else _placed_anew(asked, placement, data.facts)
     use_threads(asked.threads)
     with folder.lock(), Interruption("the same command") as interruption:
         folder.check_origin()
@@ -76,7 +79,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
             folder.check_data(data.fingerprint())
         # What training keeps of its wires is in the file.
         as_trained = replace(asked, wires=trained.wires, wires_every=trained.wires_every)
-        model = load_model(folder.model_file, make_model(as_trained)).eval()
+        model = load_model(folder.model_file, make_model(as_trained, facts=data.facts)).eval()
         for _, array in tile_arrays(model):
             if asked.wires_of_arrays != trained.wires_of_arrays:
                 array.use_wires(asked.wires_of_arrays)
@@ -129,7 +132,7 @@ def _refuse_to_rebuild(config: EvaluateConfig, trained: Run) -> None:
         )
 
 
-def _placed_anew(asked: Run, placement: str) -> Run:
+def _placed_anew(asked: Run, placement: str, facts: Facts) -> Run:
     """Return the run of a trained network on other tiles.
 
     Raises:
@@ -142,5 +145,6 @@ def _placed_anew(asked: Run, placement: str) -> Run:
         )
     # Penalties belong to the training, which is over.
     over = replace(asked.as_wish(), soft_sharing=0.0, sleep_every=0, sleep_factor=None, write_tolerance=None)
-    resolve_sharing(over, asked.model, placement)
+    network = wished_network(over, asked.model, placement, facts)
+    resolve_sharing(over, placement, network)
     return replace(asked, placement=placement)

@@ -32,7 +32,9 @@ def run_report(run: str) -> None:
         trained = folder.read_config()
         result = Result.from_json(read_json(folder.result_file))
         record = Record.read(folder.record_file) if trained.record_every else None
-        draw_learning_curve(folder.read_log(), title_of(folder, result), folder.learning_figure)
+        draw_learning_curve(
+            folder.read_log(), title_of(folder, result), folder.learning_figure, result.metric
+        )
         if result.times:
             draw_accuracy_over_time(result, folder.accuracy_figure)
         if record is not None:

@@ -12,7 +12,8 @@ from crossbar.cost.left_out import LEFT_OUT
 from crossbar.cost.tables import with_prefix
 from devices import get
 
-from ..data.chance import RULE
+from ..data.chance import RULE, rule_of
+from ..data.objective_names import METRIC_NAMES
 from ..drawing.html_page import write_page
 from ..drawing.run_tables import COMPENSATION_NAMES, TRAINED
 from ..drawing.sections import Picture, Section, Table
@@ -83,7 +84,7 @@ def _summary(result: Result) -> str:
 
 
 def _accuracy_section(title: str, result: Result, **more: Any) -> Section:
-    warnings = () if result.did_learn else (RULE,)
+    warnings = () if result.did_learn else (rule_of(result.metric),)
     return Section(title=title, table=_accuracies(result), notes=_notes(result), warnings=warnings, **more)
 
 
@@ -102,6 +103,8 @@ def _accuracies(result: Result) -> Table:
 
 def _notes(result: Result) -> list[str]:
     notes = []
+    if result.metric != "accuracy":
+        notes.append(f"{METRIC_NAMES[result.metric]}, in % of its best.")
     if result.extrapolated:
         notes.append(f"* extrapolated: beyond the times for which {result.device} was measured.")
     if result.faults:

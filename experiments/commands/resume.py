@@ -20,9 +20,10 @@ def run_resume(config: ResumeConfig) -> None:
     """
     folder = RunFolder.existing(config.run)
     started = folder.read_config()
+    folder.admit_own_files(trust=config.trust)
     refuse_moved_digits(config.data_dir, started.data)
     data_dir = config.data_dir or started.data_dir
     started = replace(started, force=False, out=folder.path.parent, data_dir=data_dir)
     data = images_of(started)
     # Resolved anew, so that what a run cannot be, or its images no longer are, is refused in a sentence.
-    run_with_reference(resolve(started.as_wish(), data.image_shape), folder, data)
+    run_with_reference(resolve(started.as_wish(), data.facts), folder, data)

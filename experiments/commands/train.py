@@ -8,13 +8,14 @@ import torch
 from crossbar import load_model, save_model
 
 from ..data.chance import mark
-from ..data.datasets import DataSplit
+from ..data.datasets import DataSplit, Facts, is_own
+from ..data.user_function import label_of
 from ..drawing.figures import draw_accuracy_over_time, draw_learning_curve
 from ..drawing.run_tables import table
 from ..runs.evaluation import evaluate
 from ..runs.ledger_file import RunEvents
 from ..runs.options.config import TrainConfig
-from ..runs.options.defaults import digital_reference, resolve
+from ..runs.options.defaults import digital_reference, resolve, rules_of
 from ..runs.result import Result
 from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
@@ -35,8 +36,9 @@ def run_train(wish: TrainConfig) -> None:
         RunInterrupted: If the user stopped it.
     """
     data = images_of(wish)
-    run = resolve(wish, data.image_shape)
+    run = resolve(wish, data.facts)
     refuse_too_many(wish, data)
+    say_what_is_own(run, data.facts)
     run_with_reference(run, RunFolder.of(run), data)
 
 
@@ -50,7 +52,7 @@ def run_with_reference(run: Run, folder: RunFolder, data: DataSplit) -> None:
     reference_accuracy = None
     if run.reference:
         print("First the same network, trained digitally.")
-        digital = digital_reference(run, data.image_shape)
+        digital = digital_reference(run, data.facts)
         reference_accuracy = _run(digital, RunFolder.of(digital), data).digital_accuracy
     result = _run(run, folder, data)
     print(f"\n{table(result, reference_accuracy)}\n")
@@ -74,7 +76,7 @@ def _run(run: Run, folder: RunFolder, data: DataSplit) -> Result:
             folder.check_data(fingerprint)
             folder.say_where_it_goes_on()
         if folder.model_file.exists():
-            model = load_model(folder.model_file, make_model(run)).eval()
+            model = load_model(folder.model_file, make_model(run, facts=data.facts)).eval()
         else:
             model = train(run, data, folder, interruption, fingerprint=fingerprint)
             save_model(model, folder.model_file)
@@ -82,12 +84,21 @@ def _run(run: Run, folder: RunFolder, data: DataSplit) -> Result:
         trained = RunEvents.read(folder.ledger_file)
         result, events = evaluate(run, model, data, interruption)
         RunEvents(trained.training, events).write(folder.ledger_file)
-        draw_learning_curve(folder.read_log(), title_of(folder, result), folder.learning_figure)
+        draw_learning_curve(folder.read_log(), title_of(folder, result), folder.learning_figure, run.metric)
         if result.times:
             draw_accuracy_over_time(result, folder.accuracy_figure)
         # Last: this file is the mark of a finished run.
         write_json(folder.result_file, result.to_json())
         return result
+
+
+def say_what_is_own(run: Run, facts: Facts) -> None:
+    """Say what data and network of one's own are like, and which of the run's values are defaults by a rule."""
+    if is_own(run.data):
+        print(f"{label_of(run.data, 'data')}: {facts.images:,} training examples, {facts}.")
+    rules = rules_of(run, facts)
+    if rules:
+        print(f"By rule (see docs/how_to/own_networks.md): {'; '.join(rules)}.")
 
 
 def title_of(folder: RunFolder, result: Result) -> str:

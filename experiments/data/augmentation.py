@@ -6,6 +6,7 @@ draw, and all are computed at once.
 """
 
 import math
+from dataclasses import replace
 from typing import Final, Literal, get_args
 
 import torch
@@ -92,8 +93,8 @@ def validation_sets(images: Images, seed: int) -> dict[str, Images]:
     sets = {PLAIN: images}
     for kind, strength in _OF_VALIDATION.items():
         rng = generator(seed, "validation", kind)
-        sets[kind] = Images(augment(images.pixels, kind, strength, rng), images.labels)
-    sets[SWAPPED] = Images(swap_quadrants(images.pixels), images.labels)
+        sets[kind] = replace(images, pixels=augment(images.pixels, kind, strength, rng))
+    sets[SWAPPED] = replace(images, pixels=swap_quadrants(images.pixels))
     return sets
 
 

@@ -55,9 +55,8 @@ def fold(split: DataSplit, folds: int, index: int, seed: int) -> DataSplit:
 
 
 def _joined(split: DataSplit) -> Images:
-    parts = (split.train, split.validation, split.test)
-    return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))
+    return split.train.joined_with(split.validation, split.test)
 
 
 def _select(images: Images, index: Tensor) -> Images:
-    return Images(images.pixels[index], images.labels[index])
+    return images.select(index)

@@ -1,76 +1,32 @@
 """Labelled images, whole in memory, split into training, validation and test images by seed."""
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from devices.files import read_arrays, read_regular
 from devices.streams import generator
 
+from .examples import DataSplit, Facts, Images, facts_of
 from .idx_files import read_idx
+from .image_folder import parts_of_folder
+from .objective import objective_of
+from .objective_names import Loss, Metric
+from .own_data import PARTS, Arrays, check_classes, checked, parts_of_archive, parts_of_result
+from .user_function import as_function
+
+__all__ = ["CLASSES", "DataSplit", "Facts", "Images", "facts_of", "is_own", "load_data"]
 
 # assumed: 10 % to watch training by; where a set has no test images of its own, 20 % of it for the test,
 # which leaves 359 of the 1,797 digits: one image is 0.3 points of accuracy.
 VALIDATION_FRACTION: Final = 0.1
 TEST_FRACTION: Final = 0.2
 CLASSES: Final = 10
-
-
-@final
-@dataclass(frozen=True)
-class Images:
-    """Images with their labels.
-
-    Attributes:
-        pixels: (number, channels, height, width), float32 in [0, 1].
-        labels: (number,), int64 in [0, 10).
-    """
-
-    pixels: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    def to(self, torch_device: torch.device) -> "Images":
-        """Return the images on a torch device; themselves if they are there already."""
-        if self.pixels.device == torch_device:
-            return self
-        return Images(self.pixels.to(torch_device), self.labels.to(torch_device))
-
-    def first(self, number: int | None) -> "Images":
-        """Return the first images, or all."""
-        return self if number is None else Images(self.pixels[:number], self.labels[:number])
-
-
-@final
-@dataclass(frozen=True)
-class DataSplit:
-    """The images of one run, no image in two parts."""
-
-    train: Images
-    validation: Images
-    test: Images
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        _, channels, height, width = self.train.pixels.shape
-        return channels, height, width
-
-    def fingerprint(self) -> str:
-        """Return a hash of every pixel and label, to notice when the data under a run have changed."""
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (self.train, self.validation, self.test):
-            digest.update(part.pixels.numpy().tobytes())
-            digest.update(part.labels.numpy().tobytes())
-        return digest.hexdigest()
 
 
 def load_data(
@@ -81,6 +37,8 @@ def load_data(
     download: bool = False,
     train_images: int | None = None,
     test_images: int | None = None,
+    loss: Loss | None = None,
+    metric: Metric | None = None,
 ) -> DataSplit:
     """Load a data set and split it.
 
@@ -88,40 +46,46 @@ def load_data(
     seed; the others are split by seed. Drawn once per seed, from the stream "split".
 
     Args:
-        data: "digits", "mnist", "fashion-mnist", "cifar10", "svhn", or a file ending in .npz with `images`
-            and `labels`.
+        data: "digits", "digits-32" (the same, scaled up to 3 x 32 x 32), "mnist", "fashion-mnist", "cifar10", "svhn";
+            a file ending in .npz with `images` and `labels`, or with `inputs` and `labels` of any shape; a function
+            of one's own, "my_data.py:splits"; or a folder with a folder of pictures for each class.
         data_dir: Folder of the data sets, in torchvision's layout.
         seed: The run's seed.
         download: Fetch a missing data set.
         train_images: Keep this many training images.
         test_images: Keep this many test images.
+        loss: What training lowers; that which suits the labels if None.
+        metric: What is counted; that which suits the loss if None.
 
     Returns:
         The images.
 
     Raises:
         FileNotFoundError: If the data are not there.
-        ValueError: If there is no such data set, or it does not hold pixels in [0, 1] and labels below 10.
+        ValueError: If there is no such data set, or it does not hold what can be trained on, or loss or metric do not
+            suit it.
     """
-    if data == "digits":
-        own, test = _digits(), None
-    elif data.endswith(".npz"):
-        own, test = _from_file(own_file(data, data_dir)), None
+    parts: dict[str, Images]
+    if data in _DIGITS:
+        parts = {"train": _digits(data)}
     elif data in _TORCHVISION:
-        own, test = _from_torchvision(data, Path(data_dir), download=download)
-    else:
-        raise ValueError(
-            f"`data` must be digits, {', '.join(_TORCHVISION)} or a file ending in .npz, but is {data!r}. "
-            "Choose one."
+        parts = dict(
+            zip(("train", "test"), _from_torchvision(data, Path(data_dir), download=download), strict=True)
         )
+    else:
+        parts = _own(data, Path(data_dir), seed, loss, metric)
+    if loss is not None or metric is not None:
+        parts = {name: _with_objective(part, loss, metric) for name, part in parts.items()}
+    own, test, validation = parts["train"], parts.get("test"), parts.get("validation")
     order = torch.randperm(len(own), generator=generator(seed, "split", "own"))
     if test is None:
         size = max(1, round(TEST_FRACTION * len(own)))
         test, order = _select(own, order[:size]), order[size:]
     else:
         test = _select(test, torch.randperm(len(test), generator=generator(seed, "split", "test")))
-    size = max(1, round(VALIDATION_FRACTION * len(order)))
-    validation, train = _select(own, order[:size]), _select(own, order[size:])
+    size = max(1, round(VALIDATION_FRACTION * len(order))) if validation is None else 0
+    train = _select(own, order[size:])
+    validation = _select(own, order[:size]) if validation is None else validation
     if len(train) == 0:
         raise ValueError(
             f"`data` must hold 3 images or more, but {data!r} holds {len(own)}. Give more images."
@@ -129,8 +93,44 @@ def load_data(
     return DataSplit(train.first(train_images), validation, test.first(test_images))
 
 
+def is_own(data: str) -> bool:
+    """Say whether data are a file, a function or a folder of one's own, and not a data set known by its name."""
+    return data not in _DIGITS and data not in _TORCHVISION
+
+
+def _own(data: str, folder: Path, seed: int, loss: Loss | None, metric: Metric | None) -> dict[str, Images]:
+    """Read data of one's own."""
+    arrays: dict[str, Arrays]
+    function = as_function(data, "data")
+    if function is not None:
+        offered = {"seed": seed, "data_dir": str(folder)}
+        arrays = parts_of_result(function.call(offered, "seed and data_dir"), data)
+    elif data.endswith(".npz"):
+        read = _from_file(own_file(data, folder))
+        if isinstance(read, Images):
+            return {"train": read}
+        arrays = read
+    elif data.endswith("/") or Path(data).is_dir():
+        arrays = parts_of_folder(Path(data))
+    else:
+        raise ValueError(
+            f"`data` must be {', '.join((*_DIGITS, *_TORCHVISION))}, a file ending in .npz, a function as in "
+            f"my_data.py:splits or a folder of pictures, but is {data!r}. Choose one."
+        )
+    parts = {name: checked(arrays[name], data, loss, metric) for name in PARTS if name in arrays}
+    check_classes(list(parts.values()), data)
+    return parts
+
+
+def _with_objective(images: Images, loss: Loss | None, metric: Metric | None) -> Images:
+    has_classes = not images.labels.is_floating_point()
+    objective = objective_of(loss, metric, has_classes=has_classes)
+    labels = images.labels.float() if objective.is_regression else images.labels
+    return replace(images, labels=labels, objective=objective)
+
+
 def _select(images: Images, index: Tensor) -> Images:
-    return Images(images.pixels[index], images.labels[index])
+    return images.select(index)
 
 
 def _checked(pixels: Tensor, labels: Tensor, source: str) -> Images:
@@ -151,19 +151,21 @@ def _checked(pixels: Tensor, labels: Tensor, source: str) -> Images:
             f"`images` must have pixels in [0, 1], but {source} has [{pixels.min():g}, {pixels.max():g}]. "
             "Divide by the largest value."
         )
-    if len(labels) and (labels.min() < 0 or labels.max() >= CLASSES):
+    if len(labels) and labels.min() < 0:
         raise ValueError(
-            f"`labels` must lie in [0, {CLASSES - 1}], but {source} has [{labels.min()}, {labels.max()}]. "
+            f"`labels` must be 0 or more, but {source} has [{labels.min()}, {labels.max()}]. "
             "Number the classes from 0."
         )
     return Images(pixels.float().contiguous(), labels.long())
 
 
-def _digits() -> Images:
+def _digits(data: str) -> Images:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     pixels = torch.from_numpy(digits.images / 16).float().unsqueeze(1)  # its pixels are counts of 0 to 16
+    if data == _LARGE_DIGITS:
+        pixels = interpolate(pixels, size=(32, 32), mode="bilinear").expand(-1, 3, -1, -1)
     return _checked(pixels, torch.from_numpy(digits.target), "scikit-learn's digits")
 
 
@@ -173,7 +175,7 @@ def own_file(data: str, data_dir: Path | str) -> Path:
     return moved if not path.exists() and moved.exists() else path
 
 
-def _from_file(path: Path) -> Images:
+def _from_file(path: Path) -> Images | dict[str, Arrays]:
     try:
         content = read_regular(path, "data")
     except FileNotFoundError:
@@ -187,6 +189,8 @@ def _from_file(path: Path) -> Images:
             f"`data` must be a readable numpy archive without pickled objects, but {path} is not: {error}. "
             "Save it with numpy.savez(path, images=..., labels=...)."
         ) from None
+    if "images" not in arrays and any("inputs" in name for name in arrays):
+        return parts_of_archive(arrays, str(path))
     lacks = [name for name in ("images", "labels") if name not in arrays]
     if lacks:
         raise ValueError(
@@ -258,6 +262,8 @@ def _loaded(data: str, folder: Path, *, is_train: bool, download: bool) -> Any:
         ) from None
 
 
+_LARGE_DIGITS: Final = "digits-32"
+_DIGITS: Final = ("digits", _LARGE_DIGITS)
 _OF_IDX_FILES: Final = ("mnist", "fashion-mnist")
 _TORCHVISION: Final = {
     "mnist": "MNIST",

@@ -13,6 +13,7 @@ from devices.files import write_atomically
 from devices.units import Seconds
 
 from ..data.chance import mark
+from ..data.objective_names import METRIC_NAMES, Metric
 from ..runs.result import Result
 from ..support.durations import format_time
 from ..support.figure_formats import figure_formats
@@ -61,13 +62,15 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     axes.set_xscale("log")
     highest = max(max(chip) for chips in result.accuracy.values() for chip in chips)
     highest = max(highest, result.digital_accuracy)
-    axes.set_ylim(max(0.0, lowest - 0.05 * (1.02 - lowest) - 0.005), highest + 0.02)
+    axes.set_ylim(
+        max(-1.0 if result.metric == "r2" else 0.0, lowest - 0.05 * (1.02 - lowest) - 0.005), highest + 0.02
+    )
     label_times(axes, result.times)
     _label_ends(axes, ends)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     in_situ = result.mode == "in-situ"
     axes.set_xlabel("time since the end of training" if in_situ else "time since programming")
-    axes.set_ylabel("test accuracy")
+    axes.set_ylabel(f"test {METRIC_NAMES[result.metric]}")
     number = len(next(iter(result.accuracy.values())))
     one, many = ("reading", "readings of one chip") if in_situ else ("chip", "chips")
     how = f"{TRAINED[result.mode]}, on {result.device}{mark([result.did_learn])}"
@@ -93,13 +96,16 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     save_figure(figure, path)
 
 
-def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path) -> None:
+def draw_learning_curve(
+    history: list[dict[str, float]], title: str, path: Path, metric: Metric = "accuracy"
+) -> None:
     """Draw loss and accuracy of training and validation against epochs.
 
     Args:
         history: The run's log.
         title: Which run it is.
         path: The PNG file.
+        metric: What stands for the accuracy.
     """
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     epochs = [record["epoch"] for record in history]
@@ -116,7 +122,7 @@ def draw_learning_curve(history: list[dict[str, float]], title: str, path: Path)
                 label=name,
             )
         axes.set_xlabel("epoch")
-        axes.set_ylabel(key)
+        axes.set_ylabel(METRIC_NAMES[metric] if key == "accuracy" else key)
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if key == "loss":

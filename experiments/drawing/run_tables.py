@@ -6,7 +6,8 @@ import numpy as np
 
 from devices.units import Dimensionless
 
-from ..data.chance import RULE
+from ..data.chance import rule_of
+from ..data.objective_names import METRIC_NAMES
 from ..runs.record import Record
 from ..runs.result import Result
 from ..support.durations import format_time
@@ -61,8 +62,10 @@ def table(result: Result, reference_accuracy: Dimensionless | None = None) -> st
     lines += [
         f"{name:<{name_width}}" + "".join(f"  {cell:>{width}}" for cell in cells) for name, cells in rows
     ]
+    if result.metric != "accuracy":
+        lines += ["", f"All numbers: {METRIC_NAMES[result.metric]}, in % of its best."]
     if not result.did_learn:
-        lines += ["", RULE]
+        lines += ["", rule_of(result.metric)]
     if result.extrapolated:
         lines += ["", f"* extrapolated: beyond the times for which {result.device} was measured."]
     if result.has_learned_on_devices:

@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from crossbar import (
-    LocallyConnected2d,
     age_chip,
     device_yield,
     erase_chip,
@@ -27,17 +26,19 @@ from devices import get
 from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
 
-from ..data.datasets import DataSplit, Images
+from ..data.datasets import DataSplit, Images, is_own
+from ..data.user_function import label_of
 from ..support.durations import parse_times
 from ..support.interruption import Interruption
 from ..support.progress_bar import progress_bar
 from .copies import CopiesLog
 from .ledger_file import EvaluationEvents
+from .networks.first_network import take_off_tiles
 from .options.config import NO_DEVICE
 from .options.device_names import label
 from .result import Result
 from .run import Run
-from .training import initial_network, loss_and_accuracy, put_on_tiles
+from .training import loss_and_accuracy, put_on_tiles
 
 # assumed: enough to average the spread of the inputs; a hardware-aware training takes its first 100 batches.
 _CALIBRATION_BATCHES = 30
@@ -75,7 +76,7 @@ def evaluate(
         ValueError: If the placement does not fit what was trained.
     """
     events, copies = EvaluationEvents(), CopiesLog()
-    network = model if run.mode == "digital" else take_off_tiles(model, run)
+    network = model if run.mode == "digital" else take_off_tiles(model, run, data.facts)
     seed_noise(network, run.seed, "digital")
     with events.first("inference", network) if run.device == NO_DEVICE else nullcontext():
         _, digital_accuracy = loss_and_accuracy(network, data.test)
@@ -98,9 +99,9 @@ def evaluate(
         accuracy = _age_chips(run, analog, data.test, times, events, copies, yields, interruption)
     events.close(analog)
     result = Result(
-        model=run.model,
+        model=label_of(run.model),
         placement=placement or run.placement,
-        data=run.data,
+        data=label_of(run.data, "data"),
         mode=run.mode,
         device=label(run.device),
         compensation=run.compensation,
@@ -115,21 +116,10 @@ def evaluate(
         yields=tuple(yields) if run.faults else (),
         wires=run.wires,
         copies=copies.summary(),
+        metric=run.metric,
+        by_chance=data.objective.by_chance(data.test.labels) if is_own(run.data) else None,
     )
     return Evaluation(result, events)
-
-
-@torch.no_grad()
-def take_off_tiles(analog: nn.Module, run: Run) -> nn.Module:
-    """Return the digital network with the weights that an analog one has learned."""
-    network = initial_network(run)
-    for name, layer in network.named_children():
-        if isinstance(layer, LocallyConnected2d | nn.Linear):
-            weight, bias = analog.get_submodule(name).get_weights(trained=True)  # type: ignore[operator]
-            layer.weight.copy_(weight)
-            if layer.bias is not None:
-                layer.bias.copy_(bias)
-    return network
 
 
 @torch.no_grad()

@@ -48,7 +48,7 @@ class EvaluationEvents:
         if getattr(self, kind) is not None:
             yield
             return
-        with record_events(model) as ledger:
+        with record_events(model, is_batched=True) as ledger:
             yield
         setattr(self, kind, ledger)
 
@@ -84,7 +84,8 @@ class TrainingEvents:
             self._stop()
 
     def _start(self) -> None:
-        self._now, self._is_open = self._open.enter_context(record_events(self._model)), True
+        self._now = self._open.enter_context(record_events(self._model, is_batched=True))
+        self._is_open = True
 
     def _stop(self) -> None:
         self._open.close()

@@ -7,7 +7,8 @@ from typing import Any, TypedDict, final, get_args
 
 from devices.units import Dimensionless, Seconds
 
-from ..data.chance import highest_by_chance
+from ..data.chance import highest_by_chance, highest_from
+from ..data.objective_names import Metric
 from ..support.statistics import mean_and_std
 from ..support.typed_values import typed
 from .copies import Copies
@@ -46,6 +47,9 @@ class Result:
         yields: With faults: the part of the devices that works, for each chip.
         wires: The resistive wires of every array, as `--wires` reads them; None for ideal ones.
         copies: How far copies of one kernel differ, before any compensation; empty if no kernel has copies.
+        metric: What stands for the accuracy: "accuracy", or another that is 1 at its best.
+        by_chance: Of one's own data, the score of a network that answers all test images alike; None for data sets
+            that are known by name.
     """
 
     model: str
@@ -65,6 +69,8 @@ class Result:
     yields: tuple[Dimensionless, ...] = ()
     wires: str | None = None
     copies: Copies = field(default_factory=dict)
+    metric: Metric = "accuracy"
+    by_chance: Dimensionless | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no evaluation finds.
@@ -76,13 +82,11 @@ class Result:
         if unknown:
             raise ValueError(f"`accuracy` must be that of known compensations, but is of {unknown.pop()!r}")
         chips = [chip for chips in self.accuracy.values() for chip in chips]
-        fractions = [
-            self.digital_accuracy,
-            *self.as_trained,
-            *self.yields,
-            *(a for chip in chips for a in chip),
-        ]
-        if not all(0 <= fraction <= 1 for fraction in fractions):
+        scores = [self.digital_accuracy, *self.as_trained, *(a for chip in chips for a in chip)]
+        is_r2 = self.metric == "r2"  # it has no lower end
+        if not all(score <= 1 and (is_r2 or score >= 0) for score in scores) or not all(
+            0 <= share <= 1 for share in self.yields
+        ):
             raise ValueError("accuracies and yields must lie in [0, 1], but one does not")
         if any(len(chip) != len(self.times) for chip in chips) or not all(self.accuracy.values()):
             raise ValueError(
@@ -104,6 +108,8 @@ class Result:
     def did_learn(self) -> bool:
         """Whether the network, as training left it, is right more often than chance explains; see `chance.RULE`."""
         accuracy = statistics.fmean(self.as_trained) if self.as_trained else self.digital_accuracy
+        if self.by_chance is not None:
+            return accuracy > highest_from(self.by_chance, self.test_images, self.metric)
         return accuracy > highest_by_chance(self.data, self.test_images)
 
     def mean_and_std(self, compensation: str) -> list[tuple[Dimensionless, Dimensionless | None]]:

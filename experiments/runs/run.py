@@ -11,6 +11,8 @@ from devices.files import read_regular
 from devices.units import Dimensionless, Seconds
 
 from ..data.datasets import own_file
+from ..data.objective_names import Loss, Metric
+from ..data.user_function import as_function
 from ..support.typed_values import typed
 from .options.config import (
     LEARNS_ON_DEVICES,
@@ -23,8 +25,9 @@ from .options.config import (
     Schedule,
     TrainConfig,
 )
-from .options.device_names import refreshes
 
+# What earlier versions had, and did not say.
+_ALWAYS_BEFORE: Final = {"loss": "cross-entropy", "metric": "accuracy"}
 # Where a run lies, how it is watched and how fast it computes: no part of what it computes.
 NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
 
@@ -45,6 +48,8 @@ class Run:
     download: bool
     train_images: int | None
     test_images: int | None
+    loss: Loss
+    metric: Metric
     fold: str | None
     augment: Augment
     strength: Dimensionless
@@ -99,7 +104,10 @@ class Run:
         *,
         model: str,
         placement: str,
+        loss: Loss,
+        metric: Metric,
         epochs: int,
+        batch_size: int,
         lr: Dimensionless,
         threads: int,
     ) -> "Run":
@@ -109,11 +117,15 @@ class Run:
             wish: What was asked for, with the defaults of its mode filled in.
             model: Name of the network.
             placement: Where the kernels of its local layers live.
+            loss: What training lowers.
+            metric: What is counted.
             epochs: Passes through the training images.
+            batch_size: Images per step.
             lr: Learning rate.
             threads: Threads to compute with.
         """
-        filled = {"model": model, "placement": placement, "epochs": epochs, "lr": lr, "threads": threads}
+        filled: dict[str, Any] = {"model": model, "placement": placement, "loss": loss, "metric": metric}
+        filled |= {"epochs": epochs, "batch_size": batch_size, "lr": lr, "threads": threads}
         return cls(**{**_values(wish), **filled})
 
     def as_wish(self) -> TrainConfig:
@@ -144,6 +156,13 @@ class Run:
             # What is in a file of one's own decides, not where it lies.
             content = read_regular(own_file(self.data, self.data_dir), "data")
             identity["data"] = hashlib.blake2b(content, digest_size=8).hexdigest()
+        for option in ("model", "data"):
+            own = as_function(getattr(self, option), option)
+            if own is not None:  # what is in the file decides
+                identity[option] = own.digest()
+        for name, usual in _ALWAYS_BEFORE.items():
+            if identity[name] == usual:  # so that runs of earlier versions, which had nothing else, are found
+                del identity[name]
         if self.device.endswith(".toml"):
             # What is in a device file decides, not where it lies.
             content = read_regular(self.device, "device")
@@ -164,10 +183,7 @@ class Run:
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError("it does not hold the fields of a configuration")
-        values = {"torch_device": "cpu", **values}
-        if "refresh" not in values:
-            earlier = values.get("mode") == "in-situ" and refreshes(str(values.get("device")))
-            values = {**values, "refresh": "every-batch" if earlier else None}
+        values = {"torch_device": "cpu", **_ALWAYS_BEFORE, **values}
         missing = sorted(names - set(values))
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")

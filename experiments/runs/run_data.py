@@ -26,9 +26,18 @@ def images_of(config: TrainConfig | Run) -> DataSplit:
             download=config.download,
             train_images=config.train_images,
             test_images=config.test_images,
+            loss=config.loss,
+            metric=config.metric,
         )
     index, folds = parse_fold(config.fold)
-    whole = load_data(config.data, config.data_dir, seed=_SEED_OF_FOLDS, download=config.download)
+    whole = load_data(
+        config.data,
+        config.data_dir,
+        seed=_SEED_OF_FOLDS,
+        download=config.download,
+        loss=config.loss,
+        metric=config.metric,
+    )
     split = fold(whole, folds, index - 1, _SEED_OF_FOLDS)
     return DataSplit(
         split.train.first(config.train_images), split.validation, split.test.first(config.test_images)

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -27,9 +28,11 @@ from devices.files import (
     write_atomically,
 )
 
+from ..data.user_function import label_of
 from ..support.figure_formats import KNOWN as FIGURE_FORMATS
 from ..support.json_files import read_json, write_json
 from ..support.runs_folder import runs_folder
+from .networks.own_files import OwnFiles
 from .options.device_names import label
 from .run import Run
 
@@ -59,7 +62,7 @@ class RunFolder:
         Its name ends in a hash of every field that decides about the numbers, not only of those that differ
         from a default: a changed default must not borrow an old result.
         """
-        name = re.sub(r"[^\w.-]", "_", f"{run.model}-{run.mode}-{label(run.device)}")
+        name = re.sub(r"[^\w.-]", "_", f"{label_of(run.model)}-{run.mode}-{label(run.device)}")
         identity = run.identity()
         # Earlier versions named a run also by the folder of its data, and by the name of a file of one's own.
         earlier = {**identity, "data": run.data}
@@ -104,6 +107,22 @@ class RunFolder:
     def device_file(self) -> Path:
         """The run's own copy of the device file, if it uses one: the original may change, or lie elsewhere later."""
         return self.path / "device.toml"
+
+    @property
+    def own_files(self) -> OwnFiles:
+        """The run's copies of the files whose functions make its network and its data, if they are a user's own."""
+        return OwnFiles(self.path)
+
+    def admit_own_files(self, *, trust: bool) -> None:
+        """Say which files of a user a command is about to execute; refuse those that were changed.
+
+        Args:
+            trust: Execute them all the same.
+
+        Raises:
+            ValueError: If one was changed since the training, and is not trusted.
+        """
+        self.own_files.admit(trust=trust)
 
     @property
     def environment_file(self) -> Path:
@@ -174,7 +193,8 @@ class RunFolder:
             )
         try:
             run = Run.from_json(values)
-            return replace(run, device=str(self.device_file)) if self.device_file.exists() else run
+            run = replace(run, device=str(self.device_file)) if self.device_file.exists() else run
+            return self.own_files.as_kept(run)
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"`run` must hold the config.json of a run, but that of {self.path} is damaged: {error}"
@@ -191,6 +211,7 @@ class RunFolder:
         write_json(self.environment_file, environment)
         if run.device.endswith(".toml"):
             write_atomically(self.device_file, read_regular(run.device, "device"))
+        self.own_files.keep(run)
         write_json(self.config_file, run.to_json())
 
     def clear(self) -> None:
@@ -204,6 +225,7 @@ class RunFolder:
             *self._written(),
         ):
             file.unlink(missing_ok=True)
+        self.own_files.clear()
         for folder in self.path.glob("does_it_matter-*/"):
             shutil.rmtree(folder)
         with contextlib.suppress(ValueError):  # a damaged manifest: what commands are known to write is gone
@@ -214,9 +236,9 @@ class RunFolder:
     def _written(self) -> list[Path]:
         """Return the files that the run, and commands that look at it, are known to write, those that are there."""
         own = (
-            self.config_file, self.device_file, self.environment_file, self.checkpoint_file, self.model_file,
-            self.record_file, self.log_file, self.ledger_file, self.result_file, self.accuracy_figure,
-            self.learning_figure, self.dynamics_figure, self.pulses_figure,
+            self.config_file, self.device_file, self.own_files.origins, self.environment_file, self.checkpoint_file,
+            self.model_file, self.record_file, self.log_file, self.ledger_file, self.result_file,
+            self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure,
         )  # fmt: skip
         added = [file for pattern in _ADDED for file in self.path.glob(pattern)]
         figures = (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure)
@@ -235,7 +257,10 @@ class RunFolder:
         """
         try:
             lines = read_text(self.log_file, "run").split("\n")
-            history = [_epoch(parse_json(line), number) for number, line in enumerate(lines[:-1], start=1)]
+            started = self.read_config() if self.config_file.exists() else None
+            lowest = -math.inf if started is not None and started.metric == "r2" else 0.0
+            numbered = enumerate(lines[:-1], start=1)
+            history = [_epoch(parse_json(line), number, lowest) for number, line in numbered]
             if lines[-1] or not history:
                 raise ValueError("it does not end with a whole line")
         except FileNotFoundError as error:
@@ -245,7 +270,7 @@ class RunFolder:
                 raise
             problem = f"{self.log_file} is damaged: {error}"
         else:
-            epochs = self.read_config().epochs if self.config_file.exists() else len(history)
+            epochs = len(history) if started is None else started.epochs
             if len(history) == epochs:
                 return history
             problem = f"{self.log_file} has {len(history)} lines for {epochs} epochs"
@@ -258,8 +283,8 @@ class RunFolder:
             ValueError: If something else has put such a file there.
         """
         for file in (
-            self.config_file, self.device_file, self.environment_file, self.checkpoint_file, self.model_file,
-            self.record_file, self.log_file, self.ledger_file, self.result_file,
+            self.config_file, self.device_file, self.own_files.origins, self.environment_file, self.checkpoint_file,
+            self.model_file, self.record_file, self.log_file, self.ledger_file, self.result_file,
         ):  # fmt: skip
             if file.exists() and is_listed(file) is False:
                 raise ValueError(
@@ -330,7 +355,7 @@ class RunFolder:
             yield
 
 
-def _epoch(values: Any, number: int) -> dict[str, float]:
+def _epoch(values: Any, number: int, lowest: float) -> dict[str, float]:
     """Check a line of the log."""
     if not isinstance(values, dict) or not values.keys() >= set(_OF_AN_EPOCH):
         raise ValueError(f"line {number} is no epoch")
@@ -339,6 +364,6 @@ def _epoch(values: Any, number: int) -> dict[str, float]:
     if values["epoch"] != number or type(values["epoch"]) is not int:
         raise ValueError(f"line {number} is that of epoch {values['epoch']}")
     for name in ("accuracy", "validation_accuracy"):
-        if not 0 <= values[name] <= 1:
+        if not lowest <= values[name] <= 1:
             raise ValueError(f"line {number} has the {name.replace('_', ' ')} {values[name]}")
     return values

@@ -7,27 +7,29 @@ the noise from (seed, "train", step), the learning rate from the step. So no gen
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar import convert_to_analog, neighbour_penalty, seed_noise, sleep, use_gradient
 from devices import derive_seed, get
 from devices.streams import generator
 from devices.units import Dimensionless
-from models import build, draw_connections, initialise
 
 from ..data.augmentation import IMAGES_ON_HARDWARE, PLAIN, augment, validation_sets
-from ..data.datasets import DataSplit, Images
+from ..data.datasets import DataSplit, Facts, Images
+from ..data.objective import Reference
+from ..data.objective_names import METRIC_NAMES
 from ..support.interruption import Interruption
 from ..support.torch_devices import torch_device_of
 from .checkpoint import load_checkpoint, save_checkpoint
 from .emergent_sharing import sharing_of
 from .ledger_file import RunEvents, TrainingEvents
+from .networks.first_network import as_built_analog, first_network, own_draws
+from .networks.layers import is_analog, stays_digital
 from .progress import Progress
 from .recorder import Recorder
 from .run import Run
@@ -37,25 +39,20 @@ from .training_on_devices import Change, analog_sgd, put_on_learning_tiles
 Optimizer = torch.optim.Adam | torch.optim.SGD
 
 
-def make_model(run: Run, change: Change | None = None) -> nn.Module:
+def make_model(run: Run, change: Change | None = None, facts: Facts | None = None) -> nn.Module:
     """Build the network of a run with its initial weights, on tiles unless it is digital.
 
     Args:
         run: The run.
         change: Changes the devices that a network learns on, before they are made.
+        facts: What is known of the data; only a network of one's own asks for it.
     """
-    network = initial_network(run)
+    network = first_network(run, facts)
+    if is_analog(network):
+        return as_built_analog(network, run)
     if run.learns_on_devices:
         return put_on_learning_tiles(network, run, change)
     return put_on_tiles(network, run, run.weight_noise or 0.0) if run.mode == "hwa" else network
-
-
-def initial_network(run: Run) -> nn.Module:
-    """Build the digital network of a run with its initial weights and connections."""
-    network = build(run.model, run.placement)
-    initialise(network, run.seed)
-    draw_connections(network, run.vcp, run.seed)
-    return network
 
 
 def put_on_tiles(network: nn.Module, run: Run, weight_noise: Dimensionless) -> nn.Module:
@@ -69,6 +66,7 @@ def put_on_tiles(network: nn.Module, run: Run, weight_noise: Dimensionless) -> n
         backend=run.backend,
         wires=run.wires_of_arrays,
         wires_every=run.wires_every or 1,
+        exclude_modules=stays_digital(network),
     )
     use_gradient(analog, "exact")  # the digital network's learning rates keep their meaning
     return analog
@@ -108,7 +106,7 @@ def train(
         RunInterrupted: If the training was asked to stop; its checkpoint is saved then.
         ValueError: If the checkpoint is damaged, the data have changed, or the loss is no longer a number.
     """
-    model = make_model(run, change).to(run.torch_device)
+    model = make_model(run, change, data.facts).to(run.torch_device)
     optimizer = make_optimizer(model, run)
     steps = math.ceil(len(data.train) / run.batch_size)
     recorder = Recorder(model, run.record_every, run.epochs * steps)
@@ -140,7 +138,7 @@ def train(
             save()
             folder.write_log(progress.history)
             if bar.disable:
-                _say_epoch(progress.history[-1], run.epochs)
+                _say_epoch(progress.history[-1], run.epochs, METRIC_NAMES[run.metric])
             interruption.stop_if_requested()
     RunEvents(events.total()).write(folder.ledger_file)
     return model.eval().cpu()
@@ -159,7 +157,8 @@ def _train_epoch(
 ) -> None:
     model.train()
     order = torch.randperm(len(images), generator=generator(run.seed, "order", progress.epoch))
-    batches = torch.split(order, run.batch_size)
+    among = images.objective.reference_of(images.labels)
+    batches = batches_of(order, run.batch_size, model)
     bar.set_description(f"epoch {progress.epoch + 1}/{run.epochs}")
     started = saved = time.monotonic()
     before = progress.seconds
@@ -171,12 +170,13 @@ def _train_epoch(
             group["lr"] = rate
         seed_noise(model, run.seed, "train", step)
         with recorder.watching(step, rate):
-            pixels = images.pixels[index]
+            pixels, labels = images.pixels[index], images.labels[index]
             if run.augment != "none":
                 rng = generator(run.seed, "augmentation", step)
                 pixels = augment(pixels, run.augment, run.strength, rng)
-            pixels, labels = (values.to(run.torch_device) for values in (pixels, images.labels[index]))
-            loss, correct = _take_step(run, model, optimizer, pixels, labels)
+            batch = replace(images, pixels=pixels, labels=labels).to(torch_device_of(model))
+            with own_draws(run, "train", step):
+                loss, correct = _take_step(run, model, optimizer, batch, among)
             if run.sleep_factor is not None and (step + 1) % run.sleep_every == 0:
                 sleep(model, run.sleep_factor, seed=derive_seed(run.seed, "sleep", step))
         if not math.isfinite(loss):
@@ -199,18 +199,18 @@ def _train_epoch(
 
 
 def _take_step(
-    run: Run, model: nn.Module, optimizer: Optimizer, pixels: Tensor, labels: Tensor
-) -> tuple[float, int]:
-    """Take a step; return the loss without penalties, and the number of images classified correctly."""
+    run: Run, model: nn.Module, optimizer: Optimizer, batch: Images, among: Reference
+) -> tuple[float, Dimensionless]:
+    """Take a step; return the loss without penalties, and the sum of the scores: of images classified correctly."""
     optimizer.zero_grad()
     # Before the forward pass, whose graph must find weights and input ranges as they are now.
     penalty = neighbour_penalty(model, run.soft_sharing) if run.soft_sharing else 0.0
-    scores = model(pixels)
-    loss = cross_entropy(scores, labels)
+    scores = model(batch.pixels)
+    loss = batch.objective.loss_of(scores, batch.labels)
     penalized = loss + penalty
     penalized.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return loss.item(), int((scores.argmax(dim=1) == labels).sum())
+    return loss.item(), batch.objective.score_of(scores.detach(), batch.labels, among)
 
 
 def _finish_epoch(run: Run, data: DataSplit, model: nn.Module, progress: Progress) -> None:
@@ -246,6 +246,16 @@ def _scores(run: Run, validation: Images, model: nn.Module, epoch: int) -> dict[
     return scores
 
 
+def batches_of(order: Tensor, batch_size: int, model: nn.Module) -> list[Tensor]:
+    """Cut an order of images into batches; none of one image where a layer normalises over the images of a batch."""
+    batches = list(torch.split(order, batch_size))
+    normalises = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if normalises and len(batches) > 1 and len(batches[-1]) == 1 and batch_size > 2:
+        *batches, last, single = batches
+        batches += [last[:-1], torch.cat([last[-1:], single])]
+    return batches
+
+
 def learning_rate(run: Run, step: int, steps: int) -> float:
     """Return the learning rate of a step: constant, falling to zero along half a cosine, or in two steps."""
     if run.schedule == "cosine":
@@ -257,16 +267,22 @@ def learning_rate(run: Run, step: int, steps: int) -> float:
 
 @torch.no_grad()
 def loss_and_accuracy(model: nn.Module, images: Images, batch_size: int = 256) -> tuple[float, float]:
-    """Return a model's mean loss in evaluation, and the fraction of images that it classifies correctly."""
+    """Return a model's mean loss in evaluation, and the fraction of images that it classifies correctly.
+
+    Of other metrics than the accuracy their value, 1 at the best.
+    """
     model.eval()
     images = images.to(torch_device_of(model))
-    loss, correct = 0.0, 0
+    loss: float = 0.0
+    correct: Dimensionless = 0
+    objective = images.objective
+    among = objective.reference_of(images.labels)
     for pixels, labels in zip(
         torch.split(images.pixels, batch_size), torch.split(images.labels, batch_size), strict=True
     ):
         scores = model(pixels)
-        loss += cross_entropy(scores, labels, reduction="sum").item()
-        correct += int((scores.argmax(dim=1) == labels).sum())
+        loss += objective.loss_of(scores, labels, reduction="sum").item()
+        correct += objective.score_of(scores, labels, among)
     return loss / len(images), correct / len(images)
 
 
@@ -275,9 +291,9 @@ def _bar() -> dict[str, Any]:
     return {"unit": "step", "disable": None, "dynamic_ncols": True}
 
 
-def _say_epoch(record: dict[str, float], epochs: int) -> None:
+def _say_epoch(record: dict[str, float], epochs: int, metric: str) -> None:
     print(
-        f"epoch {record['epoch']:>3}/{epochs}  loss {record['loss']:.3f}  accuracy {record['accuracy']:.1%}",
+        f"epoch {record['epoch']:>3}/{epochs}  loss {record['loss']:.3f}  {metric} {record['accuracy']:.1%}",
         f" validation {record['validation_accuracy']:.1%}  {record['seconds']:.1f} s",
         flush=True,
     )

@@ -13,6 +13,7 @@ from devices import DeviceModel, derive_seed, get
 from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
+from .networks.layers import stays_digital
 from .run import Run
 
 __all__ = ["Change", "ages", "analog_sgd", "put_on_learning_tiles", "why_not_batched"]
@@ -52,6 +53,7 @@ def put_on_learning_tiles(network: nn.Module, run: Run, change: Change | None = 
             rpu_config,
             backend=run.backend,
             faults=run.faults_of_chips,
+            exclude_modules=stays_digital(network),
         )
     use_gradient(analog, "exact")
     if run.refresh == "when-full":

@@ -27,6 +27,10 @@ _HOW_FAST: Final = (
 )
 
 
+# Earlier versions had no such options; left open, they leave the name of a folder as it was.
+_OPEN_BEFORE: Final = ("model", "loss", "metric", "batch_size")
+
+
 def refuse_doubles(config: Any, names: Sequence[str], *, may_be_empty: Sequence[str] = ()) -> None:
     """Refuse lists that are empty or name something twice; lists that are left open are none.
 
@@ -77,7 +81,17 @@ def planned(plan: Callable[..., Plan], wish: Any, name: str, **filled: object) -
 
 def _own_folder(values: Mapping[str, Any], name: str) -> Path:
     """Return a folder named by a hash of all that decides about the numbers."""
-    identity = {field: value for field, value in values.items() if field not in _HOW_FAST}
+    identity = {
+        field: value
+        for field, value in values.items()
+        if field not in _HOW_FAST and not (field in _OPEN_BEFORE and value is None)
+    }
+    from ..data.user_function import as_function  # it loads torch, which the help does without
+
+    for option in ("model", "data"):
+        own = as_function(identity.get(option) or "", option)
+        if own is not None:  # what is in the file decides
+            identity[option] = own.digest()
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
     folder: Path = values["runs"] / f"{name}-{digest}"
     return folder

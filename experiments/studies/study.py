@@ -16,6 +16,7 @@ from devices.files import begin_manifest, write_atomically
 from models import NETWORKS
 
 from ..data.datasets import DataSplit, load_data
+from ..data.examples import Facts, Shape, facts_of
 from ..drawing.html_page import write_page
 from ..drawing.sections import Section, csv_of, markdown_of
 from ..runs.options.command_line import command_of
@@ -153,13 +154,12 @@ class Study(ABC, Generic[AnyPoint, AnyRow]):
         """Return all runs, in the order in which they are done."""
 
     @abstractmethod
-    def wish(self, point: AnyPoint, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
+    def wish(self, point: AnyPoint, known: Facts | Shape) -> TrainConfig:
         """Return what `xbar train` is asked for, for one run.
 
         Args:
             point: The run.
-            image_shape: Channels, height and width of the images.
-            images: Number of training images.
+            known: What is known of the data.
         """
 
     @abstractmethod
@@ -178,6 +178,9 @@ class Study(ABC, Generic[AnyPoint, AnyRow]):
         """Say whether a run is finished."""
         return folder.result_file.exists()
 
+    def look_at(self, facts: Facts) -> None:
+        """Look at what is known of the data, before anything is run; points that do not suit it may be left out."""
+
     def data(self, seed: int) -> DataSplit:
         """Load the images, to know their shape and number."""
         config = self.config
@@ -188,6 +191,8 @@ class Study(ABC, Generic[AnyPoint, AnyRow]):
             download=config.download,
             train_images=config.train_images,
             test_images=config.test_images,
+            loss=getattr(config, "loss", None),
+            metric=getattr(config, "metric", None),
         )
 
 
@@ -206,8 +211,10 @@ def run_study(study: Study[AnyPoint, AnyRow]) -> list[AnyRow]:
     points = study.points()
     data = study.data(points[0].seed)
     refuse_too_many(config, data)
-    wishes = {point: study.wish(point, data.image_shape, len(data.train)) for point in points}
-    folders = {point: RunFolder.of(resolve(wish, data.image_shape)) for point, wish in wishes.items()}
+    study.look_at(data.facts)
+    points = study.points()
+    wishes = {point: study.wish(point, data.facts) for point in points}
+    folders = {point: RunFolder.of(resolve(wish, data.facts)) for point, wish in wishes.items()}
     todo = {point.name: wishes[point] for point in points if not study.is_done(folders[point])}
     where = f"{config.jobs} at a time" if config.dask is None else f"on {config.dask}"
     print(
@@ -332,25 +339,27 @@ def how_to_repeat(
     ]
 
 
-def family_of(image_shape: tuple[int, int, int], data: str) -> str:
+def family_of(known: Facts | Shape, data: str) -> str:
     """Return the last word in the names of the networks that fit images: "digits" of fcn_digits and cnn_digits.
 
     Args:
-        image_shape: Channels, height and width.
+        known: What is known of them.
         data: What errors call them.
 
     Raises:
         ValueError: If no network fits.
     """
-    families = {
+    families: dict[Shape, str] = {
         shape.image_shape: name.removeprefix("cnn_")
         for name, shape in NETWORKS.items()
         if name.startswith("cnn_")
     }
+    image_shape = facts_of(known).image_shape
     if image_shape not in families:
         raise ValueError(
             f"`data` must have images of {', '.join(map(str, families))} (channels, height, width), but "
-            f"{data!r} has {image_shape}. Resize the images."
+            f"{data!r} has {image_shape}. Resize the images, or bring a network of your own, --model "
+            "my_network.py:build."
         )
     return families[image_shape]
 

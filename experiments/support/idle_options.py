@@ -4,9 +4,14 @@ The command line asks each configuration for them (`refuse_idle`), and nothing e
 a study asks for, may hold such values, as they are part of its name.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any
+from typing import Any, Final
+
+_INSTALLED: Final = ("digits", "digits-32")
+# A file of arrays, a function in a file, a folder of pictures.
+_OF_ONES_OWN: Final = re.compile(r"\.npz$|\.py:\w+$|/$")
 
 
 def default_of(field: Field[Any]) -> Any:
@@ -40,9 +45,9 @@ def idle_folders(data: str) -> tuple[str, ...]:
     Args:
         data: Name of the images.
     """
-    if data == "digits":
+    if data in _INSTALLED:
         return ("data_dir", "download")
-    return ("download",) if data.endswith(".npz") else ()
+    return ("download",) if _OF_ONES_OWN.search(data) else ()
 
 
 def refuse_given_folder(config: Any, data: str) -> None:
@@ -56,7 +61,7 @@ def refuse_given_folder(config: Any, data: str) -> None:
         ValueError: If one is given.
     """
     reason = "a file of your own is read from where it lies. Leave it out"
-    if data == "digits":
+    if data in _INSTALLED:
         reason = "they come with the installation. Leave it out, or name other images with --data"
     refuse_given(config, idle_folders(data), f"with --data {data}", reason)
 
@@ -71,9 +76,9 @@ def refuse_moved_digits(data_dir: str | None, data: str) -> None:
     Raises:
         ValueError: If so.
     """
-    if data_dir is not None and data == "digits":
+    if data_dir is not None and data in _INSTALLED:
         raise ValueError(
-            f"`data_dir` must be left out, but is {data_dir}: the run's images, digits, come with the installation. "
+            f"`data_dir` must be left out, but is {data_dir}: the run's images, {data}, come with the installation. "
             "Leave it out."
         )
 

@@ -15,6 +15,7 @@ from experiments.runs.run_folder import RunFolder
 # For each field a value that differs from the resolved default.
 OTHER = {
     "data": "mnist", "data_dir": "elsewhere", "download": True, "train_images": 7, "test_images": 7,
+    "loss": "l1", "metric": "top5",
     "model": "cnn_digits", "placement": "blocks(rows=2,cols=2)", "mode": "digital", "device": "reram-cmo",
     "weight_noise": 0.05, "weight_scaling": 0.3, "write_every": 4, "write_tolerance": 0.1,
     "augment": "noise", "strength": 0.2, "scores": True, "vcp": 0.3, "fold": "2/5",
@@ -272,4 +273,4 @@ def test_images_of_an_unknown_size_are_refused():
 
 
 def test_evaluation_wishes_are_fields_of_the_run():
-    assert {field.name for field in fields(EvaluateConfig)} - {"run"} <= set(OTHER)
+    assert {field.name for field in fields(EvaluateConfig)} - {"run", "trust"} <= set(OTHER)

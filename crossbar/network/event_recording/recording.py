@@ -19,7 +19,7 @@ from .digital_watch import DigitalWatch, ProductWatch
 
 
 @contextmanager
-def record_events(model: nn.Module) -> Iterator[EventLedger]:
+def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterator[EventLedger]:
     """Count what a model makes happen inside the block.
 
     Products and pulses in evaluation and in training in place happen on tiles. What hardware-aware or digital
@@ -28,6 +28,8 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
 
     Args:
         model: Analog, digital, or both.
+        is_batched: Whether the first dimension of the model's input counts images; None: if it has two dimensions or
+            four.
 
     Devices whose pulses were not counted before forget them at the end: call `count_pulses` of the device arrays
     first if wear is to add up over several blocks.
@@ -56,7 +58,7 @@ def record_events(model: nn.Module) -> Iterator[EventLedger]:
                 watch = _watch(module)
                 ledger.layers[name] = watch.events
                 stack.callback(watch.stop)
-        stack.callback(_watch_images(model, ledger).remove)
+        stack.callback(_watch_images(model, ledger, is_batched).remove)
         yield ledger
 
 
@@ -67,13 +69,14 @@ def _watch(layer: nn.Module) -> AnalogWatch | DigitalWatch | ProductWatch:
     return ProductWatch(layer) if isinstance(layer, ScaledDotProduct) else DigitalWatch(layer)
 
 
-def _watch_images(model: nn.Module, ledger: EventLedger) -> RemovableHandle:
+def _watch_images(model: nn.Module, ledger: EventLedger, is_batched: bool | None) -> RemovableHandle:
     """Count the images that pass through a model; a pass in training, with gradients, is a step."""
     axes = _axes_of_inputs(model)
 
     def before(model: nn.Module, inputs: tuple[Any, ...]) -> None:
         x = inputs[0]
-        images = len(x) if x.dim() == axes + 2 or (axes == 2 and x.dim() == 2) else 1
+        has_batch = x.dim() == axes + 2 or (axes == 2 and x.dim() == 2) if is_batched is None else is_batched
+        images = len(x) if has_batch else 1
         if model.training and torch.is_grad_enabled():
             ledger.training_images += images
             ledger.steps += 1

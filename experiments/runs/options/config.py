@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
+from ...data.objective_names import Loss, Metric
 from ...support.durations import Seconds, parse_times
 from ...support.idle_options import refuse_given, refuse_given_folder
 from ...support.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
@@ -56,8 +57,10 @@ class TrainConfig:
     """
 
     data: str = "digits"
-    """Images: digits (in the installation), mnist, fashion-mnist, cifar10, svhn, or your own file.npz with
-    `images` (number, channels, height, width), pixels in [0, 1], and `labels`."""
+    """Images: digits (in the installation), digits-32 (the same as 3 x 32 x 32), mnist, fashion-mnist, cifar10, svhn.
+    Or your own: file.npz with `images` (number, channels, height, width), pixels in [0, 1], and `labels`, or with
+    `inputs` of any shape; my_data.py:splits, a function that returns (train, test); images/, a folder with a folder
+    of pictures for each class."""
     data_dir: str = "data"
     """Folder of the data set, as torchvision lays it out."""
     download: bool = False
@@ -66,6 +69,14 @@ class TrainConfig:
     """Train on this many images only."""
     test_images: Annotated[int | None, ALL] = None
     """Test on this many images only."""
+
+    loss: Annotated[Loss | None, one_of(Loss), OPEN] = None
+    """What training lowers: cross-entropy of classes; mse, l1 or smooth-l1 of a regression. (default: cross-entropy
+    where labels are whole numbers, else mse)"""
+    metric: Annotated[Metric | None, one_of(Metric), OPEN] = None
+    """What is counted, in % of its best: accuracy, top5 (the class is among the five largest outputs),
+    balanced-accuracy (mean over the classes); of a regression r2, 1 less the squared error over that of the mean.
+    (default: accuracy, r2 of a regression)"""
 
     fold: Annotated[str | None, OPEN_NAME] = None
     """Cross-validation: 2/5 joins all images and tests on the second of five parts; the same parts for every seed.
@@ -82,13 +93,18 @@ class TrainConfig:
 
     model: Annotated[str | None, OPEN_NAME] = None
     """fcn_digits, fcn_mnist, fcn_cifar10: every image location has its own kernel on its own tile.
-    cnn_digits, cnn_mnist, cnn_cifar10: one kernel per layer. (default: the FCN that fits the data)"""
+    cnn_digits, cnn_mnist, cnn_cifar10: one kernel per layer. lenet_mnist, dense_mnist (784-256-128-10),
+    resnet20_cifar10, vgg_cifar10, vit_cifar10 (a small vision transformer): as they are known; all but dense_mnist
+    also with _free at the end. Or your own: my_network.py:build, a function that
+    returns an nn.Module, digital or analog; it may ask for `input_shape`, `num_classes` and `seed`. (default: the FCN
+    that fits the data)"""
     placement: Annotated[str | None, OPEN_NAME] = None
     """Where the kernels of the local layers live: free, time_multiplexed,
     'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',
     'interleaved(period=3)'. In situ also 'replicated(tiles=4,sync_every=10)': each copy learns from its own
     locations, and every 10 steps all are written to their mean. Or layer by layer, by name pattern, of which the
-    first that fits counts: 'local1=free,local*=replicated(tiles=4)'. (default: the model's own)"""
+    first that fits counts: 'local1=free,local*=replicated(tiles=4)'. Of your own model all convolutions are placed.
+    (default: the model's own)"""
     vcp: Dimensionless = 0.0
     """Variable connection patterns: share of the inputs of every local layer that is absent, the same ones for all
     images; they have no devices and cost nothing. Only where every location has a kernel of its own."""
@@ -148,13 +164,14 @@ class TrainConfig:
     noise cannot be seeded: such runs do not repeat to the last bit."""
 
     epochs: Annotated[int | None, OPEN_INT] = None
-    """Passes through the training images. (default: 60 for 8 x 8 images, 4 for 28 x 28, 10 for 32 x 32)"""
-    batch_size: int = 64
-    """Images per step."""
+    """Passes through the training images. (default: 60 for 8 x 8 images, 4 for 28 x 28, 10 for 32 x 32; with your own
+    model by a rule that is printed: some 1,500 steps)"""
+    batch_size: Annotated[int | None, OPEN_INT] = None
+    """Images per step. (default: 64; with your own model fewer where there are few images)"""
     lr: Annotated[float | None, OPEN_FLOAT] = None
     """Learning rate: Adam's, or in situ and write-verify that of plain SGD. (default: 5e-3 for 8 x 8 images,
     4e-3 for 28 x 28, 1e-3 for 32 x 32; in situ and write-verify 1, and 0.3 for 32 x 32, in situ three times
-    that for Tiki-Taka v1)"""
+    that for Tiki-Taka v1; with your own model by a rule that is printed, from the inputs of its layers)"""
     schedule: Schedule = "cosine"
     """Learning rate over the run: constant, falling to zero along half a cosine, or in steps: a tenth after
     half of the run, a hundredth after three quarters. In situ it should fall: every pulse misses its size at

@@ -5,31 +5,42 @@ from typing import Final
 
 from devices.closest import choose
 from devices.units import Dimensionless
-from models import NETWORKS
+from models import CATALOGUE, NETWORKS
 
+from ...data.datasets import CLASSES, Facts, facts_of
+from ...data.examples import Shape
+from ...data.objective import objective_of
+from ..networks.first_network import initial_network, is_own
+from ..networks.layers import is_analog
+from ..networks.own_network import AS_BUILT
+from ..networks.rules import Rules
 from ..run import Run
 from .config import NO_DEVICE, TrainConfig, available_threads
 from .device_times import resolve_times
 from .fault_options import resolve_faults
 from .learning_defaults import resolve_in_situ, resolve_write_verify
 from .learning_rates import learning_rate
+from .own_networks import as_its_layers_say, wished_network
 from .refusals import find_device, is_given, without_effect
 from .sharing_options import resolve_sharing, without_synchronisation
 from .wire_options import resolve_wires
 
 # For runs that end in minutes; their learning rates are in learning_rates.py. The paper: hundreds.
-_EPOCHS_OF_SHAPE: Final = {(1, 8, 8): 60, (1, 28, 28): 4, (3, 32, 32): 10}
-_FCN_OF_SHAPE: Final = {NETWORKS[name].image_shape: name for name in NETWORKS if name.startswith("fcn_")}
+_BATCH_SIZE: Final = 64
+_EPOCHS_OF_SHAPE: Final[dict[Shape, int]] = {(1, 8, 8): 60, (1, 28, 28): 4, (3, 32, 32): 10}
+_FCN_OF_SHAPE: Final[dict[Shape, str]] = {
+    NETWORKS[name].image_shape: name for name in NETWORKS if name.startswith("fcn_")
+}
 # assumed: as in aihwkit's examples of hardware-aware training.
 _WEIGHT_NOISE: Final = 0.1
 
 
-def resolve(wish: TrainConfig, image_shape: tuple[int, int, int]) -> Run:
+def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
     """Replace every "default" in a configuration by its value, and check what only models and devices know.
 
     Args:
         wish: What the user asked for.
-        image_shape: Channels, height and width of the images.
+        known: What is known of the data; for networks of ours the shape of an image is enough.
 
     Returns:
         The run, which leaves nothing open.
@@ -43,9 +54,17 @@ def resolve(wish: TrainConfig, image_shape: tuple[int, int, int]) -> Run:
             f"`augment` and `strength` must be given together, but are {wish.augment!r} and {wish.strength}. "
             "Write --augment translation --strength 0.2."
         )
-    model = _resolve_model(wish, image_shape)
-    placement = wish.placement or NETWORKS[model].placement
-    wish = resolve_wires(resolve_faults(resolve_sharing(wish, model, placement)))
+    facts = facts_of(known)
+    if wish.augment != "none" and len(facts.image_shape) != 3:
+        raise ValueError(
+            f"`augment` must be left out for inputs that are no images, but is {wish.augment!r}, and an input of "
+            f"{wish.data!r} has the shape {facts.image_shape}. Leave it out."
+        )
+    objective = objective_of(wish.loss, wish.metric, has_classes=not facts.is_regression)
+    model = _resolve_model(wish, facts)
+    placement = wish.placement or (AS_BUILT if is_own(model) else CATALOGUE[model].placement)
+    network = wished_network(wish, model, placement, facts)
+    wish = resolve_wires(resolve_faults(resolve_sharing(wish, placement, network)))
     if wish.vcp and placement != "free":
         raise ValueError(
             f"`vcp` must be 0 with the placement {placement!r}, but is {wish.vcp}: kernels that are shared between "
@@ -57,25 +76,50 @@ def resolve(wish: TrainConfig, image_shape: tuple[int, int, int]) -> Run:
         wish = resolve_write_verify(wish)
     else:
         wish = _resolve_in_software(wish)
+    if is_analog(network) and wish.mode != "digital":
+        wish = as_its_layers_say(wish)
+    rules = None if model in NETWORKS else Rules.of(network, facts, wish.batch_size)
     return Run.of(
         wish,
         model=model,
         placement=placement,
-        epochs=wish.epochs or _EPOCHS_OF_SHAPE[image_shape],
-        lr=wish.lr or learning_rate(wish.mode, wish.device, image_shape),
+        loss=objective.loss,
+        metric=objective.metric,
+        epochs=wish.epochs or (_EPOCHS_OF_SHAPE[facts.image_shape] if rules is None else rules.epochs),
+        batch_size=wish.batch_size or (_BATCH_SIZE if rules is None else rules.batch_size),
+        lr=wish.lr
+        or learning_rate(
+            wish.mode, wish.device, facts.image_shape, adam=None if rules is None else rules.adam
+        ),
         threads=wish.threads or available_threads(),
     )
 
 
-def digital_reference(run: Run, image_shape: tuple[int, int, int]) -> Run:
+def rules_of(run: Run, facts: Facts) -> list[str]:
+    """Say which values of a run are defaults by a rule, and how they came about; nothing for those of the paper."""
+    if run.model in NETWORKS:
+        return []
+    rules = Rules.of(initial_network(run, facts), facts, run.batch_size)
+    usual = Rules.of(initial_network(run, facts), facts)
+    rules = replace(rules, batch_size=usual.batch_size)
+    return rules.sentences(
+        epochs=run.epochs, batch_size=run.batch_size, lr=run.lr, uses_sgd=run.learns_on_devices
+    )
+
+
+def digital_reference(run: Run, known: Facts | Shape) -> Run:
     """Return the same training without devices: the same network, images, order and number of steps.
 
     Args:
         run: The run on devices, or for them.
-        image_shape: Channels, height and width of the images.
+        known: What is known of the data.
     """
-    # The learning rate of plain SGD through devices is none for Adam.
-    lr = learning_rate("digital", NO_DEVICE, image_shape) if run.learns_on_devices else run.lr
+    facts, lr = facts_of(known), run.lr
+    if run.learns_on_devices:  # the learning rate of plain SGD through devices is none for Adam
+        adam = None
+        if run.model not in NETWORKS:
+            adam = Rules.of(initial_network(run, facts), facts, run.batch_size).adam
+        lr = learning_rate("digital", NO_DEVICE, facts.image_shape, adam=adam)
     return replace(
         run,
         mode="digital",
@@ -124,21 +168,31 @@ def _resolve_in_software(wish: TrainConfig) -> TrainConfig:
     )
 
 
-def _resolve_model(wish: TrainConfig, image_shape: tuple[int, int, int]) -> str:
+def _resolve_model(wish: TrainConfig, facts: Facts) -> str:
+    image_shape = facts.image_shape
     model = wish.model or _FCN_OF_SHAPE.get(image_shape)
+    if model is not None and is_own(model):
+        return model
     if model is None:
         raise ValueError(
             f"`data` must have images of {', '.join(map(str, _FCN_OF_SHAPE))} (channels, height, width), but "
-            f"{wish.data!r} has {image_shape}. Resize the images."
+            f"{wish.data!r} has {image_shape}. Resize the images, or bring a network of your own, --model "
+            "my_network.py:build."
         )
-    if model not in NETWORKS:
+    if model not in CATALOGUE:
         raise ValueError(
-            f"`model` must be one of {', '.join(sorted(NETWORKS))}, but is {model!r}. {choose(model, NETWORKS)}"
+            f"`model` must be one of {', '.join(sorted(CATALOGUE))}, or a function of your own as in "
+            f"my_network.py:build, but is {model!r}. {choose(model, CATALOGUE)}"
         )
-    if NETWORKS[model].image_shape != image_shape:
+    if CATALOGUE[model].image_shape != image_shape:
         raise ValueError(
             f"`model` must fit the images of {wish.data!r}, {image_shape}, but {model} expects "
-            f"{NETWORKS[model].image_shape} (channels, height, width). Choose another --model or --data."
+            f"{CATALOGUE[model].image_shape} (channels, height, width). Choose another --model or --data."
+        )
+    if facts.is_regression or (facts.classes or 0) > CLASSES or facts.target_shape:
+        raise ValueError(
+            f"`model` must have an output for every class of {wish.data!r}, which has {facts}, but {model} has "
+            f"{CLASSES} for as many classes. Bring a network of your own, --model my_network.py:build."
         )
     return model
 

@@ -5,10 +5,12 @@ from typing import Final
 from devices import get
 from devices.units import Dimensionless
 
+from ..networks.rules import SGD_TO_ADAM
+
 # Adam's, in runs that end in minutes (the paper: 1e-3 and 1e-4 over hundreds of epochs). Found by trial: the digits
 # reach 97 % with and without noise; MNIST after 200 steps 91 % hardware-aware (1e-3: 80 %) and 97 % digitally (95 %).
 # assumed for 32 x 32: between the two.
-_ADAM: Final[dict[tuple[int, int, int], Dimensionless]] = {
+_ADAM: Final[dict[tuple[int, ...], Dimensionless]] = {
     (1, 8, 8): 5e-3,
     (1, 28, 28): 4e-3,
     (3, 32, 32): 1e-3,
@@ -21,7 +23,7 @@ _ADAM: Final[dict[tuple[int, int, int], Dimensionless]] = {
 # Write-verify learns best with the same: 20 epochs of the digits, seed 100: ecram 0.3 94 %, 1 97 %, 3 5 %; pcm 0.3
 # 94 %, 1 96 %, 3 5 %; reram-sb 1 96 %, 3 48 %; the CNN on ecram 0.3 96 %, 1 96 %. MNIST, ecram, as above: 0.3 56 %,
 # 1 83 %.
-_SGD: Final[dict[tuple[int, int, int], Dimensionless]] = {
+_SGD: Final[dict[tuple[int, ...], Dimensionless]] = {
     (1, 8, 8): 1.0,
     (1, 28, 28): 1.0,
     (3, 32, 32): 0.3,
@@ -62,10 +64,11 @@ _SHORT: Final[_Relative] = {
 def learning_rate(
     mode: str,
     device: str,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     placement: str = "free",
     *,
     is_short: bool = False,
+    adam: Dimensionless | None = None,
 ) -> Dimensionless:
     """Return the learning rate that suits a training: the rate itself, to be handed to the optimizer as it is.
 
@@ -76,16 +79,21 @@ def learning_rate(
         placement: Where kernels live, as `xbar train --placement` reads it. Kernels of their own, "free", have the
             rate that `xbar train` takes for every placement.
         is_short: Whether the training is a few hundred steps long, as those of `xbar sharing-cost` on MNIST.
+        adam: That of Adam for a network that is none of ours, by `networks.rules`.
     """
     if mode in ("digital", "hwa"):
-        return _ADAM[image_shape]
+        return _ADAM[image_shape] if adam is None else adam
     algorithm = get(device).algorithm if mode == "in-situ" else None
-    relative = _relative(mode, device, placement, _SHORT if is_short else _LONG)
-    return _SGD[image_shape] * _OF_ALGORITHM.get(algorithm or "", 1.0) * relative
+    relative = relative_rate(mode, device, placement, is_short=is_short)
+    usual = _SGD[image_shape] if adam is None else adam * SGD_TO_ADAM
+    return usual * _OF_ALGORITHM.get(algorithm or "", 1.0) * relative
 
 
-def _relative(mode: str, device: str, placement: str, rates: _Relative) -> Dimensionless:
-    """Return the rate relative to that of kernels of their own."""
+def relative_rate(mode: str, device: str, placement: str, *, is_short: bool) -> Dimensionless:
+    """Return the rate of a placement relative to that of kernels of their own, of `learning_rate`."""
+    if mode in ("digital", "hwa"):
+        return 1.0
+    rates = _SHORT if is_short else _LONG
     spec = placement.replace(" ", "")
     scheme = spec.partition("(")[0]
     if "(tiles=1)" in spec:
@@ -95,6 +103,6 @@ def _relative(mode: str, device: str, placement: str, rates: _Relative) -> Dimen
     return rates.get((mode, device, scheme), rates.get((mode, "", scheme), 1.0))
 
 
-def is_short_on(image_shape: tuple[int, int, int]) -> bool:
+def is_short_on(image_shape: tuple[int, ...]) -> bool:
     """Say whether studies train for a short time on images of a shape: on MNIST's, of which they take few."""
     return image_shape == (1, 28, 28)

@@ -4,31 +4,30 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from torch import nn
+
 from crossbar import LocallyConnected2d
 from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
-from models import build
 
 from .config import TrainConfig
-from .refusals import is_given, speaking_of, without_effect
+from .refusals import is_given, without_effect
 
 # All the way: after a sleep phase the kernels of all locations are as equal as they can be written.
 _SLEEP_FACTOR: Final[Dimensionless] = 1.0
 
 
-def resolve_sharing(config: TrainConfig, model: str, placement: str) -> TrainConfig:
+def resolve_sharing(config: TrainConfig, placement: str, network: nn.Module) -> TrainConfig:
     """Check the placement and whatever else shares weights, and fill in what was left open.
 
     Args:
         config: What the user asked for.
-        model: Name of the network.
-        placement: Where the kernels of its local layers live.
+        placement: Where the kernels of the network's local layers live.
+        network: The network, placed so.
 
     Raises:
-        ValueError: If the placement does not exist or does not fit the network, or an option has no effect.
+        ValueError: If an option has no effect.
     """
-    with speaking_of("placement"):
-        network = build(model, placement)
     layers = [layer for layer in network.modules() if isinstance(layer, LocallyConnected2d)]
     _check_synchronisation(config, placement, layers)
     shares_all = all(layer.placement.kernels == 1 for layer in layers)

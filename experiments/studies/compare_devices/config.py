@@ -6,7 +6,9 @@ from typing import Annotated, Final, Literal, final
 
 import tyro
 
+from ...data.objective_names import Loss, Metric
 from ...support.idle_options import refuse_given_folder, refuse_given_jobs
+from ...support.open_options import OPEN, one_of
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
@@ -43,11 +45,13 @@ class CompareDevicesConfig:
       xbar compare-devices --quick
       xbar compare-devices --devices pcm ecram my.toml --seeds 0 1 2 3 4
       xbar compare-devices --data mnist --data-dir data --train-images 6000 --epochs 2
+      xbar compare-devices --model my_network.py:build --data my_data.py:splits
       xbar compare-devices --dask tcp://10.0.0.1:8786 --runs /shared/runs
     """
 
     data: str = "digits"
-    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn or your own file.npz."""
+    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn, or your own: file.npz,
+    my_data.py:splits, or a folder images/."""
     data_dir: str = "data"
     """Folder of the data set."""
     download: bool = False
@@ -56,6 +60,14 @@ class CompareDevicesConfig:
     """Train on this many images only."""
     test_images: Annotated[int | None, _ALL] = None
     """Test on this many images only."""
+
+    loss: Annotated[Loss | None, one_of(Loss), OPEN] = None
+    """What training lowers, as for `xbar train`. (default: that which suits the labels)"""
+    metric: Annotated[Metric | None, one_of(Metric), OPEN] = None
+    """What is counted, as for `xbar train`. (default: that which suits the loss)"""
+    model: Annotated[str | None, _OPEN_NAME] = None
+    """The network, as for `xbar train`: a name, or your own, my_network.py:build; fcn gives its convolutions a kernel
+    for each location, cnn leaves it as it is. (default: those that fit the data)"""
 
     devices: tuple[str, ...] = DEVICES
     """Memory cells, by name (`xbar devices`), or device files such as my.toml (`xbar fit-device`)."""
@@ -135,6 +147,9 @@ class CompareDevicesPlan:
     download: bool
     train_images: int | None
     test_images: int | None
+    loss: Loss | None
+    metric: Metric | None
+    model: str | None
     devices: tuple[str, ...]
     networks: tuple[Network, ...]
     seeds: tuple[int, ...]

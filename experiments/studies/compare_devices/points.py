@@ -6,11 +6,12 @@ from typing import Final, Literal
 
 from devices import get
 
+from ...data.examples import Facts, Shape, facts_of
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
-from ...runs.options.learning_rates import is_short_on, learning_rate
+from ...runs.options.own_rates import rate_of_study
 from ...support.durations import parse_times, write_times
-from ..study import Point, family_of
+from ..study import Point, family_of, steps_of
 from .config import CompareDevicesPlan
 
 Mode = Literal["hwa", "in-situ"]
@@ -43,21 +44,20 @@ def points_of(config: CompareDevicesPlan) -> list[Point]:
     return points
 
 
-def wish_of(
-    point: Point, config: CompareDevicesPlan, image_shape: tuple[int, int, int], steps: int
-) -> TrainConfig:
+def wish_of(point: Point, config: CompareDevicesPlan, known: Facts | Shape) -> TrainConfig:
     """Return what `xbar train` is asked for, for one run.
 
     Args:
         point: The run.
         config: What the study does.
-        image_shape: Channels, height and width of the images.
-        steps: Steps of an epoch, from which the interval of recording follows.
+        known: What is known of the data; of networks of ours the shape of an image is enough.
 
     Raises:
         ValueError: If no network fits the images, or a device is not known at any of the times.
     """
-    family = family_of(image_shape, config.data)
+    facts, model = facts_of(known), config.model
+    if model is None:
+        model = f"{point.scheme}_{family_of(known, config.data)}"
     device = get(point.device)
     wish = TrainConfig(
         data=config.data,
@@ -65,7 +65,10 @@ def wish_of(
         download=config.download,
         train_images=config.train_images,
         test_images=config.test_images,
-        model=f"{point.scheme}_{family}",
+        loss=config.loss,
+        metric=config.metric,
+        model=model,
+        placement=_PLACEMENTS[point.scheme] if config.model is not None and point.scheme == "fcn" else None,
         mode=point.mechanism,  # type: ignore[arg-type]
         device=point.device,
         epochs=config.epochs,
@@ -82,17 +85,13 @@ def wish_of(
                 f"`xbar devices {point.device}` tells them."
             )
         wish = replace(wish, times=write_times(times))
-    usual = resolve(wish, image_shape)
+    usual = resolve(wish, known)
     if point.mechanism == "hwa":
         return wish
     return replace(
         wish,
-        lr=learning_rate(
-            point.mechanism,
-            point.device,
-            image_shape,
-            _PLACEMENTS[point.scheme],
-            is_short=is_short_on(image_shape),
-        ),
-        record_every=max(1, usual.epochs * steps // _RECORDED_ROWS) if usual.backend == "batched" else 0,
+        lr=rate_of_study(usual, _PLACEMENTS[point.scheme], facts),
+        record_every=max(1, usual.epochs * steps_of(facts.images or 1, usual.batch_size) // _RECORDED_ROWS)
+        if usual.backend == "batched"
+        else 0,
     )

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from devices.units import Dimensionless, Seconds
 
+from ...data.objective_names import Metric
 from ...runs.ledger_file import RunEvents
 from ...runs.options.device_names import label
 from ...runs.record import Record
@@ -37,6 +38,8 @@ class Row:
         pulses: Pulses per device, in situ; None else.
         at_bound: Fraction of devices less than a step away from a bound, likewise.
         did_learn: Whether the network learned at all; see `chance.RULE`.
+        metric: What stands for the accuracy: "accuracy", or another that is 1 at its best.
+        model: What tables call the network that was asked for; empty for those that fit the data.
     """
 
     device: str
@@ -52,14 +55,22 @@ class Row:
     pulses: Dimensionless | None
     at_bound: Dimensionless | None
     did_learn: bool = True
+    metric: Metric = "accuracy"
+    model: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row in the types of JSON."""
         return {**asdict(self), "extrapolated": list(self.extrapolated)}
 
 
-def row_of(point: Point, command: str, folder: RunFolder) -> Row:
+def row_of(point: Point, command: str, folder: RunFolder, model: str = "") -> Row:
     """Read a finished run.
+
+    Args:
+        point: Which run it is.
+        command: The line that repeats it.
+        folder: Where it lies.
+        model: What tables call the network that was asked for.
 
     Raises:
         ValueError: If the run is damaged.
@@ -92,6 +103,8 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
         pulses=pulses,
         at_bound=at_bound,
         did_learn=result.did_learn,
+        metric=result.metric,
+        model=model,
     )
 
 

@@ -1,7 +1,7 @@
 """`xbar compare-devices`: the same two networks on many devices; which learns best, which remembers?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final, final
 
@@ -12,6 +12,8 @@ from devices.characterisation import Characterisation
 from devices.characterisation.table import Quantity
 
 from ...commands.train import run_train
+from ...data.examples import Facts, Shape
+from ...data.user_function import label_of
 from ...drawing.characterisation_figure import draw_characterisation
 from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
@@ -21,18 +23,18 @@ from ...support.typed_values import typed
 from ..does_it_matter.config import DoesItMatterConfig
 from ..does_it_matter.effects import section_of
 from ..does_it_matter.study import effects_of
+from ..look_at_network import can_be_free
 from ..options import line_of
 from ..results import Results
-from ..study import Findings, Point, Study, run_study, steps_of
+from ..study import Findings, Point, Study, run_study
 from .config import CompareDevicesConfig, CompareDevicesPlan
 from .figure import draw_comparison
 from .points import points_of, wish_of
 from .rows import Row, groups_of, row_of
-from .table import NETWORK_NAMES, TITLE, sections
+from .table import NETWORK_NAMES, TITLE, network_title, sections
 
 NAME: Final = "compare-devices"
 _CHIPS_TO_COMPARE: Final = 5
-_BATCH_SIZE: Final = 64  # of `xbar train`
 _FIGURE: Final = "compare_devices.png"
 
 
@@ -64,12 +66,29 @@ class CompareDevices(Study[Point, Row]):
         return points_of(self.config)
 
     @override
-    def wish(self, point: Point, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
-        return wish_of(point, self.config, image_shape, steps_of(images, _BATCH_SIZE))
+    def look_at(self, facts: Facts) -> None:
+        """Leave out the twin without sharing of a network that has no convolutions."""
+        model = self.config.model
+        if model is None or "fcn" not in self.config.networks or can_be_free(model, facts):
+            return
+        if self.config.networks == ("fcn",):
+            raise ValueError(
+                f"`networks` must be cnn for {label_of(model)}, but is fcn: no layer of it could have a kernel "
+                "for each of several locations. Use --networks cnn."
+            )
+        print(
+            f"{label_of(model)} has no layer with several locations: only as it is built (cnn), without free twin."
+        )
+        self.config = replace(self.config, networks=("cnn",))
+
+    @override
+    def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
+        return wish_of(point, self.config, known)
 
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:
-        return row_of(point, command, folder)
+        model = "" if self.config.model is None else label_of(self.config.model)
+        return row_of(point, command, folder, model)
 
     @override
     def findings(self, rows: Sequence[Row], failed: Mapping[str, str], out: Path) -> Findings:
@@ -128,10 +147,10 @@ def _characterise(devices: Sequence[str], folder: Path) -> dict[str, Characteris
 
 def _summary(rows: Sequence[Row]) -> str:
     sentences = []
-    for network, title in NETWORK_NAMES.items():
-        groups = groups_of(rows, network)
+    for network in NETWORK_NAMES:
+        title, groups = network_title(network, rows), groups_of(rows, network)
         ranked = [group for group in groups if group.has_learned]
-        name = title.partition(":")[0]
+        name = title if rows and rows[0].model else title.partition(":")[0]
         if ranked:
             best, worst = ranked[0], ranked[-1]
             sentences.append(
@@ -173,7 +192,8 @@ def _sheets(devices: Sequence[str], folder: Path) -> list[Section]:
 def _effects(rows: Sequence[Row], sheets: Mapping[str, Characterisation]) -> list[Section]:
     """Ask of the best written device of each network which of its non-idealities matter."""
     found = []
-    for network, title in NETWORK_NAMES.items():
+    for network in NETWORK_NAMES:
+        title = network_title(network, rows)
         written = [
             group
             for group in groups_of(rows, network)

@@ -5,7 +5,8 @@ from typing import Final
 
 from devices.characterisation.table import Quantity
 
-from ...data.chance import RULE
+from ...data.chance import rule_of
+from ...data.objective_names import METRIC_NAMES
 from ...drawing.sections import Section, Table, markdown_of
 from ...support.durations import format_time
 from ...support.statistics import NOTHING, Mean
@@ -21,6 +22,15 @@ NETWORK_NAMES: Final = {
 _OF_A_YEAR: Final = "retention error after 1 y, per_tile"
 # What a sheet calls it, and what the table does.
 _CHARACTER: Final = {"states": "states", "effective states": "effective", "asymmetry": "asymmetry ±"}
+
+
+_PLACED: Final = {"fcn": "every location its own kernel", "cnn": "as built"}
+
+
+def network_title(network: str, rows: Sequence[Row]) -> str:
+    """Return the heading of a network's table."""
+    model = rows[0].model if rows else ""
+    return f"{model}: {_PLACED[network]}" if model else NETWORK_NAMES[network]
 
 
 def header(groups: Sequence[Group]) -> list[str]:
@@ -72,14 +82,15 @@ def markdown(rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], com
 def sections(rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], command: str) -> list[Section]:
     """Return the ranked tables of all networks, and what broke off."""
     seeds = sorted({row.seed for row in rows})
+    what = METRIC_NAMES[rows[0].metric].capitalize()
     lead = (
-        f"`{command}`. Accuracy on the test images, mean ± standard deviation over {len(seeds)} "
+        f"`{command}`. {what} on the test images, mean ± standard deviation over {len(seeds)} "
         f"seed{'s' * (len(seeds) != 1)} ({', '.join(map(str, seeds))}), each the mean over chips, with drift "
         "compensation. Ranked by the last known accuracy."
     )
     found = [Section(text=(lead,), records=records(rows))]
-    for network, title in NETWORK_NAMES.items():
-        groups = groups_of(rows, network)
+    for network in NETWORK_NAMES:
+        title, groups = network_title(network, rows), groups_of(rows, network)
         if groups:
             titles = header(groups)
             table = Table(header=titles, rows=cells(groups, sheets), align="rl" + "r" * (len(titles) - 2))
@@ -92,7 +103,7 @@ def sections(rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], com
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """Say what the columns mean."""
-    return [*_NOTES, *([] if all(row.did_learn for row in rows) else [RULE])]
+    return [*_NOTES, *([] if all(row.did_learn for row in rows) else [rule_of(rows[0].metric)])]
 
 
 _NOTES: Final = (

@@ -14,6 +14,7 @@ from crossbar import StaticPower, load_profile, price
 from ...commands.train import run_train
 from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
+from ...data.examples import Facts, Shape
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import TrainConfig
 from ...runs.result import Result
@@ -76,7 +77,7 @@ class Demo(Study[Point, Row]):
         return [Point(DEVICE, "hwa", scheme, self.config.seed) for scheme in SCHEMES]
 
     @override
-    def wish(self, point: Point, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
+    def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
         model, placement = SCHEMES[point.scheme]
         return TrainConfig(
             model=model,

@@ -40,6 +40,8 @@ class DoesItMatterConfig:
     """Epochs of these trainings. (default: 5, or the run's if it had fewer)"""
     jobs: Annotated[int | None, _OPEN_INT] = None
     """Trainings at the same time. (default: OMP_NUM_THREADS, or all cores)"""
+    trust: bool = False
+    """Execute the run's copy of a file of your own although it has been changed since the training."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no comparison.

@@ -1,5 +1,6 @@
 """What a non-ideality does to the accuracy, chip by chip or seed by seed, and how that is told."""
 
+import math
 import re
 import statistics
 from collections.abc import Sequence
@@ -62,8 +63,8 @@ class Outcome:
     digest: str
 
     def __post_init__(self) -> None:
-        if not 0 <= self.accuracy <= 1 or not re.fullmatch("[0-9a-f]{16}", self.digest):
-            raise ValueError(f"an outcome must be an accuracy in [0, 1] and a digest, but is {self}")
+        if not -math.inf < self.accuracy <= 1 or not re.fullmatch("[0-9a-f]{16}", self.digest):
+            raise ValueError(f"an outcome must be an accuracy of at most 1 and a digest, but is {self}")
 
 
 def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outcome]) -> Effect:

@@ -64,6 +64,7 @@ def effects_of(config: DoesItMatterConfig) -> tuple[list[Effect], str]:
     """
     folder = RunFolder.existing(config.run)
     trained = folder.read_config()
+    folder.admit_own_files(trust=config.trust)
     if not folder.model_file.exists():
         raise ValueError(
             f"`run` must be trained, but {folder.path} has no model.safetensors yet. "
@@ -132,7 +133,7 @@ def _by_programming(
         bar = progress_bar(total=chips * (len(switches) + 1), desc="chips", unit="chip")
 
         def outcomes(switch: Switch | None) -> list[Outcome]:
-            model = load_model(folder.model_file, make_model(trained)).eval()
+            model = load_model(folder.model_file, make_model(trained, facts=data.facts)).eval()
             noise_model, changed = device.noise_model(), copy.deepcopy(rpu_config)
             if switch is not None:
                 switch.off(noise_model if switch.part == "device model" else changed)
@@ -187,7 +188,8 @@ def _read_chip(
 def _read(model: nn.Module, images: Images) -> Outcome:
     model.eval()
     scores: Tensor = torch.cat([model(pixels) for pixels in torch.split(images.pixels, 256)])
-    accuracy = float((scores.argmax(dim=1) == images.labels).double().mean())
+    objective = images.objective
+    accuracy = objective.score_of(scores, images.labels, objective.reference_of(images.labels)) / len(images)
     return Outcome(accuracy, hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest())
 
 

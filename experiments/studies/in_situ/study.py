@@ -15,6 +15,7 @@ from devices.units import Dimensionless
 from ...commands.train import run_train
 from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
+from ...data.examples import Facts, Shape
 from ...drawing.figures import GREY, save_figure
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import NO_DEVICE, TrainConfig
@@ -115,7 +116,7 @@ class InSitu(Study[Point, Row]):
         ]
 
     @override
-    def wish(self, point: Point, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
+    def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
         model, placement = PLACEMENTS[point.scheme]
         return TrainConfig(
             train_images=self.config.train_images,

@@ -5,6 +5,7 @@ from typing import Final, final
 
 from devices.units import Dimensionless
 
+from ...data.examples import Facts, Shape, facts_of
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.learning_rates import learning_rate
 from ..study import family_of
@@ -105,24 +106,24 @@ def points_of(config: PaperPlan) -> list[Point]:
     return points
 
 
-def wish_of(point: Point, config: PaperPlan, image_shape: tuple[int, int, int]) -> TrainConfig:
+def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfig:
     """Return what `xbar train` is asked for, for one run.
 
     Args:
         point: The run.
         config: What the study does.
-        image_shape: Channels, height and width of the images.
+        known: What is known of the data; of networks of ours the shape of an image is enough.
 
     Raises:
         ValueError: If no network fits the images.
     """
-    family = family_of(image_shape, config.data)
+    family = family_of(known, config.data)
     is_long = point.setting.mode == "digital" and not point.setting.is_control
     learns_in_situ = point.setting.mode == "in-situ"
     lr = config.lr
     if learns_in_situ:
         placement = _PLACEMENTS.get(point.network, point.network)
-        lr = learning_rate("in-situ", point.setting.device, image_shape, placement)
+        lr = learning_rate("in-situ", point.setting.device, facts_of(known).image_shape, placement)
     return TrainConfig(
         data=config.data,
         data_dir=config.data_dir,

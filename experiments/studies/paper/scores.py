@@ -12,12 +12,13 @@ from ...commands.train import run_train
 from ...data.augmentation import IMAGES_ON_HARDWARE, validation_sets
 from ...data.datasets import DataSplit, Images
 from ...runs.emergent_sharing import sharing_of
+from ...runs.networks.first_network import initial_network
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
-from ...runs.training import initial_network, loss_and_accuracy, make_model
+from ...runs.training import loss_and_accuracy, make_model
 from ...runs.training_on_devices import ages
 from ...support.durations import parse_times
 from ...support.interruption import Interruption

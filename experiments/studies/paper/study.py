@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from typing_extensions import override
 
+from ...data.examples import Facts, Shape
 from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
@@ -68,10 +69,10 @@ class Paper(Study[Point, Row]):
         return points_of(self.config)
 
     @override
-    def wish(self, point: Point, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
-        wish = wish_of(point, self.config, image_shape)
+    def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
+        wish = wish_of(point, self.config, known)
         try:
-            resolve(wish, image_shape)
+            resolve(wish, known)
         except ValueError as error:
             raise ValueError(f"{point.setting}, network {point.network}: {error}") from error
         return wish

@@ -8,7 +8,9 @@ import tyro
 
 from crossbar.cost.packing import parse_packing
 
+from ...data.objective_names import Loss, Metric
 from ...support.idle_options import default_of, refuse_given, refuse_given_folder, refuse_given_jobs
+from ...support.open_options import OPEN, one_of
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
@@ -32,6 +34,7 @@ SCHEMES: Final = (
 _TILE_COUNTS: Final = (1, 2, 4, 8, 16)
 _SEEDS: Final = (0, 1, 2)
 _CHIPS: Final = 5
+_BATCH_SIZE: Final = 64
 _QUICK_SCHEMES: Final = ("time_multiplexed", "replicated", "replicated(sync_every=10)", "free")
 _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
@@ -75,12 +78,14 @@ class SharingCostConfig:
       xbar sharing-cost --quick
       xbar sharing-cost --schemes time_multiplexed 'replicated(sync_every=10)' free --devices pcm --seeds 0 1 2
       xbar sharing-cost --data mnist --data-dir data --train-images 6000 --epochs 2
+      xbar sharing-cost --model my_network.py:build --data my_data.npz --quick
       xbar sharing-cost --profile mine.toml --from runs/sharing-cost-0123456789ab
       xbar sharing-cost --profile isaac-reram --from runs/cnn_digits-in-situ-reram-sb-0123456789ab
     """
 
     data: str = "digits"
-    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn or your own file.npz."""
+    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn, or your own: file.npz,
+    my_data.py:splits, or a folder images/."""
     data_dir: str = "data"
     """Folder of the data set."""
     download: bool = False
@@ -89,6 +94,14 @@ class SharingCostConfig:
     """Train on this many images only."""
     test_images: Annotated[int | None, _ALL] = None
     """Test on this many images only."""
+
+    loss: Annotated[Loss | None, one_of(Loss), OPEN] = None
+    """What training lowers, as for `xbar train`. (default: that which suits the labels)"""
+    metric: Annotated[Metric | None, one_of(Metric), OPEN] = None
+    """What is counted, as for `xbar train`. (default: that which suits the loss)"""
+    model: Annotated[str | None, _OPEN_NAME] = None
+    """The network, as for `xbar train`: a name, or your own, my_network.py:build, whose convolutions are placed by
+    every scheme. (default: those that fit the data)"""
 
     schemes: tuple[str, ...] = SCHEMES
     """Placements of the kernels, as `xbar train --placement` reads them, for all layers or by name pattern.
@@ -109,8 +122,9 @@ class SharingCostConfig:
     """Passes through the training images. (default: as `xbar train`)"""
     lr: Annotated[float | None, _OPEN_FLOAT] = None
     """Learning rate of every run. (default: for each scheme, mechanism and device the one found by trial)"""
-    batch_size: int = 64
-    """Images per step. What a step costs is proportional to it, except for writing and synchronising."""
+    batch_size: Annotated[int | None, _OPEN_INT] = None
+    """Images per step. What a step costs is proportional to it, except for writing and synchronising. (default: as
+    `xbar train`)"""
     chips: Annotated[int | None, _OPEN_INT] = None
     """Chips to program, or readings of one chip that was trained in situ. (default: 5)"""
     times: str = "1s,1d,1y"
@@ -238,6 +252,8 @@ class SharingCostConfig:
             )
         if config.from_ is not None:
             config = replace(config, out=config.out or config.from_)
+        if self.model is None:
+            config = replace(config, batch_size=self.batch_size or _BATCH_SIZE)
         return planned(SharingCostPlan, config, "sharing-cost", chips=config.chips or _CHIPS)
 
 
@@ -255,6 +271,9 @@ class SharingCostPlan:
     download: bool
     train_images: int | None
     test_images: int | None
+    loss: Loss | None
+    metric: Metric | None
+    model: str | None
     schemes: tuple[str, ...]
     tile_counts: tuple[int, ...]
     devices: tuple[str, ...]
@@ -262,7 +281,7 @@ class SharingCostPlan:
     seeds: tuple[int, ...]
     epochs: int | None
     lr: float | None
-    batch_size: int
+    batch_size: int | None
     chips: int
     times: str
     profile: str | None

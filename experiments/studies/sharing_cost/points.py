@@ -6,11 +6,14 @@ from typing import Final
 from devices import get
 from models import build
 
+from ...data.examples import Facts, Shape, facts_of
+from ...runs.networks.first_network import is_own
+from ...runs.networks.own_network import AS_BUILT
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
-from ...runs.options.learning_rates import is_short_on, learning_rate
+from ...runs.options.own_rates import rate_of_study
 from ...runs.options.refusals import speaking_of
-from ..study import Point, family_of
+from ..study import Point, family_of, steps_of
 from .config import SharingCostPlan
 
 # Rows of a record: enough for a curve over the training, and no noticeable time.
@@ -71,7 +74,7 @@ def why_not(device: str, mechanism: str, scheme: str) -> str | None:
 
 
 def wish_of(
-    point: Point, config: SharingCostPlan, image_shape: tuple[int, int, int], steps: int
+    point: Point, config: SharingCostPlan, known: Facts | Shape, steps: int | None = None
 ) -> TrainConfig:
     """Return what `xbar train` is asked for, for one point.
 
@@ -80,28 +83,33 @@ def wish_of(
     Args:
         point: The point.
         config: What the study does.
-        image_shape: Channels, height and width of the images.
-        steps: Steps of an epoch, from which the interval of recording follows.
+        known: What is known of the data; of networks of ours the shape of an image is enough.
+        steps: Steps of an epoch, from which the interval of recording follows; those of the data if None.
 
     Raises:
         ValueError: If no network fits the images, or a scheme does not fit the network.
     """
-    family = family_of(image_shape, config.data)
-    model = f"fcn_{family}" if point.scheme == "free" else f"cnn_{family}"
-    try:
-        build(model, point.scheme)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"`schemes` and `tile_counts` must fit {model}, but {point.scheme!r} does not. {error}"
-        ) from None
+    facts, model = facts_of(known), config.model
+    if model is None:
+        family = family_of(known, config.data)
+        model = f"fcn_{family}" if point.scheme == "free" else f"cnn_{family}"
+    if not is_own(model):
+        try:
+            build(model, point.scheme)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"`schemes` and `tile_counts` must fit {model}, but {point.scheme!r} does not. {error}"
+            ) from None
     wish = TrainConfig(
         data=config.data,
         data_dir=config.data_dir,
         download=config.download,
         train_images=config.train_images,
         test_images=config.test_images,
+        loss=config.loss,
+        metric=config.metric,
         model=model,
-        placement=point.scheme,
+        placement=None if point.scheme == AS_BUILT else point.scheme,
         mode=point.mechanism,  # type: ignore[arg-type]
         device=point.device,
         epochs=config.epochs,
@@ -113,12 +121,11 @@ def wish_of(
         threads=config.threads,
         out=config.runs,
     )
-    usual = resolve(wish, image_shape)
+    usual = resolve(wish, known)
+    if steps is None:
+        steps = steps_of(facts.images or 1, usual.batch_size)
     return replace(
         wish,
-        lr=config.lr
-        or learning_rate(
-            point.mechanism, point.device, image_shape, point.scheme, is_short=is_short_on(image_shape)
-        ),
+        lr=config.lr or rate_of_study(usual, point.scheme, facts),
         record_every=0 if point.mechanism == "hwa" else max(1, usual.epochs * steps // _RECORDED_ROWS),
     )

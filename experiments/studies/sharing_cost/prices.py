@@ -64,6 +64,7 @@ def row_of(
         largest_residual=_residual(result, "largest", max),
         dynamics=_dynamics(folder.record_file) if trained.record_every else {},
         did_learn=result.did_learn,
+        metric=result.metric,
         **_prices(folder, profile, config),
     )
 

@@ -7,6 +7,7 @@ from typing import Any, Final, final
 from crossbar.layer_patterns import parse_choices
 from devices.units import Dimensionless, Seconds
 
+from ...data.objective_names import Metric
 from ...support.typed_values import typed
 from ..seeds import Seeds, by_key
 
@@ -92,6 +93,7 @@ class Row:
         did_learn: Whether the network learned at all; see `chance.RULE`.
         wear: For each layer on tiles, pulses of its most stressed device in one training step; empty in software.
         notes: What the prices leave open, in sentences.
+        metric: What stands for the accuracy: "accuracy", or another that is 1 at its best.
     """
 
     device: str
@@ -118,13 +120,18 @@ class Row:
     did_learn: bool = True
     wear: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    metric: Metric = "accuracy"
 
     def __post_init__(self) -> None:
         for time in (*self.accuracy, *self.residual, *self.largest_residual):
             if time != FRESH and not time.replace(".", "", 1).replace("e+", "", 1).isdecimal():
                 raise ValueError(f"a row must have accuracies by time in s, but has one by {time[:40]!r}")
-        fractions = (self.validation_accuracy, *self.accuracy.values())
-        if not all(0 <= fraction <= 1 for fraction in fractions) or self.epochs < 1 or not self.lr > 0:
+        scores, is_r2 = (self.validation_accuracy, *self.accuracy.values()), self.metric == "r2"
+        if (
+            not all(score <= 1 and (is_r2 or score >= 0) for score in scores)
+            or self.epochs < 1
+            or not self.lr > 0
+        ):
             raise ValueError("a row must have accuracies in [0, 1], epochs and a learning rate, but has not")
 
     def to_json(self) -> dict[str, Any]:

@@ -13,26 +13,32 @@ from typing import Any, Final, final
 from typing_extensions import override
 
 from crossbar import HardwareProfile, load_profile
+from crossbar.cost.bill import Bill
 from devices.files import make_folder, remove, write_atomically
 
 from ...commands.train import run_train
+from ...data.examples import Facts, Shape
+from ...data.user_function import label_of
 from ...drawing.sections import Picture, Section
+from ...runs.networks.first_network import is_own
 from ...runs.options.config import TrainConfig
 from ...runs.options.profile_of_device import profile_of
 from ...runs.run_folder import RunFolder
 from ...support.json_files import write_json
 from ...support.typed_values import typed
+from ..layer_table import LayerFacts, layer_section
+from ..look_at_network import look_at_network
 from ..options import line_of
 from ..results import Results, read_results
-from ..study import Findings, Study, run_study, steps_of, write_study
+from ..study import Findings, Study, run_study, write_study
 from .config import SharingCostConfig, SharingCostPlan
 from .figures import draw_breakdown, draw_sync, draw_tiles
 from .flips import find_flips
 from .pareto import draw_pareto
 from .points import Point, points_of, wish_of
-from .prices import price_again, row_of, row_of_run
+from .prices import bill_of, ledgers_of, price_again, row_of, row_of_run
 from .residual import draw_residual
-from .rows import Row
+from .rows import MECHANISM_NAMES, Row
 from .scope_map import draw_scope_map
 from .scopes import demands_of, scope_sections
 from .sensitivity import Flip
@@ -60,6 +66,7 @@ class SharingCost(Study[Point, Row]):
         left_out: Cells of the grid that cannot be run, and why; found out if not told.
         devices: Those that are priced; those of the configuration if not told.
         schemes: Those that are ranked; those of the configuration if not told.
+        layers: Those of a network of one's own; found out if not told.
     """
 
     name = NAME
@@ -71,9 +78,11 @@ class SharingCost(Study[Point, Row]):
         left_out: Mapping[str, str] | None = None,
         devices: Sequence[str] | None = None,
         schemes: Sequence[str] | None = None,
+        layers: Sequence[LayerFacts] = (),
     ) -> None:
         self.config = config
         self._schemes = config.schemes if schemes is None else schemes
+        self._layers: list[LayerFacts] = list(layers)
         self._points, found = points_of(config) if left_out is None else ([], left_out)
         self._left_out = dict(found)
         names = config.devices if devices is None else devices
@@ -96,8 +105,18 @@ class SharingCost(Study[Point, Row]):
         return self._points
 
     @override
-    def wish(self, point: Point, image_shape: tuple[int, int, int], images: int) -> TrainConfig:
-        return wish_of(point, self.config, image_shape, steps_of(images, self.config.batch_size))
+    def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
+        return wish_of(point, self.config, known)
+
+    @override
+    def look_at(self, facts: Facts) -> None:
+        model = self.config.model
+        if model is None or not is_own(model):
+            return
+        seen = look_at_network(model, facts, self.config)
+        self._layers, self._schemes = seen.layers, seen.schemes
+        self._points, found = points_of(seen.config)
+        self._left_out = {**found, **seen.left_out}
 
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:
@@ -124,6 +143,7 @@ class SharingCost(Study[Point, Row]):
         demands = demands_of(rows, folders, schemes, self.profiles, self.config)
         draw_scope_map(demands, out / "static_power.png")
         told = [*sections(rows, self._left_out, failed, flips, ranges), *scope_sections(demands)]
+        told += self._of_layers(rows, folders)
         return Findings(
             title=TITLE,
             summary=_summary(rows),
@@ -134,8 +154,28 @@ class SharingCost(Study[Point, Row]):
                 "left_out": self._left_out,
                 "flips": [asdict(flip) for flip in flips],
                 "ranges": ranges,
+                "layers": [layer.to_json() for layer in self._layers],
             },
         )
+
+    def _of_layers(self, rows: Sequence[Row], folders: Mapping[str, RunFolder]) -> list[Section]:
+        """Show every layer of a network of one's own, and what it costs in each scheme."""
+        if not self._layers:
+            return []
+        first = rows[0]
+        bills: dict[str, tuple[Bill, int]] = {}
+        for row in rows:
+            if (row.device, row.mechanism) == (first.device, first.mechanism) and row.scheme in self._schemes:
+                _, _, inference = ledgers_of(folders[row.run])
+                bills.setdefault(
+                    row.scheme,
+                    (bill_of(inference, self.profiles[row.device], self.config), inference.images),
+                )
+        where = (
+            f"{first.device}, {MECHANISM_NAMES[first.mechanism]}, seed {first.seed}, profile {first.profile}"
+        )
+        label = "the network" if self.config.model is None else label_of(self.config.model)
+        return [layer_section(self._layers, label, bills, where)]
 
 
 def findings_of(results: Results, folder: Path) -> Findings:
@@ -202,6 +242,7 @@ def _again(config: SharingCostPlan, source: Path) -> list[Row]:
         kept = results.more.get("schemes", results.configuration.get("schemes"))
         schemes = typed(tuple[str, ...], kept, "schemes")
         left_out = typed(dict[str, str], results.more.get("left_out"), "left_out")
+        layers = typed(list[LayerFacts], results.more.get("layers", []), "layers")
         if not rows:
             raise ValueError("it has no rows")
     except ValueError as error:
@@ -212,6 +253,7 @@ def _again(config: SharingCostPlan, source: Path) -> list[Row]:
         config,
         left_out=left_out,
         schemes=schemes,
+        layers=layers,
         devices=list(dict.fromkeys(row.device for row in rows)),
     )
     rows = [

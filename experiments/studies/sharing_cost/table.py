@@ -6,7 +6,8 @@ from typing import Final
 
 from crossbar.cost.left_out import LEFT_OUT
 
-from ...data.chance import RULE
+from ...data.chance import rule_of
+from ...data.objective_names import METRIC_NAMES
 from ...drawing.sections import Section, Table, markdown_of
 from ...support.durations import format_time
 from ...support.statistics import NOTHING, bare_percent
@@ -59,7 +60,7 @@ def sections(
         flips: Where the ranking of schemes changes.
         ranges: By device, the factors that each constant was scaled by: smallest and largest.
     """
-    found = [Section(text=(_legend(rows),), records=[_flat(row) for row in rows])]
+    found = [Section(text=(_legend(rows),), records=[flat(row) for row in rows])]
     for group in by_key(cells_of(rows), lambda cell: (cell.device, cell.mechanism)):
         first = group[0]
         title = f"{first.device}, {MECHANISM_NAMES[first.mechanism]} (profile {first.first.profile})"
@@ -77,15 +78,19 @@ def sections(
 def _legend(rows: Sequence[Row]) -> str:
     seeds = sorted({row.seed for row in rows})
     packed = sorted({row.packed.packing for row in rows})
+    metric = rows[0].metric
+    what = "Accuracy in % of the test images"
+    if metric != "accuracy":
+        what = f"{METRIC_NAMES[metric].capitalize()} on the test images in % of its best"
     lines = [
         f"Mean ± standard deviation over {len(seeds)} seed{'s' * (len(seeds) != 1)} "
-        f"({', '.join(map(str, seeds))}). Accuracy in % of the test images, with drift compensation where devices "
+        f"({', '.join(map(str, seeds))}). {what}, with drift compensation where devices "
         "age; fresh: as trained, or at the first time after programming.",
         "Copies: rms difference of a copy's weights from the mean of the copies, relative to the rms weight. "
         "Latency: one image, layer after layer / time between images if all layers work at once.",
         f"Area and utilisation: one kernel in each physical array / packed ({', '.join(packed)}). Wear: pulses of "
         "the most stressed device per training step, and training steps until it is worn out.",
-        *([] if all(row.did_learn for row in rows) else [RULE]),
+        *([] if all(row.did_learn for row in rows) else [rule_of(metric)]),
     ]
     return "\n".join(lines)
 
@@ -236,7 +241,7 @@ def _scaled(cell: Cell, quantity: Quantity, factor: float) -> float | None:
     return None if mean is None else factor * mean
 
 
-def _flat(row: Row) -> dict[str, object]:
+def flat(row: Row) -> dict[str, object]:
     """Turn nested fields into columns like "inference_adc_uJ"; histories stay in the JSON."""
     record: dict[str, object] = {
         name: getattr(row, name)

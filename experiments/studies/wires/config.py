@@ -45,6 +45,8 @@ class WiresConfig:
     """Threads to compute with."""
     force: bool = False
     """Compute everything anew."""
+    trust: bool = False
+    """Execute the run's copy of a file of your own although it has been changed since the training."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed.

@@ -75,6 +75,14 @@ def unroll(digital: nn.Module) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
+def can_be_unrolled(digital: nn.Module) -> bool:
+    """Say whether a network is a chain of locally connected and dense layers, with functions without weights."""
+    known = LocallyConnected2d | nn.Linear
+    return isinstance(digital, nn.Sequential) and all(
+        isinstance(layer, known) or not list(layer.parameters()) for layer in digital.children()
+    )
+
+
 def largest_shorter_side(digital: nn.Module) -> int:
     """Return the shorter side of the largest array that unrolling makes."""
     sides = [0]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from crossbar import WireParameters, erase_chip, load_model, program_chip, seed_noise, tile_arrays
 from crossbar.aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
@@ -19,7 +19,8 @@ from devices.units import Dimensionless, MicroSiemens, Ohm
 
 from ...commands.train import use_threads
 from ...data.datasets import DataSplit
-from ...runs.evaluation import take_off_tiles
+from ...runs.networks.first_network import take_off_tiles
+from ...runs.networks.layers import stays_digital
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threads
 from ...runs.run import Run
 from ...runs.run_data import images_of, refuse_too_many
@@ -34,6 +35,7 @@ from .layouts import (
     UNROLLED,
     Layout,
     analog_layers,
+    can_be_unrolled,
     inputs_of,
     largest_shorter_side,
     lay_out,
@@ -58,15 +60,21 @@ def run_wires(config: WiresConfig) -> None:
     folder = RunFolder.existing(config.run)
     trained = folder.read_config()
     _check(folder, trained)
+    folder.admit_own_files(trust=config.trust)
     threads = config.threads or available_threads()
     use_threads(threads)
     data = _data(trained, config)
-    model = load_model(folder.model_file, make_model(trained)).eval()
-    digital = take_off_tiles(model, trained) if trained.mode == "hwa" else model
+    model = load_model(folder.model_file, make_model(trained, facts=data.facts)).eval()
+    digital = take_off_tiles(model, trained, data.facts) if trained.mode == "hwa" else model
     layouts = [Layout("tiles", size) for size in config.sizes()]
     notes = []
     side = largest_shorter_side(digital)
-    if side <= LARGEST_UNROLLED:
+    kept = stays_digital(digital)
+    if kept:
+        notes.append(f"Digital, so without wires: {', '.join(kept)}.")
+    if not can_be_unrolled(digital):
+        notes.append("Layers were not unrolled: only a chain of locally connected and dense layers is.")
+    elif side <= LARGEST_UNROLLED:
         layouts.append(Layout(UNROLLED))
     else:
         notes.append(

@@ -1,0 +1,1 @@
+"""The network of a run: one of ours by its name, or one of a user's own."""

@@ -1,0 +1,100 @@
+"""Studies of networks and data that nobody here has seen before, from files written for the test."""
+
+import json
+
+import pytest
+
+from experiments.cli import main
+from helpers.own_files import write_blobs, write_networks, write_table
+
+LAYERS = ["0", "2.conv1", "2.norm1", "2.conv2", "2.skip", "5"]
+
+
+def names_in_table(text):
+    """Return the first cells of the table of layers."""
+    table = text.partition("## Layers of")[2].partition("\n## ")[0]
+    return [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
+
+
+def test_every_layer_is_in_the_table(tmp_path):
+    words = ["sharing-cost", "--model", f"{write_networks(tmp_path)}:build", "--data", write_blobs(tmp_path)]
+    words += ["--schemes", "time_multiplexed", "free", "blocks(rows=9,cols=9)", "--devices", "ecram"]
+    words += [
+        "--mechanisms",
+        "in-situ",
+        "--tile-counts",
+        "2",
+        "--seeds",
+        "0",
+        "--epochs",
+        "1",
+        "--chips",
+        "1",
+    ]
+    out = tmp_path / "study"
+    assert main([*words, "--jobs", "1", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    text = (out / "sharing_cost.md").read_text()
+    assert names_in_table(text) == LAYERS
+    assert "| 2.norm1 | BatchNorm2d | 12 | digital |" in text
+    content = json.loads((out / "sharing_cost.json").read_text())
+    assert [row["scheme"] for row in content["rows"]][:2] == ["time_multiplexed", "free"]
+    assert "blocks(rows=9,cols=9)" in content["left_out"]
+    assert "layer '0'" in content["left_out"]["blocks(rows=9,cols=9)"]
+    priced = out / "again"
+    words = ["sharing-cost", "--from", str(out), "--profile", "isaac-reram", "--out", str(priced)]
+    assert main(words) == 0
+    assert names_in_table((priced / "sharing_cost.md").read_text()) == LAYERS
+
+
+def test_without_convolutions_there_is_one_scheme(tmp_path):
+    words = ["sharing-cost", "--model", f"{write_networks(tmp_path)}:table", "--data", write_table(tmp_path)]
+    words += [
+        "--devices",
+        "ecram",
+        "--mechanisms",
+        "write-verify",
+        "--seeds",
+        "0",
+        "--epochs",
+        "1",
+        "--chips",
+        "1",
+    ]
+    out = tmp_path / "study"
+    assert main([*words, "--jobs", "1", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    content = json.loads((out / "sharing_cost.json").read_text())
+    assert [row["scheme"] for row in content["rows"]] == ["as built"]
+    assert "all are the same hardware" in content["left_out"]["free"]
+    assert "R²" in (out / "sharing_cost.md").read_text()
+
+
+def test_devices_are_compared_on_it(tmp_path, capsys):
+    words = [
+        "compare-devices",
+        "--model",
+        f"{write_networks(tmp_path)}:table",
+        "--data",
+        write_table(tmp_path),
+    ]
+    words += ["--devices", "reram-cmo", "--seeds", "0", "--epochs", "2", "--chips", "1", "--times", "1s"]
+    out = tmp_path / "study"
+    assert main([*words, "--jobs", "1", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    assert "my_network.table has no layer with several locations" in capsys.readouterr().out
+    text = (out / "compare_devices.md").read_text()
+    assert "## my_network.table: as built" in text
+    assert "R² on the test images" in text
+
+
+@pytest.mark.slow
+def test_the_quick_study_of_an_unknown_network(tmp_path):
+    """Under ten minutes on two cores."""
+    words = [
+        "sharing-cost",
+        "--model",
+        f"{write_networks(tmp_path)}:build",
+        "--data",
+        write_blobs(tmp_path, 200),
+    ]
+    out = tmp_path / "study"
+    assert main([*words, "--quick", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
+    assert names_in_table((out / "sharing_cost.md").read_text()) == LAYERS
