@@ -25,9 +25,8 @@ from .options.config import (
     Schedule,
     TrainConfig,
 )
+from .options.device_names import refreshes
 
-# What earlier versions had, and did not say.
-_ALWAYS_BEFORE: Final = {"loss": "cross-entropy", "metric": "accuracy"}
 # Where a run lies, how it is watched and how fast it computes: no part of what it computes.
 NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
 
@@ -160,9 +159,6 @@ class Run:
             own = as_function(getattr(self, option), option)
             if own is not None:  # what is in the file decides
                 identity[option] = own.digest()
-        for name, usual in _ALWAYS_BEFORE.items():
-            if identity[name] == usual:  # so that runs of earlier versions, which had nothing else, are found
-                del identity[name]
         if self.device.endswith(".toml"):
             # What is in a device file decides, not where it lies.
             content = read_regular(self.device, "device")
@@ -183,14 +179,22 @@ class Run:
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError("it does not hold the fields of a configuration")
-        values = {"torch_device": "cpu", **_ALWAYS_BEFORE, **values}
+        values = {"torch_device": "cpu", "loss": "cross-entropy", "metric": "accuracy", **values}
+        if "refresh" not in values:
+            earlier = values.get("mode") == "in-situ" and refreshes(str(values.get("device")))
+            values = {**values, "refresh": "every-batch" if earlier else None}
         missing = sorted(names - set(values))
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}, as an older version may have written it")
         return typed(cls, values)
 
 
-_UNSAID: dict[str, tuple[object, ...]] = {"refresh": (None, "every-batch"), "torch_device": ("cpu",)}
+_UNSAID: dict[str, tuple[object, ...]] = {
+    "refresh": (None, "every-batch"),
+    "torch_device": ("cpu",),
+    "loss": ("cross-entropy",),
+    "metric": ("accuracy",),
+}
 
 
 def _as_before(values: dict[str, object]) -> dict[str, object]:
