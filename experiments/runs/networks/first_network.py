@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from crossbar import use_gradient
+from crossbar import convert_to_digital, use_gradient
 from crossbar.layers.analog_layer import AnalogLayer
 from devices.streams import derive_seed
 from models import build, draw_connections, initialise
@@ -88,6 +88,8 @@ def own_draws(run: Run, *names: str | int) -> Iterator[None]:
 @torch.no_grad()
 def take_off_tiles(analog: nn.Module, run: Run, facts: Facts | None = None) -> nn.Module:
     """Return the digital network with the weights that an analog one has learned."""
+    if is_own(run.model):
+        return convert_to_digital(analog)
     network = initial_network(run, facts)
     parts = dict(network.named_modules())
     for name, layer in analog.named_modules():

@@ -36,7 +36,7 @@ def _why_not(module: nn.Module) -> str | None:
     """Return why a layer of a class that has an analog counterpart has none itself."""
     counterpart = CONVERSION_MAP[type(module)]
     if not issubclass(counterpart, AnalogLayer):
-        return f"no tile of this emulator stands for a {type(module).__name__}"
+        return f"commands keep a {type(module).__name__} digital; `crossbar.convert_to_analog` has tiles for some"
     return None
 
 

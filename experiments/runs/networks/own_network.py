@@ -1,13 +1,11 @@
 """Networks of users' own files: made, tried with an example, and placed."""
 
-import copy
 from typing import Any, Final
 
 import torch
 from torch import nn
 
-from crossbar import tile_arrays
-from crossbar.layers.analog_layer import AnalogLayer
+from crossbar import convert_to_digital, tile_arrays
 from devices.streams import derive_seed
 from models.placing import place_convolutions
 
@@ -56,16 +54,7 @@ def build_own(spec: str, placement: str, facts: Facts, seed: int) -> nn.Module:
 
 def digital_twin(network: nn.Module) -> nn.Module:
     """Return a copy of a network whose analog layers are digital ones with the same weights."""
-    twin = copy.deepcopy(network)
-    for name, layer in list(twin.named_modules()):
-        if isinstance(layer, AnalogLayer):
-            kind: Any = type(layer)
-            digital = kind.to_digital(layer)
-            parent, _, child = name.rpartition(".")
-            if not name:
-                return digital  # type: ignore[no-any-return]
-            setattr(twin.get_submodule(parent), child, digital)
-    return twin
+    return convert_to_digital(network)
 
 
 def learns_by_pulses(network: nn.Module) -> bool:
