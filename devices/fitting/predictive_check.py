@@ -165,7 +165,7 @@ def _compare(trace: PulseTrace, simulated: Values) -> PredictedTrace:
     same = trace.pulses[1:] == trace.pulses[:-1]
 
     def scatter(values: Values) -> Values:
-        return np.diff(values, axis=-1)[..., same].std(axis=-1)
+        return np.asarray(np.diff(values, axis=-1)[..., same].std(axis=-1))
 
     return PredictedTrace(
         trace=trace,

@@ -252,9 +252,11 @@ class SharingCostConfig:
             )
         if config.from_ is not None:
             config = replace(config, out=config.out or config.from_)
-        if self.model is None:
-            config = replace(config, batch_size=self.batch_size or _BATCH_SIZE)
-        return planned(SharingCostPlan, config, "sharing-cost", chips=config.chips or _CHIPS)
+        # A network of one's own has the batch size of its rule; what is priced again is not trained again.
+        batch_size = config.batch_size or (_BATCH_SIZE if self.model is None else None)
+        return planned(
+            SharingCostPlan, config, "sharing-cost", chips=config.chips or _CHIPS, batch_size=batch_size
+        )
 
 
 @final
