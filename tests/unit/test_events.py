@@ -181,8 +181,8 @@ def test_pulses_that_were_counted_before_stay_and_add_up_to_wear() -> None:
         sums += ledger.layers["0"].total("update_pulses")
         most.append(ledger.layers["0"].most_pulses)
     assert sums == int(devices.pulses().sum()) > 0
-    assert most == sorted(most)
-    assert most[-1] == int(devices.pulses().max())
+    # Each ledger has the wear of its own step, of whichever device that was.
+    assert max(most) <= int(devices.pulses().max()) <= sum(most)
 
 
 def test_several_recordings_add_up_to_one() -> None:
