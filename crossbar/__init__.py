@@ -40,9 +40,9 @@ from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_con
 from .network.calibration import calibrate_input_ranges  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
 from .network.chip_state import chip_state, load_chip_state  # noqa: E402
-from .network.conversion_report import ConversionReport, conversion_report  # noqa: E402
-from .network.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
-from .network.convert_back import DIGITAL_CONVERSION_SET, convert_to_digital  # noqa: E402
+from .network.conversion.conversion_report import ConversionReport, conversion_report  # noqa: E402
+from .network.conversion.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
+from .network.conversion.convert_back import DIGITAL_CONVERSION_SET, convert_to_digital  # noqa: E402
 from .network.event_recording import record_events  # noqa: E402
 from .network.faulty_devices import break_devices, device_yield  # noqa: E402
 from .network.gradient_choice import use_gradient  # noqa: E402

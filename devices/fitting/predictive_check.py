@@ -93,7 +93,11 @@ class PredictiveCheck:
 
     def where(self) -> list[str]:
         """Name the worst stretch of each trace that leaves the band too often, the worst trace first."""
-        bad = [trace for trace in self.traces if trace.inside.mean() < 1 - MOST_OUTSIDE]
+        bad = [
+            trace
+            for trace in self.traces
+            if trace.inside.mean() < 1 - MOST_OUTSIDE and not trace.inside.all()
+        ]
         return [trace.outside_where() for trace in sorted(bad, key=lambda own: own.inside.mean())]
 
 

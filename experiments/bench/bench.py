@@ -13,9 +13,9 @@ from models import NETWORKS
 
 from ..runs.options.config import available_threads
 from ..support.environment import describe_environment
-from ..support.idle_options import refuse_given
 from ..support.json_files import write_json
-from ..support.open_options import OPEN_INT
+from ..support.options.idle_options import refuse_given
+from ..support.options.open_options import OPEN_INT
 from .figure import draw_bench, draw_learning
 from .growth import GrowthPoint, measure_growth
 from .in_place import QUICK_RULES, InPlaceComparison, measure_in_place

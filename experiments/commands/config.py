@@ -8,8 +8,8 @@ import tyro
 
 from ..runs.options.config import Compensation
 from ..support.durations import Seconds
-from ..support.idle_options import refuse_given
-from ..support.open_options import OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
+from ..support.options.idle_options import refuse_given
+from ..support.options.open_options import OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
 from ..support.runs_folder import runs_folder
 
 

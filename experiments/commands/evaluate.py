@@ -22,9 +22,9 @@ from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..runs.training import make_model
-from ..support.idle_options import refuse_given, refuse_moved_digits
 from ..support.interruption import Interruption
 from ..support.json_files import write_json
+from ..support.options.idle_options import refuse_given, refuse_moved_digits
 from .config import EvaluateConfig
 from .train import print_paths, use_threads
 

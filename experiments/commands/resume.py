@@ -5,7 +5,7 @@ from dataclasses import replace
 from ..runs.options.defaults import resolve
 from ..runs.run_data import images_of
 from ..runs.run_folder import RunFolder
-from ..support.idle_options import refuse_moved_digits
+from ..support.options.idle_options import refuse_moved_digits
 from .config import ResumeConfig
 from .train import run_with_reference
 

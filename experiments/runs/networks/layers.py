@@ -4,7 +4,7 @@ from torch import nn
 
 from crossbar import CONVERSION_MAP, conversion_report
 from crossbar.layers.analog_layer import AnalogLayer
-from crossbar.network.conversion_report import LayerReport
+from crossbar.network.conversion.conversion_report import LayerReport
 
 
 def is_analog(network: nn.Module) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ...support.idle_options import idle_folders
+from ...support.options.idle_options import idle_folders
 from .config import NO_DEVICE, OF_CHIPS, TrainConfig
 
 

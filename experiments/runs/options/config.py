@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, final
 
 from ...data.objective_names import Loss, Metric
 from ...support.durations import Seconds, parse_times
-from ...support.idle_options import refuse_given, refuse_given_folder
-from ...support.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
+from ...support.options.idle_options import refuse_given, refuse_given_folder
+from ...support.options.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
 from ...support.runs_folder import runs_folder
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]

@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, final
 import tyro
 
 from ...data.objective_names import Loss, Metric
-from ...support.idle_options import refuse_given_folder, refuse_given_jobs
-from ...support.open_options import OPEN, one_of
+from ...support.options.idle_options import refuse_given_folder, refuse_given_jobs
+from ...support.options.open_options import OPEN, one_of
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, final
 
 import tyro
 
-from ...support.idle_options import refuse_given_jobs
+from ...support.options.idle_options import refuse_given_jobs
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, final
 import tyro
 
 from ...runs.options.config import Augment, Schedule
-from ...support.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
+from ...support.options.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 

@@ -10,20 +10,20 @@ from torch import nn
 
 from devices import Faults
 
-from ..aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase, AnalogSequential
-from ..layers.analog_layer import AnalogLayer, refuse_tile_class
-from ..layers.analog_linear import AnalogLinear
-from ..layers.attention import AnalogMultiheadAttention
-from ..layers.layer_table import ANALOG_OF_DIGITAL
-from ..layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
-from ..tiles.tile_array import Backend
-from ..wires.parameters import WireParameters
+from ...aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase, AnalogSequential
+from ...layers.analog_layer import AnalogLayer, refuse_tile_class
+from ...layers.analog_linear import AnalogLinear
+from ...layers.attention import AnalogMultiheadAttention
+from ...layers.layer_table import ANALOG_OF_DIGITAL
+from ...layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
+from ...tiles.tile_array import Backend
+from ...wires.parameters import WireParameters
+from ..faulty_devices import break_devices
+from ..named_refusals import naming
+from ..replacing import place_anew
 from .analog_root import as_analog_root
 from .batch_norms import fold_batch_norms_
 from .conversion_report import ConversionNotes, conversion_report
-from .faulty_devices import break_devices
-from .named_refusals import naming
-from .replacing import place_anew
 
 CONVERSION_MAP: dict[type[nn.Module], type[nn.Module]] = {
     **DEFAULT_CONVERSION_MAP,

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from ..aihwkit.adapter import AnalogLayerBase, AnalogSequential, AnalogWrapper
-from ..layers.analog_linear import AnalogLinear, AnalogLinearMapped
-from ..layers.attention import AnalogMultiheadAttention
-from ..layers.layer_table import ANALOG_OF_DIGITAL
-from ..layers.mapped import AnalogConv1dMapped, AnalogConv2dMapped, AnalogConv3dMapped
-from ..layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
+from ...aihwkit.adapter import AnalogLayerBase, AnalogSequential, AnalogWrapper
+from ...layers.analog_linear import AnalogLinear, AnalogLinearMapped
+from ...layers.attention import AnalogMultiheadAttention
+from ...layers.layer_table import ANALOG_OF_DIGITAL
+from ...layers.mapped import AnalogConv1dMapped, AnalogConv2dMapped, AnalogConv3dMapped
+from ...layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
+from ..named_refusals import naming
 from .conversion_report import forget_notes
-from .named_refusals import naming
 
 DIGITAL_CONVERSION_SET: set[type[nn.Module]] = {
     AnalogLinear,

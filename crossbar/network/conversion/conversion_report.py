@@ -5,11 +5,11 @@ from typing import Final, Literal, final
 
 from torch import nn
 
-from ..cost.tables import aligned
-from ..layers.analog_layer import AnalogLayer
-from ..layers.attention import AnalogMultiheadAttention, ScaledDotProduct
-from ..layers.placed_layer import PlacedLayer
-from .named_refusals import foreign_layers
+from ...cost.tables import aligned
+from ...layers.analog_layer import AnalogLayer
+from ...layers.attention import AnalogMultiheadAttention, ScaledDotProduct
+from ...layers.placed_layer import PlacedLayer
+from ..named_refusals import foreign_layers
 
 Place = Literal["analog", "aihwkit's own", "digital", "excluded", "tied"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from ..aihwkit.adapter import AnalogLayerBase, AnalogWrapper
+from ...aihwkit.adapter import AnalogLayerBase, AnalogWrapper
 
 
 def as_analog_root(model: nn.Module) -> nn.Module:

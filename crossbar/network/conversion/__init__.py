@@ -1,0 +1,1 @@
+"""Networks onto tiles and back: which layer becomes which, what stays digital and why."""
