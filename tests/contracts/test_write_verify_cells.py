@@ -197,8 +197,9 @@ def test_a_full_pair_is_refreshed_and_costs_two_more_reads_and_pulses() -> None:
     assert cells.refreshes.tolist() == [1]
     # Both devices come back to about 0.01, which is within the tolerance of 0.
     assert counts == WriteCounts(
-        pulses=2, verify_rows=3 + 1 + 2, serial_rows=6, adc=12, devices=1, unfinished=0, iterations=1
-    )
+        pulses=2, verify_rows=3 + 1 + 2, serial_rows=6, adc=12, devices=1, unfinished=0, iterations=1,
+        refreshed=1, refresh_pulses=2, refresh_rows=2, refresh_serial_rows=2,
+    )  # fmt: skip
     assert cells.plus.weight[0, 1, 2] < 0.2
 
 

@@ -43,6 +43,8 @@ FULL = replace(
         "wake_energy": Constant(value=1, unit="uJ", source="a test"),
         "wake_time": Constant(value=1, unit="us", source="a test"),
         "operation_energy": Constant(value=1, unit="pJ", source="a test"),
+        "link_energy": Constant(value=1, unit="pJ", source="a test"),
+        "arrays_per_chip": Constant(value=8, unit="1", source="a test"),
     },
 )
 
@@ -68,6 +70,7 @@ ENERGIES = {
     "buffer_energy": {"movement"},
     "network_energy": {"movement"},
     "hops": {"movement"},
+    "link_energy": {"movement"},
     "mac_energy": {"digital"},
     "add_energy": {"digital"},
     "area": set(),
@@ -144,7 +147,7 @@ def test_a_constant_moves_its_own_components_and_all_of_them_linearly(ledger, pr
 
 def test_every_constant_but_the_sizes_of_arrays_is_in_the_table():
     names = {name for table in (*CONSTANTS.values(), *OPTIONAL.values()) for name in table}
-    sizes = {"word_lines", "bit_lines", "columns_per_weight", "active_lines"}
+    sizes = {"word_lines", "bit_lines", "columns_per_weight", "active_lines", "arrays_per_chip"}
     assert names - sizes == set(ENERGIES)
 
 
@@ -346,6 +349,9 @@ PRICES = {
     "allreduce_bytes": ("synchronisation", 2 * 0.2 + 2 * 0.65, None),
     "allreduce_adds": ("synchronisation", 0.1, None),
     "synchronisations": ("synchronisation", None, None),
+    "refreshes": ("refresh", None, None),  # their reads and pulses are priced
+    "serial_resets": ("refresh", None, 300e-9),
+    "overlap_adds": ("forward", 0.1, None),
 }
 
 
