@@ -24,7 +24,7 @@ def scaled(conductance: Values, g_min: MicroSiemens, g_max: MicroSiemens) -> Val
 
 def unscaled(weight: Values, g_min: MicroSiemens, g_max: MicroSiemens) -> Values:
     """Return weights as conductances, in µS."""
-    return g_min + (weight + 1) / 2 * (g_max - g_min)
+    return np.asarray(g_min + (weight + 1) / 2 * (g_max - g_min))
 
 
 def begins(trace: PulseTrace) -> NDArray[np.bool_]:
