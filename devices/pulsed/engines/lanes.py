@@ -137,6 +137,7 @@ def gather(to, s, listed, lanes):  # type: ignore[no-untyped-def]
             to[begin + uint64(k)] = s[begin + uint64(listed[k])]
     for k in range(lanes):
         to[V + uint64(k)] = to[START + uint64(k)]
+        to[NOISE + uint64(k)] = np.float32(0.0)  # of the run; devices without noise draw none for a vector
 
 
 @njit(cache=True, error_model="numpy")
