@@ -27,8 +27,8 @@ def use_refresh(model: nn.Module, rule: RefreshRule) -> None:
         >>> from devices import get
         >>> layer = AnalogLinear(4, 2, rpu_config=get("pcm").training_config())
         >>> use_refresh(layer, "when-full")
-        >>> round(layer.tile_array.cells.lines.to_fill)  # pulses that fill a pair
-        41
+        >>> 35 < layer.tile_array.cells.lines.to_fill < 50  # pulses that fill a pair, by the devices that it got
+        True
     """
     cells = [array.cells for _, array in tile_arrays(model) if array.cells is not None]
     have_pairs = [one.use_refresh(rule) for one in cells]

@@ -45,7 +45,7 @@ def test_all_studies_agree(device, shape):
             sharing_wish(SharingPoint(device, "in-situ", scheme, 0), sharing, shape, 10).lr == rates[network]
         )
         point = ComparedPoint(device, "in-situ", network, 0)
-        assert compared_wish(point, compared, shape, 10).lr == rates[network]
+        assert compared_wish(point, compared, shape).lr == rates[network]
 
 
 def test_short_trainings_take_larger_steps():
