@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from experiments.cli import main
+from experiments.data.chance import highest_from
 from experiments.runs.networks.first_network import take_off_tiles
 from experiments.runs.run_data import images_of
 from experiments.runs.run_folder import RunFolder
@@ -57,7 +58,7 @@ def test_a_network_learns_images_of_any_size(blobs, capsys):
 
 
 def test_what_is_printed_names_the_rules(tmp_path, capsys):
-    train(tmp_path, "table", write_table(tmp_path), "--mode", "digital", "--device", "none", "--epochs", "1")
+    train(tmp_path, "table", write_table(tmp_path), "--mode", "digital", "--epochs", "1")
     said = capsys.readouterr().out
     assert "table.npz: 173 training examples, inputs of 5, 1 target." in said
     assert "batch size 8 (64, or less so that an epoch has 16 steps)" in said
@@ -69,8 +70,9 @@ def test_a_regression_on_a_table(tmp_path):
     run = train(tmp_path, "table", write_table(tmp_path), "--epochs", "30", "--lr", "0.02")
     result = result_of(run)
     assert (result["metric"], result["by_chance"]) == ("r2", 0.0)
-    assert result["accuracy"]["global"][0][0] > 0.6
-    assert result["digital_accuracy"] > 0.6
+    beyond_chance = highest_from(0.0, result["test_images"], "r2")
+    assert result["accuracy"]["global"][0][0] > beyond_chance
+    assert result["digital_accuracy"] > beyond_chance
     config = json.loads((run / "config.json").read_text())
     assert (config["loss"], config["metric"]) == ("mse", "r2")
 
