@@ -174,6 +174,8 @@ def test_analog_networks_have_a_digital_twin(tmp_path):
     assert isinstance(network[1], AnalogLinear)
     assert type(twin[1]) is nn.Linear
     assert torch.allclose(twin[1].weight, network[1].get_weights()[0])
+    rule = resolve(TrainConfig(model=f"{write_networks(tmp_path)}:analog"), BLOBS).lr
+    assert rule == Rules.of(twin, BLOBS).adam
     with pytest.raises(ValueError, match=r"`placement` must be left out for a network with analog layers"):
         build(tmp_path, "analog", "free")
     wish = TrainConfig(model=f"{write_networks(tmp_path)}:analog", mode="in-situ", device="ecram")

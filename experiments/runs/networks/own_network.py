@@ -57,6 +57,11 @@ def digital_twin(network: nn.Module) -> nn.Module:
     return convert_to_digital(network)
 
 
+def digital_of(network: nn.Module) -> nn.Module:
+    """Return a digital network as it is, and of an analog one its digital twin."""
+    return digital_twin(network) if is_analog(network) else network
+
+
 def learns_by_pulses(network: nn.Module) -> bool:
     """Say whether the devices of an analog network learn in place."""
     return any(array.in_situ is not None for _, array in tile_arrays(network))

@@ -12,7 +12,7 @@ from ...data.examples import Shape
 from ...data.objective import objective_of
 from ..networks.first_network import initial_network, is_own
 from ..networks.layers import is_analog
-from ..networks.own_network import AS_BUILT
+from ..networks.own_network import AS_BUILT, digital_of
 from ..networks.rules import Rules
 from ..run import Run
 from .config import NO_DEVICE, TrainConfig, available_threads
@@ -78,7 +78,7 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
         wish = _resolve_in_software(wish)
     if is_analog(network) and wish.mode != "digital":
         wish = as_its_layers_say(wish)
-    rules = None if model in NETWORKS else Rules.of(network, facts, wish.batch_size)
+    rules = None if model in NETWORKS else Rules.of(digital_of(network), facts, wish.batch_size)
     return Run.of(
         wish,
         model=model,
