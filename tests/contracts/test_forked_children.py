@@ -60,7 +60,7 @@ def test_a_child_learns_what_its_parent_learns(threads, rounds):
         env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=True,
     )
     assert json.loads(done.stdout.splitlines()[-1]) == {"code": 0, "same": True}, done.stderr
