@@ -82,7 +82,7 @@ def row_of(line):
 
 
 def test_the_table_of_sharing_cost_is_made_of_its_csv():
-    """But for where the ranking flips: that is found in the ledgers, which are not kept; and what prices leave out."""
+    """But for where the ranking flips: that is found in the ledgers, which are not kept; and what is left out."""
     with (DOCS / "sharing_cost_mnist.csv").open() as file:
         rows = [row_of(line) for line in csv.DictReader(file)]
     written = (DOCS / "sharing_cost_mnist.md").read_text().partition("\n## Where the ranking flips")[0]
