@@ -144,11 +144,6 @@ class AnalogConvolution(PlacedLayer):
         )
         return layer._receive(module)
 
-    @classmethod
-    def to_digital(cls, module: "AnalogConvolution", realistic: bool = False) -> nn.Module:
-        """Return a digital convolution with the trained weights."""
-        return module.fill(module._digital(), realistic)
-
 
 class AnalogConv1d(AnalogConvolution):
     """An `AnalogConvolution` of signals, (batch, channels, length).

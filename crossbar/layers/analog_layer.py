@@ -268,6 +268,16 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             return self._as_digital(joined), None
         return self._as_digital(joined[..., :-1]), joined[0, :, -1]
 
+    @classmethod
+    def to_digital(cls, module: "AnalogLayer", realistic: bool = False) -> nn.Module:
+        """Return a digital layer of the same shapes and placement, with the trained weights.
+
+        Args:
+            module: A layer of this kind; aihwkit's conversion calls this of the class.
+            realistic: Take the weights that a read estimates instead.
+        """
+        return module.fill(module._digital(), realistic)
+
     @torch.no_grad()
     def fill(self, digital: Digital, realistic: bool = False) -> Digital:
         """Copy the trained weights into a digital layer of the same shapes; or those that a read estimates."""

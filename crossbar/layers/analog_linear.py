@@ -88,11 +88,6 @@ class AnalogLinear(AnalogLayer, TheirLinear):
         layer = cls(*sizes, module.bias is not None, rpu_config, seed=seed)
         return layer._receive(module)
 
-    @classmethod
-    def to_digital(cls, module: "AnalogLinear", realistic: bool = False) -> nn.Linear:
-        """Return an `nn.Linear` with the trained weights."""
-        return module.fill(module._digital(), realistic)
-
     def extra_repr(self) -> str:
         """Return the settings worth printing."""
         return f"{self.in_features}, {self.out_features}, {super().extra_repr()}"

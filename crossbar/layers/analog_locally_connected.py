@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
 from typing_extensions import Self
 
 from ..placement.connections import Connections
@@ -100,11 +99,6 @@ class AnalogLocallyConnected(PlacedLayer):
             seed=int(torch.randint(2**62, ())),
         )
         return layer._receive(module)
-
-    @classmethod
-    def to_digital(cls, module: "AnalogLocallyConnected", realistic: bool = False) -> nn.Module:
-        """Return a digital layer with the trained weights and the same placement."""
-        return module.fill(module._digital(), realistic)
 
 
 class AnalogLocallyConnected1d(AnalogLocallyConnected):

@@ -267,11 +267,6 @@ class AnalogConvTranspose(PlacedLayer):
         )
         return layer._receive(module)
 
-    @classmethod
-    def to_digital(cls, module: "AnalogConvTranspose", realistic: bool = False) -> nn.Module:
-        """Return a digital transposed convolution with the trained weights."""
-        return module.fill(module._digital(), realistic)
-
 
 class AnalogConvTranspose1d(AnalogConvTranspose):
     """An `AnalogConvTranspose` of signals, (batch, channels, length).

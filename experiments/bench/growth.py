@@ -24,7 +24,6 @@ from typing import Any, Final, final
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from crossbar import TileArray
 from crossbar.aihwkit.adapter import StandardHWATrainingPreset
@@ -32,6 +31,7 @@ from crossbar.reference.backend import LoopOfTiles
 from devices.streams import generator
 from devices.units import Seconds
 
+from ..support.progress_bar import progress_bar
 from .speed import use_threads
 
 GROWTH_CONFIGURATION: Final = StandardHWATrainingPreset
@@ -86,10 +86,11 @@ def measure_growth(tile_counts: tuple[int, ...], repeats: int, threads: int) -> 
     tasks = [("ours", tiles) for tiles in tile_counts]
     tasks += [("aihwkit_loop", tiles) for tiles in tile_counts if tiles <= LARGEST_LOOP]
     points = []
-    with tqdm(tasks, desc="growth", unit="process", leave=False) as progress:
-        for contestant, tiles in progress:
+    with progress_bar(total=len(tasks), desc="growth", unit="process", leave=False) as progress:
+        for contestant, tiles in tasks:
             progress.set_postfix_str(f"{contestant}, {tiles:,} tiles")
             points.append(_in_a_fresh_process(contestant, tiles, repeats, threads))
+            progress.update()
     return points
 
 

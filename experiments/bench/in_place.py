@@ -16,7 +16,6 @@ from typing import Any, Final, final
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
 from crossbar import convert_to_analog
 from crossbar.aihwkit.adapter import AnalogSGD, convert_by_aihwkit
@@ -25,8 +24,10 @@ from crossbar.reading.noise import NoiseStream
 from crossbar.reference.backend import ReferenceCells
 from devices.streams import generator
 from devices.units import Dimensionless, Seconds
+from models.lenet import dense
 
 from ..data.datasets import Images
+from ..support.progress_bar import progress_bar
 from .speed import Spread, take_turns
 from .step import structured_images
 from .update import RULES, Learner
@@ -62,18 +63,7 @@ def _lenet() -> nn.Module:
     )
 
 
-def _dense() -> nn.Module:
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 256),
-        nn.Sigmoid(),
-        nn.Linear(256, 128),
-        nn.Sigmoid(),
-        nn.Linear(128, 10),
-    )
-
-
-IN_PLACE_NETWORKS: Final[dict[str, Callable[[], nn.Module]]] = {"LeNet": _lenet, EPOCH_NETWORK: _dense}
+IN_PLACE_NETWORKS: Final[dict[str, Callable[[], nn.Module]]] = {"LeNet": _lenet, EPOCH_NETWORK: dense}
 
 
 @final
@@ -153,7 +143,7 @@ def measure_in_place(
     """
     total = len(rules) * (len(networks) * len(batches) + len(tiles))
     comparisons = []
-    with tqdm(total=total, desc="in place", unit="piece", leave=False) as progress:
+    with progress_bar(total=total, desc="in place", unit="piece", leave=False) as progress:
         for what, rule, batch_size, pieces in _pieces(rules, networks, batches, tiles):
             progress.set_postfix_str(f"{what}, {rule}, batch {batch_size}")
             rounds = take_turns(pieces, repeats)

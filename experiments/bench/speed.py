@@ -33,7 +33,6 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from crossbar import AnalogLocallyConnected2d, LocallyConnected2d
 from crossbar.aihwkit.adapter import InferenceRPUConfig, StandardHWATrainingPreset, TorchInferenceRPUConfig
@@ -42,6 +41,8 @@ from crossbar.reference.backend import LoopOfTiles
 from devices.streams import generator
 from devices.units import Seconds
 from models import build, initialise
+
+from ..support.progress_bar import progress_bar
 
 CONFIGURATIONS: Final[dict[str, Callable[[], Any]]] = {
     "StandardHWATrainingPreset": StandardHWATrainingPreset,
@@ -244,7 +245,7 @@ def measure_speed(network: str, batch_sizes: tuple[int, ...], repeats: int) -> l
     comparisons = []
     selections = len(local_layers(network)) + 1
     pieces = len(CONFIGURATIONS) * len(batch_sizes) * selections * len(WORKS)
-    with tqdm(total=pieces, desc="speed", unit="piece", leave=False) as progress:
+    with progress_bar(total=pieces, desc="speed", unit="piece", leave=False) as progress:
         for configuration, make_config in CONFIGURATIONS.items():
             digital = local_layers(network)
             contestants = _contestants(digital, _for_the_bench(make_config()))

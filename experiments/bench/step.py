@@ -21,7 +21,6 @@ from typing import Any, Final, final
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
-from tqdm.auto import tqdm
 
 from crossbar import tile_arrays
 from devices.streams import generator
@@ -33,6 +32,7 @@ from ..runs.options.config import NO_DEVICE, Mode, TrainConfig
 from ..runs.options.defaults import resolve
 from ..runs.run import Run
 from ..runs.training import Optimizer, make_model, make_optimizer
+from ..support.progress_bar import progress_bar
 from .speed import Spread, take_turns
 
 STEP_DEVICE: Final = "reram-sb"
@@ -134,7 +134,7 @@ def measure_steps(
     )
     ours, plain = (_trainee(make_model(run), run, images) for run in (in_situ, digital))
     comparisons = []
-    with tqdm(total=steps[-1], desc="step", unit="step", leave=False) as progress:
+    with progress_bar(total=steps[-1], desc="step", unit="step", leave=False) as progress:
         for step in steps:
             while ours.steps < step - 1:
                 ours.step()

@@ -21,7 +21,6 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from crossbar import LocallyConnected2d
 from crossbar.aihwkit.adapter import BufferedTransferCompound, SingleRPUConfig, UnitCellRPUConfig
@@ -34,6 +33,7 @@ from devices.pulsed import Engine
 from devices.streams import generator
 from devices.units import Dimensionless, Seconds
 
+from ..support.progress_bar import progress_bar
 from .speed import Spread, local_layers, take_turns
 
 _SEED: Final = 0
@@ -137,7 +137,9 @@ def measure_updates(
     """
     layers = list(local_layers(network).values())
     comparisons = []
-    with tqdm(total=len(rules) * len(GRADIENTS), desc="update", unit="piece", leave=False) as progress:
+    with progress_bar(
+        total=len(rules) * len(GRADIENTS), desc="update", unit="piece", leave=False
+    ) as progress:
         for rule in rules:
             for gradients, scale in GRADIENTS.items():
                 progress.set_postfix_str(f"{rule}, {gradients}")

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from crossbar.aihwkit.adapter import UpdateParameters
 from devices import get
@@ -27,6 +26,7 @@ from devices.streams import generator
 from devices.units import Dimensionless
 
 from ..support.json_files import write_json
+from ..support.progress_bar import progress_bar
 
 # Catalogue entries whose devices follow different laws.
 DEVICES: Final[tuple[str, ...]] = (
@@ -186,10 +186,11 @@ def run_update_error(repeats: int | None, out: Path, *, quick: bool = False) -> 
         devices, sizes, scales, usual = DEVICES[:1], BATCH_SIZES[:1], SCALES[1:3], 50
     times = repeats or usual
     points = [(device, size, scale) for device in devices for size in sizes for scale in scales]
-    errors = [
-        measure(device, scale * 64 / size, times, batch_size=size)
-        for device, size, scale in tqdm(points, unit="point")
-    ]
+    errors = []
+    with progress_bar(total=len(points), desc="update error", unit="point") as progress:
+        for device, size, scale in points:
+            errors.append(measure(device, scale * 64 / size, times, batch_size=size))
+            progress.update()
     out.mkdir(parents=True, exist_ok=True)
     content: dict[str, object] = {
         "repeats": times,

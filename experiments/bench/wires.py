@@ -16,12 +16,12 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from crossbar import effective_conductance
 from devices.streams import generator
 from devices.units import Ohm, Seconds
 
+from ..support.progress_bar import progress_bar
 from .speed import local_layers
 
 INPUTS: Final = 16
@@ -70,7 +70,7 @@ def measure_wires(model: str, repeats: int) -> list[WiresTiming]:
     ]
     compute = _badcrossbar()
     timings = []
-    with tqdm(total=len(sizes) + 1, desc="wires", unit="layer", disable=None) as bar:
+    with progress_bar(total=len(sizes) + 1, desc="wires", unit="layer") as bar:
         for name, arrays, bits, words in (("one array", *_ONE_ARRAY), *sizes):
             rng = generator(_SEED, "bench", "wires", name)
             g = _LARGEST * torch.rand(arrays, bits, words, generator=rng, dtype=torch.float64)

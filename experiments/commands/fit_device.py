@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tqdm import tqdm
-
 import devices.fitting
 from devices import read_device_file
 from devices.device_file import device_file
@@ -21,6 +19,7 @@ from devices.fitting import (
 )
 
 from ..support.doubt import DoubtfulResult
+from ..support.progress_bar import progress_bar
 from .config import FitDeviceConfig
 from .fit_device_figure import draw_fits
 from .fit_device_text import check_lines, drift_lines, not_modelled, pulse_lines, summary
@@ -115,7 +114,7 @@ def _fit_pulses(
 
 
 def _fit(measured: str, laws: list[str] | None) -> PulseFit:
-    with tqdm(desc="fit", unit="fit", disable=None, dynamic_ncols=True) as bar:
+    with progress_bar(total=None, desc="fit", unit="fit") as bar:
 
         def advance(done: int, total: int) -> None:
             bar.total = total

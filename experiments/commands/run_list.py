@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, final
 
 from crossbar.cost.tables import aligned
+from devices.files import read_text
 
 from ..data.chance import mark
 from ..runs.result import Result
@@ -62,24 +63,17 @@ def run_list(config: RunsConfig) -> None:
 
 def listed(folder: Path) -> Iterator[Listed]:
     """Return the runs and studies of a folder, the newest last; of a damaged one, what is wrong with it."""
-    entries = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    for path in sorted(entries, key=lambda path: (_changed(path), path.name)):
-        result = _result_of(path)
+    found = []
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            states = [file.lstat() for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
+            changed = max((state.st_mtime for state in states), default=path.stat().st_mtime)
+            found.append((changed, path.name, sum(state.st_size for state in states)))
+    for changed, name, size in sorted(found):
+        result = _result_of(folder / name)
         if result is not None:
-            yield Listed(
-                name=path.name,
-                when=time.strftime("%Y-%m-%d %H:%M", time.localtime(_changed(path))),
-                result=result,
-                bytes=sum(file.stat().st_size for file in _files(path)),
-            )
-
-
-def _files(path: Path) -> list[Path]:
-    return [file for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
-
-
-def _changed(path: Path) -> float:
-    return max((file.stat().st_mtime for file in _files(path)), default=path.stat().st_mtime)
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))
+            yield Listed(name=name, when=when, result=result, bytes=size)
 
 
 def _result_of(path: Path) -> str | None:
@@ -89,7 +83,7 @@ def _result_of(path: Path) -> str | None:
         if folder.result_file.exists():
             return _accuracy(Result.from_json(read_json(folder.result_file)))
         if folder.config_file.exists():
-            done = len(folder.log_file.read_text().splitlines()) if folder.log_file.exists() else 0
+            done = len(read_text(folder.log_file, "run").splitlines()) if folder.log_file.exists() else 0
             return f"not finished: {done} of {folder.read_config().epochs} epochs"
     except (ValueError, OSError) as error:
         return f"damaged: {error}".partition(". ")[0]

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 from devices.files import begin_manifest, write_atomically
 from models import NETWORKS
 
+from ..commands.train import run_train
 from ..data.datasets import DataSplit, load_data
 from ..data.examples import Facts, Shape, facts_of
 from ..drawing.html_page import write_page
@@ -137,12 +138,14 @@ class Study(ABC, Generic[AnyPoint, AnyRow]):
     """
 
     name: ClassVar[str]
-    config: Any
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
 
     @property
-    @abstractmethod
     def work(self) -> Callable[[TrainConfig], object]:
         """What is done for each point: a function of a module that can be repeated, and goes on where it stopped."""
+        return run_train
 
     @property
     @abstractmethod

@@ -35,17 +35,20 @@ def is_terminal() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
-def progress_bar(*, total: int, unit: str, desc: str | None = None, initial: int = 0) -> "tqdm[Any]":
+def progress_bar(
+    *, total: int | None, unit: str, desc: str | None = None, initial: int = 0, leave: bool = True
+) -> "tqdm[Any]":
     """Return a bar with the time that is left.
 
     Args:
-        total: Steps, chips, runs, ... in all.
+        total: Steps, chips, runs, ... in all; None if that is not known yet.
         unit: What they are.
         desc: What is done.
         initial: How many were done before.
+        leave: Whether a bar stays in the terminal when all is done.
     """
     if is_terminal():
-        return tqdm(total=total, unit=unit, desc=desc, initial=initial, dynamic_ncols=True)
+        return tqdm(total=total, unit=unit, desc=desc, initial=initial, leave=leave, dynamic_ncols=True)
     return tqdm(
         total=total,
         unit=unit,

@@ -254,9 +254,7 @@ def test_a_single_run_is_priced(finished, capsys):
 
 def test_a_finished_study_is_not_repeated(finished, monkeypatch):
     folder, content = finished
-    monkeypatch.setattr(
-        "experiments.studies.sharing_cost.study.run_train", lambda wish: pytest.fail("trained again")
-    )
+    monkeypatch.setattr("experiments.studies.study.run_train", lambda wish: pytest.fail("trained again"))
     assert study(folder)["rows"] == content["rows"]
 
 
@@ -290,7 +288,7 @@ def test_a_run_that_breaks_off_does_not_stop_the_others(tmp_path, monkeypatch):
             raise ValueError("the loss became\n nan")
         run_train(wish)
 
-    monkeypatch.setattr("experiments.studies.sharing_cost.study.run_train", train_or_fail)
+    monkeypatch.setattr("experiments.studies.study.run_train", train_or_fail)
     content = study(tmp_path, "--mechanisms", "in-situ")
     assert content["failed"] == {f"ecram, in-situ, {SCHEMES[1]}, seed 0": "the loss became nan"}
     assert len(content["rows"]) == 3

@@ -59,9 +59,7 @@ def test_in_situ(learned_in_situ, monkeypatch):
         in (out / "in_situ.md").read_text()
     )
     assert is_written_as_every_study(out, "in_situ", "in-situ")
-    monkeypatch.setattr(
-        "experiments.studies.in_situ.study.run_train", lambda wish: pytest.fail("trained again")
-    )
+    monkeypatch.setattr("experiments.studies.study.run_train", lambda wish: pytest.fail("trained again"))
     before = (out / "in_situ.md").read_bytes()
     assert main(words) == 0
     assert (out / "in_situ.md").read_bytes() == before

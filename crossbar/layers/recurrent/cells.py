@@ -47,9 +47,13 @@ class AnalogCell(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
-        linear = _linear_maker(rpu_config, tile_module_class)
-        self.weight_ih = linear(input_size, self.gates * hidden_size, bias)
-        self.weight_hh = linear(hidden_size, self.gates * hidden_size, bias)
+        self._make_products(_linear_maker(rpu_config, tile_module_class), bias)
+
+    def _make_products(self, linear: Callable[[int, int, bool], nn.Module], bias: bool) -> None:
+        """Make what multiplies inputs and state."""
+        outputs = self.gates * self.hidden_size
+        self.weight_ih = linear(self.input_size, outputs, bias)
+        self.weight_hh = linear(self.hidden_size, outputs, bias)
 
     def project(self, x: Tensor) -> Tensor:
         """Multiply the inputs of any number of steps: (vectors, input_size) -> what `step` takes."""
@@ -160,18 +164,9 @@ class AnalogLSTMCellCombinedWeight(_WithCellState):
     Arguments as `AnalogCell`. The products wait for the state, so there is one call of the tiles for each step.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        rpu_config: Any = None,
-        tile_module_class: Any = None,
-    ) -> None:
-        nn.Module.__init__(self)
-        self.input_size, self.hidden_size = input_size, hidden_size
-        linear = _linear_maker(rpu_config, tile_module_class)
-        self.weight = linear(input_size + hidden_size, self.gates * hidden_size, bias)
+    @override
+    def _make_products(self, linear: Callable[[int, int, bool], nn.Module], bias: bool) -> None:
+        self.weight = linear(self.input_size + self.hidden_size, self.gates * self.hidden_size, bias)
 
     @override
     def project(self, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """`xbar compare-devices`: the same two networks on many devices; which learns best, which remembers?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final, final
@@ -11,7 +11,6 @@ from devices import characterise, get
 from devices.characterisation import Characterisation
 from devices.characterisation.table import Quantity
 
-from ...commands.train import run_train
 from ...data.examples import Facts, Shape
 from ...data.user_function import label_of
 from ...drawing.characterisation_figure import draw_characterisation
@@ -48,13 +47,7 @@ class CompareDevices(Study[Point, Row]):
 
     name = NAME
 
-    def __init__(self, config: CompareDevicesPlan) -> None:
-        self.config = config
-
-    @property
-    @override
-    def work(self) -> Callable[[TrainConfig], object]:
-        return run_train
+    config: CompareDevicesPlan
 
     @property
     @override

@@ -3,7 +3,7 @@
 import math
 import sys
 import webbrowser
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from crossbar import StaticPower, load_profile, price
 
-from ...commands.train import run_train
 from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
 from ...data.examples import Facts, Shape
@@ -59,13 +58,7 @@ class Demo(Study[Point, Row]):
 
     name = NAME
 
-    def __init__(self, config: DemoPlan) -> None:
-        self.config = config
-
-    @property
-    @override
-    def work(self) -> Callable[[TrainConfig], object]:
-        return run_train
+    config: DemoPlan
 
     @property
     @override

@@ -1,7 +1,7 @@
 """`xbar in-situ`: shared and unshared kernels, learning in situ on several devices."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing_extensions import override
 
 from devices.units import Dimensionless
 
-from ...commands.train import run_train
 from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
 from ...data.examples import Facts, Shape
@@ -94,13 +93,7 @@ class InSitu(Study[Point, Row]):
 
     name = NAME
 
-    def __init__(self, config: InSituPlan) -> None:
-        self.config = config
-
-    @property
-    @override
-    def work(self) -> Callable[[TrainConfig], object]:
-        return run_train
+    config: InSituPlan
 
     @property
     @override

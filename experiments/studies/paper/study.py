@@ -50,8 +50,7 @@ class Paper(Study[Point, Row]):
 
     name = NAME
 
-    def __init__(self, config: PaperPlan) -> None:
-        self.config = config
+    config: PaperPlan
 
     @property
     @override

@@ -5,7 +5,7 @@ a study, or a single run, can be priced again without training (`--from`).
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, final
@@ -16,7 +16,6 @@ from crossbar import HardwareProfile, load_profile
 from crossbar.cost.bill import Bill
 from devices.files import make_folder, remove, write_atomically
 
-from ...commands.train import run_train
 from ...data.examples import Facts, Shape
 from ...data.user_function import label_of
 from ...drawing.sections import Picture, Section
@@ -89,11 +88,6 @@ class SharingCost(Study[Point, Row]):
         self.profiles: dict[str, HardwareProfile] = {
             device: load_profile(config.profile or profile_of(device)) for device in names
         }
-
-    @property
-    @override
-    def work(self) -> Callable[[TrainConfig], object]:
-        return run_train
 
     @property
     @override
