@@ -79,8 +79,8 @@ def test_what_a_study_writes(finished):
     out = folder / "study"
     for figure in FIGURES:
         assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    # A table of each mechanism, and two of each on when arrays draw static power.
-    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2 + 4
+    # A table of each mechanism, one of its wear by layer, and two of each on when arrays draw static power.
+    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2 + 2 + 4
     assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
 
 
