@@ -49,3 +49,12 @@ def test_energy_of_an_image(start, ledgers):
     for shown, value in zip(energies_in_page(start), computed, strict=True):
         digits = len(shown.partition(".")[2])
         assert float(shown) == pytest.approx(value, abs=0.5 * 10.0**-digits)
+
+
+def test_time_and_area_of_the_readme(ledgers):
+    """One tile against a tile for each location: an eighth of the area, 45 times as long."""
+    text = (PAGE.parents[2] / "README.md").read_text(encoding="utf-8")
+    one, free = (price(ledger, load_profile("hermes-pcm")) for ledger in ledgers)
+    assert f"({1e6 * one.sequential:.1f} against {1e6 * free.sequential:.2f} µs, `hermes-pcm`)" in text
+    assert f"{one.sequential / free.sequential:.0f} times as long" in " ".join(text.split())
+    assert round(free.area / one.area) == 8
