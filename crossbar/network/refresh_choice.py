@@ -23,8 +23,10 @@ def use_refresh(model: nn.Module, rule: RefreshRule) -> None:
         ValueError: If the model has no such pairs, or there is no such rule.
 
     Example:
+        >>> import torch
         >>> from crossbar import AnalogLinear
         >>> from devices import get
+        >>> _ = torch.manual_seed(0)
         >>> layer = AnalogLinear(4, 2, rpu_config=get("pcm").training_config())
         >>> use_refresh(layer, "when-full")
         >>> 35 < layer.tile_array.cells.lines.to_fill < 50  # pulses that fill a pair, by the devices that it got

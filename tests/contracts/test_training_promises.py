@@ -67,7 +67,7 @@ def test_every_image_is_seen_once_in_each_epoch_in_another_order(tmp_path, monke
     seen = []
     monkeypatch.setattr(
         "experiments.runs.training._take_step",
-        lambda c, m, o, pixels, labels: (seen.append(pixels), (1.0, 0))[1],
+        lambda run, model, optimizer, batch, among: (seen.append(batch.pixels), (1.0, 0))[1],
     )
     trained(config_of(mode="digital", epochs=2), tmp_path)
     orders = [torch.cat(seen[:4]), torch.cat(seen[4:])]
