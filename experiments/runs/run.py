@@ -61,7 +61,7 @@ class Run:
     faults: str | None
     wires: str | None
     wires_every: int | None
-    tile_size: int | None
+    tile_size: int | str | None
     weight_noise: Dimensionless | None
     weight_scaling: Dimensionless | None
     engine: Engine | None

@@ -30,6 +30,7 @@ from .emergent_sharing import sharing_of
 from .ledger_file import RunEvents, TrainingEvents
 from .networks.first_network import as_built_analog, first_network, own_draws
 from .networks.layers import is_analog, stays_digital
+from .options.config import lines_of_tile
 from .progress import Progress
 from .recorder import Recorder
 from .run import Run
@@ -59,7 +60,8 @@ def put_on_tiles(network: nn.Module, run: Run, weight_noise: Dimensionless) -> n
     """Put a digital network onto analog tiles with the run's device."""
     rpu_config = get(run.device).rpu_config(weight_noise=weight_noise)
     if run.tile_size is not None:
-        rpu_config.mapping.max_input_size = rpu_config.mapping.max_output_size = run.tile_size
+        mapping = rpu_config.mapping
+        mapping.max_input_size, mapping.max_output_size = lines_of_tile(run.tile_size)
     analog = convert_to_analog(
         network,
         rpu_config,

@@ -14,6 +14,7 @@ from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
 from .networks.layers import stays_digital
+from .options.config import lines_of_tile
 from .run import Run
 
 __all__ = ["Change", "ages", "analog_sgd", "put_on_learning_tiles", "why_not_batched"]
@@ -42,7 +43,8 @@ def put_on_learning_tiles(network: nn.Module, run: Run, change: Change | None = 
         rpu_config = write_verify_config(rpu_config, writing, write_every=run.write_every)
     rpu_config.mapping.weight_scaling_omega = run.weight_scaling
     if run.tile_size is not None:
-        rpu_config.mapping.max_input_size = rpu_config.mapping.max_output_size = run.tile_size
+        mapping = rpu_config.mapping
+        mapping.max_input_size, mapping.max_output_size = lines_of_tile(run.tile_size)
     if change is not None:
         change(rpu_config)
     # Layers draw the seed of their devices from torch's global stream.

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, final
 from ...data.objective_names import Loss, Metric
 from ...support.durations import Seconds, parse_times
 from ...support.options.idle_options import refuse_given, refuse_given_folder
-from ...support.options.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, one_of
+from ...support.options.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, OPEN_TILE, one_of
 from ...support.runs_folder import runs_folder
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
@@ -129,9 +129,10 @@ class TrainConfig:
     wires_every: Annotated[int | None, OPEN_INT] = None
     """With --wires: training steps between two computations of what the wires take of the weights. (default:
     100)"""
-    tile_size: Annotated[int | None, OPEN_INT] = None
-    """Word lines and bit lines of the largest array; larger kernels are split, with digital sums. (default:
-    aihwkit's: 512 word lines; 512 bit lines in situ and by write-verify, any number otherwise)"""
+    tile_size: Annotated[int | str | None, OPEN_TILE] = None
+    """Word lines and bit lines of the largest array, 256, or 256x128 where they differ; larger kernels are split, with
+    digital sums. (default: aihwkit's: 512 word lines; 512 bit lines in situ and by write-verify, any number
+    otherwise)"""
     weight_noise: Annotated[Dimensionless | None, OPEN_FLOAT] = None
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest
     weight. (default: 0.1)"""
@@ -224,11 +225,12 @@ class TrainConfig:
             "threads",
             "write_every",
             "wires_every",
-            "tile_size",
         ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
+        if self.tile_size is not None:
+            lines_of_tile(self.tile_size)
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
         if self.fold is not None:
@@ -293,6 +295,33 @@ def parse_fold(text: str) -> tuple[int, int]:
             f"`fold` must be one of some, as 2/5, the second of five, but is {text!r}. Write 2/5."
         )
     return int(index), int(folds)
+
+
+def lines_of_tile(size: int | str) -> tuple[int, int]:
+    """Read the size of the largest array: its word lines and its bit lines.
+
+    Raises:
+        ValueError: If they are no numbers, or below 1.
+
+    Example:
+        >>> lines_of_tile(256), lines_of_tile("256x128")
+        ((256, 256), (256, 128))
+    """
+    parts = str(size).split("x")
+    if len(parts) > 2 or not all(part.strip().removeprefix("-").isdecimal() for part in parts):
+        raise ValueError(
+            f"`tile_size` must be a number of lines, or word lines x bit lines as in 256x128, but is {size!r}. Write "
+            "one of the two."
+        )
+    lines = int(parts[0]), int(parts[-1])
+    if min(lines) < 1:
+        raise ValueError(f"`tile_size` must be 1 or more, but is {size}. Give a larger number.")
+    return lines
+
+
+def tile_size_of(word_lines: int, bit_lines: int) -> int | str:
+    """Write the size of the largest array in the one way that a run keeps; `lines_of_tile` reads it."""
+    return word_lines if word_lines == bit_lines else f"{word_lines}x{bit_lines}"
 
 
 def available_threads() -> int:

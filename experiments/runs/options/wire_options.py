@@ -5,7 +5,7 @@ from typing import Final
 
 from crossbar import WireParameters
 
-from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig
+from .config import LEARNS_ON_DEVICES, NO_DEVICE, TrainConfig, lines_of_tile, tile_size_of
 from .refusals import without_effect
 
 NO_WIRES: Final = "none"
@@ -21,6 +21,8 @@ def resolve_wires(config: TrainConfig) -> TrainConfig:
     """
     if config.device == NO_DEVICE and config.tile_size is not None:
         raise without_effect("tile_size", config, "nothing is put on tiles. Name a --device")
+    if config.tile_size is not None:
+        config = replace(config, tile_size=tile_size_of(*lines_of_tile(config.tile_size)))
     wires = canonical_wires(config.wires)
     if wires is None and config.wires_every is not None:
         raise without_effect(

@@ -16,6 +16,7 @@ from ...data.datasets import DataSplit, load_data
 from ...data.examples import Facts, Shape
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import TrainConfig
+from ...runs.options.profile_of_device import tile_size_in
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
 from ...support.durations import format_time
@@ -77,6 +78,7 @@ class Demo(Study[Point, Row]):
             placement=placement,
             mode="hwa",
             device=point.device,
+            tile_size=tile_size_in(load_profile(PROFILE)),
             seed=point.seed,
             epochs=self.config.epochs,
             chips=self.config.chips,

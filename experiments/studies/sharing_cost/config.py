@@ -9,8 +9,9 @@ import tyro
 from crossbar.cost.packing import parse_packing
 
 from ...data.objective_names import Loss, Metric
+from ...runs.options.config import lines_of_tile
 from ...support.options.idle_options import default_of, refuse_given, refuse_given_folder, refuse_given_jobs
-from ...support.options.open_options import OPEN, one_of
+from ...support.options.open_options import OPEN, OPEN_TILE, one_of
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
@@ -122,6 +123,9 @@ class SharingCostConfig:
     """Passes through the training images. (default: as `xbar train`)"""
     lr: Annotated[float | None, _OPEN_FLOAT] = None
     """Learning rate of every run. (default: for each scheme, mechanism and device the one found by trial)"""
+    tile_size: Annotated[int | str | None, OPEN_TILE] = None
+    """Word lines and bit lines of the emulated tiles, as for `xbar train`. (default: the size of the profile's arrays,
+    so that accuracy and cost are those of one hardware; where another one is given, the table says so)"""
     batch_size: Annotated[int | None, _OPEN_INT] = None
     """Images per step. What a step costs is proportional to it, except for writing and synchronising. (default: as
     `xbar train`)"""
@@ -185,6 +189,8 @@ class SharingCostConfig:
         for count in self.tile_counts:
             if count < 1:
                 raise ValueError(f"`tile_counts` must be 1 or more, but has {count}. Give larger numbers.")
+        if self.tile_size is not None:
+            lines_of_tile(self.tile_size)
         for name in ("packing", "packed"):
             try:
                 parse_packing(getattr(self, name))
@@ -283,6 +289,8 @@ class SharingCostPlan:
     seeds: tuple[int, ...]
     epochs: int | None
     lr: float | None
+    tile_size: int | str | None
+    tile_size: int | str | None
     batch_size: int | None
     chips: int
     times: str

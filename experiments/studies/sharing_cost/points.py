@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from crossbar import load_profile
 from devices import get
 from models import build
 
@@ -12,6 +13,7 @@ from ...runs.networks.own_network import AS_BUILT
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.options.own_rates import rate_of_study
+from ...runs.options.profile_of_device import profile_of, tile_size_in
 from ...runs.options.refusals import speaking_of
 from ..study import Point, family_of, steps_of
 from .config import SharingCostPlan
@@ -78,7 +80,8 @@ def wish_of(
 ) -> TrainConfig:
     """Return what `xbar train` is asked for, for one point.
 
-    Every scheme trains the same architecture from the same distribution of initial weights; `free` is the FCN.
+    Every scheme trains the same architecture from the same distribution of initial weights; `free` is the FCN. Tiles
+    are emulated with the size of the arrays that are priced, unless the study says otherwise.
 
     Args:
         point: The point.
@@ -115,6 +118,7 @@ def wish_of(
         epochs=config.epochs,
         batch_size=config.batch_size,
         lr=config.lr,
+        tile_size=config.tile_size or tile_size_in(load_profile(config.profile or profile_of(point.device))),
         seed=point.seed,
         chips=config.chips,
         times=config.times if get(point.device).kind != "training" else None,
