@@ -182,6 +182,9 @@ def test_demo(tmp_path, capsys):
         result = json.loads((Path(row["run"]) / "result.json").read_text())
         last = [chip[-1] for chip in result["accuracy"]["global"]]
         assert row["accuracy"][-1] == pytest.approx(statistics.fmean(last))
+        # Emulated on the arrays that are priced, and repeated so.
+        assert json.loads((Path(row["run"]) / "config.json").read_text())["tile_size"] == 256
+        assert "--tile-size 256" in row["command"]
     # Copies and free kernels lie on as many arrays, which work at the same time.
     assert (copies["area"], copies["latency"], copies["energy"]) == (
         free["area"],

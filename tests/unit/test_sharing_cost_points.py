@@ -5,10 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from crossbar import load_profile
+from crossbar.cost.packing import pack
+from crossbar.network.event_recording.shapes import shape_of
 from experiments.cli import _parse
 from experiments.runs.options.command_line import command_of
-from experiments.runs.options.config import TrainConfig
-from experiments.runs.options.profile_of_device import profile_of
+from experiments.runs.options.config import TrainConfig, lines_of_tile
+from experiments.runs.options.defaults import resolve
+from experiments.runs.options.profile_of_device import profile_of, tile_size_in
+from experiments.runs.training import make_model
 from experiments.studies.sharing_cost.config import SCHEMES, SharingCostConfig
 from experiments.studies.sharing_cost.points import Point, points_of, wish_of
 
@@ -133,6 +138,59 @@ def test_profiles_follow_the_technology():
     ]
     with pytest.raises(ValueError, match="`profile` must be given for capacitor"):
         profile_of("capacitor")
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "size"),
+    [
+        ({}, "pcm", 256),
+        ({}, "reram-sb", 128),
+        ({"profile": "bulk-rram"}, "pcm", 64),
+        ({"tile_size": 512}, "pcm", 512),
+        ({"tile_size": "128x64"}, "pcm", "128x64"),
+    ],
+)
+def test_tiles_have_the_size_of_the_arrays_that_are_priced(options, device, size):
+    wish = wish_of(Point(device, "in-situ", "free", 0), SharingCostConfig(**options).resolved(), DIGITS, 100)
+    assert wish.tile_size == size
+    assert resolve(wish, DIGITS).tile_size == size
+    assert f"--tile-size {size}" in command_of(wish)
+
+
+def test_of_differential_columns_half_as_many_outputs_fit():
+    profile = load_profile("hermes-pcm").scaled("columns_per_weight", 2)
+    assert tile_size_in(profile) == "256x128"
+    assert lines_of_tile(tile_size_in(profile)) == (256, 128)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (0, "`tile_size` must be 1 or more, but is 0"),
+        ("256x0", "`tile_size` must be 1 or more, but is 256x0"),
+        (
+            "two",
+            "`tile_size` must be a number of lines, or word lines x bit lines as in 256x128, but is 'two'",
+        ),
+    ],
+)
+def test_sizes_that_no_tile_has_are_refused(size, message):
+    for made in (SharingCostConfig, TrainConfig):
+        with pytest.raises(ValueError, match=message):
+            made(tile_size=size)
+
+
+@pytest.mark.parametrize("mode", ["hwa", "in-situ", "write-verify"])
+@pytest.mark.parametrize(("size", "cuts"), [(256, (1, 2)), ("256x48", (2, 2)), (512, (1, 1))])
+def test_a_layer_is_emulated_on_the_arrays_that_are_priced(mode, size, cuts):
+    """The 512 inputs of a dense layer: two arrays of 256 x 256, both in its accuracy and in its cost."""
+    device = "ecram" if mode != "hwa" else "pcm"
+    run = resolve(TrainConfig(model="cnn_digits", mode=mode, device=device, tile_size=size), DIGITS)
+    shape = shape_of(make_model(run).dense1)
+    assert shape.grid == cuts
+    word_lines, bit_lines = lines_of_tile(size)
+    profile = load_profile("hermes-pcm").scaled("word_lines", word_lines / 256)
+    assert pack(shape, profile.scaled("bit_lines", bit_lines / 256), "none").split == cuts
 
 
 def test_quick_is_a_smaller_study():

@@ -130,8 +130,8 @@ class TrainConfig:
     """With --wires: training steps between two computations of what the wires take of the weights. (default:
     100)"""
     tile_size: Annotated[int | str | None, OPEN_TILE] = None
-    """Word lines and bit lines of the largest array, 256, or 256x128 where they differ; larger kernels are split, with
-    digital sums. (default: aihwkit's: 512 word lines; 512 bit lines in situ and by write-verify, any number
+    """Word lines and bit lines of the largest array, 256, or 256x128 where they differ; larger kernels are split,
+    with digital sums. (default: aihwkit's: 512 word lines; 512 bit lines in situ and by write-verify, any number
     otherwise)"""
     weight_noise: Annotated[Dimensionless | None, OPEN_FLOAT] = None
     """Standard deviation of the noise on the weights in hardware-aware training, relative to a tile's largest

@@ -124,8 +124,8 @@ class SharingCostConfig:
     lr: Annotated[float | None, _OPEN_FLOAT] = None
     """Learning rate of every run. (default: for each scheme, mechanism and device the one found by trial)"""
     tile_size: Annotated[int | str | None, OPEN_TILE] = None
-    """Word lines and bit lines of the emulated tiles, as for `xbar train`. (default: the size of the profile's arrays,
-    so that accuracy and cost are those of one hardware; where another one is given, the table says so)"""
+    """Word lines and bit lines of emulated tiles, as for `xbar train`. (default: those of the profile's arrays: then
+    accuracy and cost are those of one hardware; where others are given, the table says so)"""
     batch_size: Annotated[int | None, _OPEN_INT] = None
     """Images per step. What a step costs is proportional to it, except for writing and synchronising. (default: as
     `xbar train`)"""
