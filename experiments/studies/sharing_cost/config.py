@@ -290,7 +290,6 @@ class SharingCostPlan:
     epochs: int | None
     lr: float | None
     tile_size: int | str | None
-    tile_size: int | str | None
     batch_size: int | None
     chips: int
     times: str
