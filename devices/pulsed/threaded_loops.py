@@ -90,7 +90,8 @@ def _after_fork() -> None:
     except ValueError:  # the parent had started no threads, so that the child can start its own
         return
     _threads_were_lost = True
-    torch.set_num_threads(1)  # as torch's `DataLoader` does: its products, too, wait for OpenMP's lost threads
+    # As torch's `DataLoader` does: torch's products wait for OpenMP's lost threads, too.
+    torch.set_num_threads(1)
 
 
 os.register_at_fork(after_in_child=_after_fork)

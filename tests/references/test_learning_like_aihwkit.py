@@ -4,6 +4,8 @@ Tolerance of a trained weight: in each of 50 steps both sides round the step, th
 and its scale, each within 2**-24 of the largest weight; the sums behind a step add as much again on average.
 """
 
+from itertools import product
+
 import pytest
 import torch
 from aihwkit.nn import AnalogLinear as TheirLinear
@@ -75,10 +77,20 @@ def largest_difference(first, second):
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(*weights, strict=True))
 
 
+RANGES = [None, "data", "value"]
+REMAPS = ["NONE", "LAYERWISE_SYMMETRIC", "CHANNELWISE_SYMMETRIC"]
+
+
+def combinations():
+    """Give each pair of settings once, and, slow, all the others."""
+    for (i, range_from), (j, scales), (k, remap) in product(
+        enumerate(RANGES), enumerate(OUT_SCALES), enumerate(REMAPS)
+    ):
+        yield pytest.param(range_from, scales, remap, marks=() if (i + j + k) % 3 == 0 else pytest.mark.slow)
+
+
 @pytest.mark.parametrize("config_class", [InferenceRPUConfig, TorchInferenceRPUConfig])
-@pytest.mark.parametrize("range_from", [None, "data", "value"])
-@pytest.mark.parametrize("out_scales", OUT_SCALES)
-@pytest.mark.parametrize("remap", ["NONE", "LAYERWISE_SYMMETRIC", "CHANNELWISE_SYMMETRIC"])
+@pytest.mark.parametrize(("range_from", "out_scales", "remap"), combinations())
 def test_fifty_steps_end_at_the_same_weights(config_class, range_from, out_scales, remap):
     config = quiet(config_class, range_from=range_from, out_scales=out_scales, remap=remap)
     theirs, ours = their_convert_to_analog(digital(), config), convert_to_analog(digital(), config)
