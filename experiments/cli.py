@@ -100,6 +100,13 @@ COMMANDS: Final = (
         "jobs",
     ),
     _Command(
+        "published",
+        "tables of other papers computed anew, each cell judged by a rule written before",
+        ".studies.published.config:PublishedConfig",
+        ".studies.published.study:run_published",
+        "jobs",
+    ),
+    _Command(
         "compare-devices",
         "the same networks on many devices: which learns best, which remembers",
         ".studies.compare_devices.config:CompareDevicesConfig",

@@ -40,6 +40,7 @@ from aihwkit.simulator.configs.compounds import (
     VectorUnitCell,
 )
 from aihwkit.simulator.configs.devices import FloatingPointDevice
+from aihwkit.simulator.configs.helpers import build_config
 from aihwkit.simulator.parameters.base import RPUConfigBase
 from aihwkit.simulator.parameters.enums import (
     AnalogMVType,
@@ -68,6 +69,7 @@ from aihwkit.simulator.parameters.pre_post import (
 )
 from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.presets import StandardHWATrainingPreset
+from aihwkit.simulator.presets.utils import PresetIOParameters
 from aihwkit.simulator.tiles import AnalogTile, InferenceTile, TorchInferenceTile
 from aihwkit.simulator.tiles.custom import CustomRPUConfig, CustomUpdateParameters
 from aihwkit.simulator.tiles.floating_point import FloatingPointTile
@@ -120,6 +122,7 @@ __all__ = [
     "PeripheryQuantizationParameter",
     "PrePostProcessingParameter",
     "PrePostProcessingParameterQuant",
+    "PresetIOParameters",
     "PulseType",
     "QuantizedTorchInferenceRPUConfig",
     "RPUConfigBase",
@@ -145,6 +148,7 @@ __all__ = [
     "WeightNoiseType",
     "WeightRemapParameter",
     "WeightRemapType",
+    "build_config",
     "convert_by_aihwkit",
     "probe_tile",
 ]

@@ -17,7 +17,7 @@ from ...drawing.figures import GREY, save_figure, strip
 from ...support.statistics import Mean
 from .answers import YEAR, title_of
 from .points import NETWORKS, Setting
-from .published import DISTANCES, EPOCHS, SCORES, VCP
+from .published import DISTANCES, EPOCHS, VCP, published_scores
 from .rows import LAYER, Row, Rows, Value, distance_of, score_of
 
 # Of FCN, CNN and networks with other placements; Okabe and Ito (2008).
@@ -38,7 +38,12 @@ def draw_overfitting(rows: Rows, is_papers_data: bool, path: Path) -> None:
             _line(axes, rows, setting, network, lambda row: row.fit["validation"], "-", _name_of(network))
             _line(axes, rows, setting, network, lambda row: row.fit["training"], ":", None)
             if is_papers_data and network in NETWORKS:
-                _crosses(axes, SCORES[network, PLAIN], _look_of(network, rows)[0], rows.strengths(setting))
+                _crosses(
+                    axes,
+                    published_scores()[network, PLAIN],
+                    _look_of(network, rows)[0],
+                    rows.strengths(setting),
+                )
         _percent_axis(axes)
 
     def gap(axes: Axes, setting: Setting) -> None:
@@ -60,7 +65,7 @@ def draw_translation(rows: Rows, is_papers_data: bool, path: Path) -> None:
             _line(axes, rows, setting, network, score_of("translation"), "-", _name_of(network))
             _line(axes, rows, setting, network, score_of("translation", YEAR), "--", None)
             if is_papers_data and network in NETWORKS:
-                published = SCORES[network, "translation"]
+                published = published_scores()[network, "translation"]
                 _crosses(axes, published, _look_of(network, rows)[0], rows.strengths(setting))
         _percent_axis(axes)
 
@@ -196,9 +201,9 @@ def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
             for network in rows.networks():
                 _line(axes, rows, setting, network, score_of(name), "-", _name_of(network))
                 _line(axes, rows, setting, network, score_of(name, YEAR), "--", None)
-                if is_papers_data and (network, name) in SCORES:
+                if is_papers_data and (network, name) in published_scores():
                     color, _ = _look_of(network, rows)
-                    _crosses(axes, SCORES[network, name], color, rows.strengths(setting))
+                    _crosses(axes, published_scores()[network, name], color, rows.strengths(setting))
             _ticks_at_strengths(axes, rows, setting)
             _percent_axis(axes)
         line[0].set_ylabel(f"{setting}\naccuracy", fontsize=9)

@@ -1,0 +1,130 @@
+"""A published table beside what was computed: a verdict for every cell, and the whole in sections to read."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, final
+
+from devices.units import Dimensionless
+
+from ...drawing.sections import Section, Table
+from ...support.statistics import NOTHING
+from .tables import Cell, Key, PublishedTable
+
+Word = Literal["agrees", "differs", "not run", "smoke"]
+SMOKE: Final = "smoke: run to show that it runs, with less training than published; not judged"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a cell.
+
+    Attributes:
+        cell: The published value.
+        computed: The value that was computed, or None.
+        word: The verdict.
+    """
+
+    cell: Cell
+    computed: Dimensionless | None
+    word: Word
+
+    @property
+    def text(self) -> str:
+        """The verdict, and by how much a cell differs."""
+        if self.word != "differs" or self.computed is None:
+            return self.word
+        return f"differs by {self.computed - self.cell.published:+.3g}"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Pattern:
+    """A claim about several cells at once, as the paper makes it.
+
+    Attributes:
+        words: The claim.
+        holds: Whether it does; None if cells are missing.
+        measured: The numbers that say so.
+    """
+
+    words: str
+    holds: bool | None
+    measured: str = ""
+
+
+def judge(table: PublishedTable, computed: Mapping[Key, Dimensionless], *, is_smoke: bool) -> list[Verdict]:
+    """Judge every cell of a table by its rule.
+
+    Args:
+        table: The table.
+        computed: What was computed, by key; keys that the table lacks do not count.
+        is_smoke: Whether it was computed with less training than published: then no cell is judged.
+    """
+    verdicts = []
+    for cell in table.cells:
+        value = computed.get(cell.key)
+        word: Word = "not run"
+        if value is not None:
+            word = "smoke" if is_smoke else "agrees" if table.rule.agrees(cell, value) else "differs"
+        verdicts.append(Verdict(cell=cell, computed=value, word=word))
+    return verdicts
+
+
+def counts_of(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Return how many cells there are of each verdict."""
+    counts = Counter(verdict.word for verdict in verdicts)
+    return {word: counts[word] for word in ("agrees", "differs", "smoke", "not run") if counts[word]}
+
+
+def sections_of(
+    table: PublishedTable,
+    verdicts: Sequence[Verdict],
+    patterns: Sequence[Pattern] = (),
+    *,
+    title: str = "Cells",
+) -> list[Section]:
+    """Return published and computed side by side, and the claims about several cells.
+
+    Args:
+        table: The table.
+        verdicts: Of its cells.
+        patterns: The claims.
+        title: Heading of the first section.
+    """
+    lines = []
+    records: list[dict[str, Any]] = []
+    for verdict in verdicts:
+        key, value = dict(verdict.cell.key), verdict.computed
+        lines.append(
+            [*key.values(), verdict.cell.text, NOTHING if value is None else f"{value:.4g}", verdict.text]
+        )
+        records.append(
+            {
+                **key,
+                "published": verdict.cell.published,
+                "computed": "" if value is None else value,
+                "verdict": verdict.word,
+            }
+        )
+    unit = f" in {table.unit}" if table.unit else ""
+    names = list(dict(table.cells[0].key))
+    header = [*names, f"published{unit}", f"computed{unit}", "verdict"]
+    cells = Section(
+        title=title,
+        text=(f"{table.quantity[0].upper()}{table.quantity[1:]}{unit}. Source: {table.source}.",),
+        items=(f"Rule {table.rule.version} of {table.rule.date}: {table.rule.words}",),
+        table=Table(header=header, rows=lines, align="l" * len(names) + "rrl"),
+        records=records,
+    )
+    found = [cells]
+    if patterns:
+        rows = [[pattern.words, _said(pattern.holds), pattern.measured or NOTHING] for pattern in patterns]
+        heads = ["claim", "verdict", "measured"]
+        found.append(Section(title=f"{title}: claims", table=Table(header=heads, rows=rows, align="lll")))
+    return found
+
+
+def _said(holds: bool | None) -> str:
+    return "not run" if holds is None else "holds" if holds else "does not hold"

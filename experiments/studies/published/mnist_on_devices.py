@@ -1,0 +1,188 @@
+"""One network of Wu et al. that learns MNIST by pulses: built, and trained from its last finished epoch."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+from torch import nn
+
+from crossbar import convert_to_analog, seed_noise
+from crossbar.aihwkit.adapter import MappingParameter, build_config
+from devices.aihwkit_adapter import PowStepDevice, SoftBoundsReferenceDevice
+from devices.streams import derive_seed, generator
+from devices.units import Dimensionless
+
+from ...data.datasets import DataSplit, Images, load_data
+from ...runs.checkpoint import load_checkpoint, save_checkpoint
+from ...runs.training import loss_and_accuracy
+from ...runs.training_on_devices import analog_sgd
+from ...support.interruption import Interruption
+from ...support.json_files import read_json, write_json
+
+_POWER: Final = "power "
+_STATES: Final = 1200  # steps from bound to bound with the power response
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One training.
+
+    Attributes:
+        network: "fcn" or "cnn".
+        rule: "sgd" or "ttv1".
+        response: "soft-bounds", or "power" and the exponent.
+        tau: Nominal bound of the devices.
+        repeat: Number of the repeat.
+        settings: Of the table.
+        data_dir: Folder of MNIST.
+        file: Where its result is kept; the checkpoint lies beside it.
+    """
+
+    network: str
+    rule: str
+    response: str
+    tau: Dimensionless
+    repeat: int
+    settings: Mapping[str, Any]
+    data_dir: str
+    file: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Its state after the last finished epoch."""
+        return self.file.with_suffix(".safetensors")
+
+    def setting(self, name: str) -> Any:
+        """Return a setting: of the scale or the table, else of the response, else of the network."""
+        parts = (self.settings, self.settings[self.response.split()[0]], self.settings[self.network])
+        return next(part[name] for part in parts if name in part)
+
+
+def device_of(response: str, tau: Dimensionless) -> Any:
+    """Describe the device: aihwkit's soft bounds with a reference, or its power response, with bounds at +-tau.
+
+    aihwkit's power response is a step s ((bound - w) / (2 tau))^gamma: half of s, and less, at zero. That is the
+    stock law, which the authors say they have changed.
+    """
+    if response.startswith(_POWER):
+        return PowStepDevice(
+            pow_gamma=float(response.removeprefix(_POWER)),
+            pow_gamma_dtod=0.0,
+            w_max=tau,
+            w_min=-tau,
+            w_max_dtod=0.0,
+            w_min_dtod=0.0,
+            dw_min=2 * tau / _STATES,
+        )
+    return SoftBoundsReferenceDevice(w_max=tau, w_min=-tau)
+
+
+def digital_network(name: str) -> nn.Sequential:
+    """Build a network of the paper: 784-256-128-10, sigmoid; or two convolutions of 5 x 5 and 512-128-10, tanh."""
+    if name == "fcn":
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 256), nn.Sigmoid(), nn.Linear(256, 128), nn.Sigmoid(), nn.Linear(128, 10)
+        )  # fmt: skip
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 5), nn.Tanh(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 5), nn.Tanh(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(512, 128), nn.Tanh(), nn.Linear(128, 10),
+    )  # fmt: skip
+
+
+def network_of(piece: Piece) -> nn.Module:
+    """Build the network of a piece on its devices, with the mapping of the paper."""
+    omega = piece.settings["weight_scaling_omega"]
+    mapping = MappingParameter(
+        weight_scaling_omega=omega, weight_scaling_columnwise=True, learn_out_scaling=True
+    )
+    config: Any = build_config(piece.rule, device_of(piece.response, piece.tau), mapping=mapping)
+    if piece.rule == "ttv1":
+        config.device.fast_lr = piece.settings["fast_lr"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(piece.repeat, "weights"))
+        network = digital_network(piece.network)
+        torch.manual_seed(piece.settings["construction_seed"])
+        return convert_to_analog(network, config)
+
+
+def train_piece(piece: Piece) -> None:
+    """Train a piece to the end, from its last finished epoch.
+
+    Raises:
+        FileNotFoundError: If MNIST is missing.
+        RunInterrupted: If the user stopped it; the same command goes on.
+    """
+    if piece.file.exists():
+        return
+    piece.file.parent.mkdir(parents=True, exist_ok=True)
+    data = load_data(
+        "mnist",
+        piece.data_dir,
+        seed=piece.repeat,
+        train_images=piece.settings.get("train_images"),
+        test_images=piece.settings.get("test_images"),
+    )
+    model = network_of(piece)
+    optimizer = analog_sgd(model, piece.settings["learning_rate"])
+    history: list[dict[str, float]] = []
+    if piece.checkpoint.exists():
+        history = load_checkpoint(piece.checkpoint, model, optimizer)["history"]
+    with Interruption("the same command") as interruption:
+        while len(history) < piece.setting("epochs"):
+            history.append(_epoch(piece, data, model, optimizer, len(history)))
+            save_checkpoint(piece.checkpoint, model, optimizer, {"history": history})
+            interruption.stop_if_requested()
+    last = history[-piece.settings["last_epochs"] :]
+    write_json(
+        piece.file,
+        {
+            "test_accuracy": statistics.fmean(entry["test_accuracy"] for entry in last),
+            "history": history,
+            "cpu_seconds": sum(entry["cpu_seconds"] for entry in history),
+        },
+    )
+
+
+def _epoch(
+    piece: Piece, data: DataSplit, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int
+) -> dict[str, float]:
+    begin = time.process_time()
+    rate = piece.settings["learning_rate"] * piece.setting("decay") ** (epoch // piece.setting("decay_every"))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    seed_noise(model, piece.repeat, "training", epoch)
+    loss = _pass(piece, data.train, model, optimizer, epoch)
+    seed_noise(model, piece.repeat, "test", epoch)
+    accuracy = loss_and_accuracy(model, data.validation)[1]
+    return {
+        "epoch": epoch + 1,
+        "loss": loss,
+        "test_accuracy": accuracy,
+        "cpu_seconds": time.process_time() - begin,
+    }
+
+
+def _pass(
+    piece: Piece, images: Images, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int
+) -> float:
+    """Show the network every training image once, and return the mean loss."""
+    model.train()
+    order = torch.randperm(len(images), generator=generator(piece.repeat, "order", epoch))
+    total = 0.0
+    for batch in torch.split(order, piece.setting("batch")):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images.pixels[batch]), images.labels[batch])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.item() * len(batch)
+    return total / len(images)
+
+
+def result_of(piece: Piece) -> Any:
+    """Return what a finished piece has left."""
+    return read_json(piece.file)

@@ -1,0 +1,87 @@
+"""What every reproduction of a table is: pieces of work that can be done side by side, and their values."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, final
+
+from devices.units import Dimensionless
+
+from ...drawing.sections import Section
+from .judgement import Pattern
+from .tables import Key, PublishedTable
+
+Scale = Literal["smoke", "paper"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a reproduction is asked for.
+
+    Attributes:
+        scale: "smoke" or "paper".
+        runs: Folder for what it leaves behind.
+        data_dir: Folder of the data sets.
+        threads: Threads of each piece.
+        only: Keep only pieces whose names contain one of these words; all if empty.
+    """
+
+    scale: Scale
+    runs: Path
+    data_dir: str
+    threads: int
+    only: tuple[str, ...] = ()
+
+
+class Reproduction(ABC):
+    """How a published table is computed.
+
+    Attributes:
+        table_name: The table.
+    """
+
+    table_name: ClassVar[str]
+
+    def __init__(self, table: PublishedTable, ask: Ask) -> None:
+        self.table, self.ask = table, ask
+        self.settings: dict[str, Any] = table.at(ask.scale)
+
+    @property
+    @abstractmethod
+    def work(self) -> Callable[[Any], object]:
+        """What is done for each piece: a function of a module that can be repeated, and goes on where it stopped."""
+
+    @abstractmethod
+    def pieces(self) -> dict[str, Any]:
+        """Return all pieces, by the name that a progress bar shows."""
+
+    @abstractmethod
+    def is_done(self, piece: Any) -> bool:
+        """Say whether a piece is finished."""
+
+    @abstractmethod
+    def values(self) -> dict[Key, Dimensionless]:
+        """Return what finished pieces say about the cells of the table."""
+
+    def patterns(self, values: Mapping[Key, Dimensionless]) -> list[Pattern]:
+        """Return the paper's claims about several cells, and whether they hold."""
+        return []
+
+    def more(self) -> list[Section]:
+        """Return what else there is to show: a second referee, what was left out, how long it took."""
+        return []
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the pieces that were asked for."""
+        only = self.ask.only
+        return {
+            name: piece
+            for name, piece in self.pieces().items()
+            if not only or any(word in name for word in only)
+        }
+
+    def hours(self, entries: Sequence[Mapping[str, Any]]) -> Dimensionless:
+        """Return the processor hours of finished pieces, from the seconds that each has noted."""
+        return sum(float(entry.get("cpu_seconds", 0.0)) for entry in entries) / 3600

@@ -1,0 +1,111 @@
+"""Soft bounds on MNIST: the tables of Wu et al., where plain SGD must fail and Tiki-Taka must not."""
+
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, final
+
+from typing_extensions import override
+
+from devices.units import Dimensionless
+
+from ...drawing.sections import Section, Table
+from .judgement import Pattern
+from .mnist_on_devices import Piece, result_of, train_piece
+from .piece_files import piece_file
+from .reproduction import Reproduction
+from .tables import Key, key_of
+
+
+@final
+class SoftBounds(Reproduction):
+    """Networks x rules x responses x bounds x repeats."""
+
+    table_name: ClassVar[str] = "soft-bounds"
+
+    @property
+    @override
+    def work(self) -> Callable[[Piece], object]:
+        return train_piece
+
+    @override
+    def pieces(self) -> dict[str, Piece]:
+        found = {}
+        settings = {name: value for name, value in self.settings.items() if name not in ("points", "repeats")}
+        cells = sorted(self.table.cells, key=lambda cell: "power" not in dict(cell.key)["response"])
+        for repeat in range(self.settings["repeats"]):
+            for cell in cells[: self.settings.get("points")]:  # the shorter trainings first
+                key = dict(cell.key)
+                of = {name: key[name] for name in ("network", "rule", "response")}
+                tau = float(key["tau"])
+                content = {**of, "tau": tau, "repeat": repeat, **settings}
+                name = f"{of['network']}, {of['rule']}, {of['response']}, tau {tau:g}, repeat {repeat}"
+                found[name] = Piece(
+                    **of,
+                    tau=tau,
+                    repeat=repeat,
+                    settings=settings,
+                    data_dir=self.ask.data_dir,
+                    file=piece_file(self.ask.runs, self.table_name, content),
+                )
+        return found
+
+    @override
+    def is_done(self, piece: Piece) -> bool:
+        return piece.file.exists()
+
+    @override
+    def values(self) -> dict[Key, Dimensionless]:
+        return {
+            key: 100 * statistics.fmean(result["test_accuracy"] for _, result in finished)
+            for key, finished in self._finished().items()
+        }
+
+    @override
+    def patterns(self, values: Mapping[Key, Dimensionless]) -> list[Pattern]:
+        places = [("sgd", "0.6"), ("sgd", "0.8"), ("ttv1", "0.6"), ("ttv1", "0.8")]
+        ladder = [
+            values.get(key_of({"network": "cnn", "rule": rule, "response": "soft-bounds", "tau": float(tau)}))
+            for rule, tau in places
+        ]
+        words = "the CNN's ladder: SGD at 0.6 below SGD at 0.8 below Tiki-Taka at either"
+        known = [value for value in ladder if value is not None]
+        if len(known) < len(ladder):
+            return [Pattern(words=words, holds=None)]
+        low, high, *others = known
+        measured = ", ".join(f"{value:.2f} %" for value in known)
+        return [Pattern(words=words, holds=low < high < min(others), measured=measured)]
+
+    @override
+    def more(self) -> list[Section]:
+        rows = []
+        for key, finished in self._finished().items():
+            for piece, result in finished:
+                history = result["history"]
+                seconds = result["cpu_seconds"]
+                first, last = (100 * history[place]["test_accuracy"] for place in (0, -1))
+                rows.append(
+                    [
+                        ", ".join(dict(key).values()),
+                        str(piece.repeat),
+                        f"{len(history)} of {self._published_epochs(piece)}",
+                        f"{first:.2f}",
+                        f"{last:.2f}",
+                        f"{seconds / len(history):.0f}",
+                    ]
+                )
+        if not rows:
+            return []
+        header = ["training", "repeat", "epochs", "first in %", "last in %", "processor s an epoch"]
+        return [Section(title="Its trainings", table=Table(header=header, rows=rows, align="lllrrr"))]
+
+    def _published_epochs(self, piece: Piece) -> int:
+        epochs: int = self.table.settings[piece.response.split()[0]]["epochs"]
+        return epochs
+
+    def _finished(self) -> dict[Key, list[tuple[Piece, Any]]]:
+        found: dict[Key, list[tuple[Piece, Any]]] = {}
+        for piece in self.pieces().values():
+            if piece.file.exists():
+                of = {"network": piece.network, "rule": piece.rule, "response": piece.response}
+                found.setdefault(key_of({**of, "tau": piece.tau}), []).append((piece, result_of(piece)))
+        return found

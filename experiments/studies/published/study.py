@@ -1,0 +1,129 @@
+"""`xbar published`: tables of other papers computed anew, each cell judged by a rule that was written first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from devices.files import begin_manifest
+
+from ...drawing.sections import Section, Table
+from ...support.environment import describe_environment
+from ...support.parallel import do_all
+from ..options import line_of
+from ..study import Findings, write_findings
+from .config import PublishedConfig, PublishedPlan
+from .judgement import SMOKE, Verdict, counts_of, judge, sections_of
+from .learning_rules import LearningRules
+from .reproduction import Ask, Reproduction
+from .seed_paper import SeedPaper
+from .soft_bounds import SoftBounds
+from .tables import PublishedTable, load_table
+
+NAME: Final = "published"
+REPRODUCTIONS: Final[dict[str, type[Reproduction]]] = {
+    reproduction.table_name: reproduction for reproduction in (LearningRules, SoftBounds, SeedPaper)
+}
+
+
+def run_published(config: PublishedPlan) -> dict[str, list[Verdict]]:
+    """Do what is not done yet, judge every cell, and write table, numbers and page.
+
+    Returns:
+        The verdicts of every table.
+
+    Raises:
+        FileNotFoundError: If data are missing.
+        RunInterrupted: If the user stopped it; the same command goes on.
+    """
+    ask = Ask(
+        scale=config.scale,
+        runs=config.runs,
+        data_dir=config.data_dir,
+        threads=config.threads,
+        only=config.only,
+    )
+    failed: dict[str, str] = {}
+    verdicts: dict[str, list[Verdict]] = {}
+    sections: list[Section] = []
+    rows: list[dict[str, Any]] = []
+    for name in config.names:
+        table = load_table(name)
+        kind = REPRODUCTIONS.get(name)
+        reproduction = None if kind is None else kind(table, ask)
+        if reproduction is not None and not config.look:
+            failed |= _do(reproduction, config)
+        computed = {} if reproduction is None else reproduction.values()
+        verdicts[name] = judge(table, computed, is_smoke=config.scale == "smoke")
+        patterns = [] if reproduction is None else reproduction.patterns(computed)
+        sections += sections_of(table, verdicts[name], patterns, title=table.title)
+        sections += [] if reproduction is None else reproduction.more()
+        sections += _left(reproduction) if config.look else []
+        rows += [_row(table, verdict) for verdict in verdicts[name]]
+    if failed:
+        items = [f"{name}: {reason}" for name, reason in failed.items()]
+        sections.append(Section(title="Failed", items=items))
+    config.out.mkdir(parents=True, exist_ok=True)
+    begin_manifest(config.out)
+    write_findings(
+        Findings(
+            title="Published tables, computed anew",
+            summary=_summary(verdicts),
+            sections=[_overview(verdicts, is_smoke=config.scale == "smoke"), *sections],
+        ),
+        study=NAME,
+        command=line_of(NAME, config, PublishedConfig(scale=config.scale).resolved(), first=("scale",)),
+        configuration=config.to_json(),
+        environment=describe_environment(config.threads),
+        rows=rows,
+        failed=failed,
+        out=config.out,
+    )
+    return verdicts
+
+
+def _do(reproduction: Reproduction, config: PublishedPlan) -> dict[str, str]:
+    pieces = reproduction.chosen()
+    todo = {name: piece for name, piece in pieces.items() if not reproduction.is_done(piece)}
+    print(f"{reproduction.table_name}: {len(pieces)} pieces, {len(pieces) - len(todo)} of them finished.")
+    return do_all(
+        reproduction.work,
+        todo,
+        total=len(pieces),
+        jobs=config.jobs,
+        threads=config.threads,
+        folder=config.runs,
+    )
+
+
+def _left(reproduction: Reproduction | None) -> list[Section]:
+    if reproduction is None:
+        return []
+    left = [name for name, piece in reproduction.chosen().items() if not reproduction.is_done(piece)]
+    return [Section(title=f"Not run yet: {reproduction.table.title}", items=left)] if left else []
+
+
+def _row(table: PublishedTable, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "table": table.name,
+        "rule": table.rule.version,
+        **dict(verdict.cell.key),
+        "published": verdict.cell.published,
+        "computed": verdict.computed,
+        "verdict": verdict.word,
+    }
+
+
+def _overview(verdicts: Mapping[str, Sequence[Verdict]], *, is_smoke: bool) -> Section:
+    words = ("agrees", "differs", "smoke", "not run")
+    lines = []
+    for name, of_table in verdicts.items():
+        counts = counts_of(of_table)
+        lines.append([name, str(len(of_table)), *(str(counts.get(word, 0)) for word in words)])
+    return Section(
+        text=(SMOKE[0].upper() + SMOKE[1:] + ".",) if is_smoke else (),
+        table=Table(header=["table", "cells", *words], rows=lines),
+    )
+
+
+def _summary(verdicts: Mapping[str, Sequence[Verdict]]) -> str:
+    counts = counts_of([verdict for of_table in verdicts.values() for verdict in of_table])
+    return ", ".join(f"{number} cells: {word}" for word, number in counts.items()) + "."

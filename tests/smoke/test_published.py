@@ -1,0 +1,24 @@
+"""`xbar published`: a smoke study from end to end, resumed, and looked at."""
+
+import json
+
+from experiments.cli import main
+
+
+def test_a_smoke_study_is_written_and_not_repeated(tmp_path, capsys):
+    words = ["published", "learning-rules", "chip-bill", "--only", "batched, 20 states, sgd", "--jobs", "1"]
+    words += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    content = json.loads((tmp_path / "out" / "published.json").read_text())
+    verdicts = [row["verdict"] for row in content["rows"]]
+    assert (verdicts.count("smoke"), verdicts.count("not run"), len(verdicts)) == (6, 66 + 9, 81)
+    page = (tmp_path / "out" / "published.html").read_text()
+    assert "not judged" in page
+    assert "printed in the figure" in page
+    (file,) = (tmp_path / "runs" / "published-learning-rules").iterdir()
+    written = file.stat().st_mtime_ns
+    capsys.readouterr()
+    assert main([*words, "--look"]) == 0
+    assert file.stat().st_mtime_ns == written
+    assert main(["published", "no-such-table"]) == 2
+    assert "learning-rules" in capsys.readouterr().err
