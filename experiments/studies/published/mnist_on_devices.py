@@ -22,6 +22,7 @@ from ...runs.training import loss_and_accuracy
 from ...runs.training_on_devices import analog_sgd
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
+from ...support.typed_values import typed
 
 _POWER: Final = "power "
 _STATES: Final = 1200  # steps from bound to bound with the power response
@@ -56,6 +57,11 @@ class Piece:
     def checkpoint(self) -> Path:
         """Its state after the last finished epoch."""
         return self.file.with_suffix(".safetensors")
+
+    @property
+    def progress(self) -> Path:
+        """What its finished epochs were like, to look at while it learns."""
+        return self.file.with_suffix(".progress.json")
 
     def setting(self, name: str) -> Any:
         """Return a setting: of the scale or the table, else of the response, else of the network."""
@@ -136,6 +142,7 @@ def train_piece(piece: Piece) -> None:
         while len(history) < piece.setting("epochs"):
             history.append(_epoch(piece, data, model, optimizer, len(history)))
             save_checkpoint(piece.checkpoint, model, optimizer, {"history": history})
+            write_json(piece.progress, history)
             interruption.stop_if_requested()
     last = history[-piece.settings["last_epochs"] :]
     write_json(
@@ -186,3 +193,8 @@ def _pass(
 def result_of(piece: Piece) -> Any:
     """Return what a finished piece has left."""
     return read_json(piece.file)
+
+
+def history_of(piece: Piece) -> list[dict[str, float]]:
+    """Return what the epochs of a piece that are done were like; none if it was not begun."""
+    return typed(list[dict[str, float]], read_json(piece.progress)) if piece.progress.exists() else []

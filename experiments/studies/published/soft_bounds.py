@@ -1,16 +1,17 @@
 """Soft bounds on MNIST: the tables of Wu et al., where plain SGD must fail and Tiki-Taka must not."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final
 
 from typing_extensions import override
 
-from devices.units import Dimensionless
+from devices.units import Dimensionless, Seconds
 
 from ...drawing.sections import Section, Table
 from .judgement import Pattern
-from .mnist_on_devices import Piece, result_of, train_piece
+from .mnist_on_devices import Piece, history_of, result_of, train_piece
 from .piece_files import piece_file
 from .reproduction import Reproduction
 from .tables import Key, key_of
@@ -78,25 +79,32 @@ class SoftBounds(Reproduction):
     @override
     def more(self) -> list[Section]:
         rows = []
-        for key, finished in self._finished().items():
-            for piece, result in finished:
-                history = result["history"]
-                seconds = result["cpu_seconds"]
-                first, last = (100 * history[place]["test_accuracy"] for place in (0, -1))
-                rows.append(
-                    [
-                        ", ".join(dict(key).values()),
-                        str(piece.repeat),
-                        f"{len(history)} of {self._published_epochs(piece)}",
-                        f"{first:.2f}",
-                        f"{last:.2f}",
-                        f"{seconds / len(history):.0f}",
-                    ]
-                )
+        for name, piece in self.pieces().items():
+            history = history_of(piece)
+            if not history:
+                continue
+            first, last = (100 * history[place]["test_accuracy"] for place in (0, -1))
+            seconds = sum(entry["cpu_seconds"] for entry in history) / len(history)
+            epochs = f"{len(history)} of {self._published_epochs(piece)}"
+            rows.append([name, epochs, f"{first:.2f}", f"{last:.2f}", f"{seconds:.0f}"])
         if not rows:
             return []
-        header = ["training", "repeat", "epochs", "first in %", "last in %", "processor s an epoch"]
-        return [Section(title="Its trainings", table=Table(header=header, rows=rows, align="lllrrr"))]
+        header = [
+            "training",
+            "epochs so far",
+            "after the first in %",
+            "after the last in %",
+            "processor s an epoch",
+        ]
+        text = "A cell is judged once all its epochs are done."
+        return [
+            Section(title="Its trainings", text=(text,), table=Table(header=header, rows=rows, align="llrrr"))
+        ]
+
+    @override
+    def seconds(self) -> Seconds:
+        histories = [history_of(piece) for piece in self.pieces().values()]
+        return math.fsum(entry["cpu_seconds"] for history in histories for entry in history)
 
     def _published_epochs(self, piece: Piece) -> int:
         epochs: int = self.table.settings[piece.response.split()[0]]["epochs"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from devices.files import begin_manifest
+from devices.units import Dimensionless
 
 from ...drawing.sections import Section, Table
 from ...support.environment import describe_environment
@@ -45,6 +46,7 @@ def run_published(config: PublishedPlan) -> dict[str, list[Verdict]]:
     verdicts: dict[str, list[Verdict]] = {}
     sections: list[Section] = []
     rows: list[dict[str, Any]] = []
+    hours: dict[str, Dimensionless] = {}
     for name in config.names:
         table = load_table(name)
         kind = REPRODUCTIONS.get(name)
@@ -52,6 +54,7 @@ def run_published(config: PublishedPlan) -> dict[str, list[Verdict]]:
         if reproduction is not None and not config.look:
             failed |= _do(reproduction, config)
         computed = {} if reproduction is None else reproduction.values()
+        hours[name] = 0.0 if reproduction is None else reproduction.seconds() / 3600
         verdicts[name] = judge(table, computed, is_smoke=config.scale == "smoke")
         patterns = [] if reproduction is None else reproduction.patterns(computed)
         sections += sections_of(table, verdicts[name], patterns, title=table.title)
@@ -67,7 +70,7 @@ def run_published(config: PublishedPlan) -> dict[str, list[Verdict]]:
         Findings(
             title="Published tables, computed anew",
             summary=_summary(verdicts),
-            sections=[_overview(verdicts, is_smoke=config.scale == "smoke"), *sections],
+            sections=[_overview(verdicts, hours, is_smoke=config.scale == "smoke"), *sections],
         ),
         study=NAME,
         command=line_of(NAME, config, PublishedConfig(scale=config.scale).resolved(), first=("scale",)),
@@ -112,15 +115,19 @@ def _row(table: PublishedTable, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _overview(verdicts: Mapping[str, Sequence[Verdict]], *, is_smoke: bool) -> Section:
+def _overview(
+    verdicts: Mapping[str, Sequence[Verdict]], hours: Mapping[str, Dimensionless], *, is_smoke: bool
+) -> Section:
     words = ("agrees", "differs", "smoke", "not run")
     lines = []
     for name, of_table in verdicts.items():
         counts = counts_of(of_table)
-        lines.append([name, str(len(of_table)), *(str(counts.get(word, 0)) for word in words)])
+        lines.append(
+            [name, str(len(of_table)), *(str(counts.get(word, 0)) for word in words), f"{hours[name]:.2f}"]
+        )
     return Section(
         text=(SMOKE[0].upper() + SMOKE[1:] + ".",) if is_smoke else (),
-        table=Table(header=["table", "cells", *words], rows=lines),
+        table=Table(header=["table", "cells", *words, "processor hours"], rows=lines),
     )
 
 
