@@ -16,8 +16,11 @@
     exponent = 0.06
     exponent_spread = 0.02
     reference_time = 20.0
-    programming_noise = 0.4
+    programming_noise = 0.4             # or [c_0, c_1, c_2], in powers of g / g_max
     last_time = 1e6
+
+    [reads]                 # how far one reading of it scatters
+    noise = 0.05            # in µS
 
 Only numbers and texts: nothing in a device file is executed.
 """
@@ -41,11 +44,12 @@ from .aihwkit_adapter import (
     SingleRPUConfig,
     SoftBoundsDevice,
     StateIndependentNoiseModel,
+    WeightNoiseType,
 )
 from .device_model import DeviceModel, Kind
 from .files import check_name, parse_toml, read_regular
 from .times import TimeRange
-from .units import MicroSiemens, Mixed
+from .units import Dimensionless, MicroSiemens, Mixed
 
 LAWS: Final[Mapping[str, type[PulsedDevice]]] = {
     "ConstantStep": ConstantStepDevice,
@@ -60,7 +64,10 @@ LAWS: Final[Mapping[str, type[PulsedDevice]]] = {
 _LARGEST: Final = 2**20  # bytes
 _TEXTS: Final = ("name", "technology", "source", "summary", "not_modelled")
 _NEEDED_TEXTS: Final = ("name", "technology", "source")
+_SECTIONS: Final = ("conductance", "pulses", "drift", "reads")
 _CONDUCTANCE: Final = ("g_min", "g_max")
+_READS: Final = ("noise",)
+_COEFFICIENTS: Final = 3  # of aihwkit's polynomial of programming noise
 _DRIFT: Final = {
     "exponent": None,
     "exponent_spread": 0.0,
@@ -77,8 +84,10 @@ def read_device_file(path: Path | str) -> DeviceModel:
 
     Drift is a power law, g(t) = g_programmed ((t + t_0) / t_0) ** -nu, with `exponent` and `exponent_spread` the mean
     and standard deviation of nu over devices, and `reference_time` t_0 in s. `programming_noise` is the standard
-    deviation of a written conductance in µS. `read_noise` is aihwkit's factor of the accumulated 1/f noise,
-    `last_time` the last one that was measured, in s: later times count as extrapolated.
+    deviation of a written conductance in µS, c_0, or its polynomial c_0 + c_1 x + c_2 x ** 2 in x = g / g_max.
+    `read_noise` is aihwkit's factor of the accumulated 1/f noise, `last_time` the last one that was measured, in s:
+    later times count as extrapolated. `noise` of [reads] is the standard deviation of one reading in µS, for
+    inference of both devices of a pair, and in training of the device that holds a weight.
 
     Args:
         path: The TOML file.
@@ -110,8 +119,9 @@ def device_file(
     summary: str,
     conductance: Mapping[str, MicroSiemens],
     pulses: Mapping[str, Any] | None,
-    drift: Mapping[str, Mixed] | None,
+    drift: Mapping[str, Any] | None,
     not_modelled: str | None = None,
+    reads: Mapping[str, Mixed] | None = None,
 ) -> str:
     """Write a device as the text of a device file.
 
@@ -124,6 +134,7 @@ def device_file(
         pulses: The section [pulses], or None.
         drift: The section [drift], or None.
         not_modelled: What a reader should not expect from it, or None.
+        reads: The section [reads], or None.
     """
     texts = {"name": name, "technology": technology, "source": source, "summary": summary}
     if not_modelled is not None:
@@ -133,6 +144,7 @@ def device_file(
         "[conductance]  # in µS": conductance,
         "[pulses]  # in units of the weight that spans [-1, 1] over the conductances above": pulses,
         "[drift]  # times in s, programming_noise in µS": drift,
+        "[reads]  # in µS": reads,
     }
     for header, table in sections.items():
         if table is not None:
@@ -156,7 +168,7 @@ class _Reader:
 
     def device(self) -> DeviceModel:
         content = self._content
-        self._only(content, (*_TEXTS, "conductance", "pulses", "drift"), "")
+        self._only(content, (*_TEXTS, *_SECTIONS), "")
         for name in _NEEDED_TEXTS:
             if name not in content:
                 raise self._wrong(name, "be given", "missing", f'Write {name} = "...".')
@@ -167,7 +179,7 @@ class _Reader:
         problem = check_name(texts["name"])
         if problem is not None:
             raise self._wrong("name", f"be {problem}", repr(texts["name"]), "Shorten or correct it.")
-        tables = {name: self._table(name) for name in ("conductance", "pulses", "drift")}
+        tables = {name: self._table(name) for name in _SECTIONS}
         if tables["pulses"] is None and tables["drift"] is None:
             raise self._wrong(
                 "[pulses] or [drift]", "be given", "missing", "Say how pulses move it or how it ages."
@@ -177,6 +189,11 @@ class _Reader:
         drift = None if tables["drift"] is None else self._drift(tables["drift"])
         if drift is not None and g_max is None:
             raise self._wrong("[conductance]", "be given with [drift]", "missing", "Write g_max in µS.")
+        noise = None
+        if tables["reads"] is not None:
+            if g_max is None:
+                raise self._wrong("[conductance]", "be given with [reads]", "missing", "Write g_max in µS.")
+            noise = self._reads(tables["reads"]) / (g_max - g_min)
         kind: Kind = "both" if pulses and drift else "training" if pulses else "inference"
         return DeviceModel(
             name=texts["name"],
@@ -190,8 +207,10 @@ class _Reader:
             g_max=g_max,
             valid_times=TimeRange() if drift else None,
             measured_times=TimeRange(0.0, drift["last_time"]) if drift else None,
+            # Both devices of a pair are read; in training one device spans -1 to 1.
+            short_term_noise=None if noise is None else math.sqrt(2) * noise,
             build=None if drift is None else lambda device: _noise_model(device, drift),
-            build_training=None if pulses is None else lambda: _training_config(*pulses),
+            build_training=None if pulses is None else lambda: _training_config(*pulses, 2 * (noise or 0.0)),
         )
 
     def _conductances(self, table: dict[str, Any] | None) -> tuple[MicroSiemens, MicroSiemens | None]:
@@ -242,11 +261,22 @@ class _Reader:
             )
         return LAWS[law], values
 
-    def _drift(self, table: dict[str, Any]) -> dict[str, Mixed]:
+    def _reads(self, table: dict[str, Any]) -> MicroSiemens:
+        self._only(table, _READS, "reads.")
+        if "noise" not in table:
+            raise self._wrong("reads.noise", "be given", "missing", "Write it in µS.")
+        noise = self._number("reads.noise", table["noise"])
+        if noise < 0:
+            raise self._wrong("reads.noise", "be 0 or more", f"{noise:g}", "Correct it.")
+        return noise
+
+    def _drift(self, table: dict[str, Any]) -> dict[str, Any]:
         self._only(table, tuple(_DRIFT), "drift.")
-        values: dict[str, Mixed] = {}
+        values: dict[str, Any] = {}
         for name, default in _DRIFT.items():
-            if name in table:
+            if name == "programming_noise" and isinstance(table.get(name), list):
+                values[name] = self._polynomial(f"drift.{name}", table[name])
+            elif name in table:
                 values[name] = self._number(f"drift.{name}", table[name], finite=name != "last_time")
             elif default is None:
                 raise self._wrong(
@@ -255,12 +285,28 @@ class _Reader:
             else:
                 values[name] = default
         for name in ("exponent_spread", "programming_noise", "read_noise"):
-            if values[name] < 0:
+            if not isinstance(values[name], list) and values[name] < 0:
                 raise self._wrong(f"drift.{name}", "be 0 or more", f"{values[name]:g}", "Correct it.")
-        for name in ("reference_time", "last_time"):
-            if not values[name] > 0:
-                raise self._wrong(f"drift.{name}", "be above 0 s", f"{values[name]:g}", "Correct it.")
+        if not values["reference_time"] > 0:
+            raise self._wrong(
+                "drift.reference_time", "be above 0 s", f"{values['reference_time']:g}", "Correct it."
+            )
+        if values["last_time"] < 0:  # 0: nothing was measured later than the write
+            raise self._wrong("drift.last_time", "be 0 s or more", f"{values['last_time']:g}", "Correct it.")
         return values
+
+    def _polynomial(self, name: str, values: list[Any]) -> list[MicroSiemens]:
+        if not 1 <= len(values) <= _COEFFICIENTS:
+            raise self._wrong(
+                name, f"have 1 to {_COEFFICIENTS} coefficients", f"{len(values)} of them", "Correct it."
+            )
+        numbers = [self._number(name, value) for value in values]
+        lowest = min(sum(c * (i / 50) ** k for k, c in enumerate(numbers)) for i in range(51))
+        if lowest < 0:
+            raise self._wrong(
+                name, "be 0 µS or more from 0 to g_max", f"{lowest:.3g} µS at the lowest", "Correct it."
+            )
+        return numbers
 
     def _table(self, name: str) -> dict[str, Any] | None:
         table = self._content.get(name)
@@ -290,14 +336,21 @@ def _is_number_like(value: object) -> bool:
     return isinstance(value, int | float | list)  # bool is an int
 
 
-def _training_config(device_class: type[PulsedDevice], values: dict[str, Any]) -> SingleRPUConfig:
-    return SingleRPUConfig(device=device_class(**values))
+def _training_config(
+    device_class: type[PulsedDevice], values: dict[str, Any], read_noise: Dimensionless
+) -> SingleRPUConfig:
+    rpu_config = SingleRPUConfig(device=device_class(**values))
+    if read_noise > 0:
+        for io in (rpu_config.forward, rpu_config.backward):
+            io.w_noise, io.w_noise_type = read_noise, WeightNoiseType.ADDITIVE_CONSTANT
+    return rpu_config
 
 
-def _noise_model(device: DeviceModel, drift: dict[str, Mixed]) -> StateIndependentNoiseModel:
+def _noise_model(device: DeviceModel, drift: dict[str, Any]) -> StateIndependentNoiseModel:
+    noise = drift["programming_noise"]
     return StateIndependentNoiseModel(
         SinglePairConductanceConverter(g_max=device.g_max, g_min=device.g_min),
-        prog_coeff=[drift["programming_noise"], 0.0, 0.0],
+        prog_coeff=([*noise, 0.0, 0.0] if isinstance(noise, list) else [noise, 0.0, 0.0])[:_COEFFICIENTS],
         drift_nu_mean=drift["exponent"],
         drift_nu_std=drift["exponent_spread"],
         t_0=drift["reference_time"],

@@ -13,5 +13,6 @@ MicroJoules = Annotated[float, "µJ"]
 MicroWatts = Annotated[float, "µW"]
 SquareMicrometres = Annotated[float, "µm²"]
 Ohm = Annotated[float, "Ω"]
+Volts = Annotated[float, "V"]
 Mixed = Annotated[float, "of its key"]
 """A number in a table whose keys say what it is, each in its own unit: a section of a device file, say."""

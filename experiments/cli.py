@@ -158,8 +158,8 @@ COMMANDS: Final = (
     _Command(
         "fit-device",
         "make a device file from measurements of your own",
-        ".commands.config:FitDeviceConfig",
-        ".commands.fit_device:run_fit_device",
+        ".commands.own_devices.config:FitDeviceConfig",
+        ".commands.own_devices.fit_device:run_fit_device",
         "all",
     ),
     _Command(

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import final
 
+from ..measurements import DriftTrace, Layout, read_drift_traces
 from ..units import Dimensionless, MicroSiemens, Mixed, Seconds
-from .measurements import DriftTrace, read_drift_traces
 
 _FEWEST_READINGS: Final = 3  # of a device: two lie on every line
 _FEWEST_DEVICES: Final = 3  # for a spread
@@ -74,12 +74,20 @@ class DriftFit:
         }
 
 
-def fit_drift(measured: Path | str, *, reference_time: Seconds | None = None) -> DriftFit:
+def fit_drift(
+    measured: Path | str,
+    *,
+    reference_time: Seconds | None = None,
+    layout: Layout | None = None,
+    notes: list[str] | None = None,
+) -> DriftFit:
     """Fit the drift of several devices.
 
     Args:
-        measured: The CSV file; see `devices.fitting.measurements`.
+        measured: The CSV file; see `devices.measurements`.
         reference_time: t_0, in s; the earliest reading's time if None.
+        layout: What the user says of its columns and units.
+        notes: Where to say how it was read, if it is not in the plain form.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -90,7 +98,7 @@ def fit_drift(measured: Path | str, *, reference_time: Seconds | None = None) ->
     from scipy.stats import t as student
 
     path = Path(measured)
-    traces = read_drift_traces(path)
+    traces = read_drift_traces(path, layout, notes)
     _check(traces, path)
     t_0 = (
         min(float(time) for trace in traces for time in trace.times if time > 0)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from typing_extensions import final
 
+from ..measurements import PulseTrace
 from ..pulsed import DeviceArray, send_pulses
 from ..streams import derive_seed, generator
 from ..units import Dimensionless, MicroSiemens, Mixed
-from .measurements import PulseTrace
 from .screening import unscaled
 from .step_law import Code, StepLaw, Values
 

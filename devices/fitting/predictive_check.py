@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from typing_extensions import final
 
 from ..aihwkit_adapter import PulsedDevice
+from ..measurements import PulseTrace
 from ..streams import derive_seed, generator
 from ..units import Dimensionless, MicroSiemens
-from .measurements import PulseTrace
 from .pulse_fit import PulseFit, law_named
 from .readings import Readings
 from .screening import readings_of, unscaled

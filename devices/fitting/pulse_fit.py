@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 from typing_extensions import final
 
+from ..measurements import Layout, PulseTrace, read_pulse_traces
 from ..units import Dimensionless, MicroSiemens, Mixed
 from .device_fit import DeviceFit, fit_device
 from .law_fit import LawFit, criterion, device_of, mean_of, parameters, populations
 from .laws import FREE_LAWS, STEP_LAWS
-from .measurements import PulseTrace, read_pulse_traces
 from .polygon_laws import LookupTable
 from .readings import Readings
 from .screening import check, readings_of, scaled, unscaled
@@ -102,14 +102,21 @@ def law_named(name: str) -> StepLaw:
 
 
 def fit_pulse_response(
-    measured: Path | str, laws: Sequence[str] | None = None, *, progress: Progress | None = None
+    measured: Path | str,
+    laws: Sequence[str] | None = None,
+    *,
+    progress: Progress | None = None,
+    layout: Layout | None = None,
+    notes: list[str] | None = None,
 ) -> PulseFit:
     """Fit step laws to how pulses change the conductance of one or several devices.
 
     Args:
-        measured: The CSV file; see `devices.fitting.measurements`.
+        measured: The CSV file; see `devices.measurements`.
         laws: The laws to try; the six of `STEP_LAWS` if None.
         progress: Called with the number of fits that are done, and of all.
+        layout: What the user says of its columns and units.
+        notes: Where to say how it was read, if it is not in the plain form.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -121,7 +128,7 @@ def fit_pulse_response(
     if unknown or not chosen:
         names = ", ".join(law.name for law in ALL_LAWS)
         raise ValueError(f"`laws` must be some of {names}, but are {list(laws or ())}. Correct the name.")
-    traces = read_pulse_traces(measured)
+    traces = read_pulse_traces(measured, layout, notes)
     check(traces, Path(measured))
     return fit_traces(traces, chosen, progress)
 

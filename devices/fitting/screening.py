@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..measurements import PulseTrace
 from ..units import MicroSiemens
-from .measurements import PulseTrace
 from .readings import Readings
 from .step_law import Values
 

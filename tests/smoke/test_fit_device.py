@@ -4,8 +4,10 @@ import json
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from devices import get
 from experiments.cli import main
 
 TRAIN = [
@@ -108,3 +110,42 @@ def test_a_missing_device_file_gets_a_sentence(capsys: pytest.CaptureFixture[str
         "`device` must be a name or a device file, but there is no file nowhere.toml"
         in capsys.readouterr().err
     )
+
+
+def test_drift_writes_and_reads_make_a_device_to_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dice = np.random.default_rng(0)
+    Path("drift.csv").write_text("Cell;Time [h];G (nS)\n" + "".join(
+        f"{cell};{hours};{(5000 + 500 * cell) * (hours * 180 + 1) ** -0.05:.1f}\n".replace(".", ",")
+        for cell in range(4) for hours in (0.1, 1, 10, 100)
+    ))  # fmt: skip
+    Path("writes.csv").write_text(
+        "target,reached\n" + "".join(f"{5},{5 + dice.normal():.4f}\n" for _ in range(40))
+    )
+    Path("reads.csv").write_text(
+        "device,conductance\n" + "".join(f"1,{5 + dice.normal() / 10:.4f}\n" for _ in range(40))
+    )
+    words = [
+        "fit-device",
+        "--drift",
+        "drift.csv",
+        "--writes",
+        "writes.csv",
+        "--reads",
+        "reads.csv",
+        "--out",
+        "my.toml",
+    ]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "drift.csv: separated by semicolons; decimal comma" in out
+    assert "Programming error of 40 writes" in out
+    assert "Noise of a reading, of 40 readings" in out
+    device = get("my.toml")
+    assert device.kind == "inference"
+    assert device.noise_model().drift_nu_mean == pytest.approx(0.05, rel=0.2)
+    assert device.short_term_noise == pytest.approx(2**0.5 * 0.1 / device.g_max, rel=0.5)
+    assert main([*words, "--columns", "time=wafer"]) == 2
+    assert "none has time=wafer" in capsys.readouterr().err

@@ -228,7 +228,7 @@ def test_fit_device_makes_the_folder_before_it_fits(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(
-        "experiments.commands.fit_device.fit_pulse_response", lambda path: pytest.fail("it fitted")
+        "experiments.commands.own_devices.fit_device.fit_traces", lambda *path: pytest.fail("it fitted")
     )
     assert main(["fit-device", "example", "--out", "file/x.toml"]) == 2
     assert "xbar: `" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from devices.fitting import DriftFit, PredictiveCheck, PulseFit
 
-from ..drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import GREY, save_figure, strip
 
 _BLUE: Final = "#0072B2"
 _ORANGE: Final = "#D55E00"

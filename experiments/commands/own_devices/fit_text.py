@@ -1,16 +1,25 @@
 """What `xbar fit-device` says: the table of laws, parameters with intervals, comparison with simulated devices."""
 
 import math
+from typing import Final
 
-from devices.fitting import DriftFit, Parameter, PredictiveCheck, PulseFit
+import numpy as np
+
+from devices.fitting import DriftFit, Parameter, PredictiveCheck, PulseFit, ReadFit, WriteFit
+
+_CLEAR: Final = 3.0  # standard errors from which on a mean miss is mentioned
 
 
-def summary(pulses: PulseFit | None, drift: DriftFit | None) -> str:
+def summary(
+    pulses: PulseFit | None, drift: DriftFit | None, writes: WriteFit | None, reads: ReadFit | None
+) -> str:
     """Return what the device file says of itself.
 
     Args:
         pulses: The fitted pulse response, or None.
         drift: The fitted drift, or None.
+        writes: The fitted programming error, or None.
+        reads: The fitted noise of readings, or None.
     """
     parts = []
     if pulses is not None:
@@ -28,24 +37,54 @@ def summary(pulses: PulseFit | None, drift: DriftFit | None) -> str:
             parts.append(
                 f"Exponents depend on the conductance (r = {drift.correlation[0]:.2f}), which is left out."
             )
+    if writes is not None:
+        parts.append(f"Programming error by target, of {len(writes.writes.targets)} writes.")
+    if reads is not None:
+        parts.append(f"Noise of one reading, of {_devices(len(reads.series))} read again and again.")
     return " ".join(parts)
 
 
-def not_modelled(fit: PulseFit) -> str:
-    """Return what the fit found and the device file leaves out.
+def not_modelled(
+    fit: PulseFit | None, drift: DriftFit | None, writes: WriteFit | None, reads: ReadFit | None
+) -> str:
+    """Return what was measured or not, and the device file leaves out.
 
     Args:
-        fit: The fitted pulse response.
+        fit: The fitted pulse response, or None.
+        drift: The fitted drift, or None.
+        writes: The fitted programming error, or None.
+        reads: The fitted noise of readings, or None.
     """
-    half, best = (fit.g_max - fit.g_min) / 2, fit.best
-    parts = [f"Noise of the readings, ±{best.read_noise * half:.3g} µS."]
-    if best.slow_noise > 0:
-        parts.append(
-            f"A slow fluctuation of ±{best.slow_noise * half:.3g} µS that lasts about {best.slow_pulses:.0f} pulses."
-        )
-    if len(fit.traces) == 1:
-        parts.append("What differs from device to device: one was measured.")
-    return " ".join([*parts, "Correlations between the parameters of a device. Temperature, endurance."])
+    parts = []
+    if fit is not None:
+        half, best = (fit.g_max - fit.g_min) / 2, fit.best
+        if reads is None:
+            parts.append(f"Noise of the readings, ±{best.read_noise * half:.3g} µS.")
+        if best.slow_noise > 0:
+            parts.append(
+                f"A slow fluctuation of ±{best.slow_noise * half:.3g} µS that lasts about {best.slow_pulses:.0f} "
+                "pulses."
+            )
+        if len(fit.traces) == 1:
+            parts.append("What differs from device to device: one was measured.")
+        parts.append("Correlations between the parameters of a device.")
+    if writes is not None:
+        if drift is None:
+            parts.append("Drift: none was measured, and every time counts as extrapolated.")
+        if abs(writes.miss) > _CLEAR * writes.miss_error:
+            parts.append(
+                f"That writes miss by {writes.miss:+.3g} µS on average: it is part of the spread about the target."
+            )
+    elif drift is not None and drift.programming_noise is None:
+        parts.append("Programming errors: no targets were measured.")
+    if reads is not None:
+        if reads.depends_on_conductance:
+            parts.append(
+                f"That the noise of a reading goes as conductance to the power of {reads.growth[0]:.2g}."
+            )
+        if reads.slow > reads.noise / 2:
+            parts.append(f"Slow changes between readings, ±{reads.slow:.3g} µS.")
+    return " ".join([*parts, "Temperature, endurance."])
 
 
 def pulse_lines(fit: PulseFit) -> list[str]:
@@ -135,6 +174,47 @@ def drift_lines(fit: DriftFit) -> list[str]:
         r, p = fit.correlation
         lines.append(
             f"  Warning: exponents depend on the conductance (r = {r:.2f}, p = {p:.1g}), which is left out."
+        )
+    return lines
+
+
+def write_lines(fit: WriteFit) -> list[str]:
+    """Return how far writes miss.
+
+    Args:
+        fit: The fitted programming error.
+    """
+    law = " ".join(f"{c:+.3g} x^{k}" if k else f"{c:.3g}" for k, c in enumerate(fit.coefficients))
+    lines = [
+        f"Programming error of {len(fit.writes.targets)} writes to {_devices(fit.writes.devices)}, "
+        f"±{fit.error:.3g} µS, mean miss {fit.miss:+.3g} ± {fit.miss_error:.1g} µS",
+        f"  law         {law} µS, x = g / {fit.g_max:.4g} µS",
+        f"  {'target (µS)':<12}{'miss':>10}{'error':>10}{'law':>10}{'writes':>8}",
+    ]
+    for target, miss, error, count in fit.by_target():
+        law_here = float(fit.spread(np.array([target]))[0])
+        lines.append(f"  {target:<12.4g}{miss:>+10.3g}{error:>10.3g}{law_here:>10.3g}{count:>8}")
+    if fit.writes.targets.max() > 1.02 * fit.g_max:
+        lines.append(
+            f"  Warning: targets go beyond the largest conductance of the device, {fit.g_max:.4g} µS."
+        )
+    return lines
+
+
+def read_lines(fit: ReadFit) -> list[str]:
+    """Return how far readings scatter.
+
+    Args:
+        fit: The fitted noise of readings.
+    """
+    lines = [
+        f"Noise of a reading, of {sum(len(own.conductances) for own in fit.series)} readings of "
+        f"{_devices(len(fit.series))}: ±{fit.noise:.3g} ± {fit.error:.1g} µS; slow changes ±{fit.slow:.3g} µS",
+    ]
+    if fit.depends_on_conductance:
+        power, p = fit.growth
+        lines.append(
+            f"  Warning: it goes as conductance to the power of {power:.2g} (p = {p:.1g}), which is left out."
         )
     return lines
 
