@@ -239,8 +239,8 @@ class LearningRules(Reproduction):
         header = ["tried", *(f"sigma_r {sigma:g}" for sigma in sigmas), "agree"]
         text = (
             "All combinations of the settings that the paper's text leaves open, at the fewest states; weight "
-            "error in %. Held out: the one of them that reached most cells, on real aihwkit tiles at more states, "
-            "which it was not chosen by. Also: vector by vector, with trains of 5 for SGD too, on real aihwkit tiles. "
+            "error in %. Held out: one of them, chosen by what it reached there, on real aihwkit tiles at more "
+            "states. Also: vector by vector on real aihwkit tiles, with trains of 5 for SGD, too. "
             "They change no verdict above."
         )
         return [
