@@ -117,7 +117,7 @@ def device_file(
     technology: str,
     source: str,
     summary: str,
-    conductance: Mapping[str, MicroSiemens],
+    conductance: Mapping[str, MicroSiemens] | None,
     pulses: Mapping[str, Any] | None,
     drift: Mapping[str, Any] | None,
     not_modelled: str | None = None,
@@ -130,7 +130,7 @@ def device_file(
         technology: The kind of memory cell.
         source: Where the numbers come from.
         summary: What is modelled.
-        conductance: g_min and g_max, in µS.
+        conductance: g_min and g_max, in µS, or None.
         pulses: The section [pulses], or None.
         drift: The section [drift], or None.
         not_modelled: What a reader should not expect from it, or None.

@@ -163,6 +163,13 @@ COMMANDS: Final = (
         "all",
     ),
     _Command(
+        "import-device",
+        "make a device file from parameters of NeuroSim, CrossSim or aihwkit",
+        ".commands.own_devices.import_config:ImportDeviceConfig",
+        ".commands.own_devices.import_device:run_import_device",
+        "all",
+    ),
+    _Command(
         "runs",
         "list the folder of runs: when, what came out, how large",
         ".commands.config:RunsConfig",
