@@ -149,3 +149,6 @@ def test_drift_writes_and_reads_make_a_device_to_program(
     assert device.short_term_noise == pytest.approx(2**0.5 * 0.1 / device.g_max, rel=0.5)
     assert main([*words, "--columns", "time=wafer"]) == 2
     assert "none has time=wafer" in capsys.readouterr().err
+    assert main(["fit-device", "--writes", "writes.csv"]) == 0
+    assert get("writes.toml").is_extrapolated(1.0)
+    assert Path("writes.png").stat().st_size > 5_000

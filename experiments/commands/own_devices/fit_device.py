@@ -170,7 +170,7 @@ def _tell(found: _Findings, name: str, out: Path) -> None:
             f"table:   {file}, with the spread at each conductance; the device file has their mean ratio to the step"
         )
     figure = out.with_suffix(".png")
-    draw_fits(pulses, check, found.drift, name, figure)
+    draw_fits(pulses, check, found.drift, found.writes, found.reads, name, figure)
     print(f"device:  {out}\nfigure:  {figure}\n")
     if pulses is not None:
         print(f"Let networks learn on it: xbar train --mode in-situ --device {out}")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from devices.fitting import DriftFit, PredictiveCheck, PulseFit
+from devices.fitting import DriftFit, PredictiveCheck, PulseFit, ReadFit, WriteFit
 
 from ...drawing.figures import GREY, save_figure, strip
 
@@ -18,18 +18,27 @@ _LAWS: Final = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 
 
 def draw_fits(
-    pulses: PulseFit | None, check: PredictiveCheck | None, drift: DriftFit | None, name: str, path: Path
+    pulses: PulseFit | None,
+    check: PredictiveCheck | None,
+    drift: DriftFit | None,
+    writes: WriteFit | None,
+    reads: ReadFit | None,
+    name: str,
+    path: Path,
 ) -> None:
-    """Draw the pulse response with its laws, the steps against conductance, and drift.
+    """Draw the pulse response with its laws, steps against conductance, drift, programming error, read noise.
 
     Args:
         pulses: The fitted pulse response, or None.
         check: Its comparison with simulated devices, or None.
         drift: The fitted drift, or None.
+        writes: The fitted programming error, or None.
+        reads: The fitted noise of readings, or None.
         name: What the device is called.
         path: The PNG file.
     """
-    panels = 2 * (pulses is not None) + (drift is not None)
+    others = [own for own in (drift, writes, reads) if own is not None]
+    panels = 2 * (pulses is not None) + len(others)
     figure = Figure(figsize=(4.6 * panels, 3.7), layout="constrained")
     axes = list(np.ravel(figure.subplots(1, panels)))
     if pulses is not None:
@@ -37,8 +46,38 @@ def draw_fits(
         _draw_steps(axes.pop(0), pulses)
     if drift is not None:
         _draw_drift(axes.pop(0), drift)
+    if writes is not None:
+        _draw_writes(axes.pop(0), writes)
+    if reads is not None:
+        _draw_reads(axes.pop(0), reads)
     figure.suptitle(name, fontsize=11)
     save_figure(figure, path)
+
+
+def _draw_writes(axes: Axes, fit: WriteFit) -> None:
+    """Root mean square error by target, with its own error, and the polynomial of the file."""
+    target, _, error, count = np.array(fit.by_target()).T
+    axes.errorbar(
+        target, error, error / np.sqrt(2 * count), fmt="o", color=GREY, ms=4, capsize=2, label="measured"
+    )
+    grid = np.linspace(0, max(fit.g_max, float(target.max())), 100)
+    axes.plot(grid, fit.spread(grid), color=_ORANGE, lw=2, label="device file")
+    axes.set_ylim(0, 1.35 * max(float(error.max()), float(fit.spread(grid).max())))
+    axes.set_xlabel("target (µS)")
+    axes.set_ylabel("rms error of a write (µS)")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    strip(axes)
+
+
+def _draw_reads(axes: Axes, fit: ReadFit) -> None:
+    """Noise of a reading against conductance, and the one that the file has."""
+    axes.plot(fit.levels, fit.noises, "o", color=GREY, ms=4, label="measured")
+    axes.axhline(fit.noise, color=_ORANGE, lw=2, label="device file")
+    axes.set_ylim(0, 1.35 * max(float(fit.noises.max()), fit.noise))
+    axes.set_xlabel("conductance (µS)")
+    axes.set_ylabel("noise of a reading (µS)")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    strip(axes)
 
 
 def _draw_curves(axes: Axes, fit: PulseFit, check: PredictiveCheck | None) -> None:
