@@ -6,9 +6,11 @@ from typing import Annotated, final
 
 import tyro
 
+from crossbar.cost.packing import parse_packing
+
 from ..runs.options.config import Compensation
 from ..support.options.idle_options import refuse_given
-from ..support.options.open_options import OPEN, OPEN_INT, OPEN_NAME, one_of
+from ..support.options.open_options import OF_PACKING, OPEN, OPEN_INT, OPEN_NAME, one_of
 from ..support.runs_folder import runs_folder
 
 
@@ -41,6 +43,7 @@ class EvaluateConfig:
       xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --times 1s,1min,1h,1d,1w,1month,1y --chips 20
       xbar evaluate runs/cnn_digits-hwa-pcm-0123456789ab --placement 'replicated(tiles=16)'
       xbar evaluate runs/fcn_digits-hwa-pcm-0123456789ab --faults 'stuck_low=0.01,dead_rows=0.002'
+      xbar evaluate runs/cnn_digits-hwa-pcm-0123456789ab --placement 'local1=free' --packing 'local*=block'
     """
 
     run: Annotated[str, tyro.conf.Positional]
@@ -67,10 +70,21 @@ class EvaluateConfig:
     """Test on this many images only."""
     data_dir: Annotated[str | None, OPEN_NAME] = None
     """Folder of the data set, if it has moved."""
+    packing: Annotated[str, OF_PACKING] = "none"
+    """How kernels smaller than an array lie in it, in the bill of an image that is printed: see `xbar sharing-cost
+    --help`."""
     threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with."""
     trust: bool = False
     """Execute the run's copy of a file of your own although it has been changed since the training."""
+
+    def __post_init__(self) -> None:
+        """Refuse a packing that does not exist.
+
+        Raises:
+            ValueError: If so.
+        """
+        parse_packing(self.packing)
 
 
 @final
@@ -117,6 +131,8 @@ class ReportConfig:
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
     """The folder of a run or of a study, or the name of a run in the folder of runs; or those of several runs."""
+    packing: Annotated[str, OF_PACKING] = "none"
+    """How kernels smaller than an array lie in it, in the bills of runs: see `xbar sharing-cost --help`."""
 
     def __post_init__(self) -> None:
         """Refuse an empty list.
@@ -128,6 +144,7 @@ class ReportConfig:
             raise ValueError(
                 "`run` must name a run or a study, but is left out. `xbar train` prints its run folder."
             )
+        parse_packing(self.packing)
 
 
 @final

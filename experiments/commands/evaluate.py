@@ -4,7 +4,12 @@ import hashlib
 import json
 from dataclasses import replace
 
-from crossbar import load_model, tile_arrays
+from torch import nn
+
+from crossbar import load_model, record_events, tile_arrays
+from crossbar.cost.packing import PackingMode, parse_packing
+from crossbar.cost.tables import aligned
+from crossbar.layer_patterns import by_layer
 
 from ..data.datasets import Facts
 from ..drawing.figures import draw_accuracy_over_time
@@ -26,6 +31,7 @@ from ..support.interruption import Interruption
 from ..support.json_files import write_json
 from ..support.options.idle_options import refuse_given, refuse_moved_digits
 from .config import EvaluateConfig
+from .run_bill import RunBill, has_profile, no_price
 from .train import print_paths, use_threads
 
 
@@ -47,6 +53,8 @@ def run_evaluate(config: EvaluateConfig) -> None:
         )
     _refuse_to_rebuild(config, trained)
     _refuse_idle(config, trained)
+    if config.packing != "none" and not has_profile(config.device or trained.device):
+        raise no_price(config.device or trained.device, config.packing)
     wishes = {
         name: getattr(config, name)
         for name in (
@@ -83,6 +91,8 @@ def run_evaluate(config: EvaluateConfig) -> None:
         for _, array in tile_arrays(model):
             if asked.wires_of_arrays != trained.wires_of_arrays:
                 array.use_wires(asked.wires_of_arrays)
+        if config.packing != "none":
+            _refuse_packing(config.packing, model)
         result, events = evaluate(asked, model, data, interruption, placement=placement)
         digest = hashlib.blake2b(
             json.dumps(placed.identity(), sort_keys=True).encode(), digest_size=4
@@ -95,7 +105,26 @@ def run_evaluate(config: EvaluateConfig) -> None:
             draw_accuracy_over_time(result, figure)
         write_json(numbers, result.to_json())
     print(f"\n{table(result)}\n")
+    bill = RunBill.of(RunEvents(None, events), placed, config.packing)
+    if bill is not None:
+        print(_priced(bill))
     print_paths(numbers, ledger, figure)
+
+
+def _refuse_packing(packing: str, model: nn.Module) -> None:
+    """Refuse, before anything is computed, patterns that fit no layer."""
+    with record_events(model) as layers:
+        pass
+    unpacked: PackingMode = "none"
+    by_layer(parse_packing(packing), list(layers.layers), argument="packing", otherwise=unpacked)
+
+
+def _priced(bill: RunBill) -> str:
+    """Write what a chip and an image cost as aligned plain text."""
+    table = bill.table()
+    lines = [f"priced by {bill.profile.name}, packing {bill.packing}, all arrays on while the network works"]
+    notes = dict.fromkeys(note for one in bill.bills.values() for note in one.notes)
+    return "\n".join([*lines, aligned([table.header, *table.rows]), *notes, ""])
 
 
 def _refuse_idle(config: EvaluateConfig, trained: Run) -> None:
@@ -103,7 +132,7 @@ def _refuse_idle(config: EvaluateConfig, trained: Run) -> None:
     refuse_moved_digits(config.data_dir, trained.data)
     if (config.device or trained.device) == NO_DEVICE:
         reason = "nothing is programmed. Name a --device"
-        refuse_given(config, ("chips", "times", "compensation"), "with --device none", reason)
+        refuse_given(config, ("chips", "times", "compensation", "packing"), "with --device none", reason)
 
 
 def _refuse_to_rebuild(config: EvaluateConfig, trained: Run) -> None:

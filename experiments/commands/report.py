@@ -11,11 +11,12 @@ from .report_page import write_run_page
 from .train import print_paths, title_of
 
 
-def run_report(run: str) -> None:
+def run_report(run: str, packing: str = "none") -> None:
     """Draw the figures of a finished run again, print a short table, and write a page to read in a browser.
 
     Args:
         run: Its folder, or its name in the folder of runs.
+        packing: How kernels lie in the arrays that are priced.
 
     Raises:
         ValueError: If the run is not finished, or damaged.
@@ -41,7 +42,7 @@ def run_report(run: str) -> None:
             title = f"{result.model} ({result.placement}) learning on {result.device}"
             draw_dynamics(record, title, folder.dynamics_figure)
             draw_pulse_maps(record, title, folder.pulses_figure)
-        page = write_run_page(folder, result)
+        page = write_run_page(folder, result, packing)
     print(f"\n{table(result)}\n")
     if record is not None:
         print(f"{dynamics_table(record)}\n")

@@ -5,12 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from crossbar import EventLedger, load_profile, price
-from crossbar.cost.bill import Bill
 from crossbar.cost.events import EVENTS
 from crossbar.cost.left_out import LEFT_OUT
-from crossbar.cost.tables import with_prefix
-from devices import get
 
 from ..data.chance import RULE, rule_of
 from ..data.objective_names import METRIC_NAMES
@@ -19,14 +15,13 @@ from ..drawing.run_tables import COMPENSATION_NAMES, TRAINED
 from ..drawing.sections import Picture, Section, Table
 from ..runs.ledger_file import RunEvents
 from ..runs.options.command_line import command_of
-from ..runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE
-from ..runs.options.profile_of_device import profile_of
+from ..runs.options.config import NO_DEVICE
 from ..runs.result import Result
-from ..runs.run import Run
 from ..runs.run_folder import RunFolder
 from ..support.durations import format_time
 from ..support.json_files import read_json
-from ..support.statistics import NOTHING, percent
+from ..support.statistics import percent
+from .run_bill import RunBill, ledgers_of, no_price
 
 PAGE: Final = "report.html"
 _PICTURES: Final = {
@@ -39,18 +34,19 @@ _PICTURES: Final = {
 }
 
 
-def write_run_page(folder: RunFolder, result: Result) -> Path:
+def write_run_page(folder: RunFolder, result: Result, packing: str = "none") -> Path:
     """Write the page of a finished run into its folder.
 
     Args:
         folder: The run.
         result: Its result.
+        packing: How kernels lie in the arrays that are priced.
 
     Returns:
         The HTML file.
 
     Raises:
-        ValueError: If a file of the run is damaged.
+        ValueError: If a file of the run is damaged, or a pattern of `packing` fits no layer, or nothing is priced.
         FileNotFoundError: If one is missing.
     """
     config = folder.read_config()
@@ -60,7 +56,11 @@ def write_run_page(folder: RunFolder, result: Result) -> Path:
         title = _PICTURES.get(path.name, path.stem.replace("_", " "))
         sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
     sections += _evaluations(folder.path)
-    sections += _events(RunEvents.read(folder.ledger_file), config, did_learn=result.did_learn)
+    events = RunEvents.read(folder.ledger_file)
+    bill = RunBill.of(events, config, packing)
+    if bill is None and packing != "none":
+        raise no_price(config.device, packing)
+    sections += _events(bill, events, did_learn=result.did_learn)
     sections += [
         Section(
             title="How to reproduce it",
@@ -135,12 +135,9 @@ def _evaluations(folder: Path) -> list[Section]:
     return sections
 
 
-def _events(events: RunEvents, config: Run, *, did_learn: bool) -> list[Section]:
+def _events(bill: RunBill | None, events: RunEvents, *, did_learn: bool) -> list[Section]:
     """Show what happened in the hardware, and what it costs with the profile that fits the device."""
-    ledgers: dict[str, EventLedger | None] = {"training": events.training}
-    if events.evaluation is not None:
-        ledgers |= {"programming": events.evaluation.programming, "inference": events.evaluation.inference}
-    known = {name: ledger for name, ledger in ledgers.items() if ledger is not None}
+    known = ledgers_of(events)
     rows = [
         [event.replace("_", " "), *(f"{ledger.total(event):,}" for ledger in known.values())]
         for event in EVENTS
@@ -153,30 +150,21 @@ def _events(events: RunEvents, config: Run, *, did_learn: bool) -> list[Section]
                 title="What happened, counted", table=Table(header=["event", *known], rows=rows), folded=True
             )
         )
-    if config.device == NO_DEVICE:
+    if bill is None:
         return sections
-    try:
-        profile = load_profile(profile_of(get(config.device).name))
-    except ValueError:
-        return sections  # a device of a technology without a profile
-    if config.mode not in LEARNS_ON_DEVICES:
-        known.pop("training", None)  # it was done in software, on another machine
-    bills = {name: price(ledger, profile) for name, ledger in known.items()}
-    cells = [[name, *_price(bill, known[name], name)] for name, bill in bills.items()]
-    step = bills.get("training")
+    step = bill.bills.get("training")
     wear = [] if step is None or not step.steps else list(step.layers.items())
     worn = [[name, f"{one.pulses / step.steps:,.3g}"] for name, one in wear if one.pulses] if step else []
     sections.append(
         Section(
-            title=f"What it costs with the profile {profile.name}",
-            table=Table(
-                header=["", "per", "energy", "time", "all of it: energy", "time", "area"], rows=cells
-            ),
+            title=f"What it costs with the profile {bill.profile.name}",
+            table=bill.table(),
             notes=[
                 "training: where devices learn (in software it is not priced); programming: of one chip; inference: "
-                "the test images. All arrays are on while the network works; static power is assumed where the "
-                "profile says so. `xbar sharing-cost --from` prices it with other constants and scopes.",
-                *dict.fromkeys(note for bill in bills.values() for note in bill.notes),
+                f"the test images. Packing: {bill.packing}, of energy, time and area. All arrays are on while the "
+                "network works; static power is assumed where the profile says so. `xbar sharing-cost --from` prices "
+                "it with other constants and scopes.",
+                *dict.fromkeys(note for one in bill.bills.values() for note in one.notes),
                 f"Left out: {' '.join(LEFT_OUT)}",
             ],
             warnings=() if did_learn else (f"These are costs of a network at chance. {RULE}",),
@@ -186,18 +174,6 @@ def _events(events: RunEvents, config: Run, *, did_learn: bool) -> list[Section]
         title = "Wear: pulses of the most stressed device of each layer, in a training step"
         sections.append(Section(title=title, table=Table(header=["layer", "pulses"], rows=worn)))
     return sections
-
-
-def _price(bill: Bill, ledger: EventLedger, phase: str) -> list[str]:
-    """Write what a step, an image or a chip costs, and all of them."""
-    unit, number = {"training": ("step", ledger.steps), "inference": ("image", ledger.images)}.get(
-        phase, ("chip", 1)
-    )
-    energy, seconds = 1e-6 * bill.with_digital, bill.sequential
-    each = (
-        [with_prefix(energy / number, "J"), with_prefix(seconds / number, "s")] if number else [NOTHING] * 2
-    )
-    return [unit, *each, with_prefix(energy, "J"), with_prefix(seconds, "s"), f"{bill.area * 1e-6:.3g} mm²"]
 
 
 def _as_json(title: str, content: Mapping[str, Any] | object) -> Section:

@@ -153,7 +153,10 @@ class RunEvents:
         """
         content = read_json(path)
         if not isinstance(content, dict) or content.get("format") not in (_FORMAT, _EARLIER):
-            raise ValueError(f"`run` must hold a ledger.json of events, but {path} is something else.")
+            raise ValueError(
+                f"`run` must hold a ledger.json of events, but {path} is something else, or of a later version. "
+                "Repeat the run with --force."
+            )
         try:
             if content.keys() != {"format", "training", "programming", "inference"}:
                 raise ValueError("it has other keys")

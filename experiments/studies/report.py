@@ -36,13 +36,18 @@ def run_report(config: ReportConfig) -> None:
         FileNotFoundError: If it is missing.
     """
     if len(config.runs) > 1:
-        print(f"page: {compare_runs(config.runs)}")
+        print(f"page: {compare_runs(config.runs, config.packing)}")
         return
     (run,) = config.runs
     folder = Path(run)
     name = study_in(folder)
     if name is None:
-        report_of_run(run)
+        report_of_run(run, config.packing)
+    elif config.packing != "none":
+        raise ValueError(
+            f"`packing` must be left out for the folder of a study, but is {config.packing!r}: its prices are "
+            f"written. Price it again, `xbar sharing-cost --from {run} --packing {config.packing}`, if it has prices."
+        )
     else:
         print(f"page: {write_study_page(name, folder)}")
 

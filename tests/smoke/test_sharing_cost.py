@@ -79,8 +79,9 @@ def test_what_a_study_writes(finished):
     out = folder / "study"
     for figure in FIGURES:
         assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    # A table of each mechanism, one of its wear by layer, and two of each on when arrays draw static power.
-    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2 + 2 + 4
+    # Of each mechanism two tables, one for each packing, one of its wear by layer, and two of when arrays draw static
+    # power.
+    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2 + 2 + 2 + 4
     assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
 
 
@@ -100,6 +101,11 @@ def test_rows_hold_what_the_ledgers_cost(finished):
         assert row["inference"]["pipelined_s"] == pytest.approx(image.pipelined / 20)
         assert row["unpacked"]["area_mm2"] == pytest.approx(image.area / 1e6)
         assert row["steps_to_end_of_life"] == pytest.approx(step.steps_to_end_of_life)
+        # The second table: energy, time and area of another packing.
+        image = price(events.evaluation.inference, profile, packing="union")
+        assert sum(row["packed_inference"]["energy_uJ"].values()) == pytest.approx(image.with_digital / 20)
+        assert row["packed_inference"]["sequential_s"] == pytest.approx(image.sequential / 20)
+        assert row["packed"]["area_mm2"] == pytest.approx(image.area / 1e6)
         result = json.loads((run / "result.json").read_text())
         assert row["accuracy"] == {"fresh": result["as_trained"][0]}
         assert bool(row["residual"]) == row["scheme"].startswith("replicated")

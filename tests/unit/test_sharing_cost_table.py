@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,10 @@ def make_row(scheme="free", seed=0, mechanism="in-situ", device="pcm", **changes
         "programming": None,
         "unpacked": Space(packing="none", arrays=52, area_mm2=33.0, utilisation=0.0044),
         "packed": Space(packing="union", arrays=8, area_mm2=5.0, utilisation=0.25),
+        "packed_inference": replace(image, energy_uJ={"adc": 1.5}),
+        "packed_training": None
+        if mechanism == "hwa"
+        else replace(step, energy_uJ={"adc": 12.0}, sequential_s=1e-3),
         "pulses_per_step": 99.0,
         "steps_to_end_of_life": 1e5,
     }
@@ -95,9 +100,13 @@ def test_the_table_says_every_number():
         "used, % | pulses / step | steps to wear-out |\n" in text
     )
     assert (
-        "| `replicated` | 92.0 ± 2.8 | 80.0 ± 0.0 | 1.2 | 2.00 | 3.00 / 1.00 | 16.0 | 2.00 | 33.0 / 5.00 | "
-        "0.44 / 25 | 99.0 | 1.0e5 |\n" in text
+        "| `replicated` | 92.0 ± 2.8 | 80.0 ± 0.0 | 1.2 | 2.00 | 3.00 / 1.00 | 16.0 | 2.00 | 33.0 | "
+        "0.44 | 99.0 | 1.0e5 |\n" in text
     )
+    # Energy, time and area of the other packing stand together too.
+    assert "The same with another packing, union:" in text
+    assert "| scheme | µJ / inference | latency, µs | µJ / step | ms / step | area, mm² | used, % |\n" in text
+    assert "| `replicated` | 1.50 | 3.00 | 12.0 | 1.00 | 5.00 | 25 |\n" in text
     assert "| `free` | 92.0 ± 2.8 | 80.0 ± 0.0 | - | 2.00 |" in text
     assert "- ecram has no model: ecram, hwa, free; ecram, hwa, replicated.\n" in text
     assert "- the loss became nan: pcm, hwa, free, seed 3.\n" in text

@@ -33,13 +33,23 @@ def costs(line, work):
     if not line.get(f"{work}_uJ"):
         return None
     names = [name for name in line if name.startswith(f"{work}_") and name.endswith("_uJ")]
-    names = [name for name in names if name not in (f"{work}_uJ", f"{work}_analog_uJ")]
+    others = ("uJ", "analog_uJ", "refresh_uJ")
+    names = [name for name in names if name not in [f"{work}_{other}" for other in others] and line[name]]
     return Costs(
         energy_uJ={name.removeprefix(f"{work}_").removesuffix("_uJ"): float(line[name]) for name in names},
         analog_uJ=float(line[f"{work}_analog_uJ"]),
         sequential_s=float(line[f"{work}_sequential_s"]),
         pipelined_s=number(line[f"{work}_pipelined_s"]),
+        refresh_uJ=float(line[f"{work}_refresh_uJ"]),
     )
+
+
+def packed_costs(line, work):
+    """Of the second packing, the totals only."""
+    if not line[f"packed_{work}_uJ"]:
+        return None
+    total, time = float(line[f"packed_{work}_uJ"]), float(line[f"packed_{work}_sequential_s"])
+    return Costs(energy_uJ={"all": total}, analog_uJ=0.0, sequential_s=time, pipelined_s=None)
 
 
 def space(line, name, packing):
@@ -76,6 +86,14 @@ def row_of(line):
         **{work: costs(line, work) for work in ("inference", "training", "programming")},
         unpacked=space(line, "unpacked", "none"),
         packed=space(line, "packed", "union"),
+        packed_inference=packed_costs(line, "inference"),
+        packed_training=packed_costs(line, "training"),
+        did_learn=line["did_learn"] == "True",
+        wear={
+            name.removeprefix("pulses_per_step_"): float(line[name])
+            for name in line
+            if name.startswith("pulses_per_step_") and line[name]
+        },
         pulses_per_step=number(line["pulses_per_step"]),
         steps_to_end_of_life=number(line["steps_to_end_of_life"]),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from crossbar import load_profile, price
+from crossbar.cost.packing import parse_packing
 from devices.units import Dimensionless
 
 from ...runs.ledger_file import RunEvents
@@ -48,8 +49,12 @@ class Compared:
         return self.result.mean_and_std(name) if self.result.times else []
 
     @classmethod
-    def read(cls, name: str) -> "Compared":
+    def read(cls, name: str, packing: str = "none") -> "Compared":
         """Read a finished run.
+
+        Args:
+            name: Its folder, or its name in the folder of runs.
+            packing: How kernels lie in the arrays that are priced.
 
         Raises:
             FileNotFoundError: If it is missing.
@@ -70,7 +75,7 @@ class Compared:
             except ValueError:
                 pass  # a technology without a profile
             else:
-                bill = price(evaluation.inference, load_profile(profile))
+                bill = price(evaluation.inference, load_profile(profile), packing=parse_packing(packing))
                 images = evaluation.inference.images
                 costs = {
                     "energy": bill.with_digital / images,

@@ -1,6 +1,7 @@
 """`xbar report RUN RUN ...`: what differs between runs, how each learned and aged, and what an image costs."""
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,11 +25,12 @@ _FIGURE: Final = "comparison.png"
 _NO_DIFFERENCE: Final = ("out", "force", "threads", "download", "data_dir", "checkpoint_seconds")
 
 
-def compare_runs(names: Sequence[str]) -> Path:
+def compare_runs(names: Sequence[str], packing: str = "none") -> Path:
     """Put finished runs beside each other, and write table, figure and page into a folder of their own.
 
     Args:
         names: Folders of at least two runs, or their names in the folder of runs.
+        packing: How kernels lie in the arrays that are priced.
 
     Returns:
         The page.
@@ -37,22 +39,25 @@ def compare_runs(names: Sequence[str]) -> Path:
         FileNotFoundError: If one is missing.
         ValueError: If one is named twice, not finished, or damaged.
     """
-    runs = [Compared.read(name) for name in names]
+    runs = [Compared.read(name, packing) for name in names]
     folders = [run.folder.path.resolve() for run in runs]
     doubled = next(
         (run.name for run, folder in zip(runs, folders, strict=True) if folders.count(folder) > 1), None
     )
     if doubled is not None:
         raise ValueError(f"`run` must name each run once, but names {doubled} twice. Remove one.")
-    digest = hashlib.blake2b("\n".join(map(str, folders)).encode(), digest_size=6).hexdigest()
+    identity = [*map(str, folders), *([] if packing == "none" else [packing])]
+    digest = hashlib.blake2b("\n".join(identity).encode(), digest_size=6).hexdigest()
     out = runs_folder() / f"{NAME}-{digest}"
     out.mkdir(parents=True, exist_ok=True)
     draw(runs, out / _FIGURE)
     write_findings(
-        findings_of(runs, out),
+        findings_of(runs, out, packing),
         study=NAME,
-        command=f"xbar report {' '.join(names)}",
-        configuration={"runs": list(names)},
+        command=shlex.join(
+            ["xbar", "report", *names, *([] if packing == "none" else ["--packing", packing])]
+        ),
+        configuration={"runs": list(names), "packing": packing},
         environment=describe_environment(1),
         rows=[_record(run) for run in runs],
         failed={},
@@ -61,7 +66,7 @@ def compare_runs(names: Sequence[str]) -> Path:
     return out / f"{NAME}.html"
 
 
-def findings_of(runs: Sequence[Compared], out: Path) -> Findings:
+def findings_of(runs: Sequence[Compared], out: Path, packing: str = "none") -> Findings:
     """Return what is told of runs; their figure lies in a folder."""
     picture = Picture(
         path=out / _FIGURE, description="Validation accuracy against epochs, test accuracy against time"
@@ -75,7 +80,9 @@ def findings_of(runs: Sequence[Compared], out: Path) -> Findings:
             records=[_record(run) for run in runs],
         ),
         Section(title="Curves", pictures=(picture,), page_only=True),
-        Section(title="What an image costs", table=_costs(runs), notes=_COST_NOTES),
+        Section(
+            title="What an image costs", table=_costs(runs), notes=(*_COST_NOTES, f"Packing: {packing}.")
+        ),
     ]
     return Findings(
         title=f"{len(runs)} runs beside each other",

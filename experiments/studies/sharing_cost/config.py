@@ -11,7 +11,7 @@ from crossbar.cost.packing import parse_packing
 from ...data.objective_names import Loss, Metric
 from ...runs.options.config import lines_of_tile
 from ...support.options.idle_options import default_of, refuse_given, refuse_given_folder, refuse_given_jobs
-from ...support.options.open_options import OPEN, OPEN_TILE, one_of
+from ...support.options.open_options import OF_PACKING, OPEN, OPEN_TILE, one_of
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
@@ -42,7 +42,6 @@ _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
-_PACKING: Final = tyro.conf.arg(metavar="none|block|union|dense|PATTERN=PACKING,...")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 # What decides how a run or a study is priced again.
 _PRICING: Final = (
@@ -137,12 +136,12 @@ class SharingCostConfig:
     profile: Annotated[str | None, _OPEN_NAME] = None
     """Hardware profile for all devices: a name, or a TOML file of your own. (default: hermes-pcm for phase-change
     memory, isaac-reram for resistive memory, rpu-ecram for electrochemical memory)"""
-    packing: Annotated[str, _PACKING] = "none"
+    packing: Annotated[str, OF_PACKING] = "none"
     """How kernels smaller than a physical array lie in it: one in each array (none), on the diagonal (block), with
     shared input lines (union), or as many as fit, one computing at a time (dense). Or layer by layer, by name
     pattern, of which the first that fits counts: 'local*=block,dense1=dense'; others are not packed."""
-    packed: Annotated[str, _PACKING] = "union"
-    """The packing of the table's second column of areas, likewise."""
+    packed: Annotated[str, OF_PACKING] = "union"
+    """The packing of the second table of each device, likewise: energy, time and area of each are of one packing."""
     off_block: OffBlock = "gated"
     """What happens in a parallel update to cells of a packed array that belong to no kernel."""
     aligned: bool = False

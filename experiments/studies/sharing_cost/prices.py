@@ -112,14 +112,21 @@ def _prices(folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan
     training, programming, inference = ledgers_of(folder)
     step = None if training is None else bill_of(training, profile, config)
     image = bill_of(inference, profile, config)
+    packed = replace(config, packing=config.packed)
+    packed_image = bill_of(inference, profile, packed)
+    packed_step = None if training is None else bill_of(training, profile, packed)
     is_programmed = programming.total("written_cells") + programming.total("programming_pulses") > 0
     return {
         "profile": profile.name,
         "inference": _costs(image, inference.images),
         "training": None if step is None or training is None else _costs(step, training.steps),
         "programming": _costs(bill_of(programming, profile, config), 1) if is_programmed else None,
-        "unpacked": _space(inference, profile, "none"),
-        "packed": _space(inference, profile, config.packed),
+        "unpacked": _space(image, config.packing),
+        "packed": _space(packed_image, config.packed),
+        "packed_inference": _costs(packed_image, inference.images),
+        "packed_training": None
+        if packed_step is None or training is None
+        else _costs(packed_step, training.steps),
         "pulses_per_step": None if step is None else step.pulses_per_step,
         "steps_to_end_of_life": None if step is None else step.steps_to_end_of_life,
         "wear": _wear(step),
@@ -165,8 +172,7 @@ def _costs(bill: Bill, number: int) -> Costs:
     )
 
 
-def _space(ledger: EventLedger, profile: HardwareProfile, packing: str) -> Space:
-    bill = price(ledger, profile, packing=parse_packing(packing))
+def _space(bill: Bill, packing: str) -> Space:
     return Space(packing=packing, arrays=bill.arrays, area_mm2=bill.area * 1e-6, utilisation=bill.utilisation)
 
 

@@ -86,8 +86,10 @@ class Row:
         inference: Costs of one image.
         training: Costs of one training step; None where the network was trained in software.
         programming: Costs of programming the chip once; None where nothing is programmed.
-        unpacked: Arrays, area and utilisation with one kernel in each array.
-        packed: The same, packed.
+        unpacked: Arrays, area and utilisation with the packing that prices all of the above.
+        packed: The same with another packing.
+        packed_inference: Costs of one image with that one; None in rows of earlier versions.
+        packed_training: Costs of one training step with that one.
         pulses_per_step: Pulses of the most stressed device in one training step; None in software.
         steps_to_end_of_life: Training steps until that device is worn out; None without wear.
         did_learn: Whether the network learned at all; see `chance.RULE`.
@@ -121,6 +123,8 @@ class Row:
     wear: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     metric: Metric = "accuracy"
+    packed_inference: Costs | None = None
+    packed_training: Costs | None = None
 
     def __post_init__(self) -> None:
         for time in (*self.accuracy, *self.residual, *self.largest_residual):

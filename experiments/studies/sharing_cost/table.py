@@ -16,6 +16,7 @@ from .rows import (
     FRESH,
     MECHANISM_NAMES,
     Cell,
+    Costs,
     Row,
     cells_of,
     energy_per_image,
@@ -64,7 +65,7 @@ def sections(
     for group in by_key(cells_of(rows), lambda cell: (cell.device, cell.mechanism)):
         first = group[0]
         title = f"{first.device}, {MECHANISM_NAMES[first.mechanism]} (profile {first.first.profile})"
-        found.append(Section(title=title, table=_table(group)))
+        found += [Section(title=title, table=_table(group)), _packed(group)]
         found += _wear(group)
     for title, notes in (("Left out", left_out), ("Failed", failed)):
         reasons: dict[str, list[str]] = {}
@@ -77,6 +78,7 @@ def sections(
 
 def _legend(rows: Sequence[Row]) -> str:
     seeds = sorted({row.seed for row in rows})
+    priced_as = sorted({row.unpacked.packing for row in rows})
     packed = sorted({row.packed.packing for row in rows})
     metric = rows[0].metric
     what = "Accuracy in % of the test images"
@@ -88,8 +90,9 @@ def _legend(rows: Sequence[Row]) -> str:
         "age; fresh: as trained, or at the first time after programming.",
         "Copies: rms difference of a copy's weights from the mean of the copies, relative to the rms weight. "
         "Latency: one image, layer after layer / time between images if all layers work at once.",
-        f"Area and utilisation: one kernel in each physical array / packed ({', '.join(packed)}). Wear: pulses of "
-        "the most stressed device per training step, and training steps until it is worn out.",
+        "Energy, time, area and utilisation of a table come from one packing of kernels into arrays, "
+        f"{', '.join(priced_as)}, and below it {', '.join(packed)}. Wear: pulses of the most stressed device per "
+        "training step, and training steps until it is worn out.",
         *([] if all(row.did_learn for row in rows) else [rule_of(metric)]),
     ]
     return "\n".join(lines)
@@ -119,20 +122,42 @@ def _table(group: Sequence[Cell]) -> Table:
         columns["ms / step"] = lambda cell: number(_scaled(cell, time_per_step, 1e3))
     if any(row.programming is not None for cell in group for row in cell.rows):
         columns["programming, µJ"] = lambda cell: number(cell.mean(programming_energy))
-    columns["area, mm²"] = lambda cell: (
-        f"{number(cell.mean(priced(lambda row: row.unpacked.area_mm2)))} / "
-        f"{number(cell.mean(priced(lambda row: row.packed.area_mm2)))}"
-    )
-    columns["used, %"] = lambda cell: (
-        f"{_percent(cell, priced(lambda row: row.unpacked.utilisation))} / "
-        f"{_percent(cell, priced(lambda row: row.packed.utilisation))}"
-    )
+    columns["area, mm²"] = lambda cell: number(cell.mean(priced(lambda row: row.unpacked.area_mm2)))
+    columns["used, %"] = lambda cell: _percent(cell, priced(lambda row: row.unpacked.utilisation))
     if learns:
         columns["pulses / step"] = lambda cell: number(cell.mean(priced(lambda row: row.pulses_per_step)))
         columns["steps to wear-out"] = lambda cell: number(
             cell.mean(priced(lambda row: row.steps_to_end_of_life))
         )
     return Table(header=list(columns), rows=[[write(cell) for write in columns.values()] for cell in group])
+
+
+def _packed(group: Sequence[Cell]) -> Section:
+    """Show energy, time and area with the other packing: of one table all three."""
+
+    def of(costs: Callable[[Row], Costs | None], value: Callable[[Costs], float | None]) -> Quantity:
+        def quantity(row: Row) -> float | None:
+            found = costs(row)
+            return None if found is None else value(found)
+
+        return priced(quantity)
+
+    image, step = (lambda row: row.packed_inference), (lambda row: row.packed_training)
+    columns: dict[str, Callable[[Cell], str]] = {
+        "scheme": lambda cell: f"`{cell.scheme}`{cell.mark}",
+        "µJ / inference": lambda cell: number(cell.mean(of(image, lambda one: one.total))),
+        "latency, µs": lambda cell: number(_scaled(cell, of(image, lambda one: one.sequential_s), 1e6)),
+    }
+    if any(row.packed_training is not None for cell in group for row in cell.rows):
+        columns["µJ / step"] = lambda cell: number(cell.mean(of(step, lambda one: one.total)))
+        columns["ms / step"] = lambda cell: number(_scaled(cell, of(step, lambda one: one.sequential_s), 1e3))
+    columns["area, mm²"] = lambda cell: number(cell.mean(priced(lambda row: row.packed.area_mm2)))
+    columns["used, %"] = lambda cell: _percent(cell, priced(lambda row: row.packed.utilisation))
+    packing = group[0].first.packed.packing
+    rows = [[write(cell) for write in columns.values()] for cell in group]
+    return Section(
+        text=(f"The same with another packing, {packing}:",), table=Table(header=list(columns), rows=rows)
+    )
 
 
 def _wear(group: Sequence[Cell]) -> list[Section]:
@@ -269,6 +294,9 @@ def flat(row: Row) -> dict[str, object]:
         record[f"{work}_refresh_uJ"] = costs.refresh_uJ
         record[f"{work}_sequential_s"] = costs.sequential_s
         record[f"{work}_pipelined_s"] = costs.pipelined_s
+    for name, costs in (("inference", row.packed_inference), ("training", row.packed_training)):
+        if costs is not None:
+            record |= {f"packed_{name}_uJ": costs.total, f"packed_{name}_sequential_s": costs.sequential_s}
     for name, space in (("unpacked", row.unpacked), ("packed", row.packed)):
         record |= {f"{name}_arrays": space.arrays, f"{name}_area_mm2": space.area_mm2}
         record[f"{name}_utilisation"] = space.utilisation

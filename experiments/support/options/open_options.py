@@ -11,6 +11,7 @@ OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 OPEN_PATH: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 OPEN_TILE: Final = tyro.conf.arg(metavar="INT|INTxINT", help_behavior_hint="")
+OF_PACKING: Final = tyro.conf.arg(metavar="none|block|union|dense|PATTERN=PACKING,...")
 OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 
 
