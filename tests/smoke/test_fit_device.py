@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from devices import get
+from devices.fitting import PredictedTrace, PredictiveCheck, PulseTrace
 from experiments.cli import main
+from experiments.commands.own_devices.fit_numbers import response_csv
 
 TRAIN = [
     "train",
@@ -152,3 +154,17 @@ def test_drift_writes_and_reads_make_a_device_to_program(
     assert main(["fit-device", "--writes", "writes.csv"]) == 0
     assert get("writes.toml").is_extrapolated(1.0)
     assert Path("writes.png").stat().st_size > 5_000
+
+
+def test_the_numbers_of_the_figure_are_those_of_the_check() -> None:
+    trace = PulseTrace("a,1", np.array([1.0, -1.0]), np.array([2.0, 3.0]), np.array([3.0, 2.5]))
+    own = PredictedTrace(
+        trace=trace, low=np.array([2.0, 2.0]), middle=np.array([2.75, 2.5]), high=np.array([4.0, 3.0]),
+        inside=np.array([True, True]), scatter=(0.1, 0.0, 1.0), reached=(0.5, 0.0, 1.0),
+    )  # fmt: skip
+    rows = response_csv(PredictiveCheck(traces=(own,), copies=2)).splitlines()
+    assert rows[1:] == [
+        "device,number,pulse,measured,low,middle,high,residual",
+        '"a,1",1,1,3,2,2.75,4,0.25',
+        '"a,1",2,-1,2.5,2,2.5,3,0',
+    ]

@@ -33,6 +33,7 @@ from ...support.doubt import DoubtfulResult
 from ...support.progress_bar import progress_bar
 from .config import FitDeviceConfig
 from .fit_figure import draw_fits
+from .fit_numbers import response_csv
 from .fit_text import (
     check_lines,
     drift_lines,
@@ -169,6 +170,10 @@ def _tell(found: _Findings, name: str, out: Path) -> None:
         print(
             f"table:   {file}, with the spread at each conductance; the device file has their mean ratio to the step"
         )
+    if check is not None:
+        file = out.with_name(f"{out.stem}_response.csv")
+        write_atomically(file, response_csv(check).encode())
+        print(f"numbers: {file}, the measurement, the band of 90 % and residuals of the figure")
     figure = out.with_suffix(".png")
     draw_fits(pulses, check, found.drift, found.writes, found.reads, name, figure)
     print(f"device:  {out}\nfigure:  {figure}\n")
