@@ -29,7 +29,8 @@ class _Command:
         name: The word after `xbar`.
         summary: What the overview says of it.
         config: What it can be asked for, "module:class"; tyro reads the command line into it.
-        function: What does it, "module:function", called with an instance of that class.
+        function: What does it, "module:function", called with an instance of that class; it returns what --json
+            prints, an `Answer`.
         threads: How many threads it has: as --threads says ("asked"); the same for each of its jobs ("jobs"), after
             `resolved()` of its configuration, which the function then gets, has counted the cores for them; or all
             that are available ("all").
@@ -201,10 +202,12 @@ examples:
   xbar report RUN
   xbar sharing-cost --quick
 
-`xbar COMMAND --help` explains every option. With any command, `--format svg pdf` writes its figures in these formats,
-too (PNG always; or set XBAR_FIGURES=svg,pdf), and `--debug` shows where an error came from. `xbar --version` names
-the versions of this program and of what it computes with. `xbar --completion bash` prints what makes a shell
-complete commands and options (also zsh, tcsh). Runs lie in the folder `runs`, or in that of XBAR_RUNS.
+`xbar COMMAND --help` explains every option. With any command
+  --json             prints what came out as JSON, for programs; tables and progress go to the standard error
+  --format svg pdf   writes figures in these formats, too (PNG always; or set XBAR_FIGURES=svg,pdf)
+  --debug            shows where an error came from
+`xbar --version` names the versions of this program and of what it computes with. `xbar --completion bash` prints what
+makes a shell complete commands and options (also zsh, tcsh). Runs lie in the folder `runs`, or in that of XBAR_RUNS.
 """
 _USER_ERROR: Final = 2
 _STOPPED_BY: Final = 128  # plus the signal's number, as shells count
@@ -218,13 +221,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, 2 after an error that the user can mend, 3 after a result that is written but doubtful (see
-        `xbar fit-device --help`), or 130 after Ctrl-C.
+        `xbar fit-device --help` and `xbar verify --help`), or 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # folders may have names that are no UTF-8
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    debug, is_json = "--debug" in words, "--json" in words
+    words = [word for word in words if word not in ("--debug", "--json")]
     try:
         words = ask_for_formats(words)
     except ValueError as error:
@@ -240,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[0] == "--completion":
             _print_completion(words[1:])
         else:
-            _dispatch(words[0], words[1:])
+            _dispatch(words[0], words[1:], is_json=is_json)
     except KeyboardInterrupt:
         print("Stopped. A run continues from its last checkpoint: repeat the command.", file=sys.stderr)
         return _STOPPED_BY + 2
@@ -250,10 +253,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"xbar: {_sentence_of(error)}", file=sys.stderr)
         return _USER_ERROR
     except Exception as error:
+        from .support.answer import as_json
         from .support.doubt import DOUBTFUL, DoubtfulResult
         from .support.interruption import RunInterrupted
 
         if isinstance(error, DoubtfulResult):
+            if is_json:
+                print(as_json(error.answer))
             print(f"xbar: {_sentence_of(error)}", file=sys.stderr)
             return DOUBTFUL
         if not isinstance(error, RunInterrupted):
@@ -293,7 +299,7 @@ def _print_completion(words: list[str]) -> None:
     print(completion(" ".join(words), commands))
 
 
-def _dispatch(name: str, words: list[str]) -> None:
+def _dispatch(name: str, words: list[str], *, is_json: bool) -> None:
     command = next((command for command in COMMANDS if command.name == name), None)
     if command is None:
         names = [command.name for command in COMMANDS]
@@ -313,7 +319,15 @@ def _dispatch(name: str, words: list[str]) -> None:
         config = config.resolved()
     if command.threads != "all":
         _set_threads(config.threads)
-    load(command.function)(config)
+    function = load(command.function)
+    if not is_json:
+        function(config)
+        return
+    from .support.answer import as_json, messages_elsewhere
+
+    with messages_elsewhere():
+        answer = function(config)
+    print(as_json(answer))
 
 
 def load(place: str) -> Any:

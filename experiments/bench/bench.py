@@ -7,7 +7,7 @@ cores. `speed`, `update`, `step` and `in_place` say who does what, `growth` how 
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final, Literal, final
+from typing import Annotated, Any, Final, Literal, final
 
 from models import NETWORKS
 
@@ -129,7 +129,7 @@ def _check_at_least_one(name: str, value: int) -> None:
         raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
 
 
-def run(config: BenchConfig) -> dict[str, object]:
+def run(config: BenchConfig) -> dict[str, Any]:
     """Measure, print tables, write bench.json and the figures.
 
     Args:
@@ -180,7 +180,7 @@ def run(config: BenchConfig) -> dict[str, object]:
     if "growth" in parts:
         growth = measure_growth(config.tile_counts, repeats, threads)
     aims = list(targets(config.model, comparisons, growth, updates, steps, in_place))
-    result: dict[str, object] = {
+    result: dict[str, Any] = {
         "config": {
             **asdict(config),
             "repeats": repeats,

@@ -170,7 +170,7 @@ def _beyond(shift: Tensor, variance: Tensor) -> Dimensionless:
     return float((shift.square() - variance).mean().clamp(min=0).sqrt())
 
 
-def run_update_error(repeats: int | None, out: Path, *, quick: bool = False) -> dict[str, object]:
+def run_update_error(repeats: int | None, out: Path, *, quick: bool = False) -> dict[str, Any]:
     """Measure, print a table, write update_error.json and update_error.png.
 
     Args:
@@ -192,7 +192,7 @@ def run_update_error(repeats: int | None, out: Path, *, quick: bool = False) -> 
             errors.append(measure(device, scale * 64 / size, times, batch_size=size))
             progress.update()
     out.mkdir(parents=True, exist_ok=True)
-    content: dict[str, object] = {
+    content: dict[str, Any] = {
         "repeats": times,
         "promised": {"of_update": _OF_UPDATE, "of_spread": _OF_SPREAD},
         "errors": [asdict(error) for error in errors],

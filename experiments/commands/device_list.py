@@ -4,6 +4,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from devices import DeviceModel, catalogue, characterise, get
 from devices.times import MeasuredTimes
@@ -12,12 +13,16 @@ from ..drawing.characterisation_figure import draw_characterisation
 from ..runs.options.device_names import kept_name
 from ..runs.options.device_times import DEFAULT_TIMES
 from ..runs.training_on_devices import why_not_batched
+from ..support.answer import Answer
 from ..support.durations import format_time, parse_times
 from .config import DevicesConfig
 
 
-def run_devices(config: DevicesConfig) -> None:
+def run_devices(config: DevicesConfig) -> Answer:
     """Print the catalogue of devices, or what is known of one, and draw that.
+
+    Returns:
+        What is known of each device; of one that was named also its files.
 
     Raises:
         ValueError: If there is no device of that name.
@@ -25,8 +30,9 @@ def run_devices(config: DevicesConfig) -> None:
     if config.name is not None:
         device = get(config.name)
         print("\n".join(_described(device, config.name)), flush=True)
-        print("\n".join(_draw(device, Path(config.out))))
-        return
+        files = _draw(device, Path(config.out))
+        print("\n".join(f"  {what.capitalize()}: {file}" for what, file in files.items()))
+        return {**_facts(device), **files}
     models = [get(name) for name in catalogue()]
     print("To be written: networks are trained in software, programmed, and age (xbar train --device NAME)\n")
     for device in (model for model in models if model.kind != "training"):
@@ -46,6 +52,18 @@ def run_devices(config: DevicesConfig) -> None:
     print("To learn by pulses: networks are trained in situ (xbar train --mode in-situ --device NAME)\n")
     print("\n".join(_learning_table([model for model in models if model.kind != "inference"])))
     print("\n`xbar devices NAME` describes one and draws it.")
+    return [_facts(model) for model in models]
+
+
+def _facts(device: DeviceModel) -> dict[str, Any]:
+    """Return what is known of a device in the types of JSON; conductances in µS."""
+    names = (
+        "name", "technology", "kind", "source", "summary", "not_modelled", "algorithm", "aihwkit_name", "g_min",
+        "g_max", "on_off_ratio", "states",
+    )  # fmt: skip
+    reason = None if device.kind == "inference" else why_not_batched(device.training_config())
+    backend = None if device.kind == "inference" else "batched" if reason is None else "aihwkit"
+    return {**{name: getattr(device, name) for name in names}, "backend": backend}
 
 
 def _learning_table(devices: list[DeviceModel]) -> Iterator[str]:
@@ -98,15 +116,14 @@ def _described(device: DeviceModel, asked: str) -> Iterator[str]:
     yield from _wrapped(f"Source: {device.source}.")
 
 
-def _draw(device: DeviceModel, folder: Path) -> Iterator[str]:
-    """Measure simulated devices, and write what was found as a figure and as a table."""
+def _draw(device: DeviceModel, folder: Path) -> dict[str, Path]:
+    """Measure simulated devices, and write what was found as a figure and as a table; returns both files."""
     folder.mkdir(parents=True, exist_ok=True)
     figure, numbers = (folder / f"{device.name}{ending}" for ending in (".png", ".csv"))
     characterisation = characterise(device)
     draw_characterisation(characterisation, figure)
     characterisation.write_csv(numbers)
-    yield f"  Figure: {figure}"
-    yield f"  Numbers: {numbers}"
+    return {"figure": figure, "numbers": numbers}
 
 
 def _conductances(device: DeviceModel) -> str:

@@ -27,6 +27,7 @@ from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..runs.training import make_model
+from ..support.answer import Answer
 from ..support.interruption import Interruption
 from ..support.json_files import write_json
 from ..support.options.idle_options import refuse_given, refuse_moved_digits
@@ -35,8 +36,11 @@ from .run_bill import RunBill, has_profile, no_price
 from .train import print_paths, use_threads
 
 
-def run_evaluate(config: EvaluateConfig) -> None:
+def run_evaluate(config: EvaluateConfig) -> Answer:
     """Program a finished run's network onto other chips or other tiles, and write that result beside the run's own.
+
+    Returns:
+        The file of the accuracies.
 
     Raises:
         ValueError: If the run is not trained yet or damaged, or the wishes do not fit.
@@ -109,6 +113,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
     if bill is not None:
         print(_priced(bill))
     print_paths(numbers, ledger, figure)
+    return numbers
 
 
 def _refuse_packing(packing: str, model: nn.Module) -> None:

@@ -6,17 +6,21 @@ from ..drawing.run_tables import dynamics_table, table
 from ..runs.record import Record
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
+from ..support.answer import Answer
 from ..support.json_files import read_json
 from .report_page import write_run_page
 from .train import print_paths, title_of
 
 
-def run_report(run: str, packing: str = "none") -> None:
+def run_report(run: str, packing: str = "none") -> Answer:
     """Draw the figures of a finished run again, print a short table, and write a page to read in a browser.
 
     Args:
         run: Its folder, or its name in the folder of runs.
         packing: How kernels lie in the arrays that are priced.
+
+    Returns:
+        The file of its accuracies.
 
     Raises:
         ValueError: If the run is not finished, or damaged.
@@ -59,3 +63,4 @@ def run_report(run: str, packing: str = "none") -> None:
         folder.pulses_figure,
     )
     print(f"page:    {page}")
+    return folder.result_file

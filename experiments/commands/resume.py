@@ -5,13 +5,17 @@ from dataclasses import replace
 from ..runs.options.defaults import resolve
 from ..runs.run_data import images_of
 from ..runs.run_folder import RunFolder
+from ..support.answer import Answer
 from ..support.options.idle_options import refuse_moved_digits
 from .config import ResumeConfig
 from .train import run_with_reference
 
 
-def run_resume(config: ResumeConfig) -> None:
+def run_resume(config: ResumeConfig) -> Answer:
     """Continue an interrupted run with its own configuration and number of threads.
+
+    Returns:
+        The file of the accuracies.
 
     Raises:
         ValueError: If the run's files are damaged, or its data have changed.
@@ -26,4 +30,4 @@ def run_resume(config: ResumeConfig) -> None:
     started = replace(started, force=False, out=folder.path.parent, data_dir=data_dir)
     data = images_of(started)
     # Resolved anew, so that what a run cannot be, or its images no longer are, is refused in a sentence.
-    run_with_reference(resolve(started.as_wish(), data.facts), folder, data)
+    return run_with_reference(resolve(started.as_wish(), data.facts), folder, data)

@@ -1,6 +1,5 @@
 """`xbar runs`: what lies in the folder of runs, when it was done, what came out, and how large it is."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from devices.files import read_text
 from ..data.chance import mark
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
+from ..support.answer import Answer
 from ..support.json_files import read_json
 from .config import RunsConfig
 
@@ -38,8 +38,11 @@ class Listed:
     bytes: Bytes
 
 
-def run_list(config: RunsConfig) -> None:
+def run_list(config: RunsConfig) -> Answer:
     """Print a line for each run and study, the newest last.
+
+    Returns:
+        The same, one `Listed` for each.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -49,16 +52,15 @@ def run_list(config: RunsConfig) -> None:
             f"`folder` must be a folder of runs, but there is no folder {config.folder}. `xbar train` makes one."
         )
     found = list(listed(config.folder))
-    if config.json:
-        print(json.dumps([asdict(entry) for entry in found], indent=1, ensure_ascii=False))
-        return
+    answer = [asdict(entry) for entry in found]
     if not found:
         print(f"No run lies in {config.folder}. `xbar train` makes one.")
-        return
+        return answer
     rows = [("run", "when", "result", "MB")]
     rows += [(entry.name, entry.when, entry.result, f"{entry.bytes / _MEGABYTE:.1f}") for entry in found]
     total = sum(entry.bytes for entry in found) / _MEGABYTE
     print(f"{aligned(rows, '<<<>')}\n\n{len(found)} folders in {config.folder}, {total:.1f} MB.")
+    return answer
 
 
 def listed(folder: Path) -> Iterator[Listed]:

@@ -21,14 +21,18 @@ from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..runs.training import make_model, train
+from ..support.answer import Answer
 from ..support.environment import describe_environment
 from ..support.interruption import Interruption
 from ..support.json_files import read_json, write_json
 from ..support.torch_devices import check_torch_device
 
 
-def run_train(wish: TrainConfig) -> None:
+def run_train(wish: TrainConfig) -> Answer:
     """Train as asked; continue the run if it was interrupted, show it if it is finished.
+
+    Returns:
+        The file of the accuracies.
 
     Raises:
         ValueError: If the wish cannot be run.
@@ -39,11 +43,14 @@ def run_train(wish: TrainConfig) -> None:
     run = resolve(wish, data.facts)
     refuse_too_many(wish, data)
     say_what_is_own(run, data.facts)
-    run_with_reference(run, RunFolder.of(run), data)
+    return run_with_reference(run, RunFolder.of(run), data)
 
 
-def run_with_reference(run: Run, folder: RunFolder, data: DataSplit) -> None:
+def run_with_reference(run: Run, folder: RunFolder, data: DataSplit) -> Path:
     """Do a run, after its digital reference if it has one, and print the result.
+
+    Returns:
+        The file of the accuracies.
 
     Raises:
         ValueError: If the run's torch device is not there.
@@ -57,6 +64,7 @@ def run_with_reference(run: Run, folder: RunFolder, data: DataSplit) -> None:
     result = _run(run, folder, data)
     print(f"\n{table(result, reference_accuracy)}\n")
     print_paths(folder.result_file, folder.ledger_file, folder.accuracy_figure, folder.learning_figure)
+    return folder.result_file
 
 
 def _run(run: Run, folder: RunFolder, data: DataSplit) -> Result:

@@ -11,6 +11,8 @@ from ..runs.options.config import TrainConfig, available_threads
 from ..runs.options.defaults import resolve
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
+from ..support.answer import Answer
+from ..support.doubt import DoubtfulResult
 from ..support.environment import describe_environment
 from ..support.json_files import read_json, write_json
 from ..support.progress_bar import progress_bar
@@ -19,11 +21,14 @@ from .train import run_train, use_threads
 from .verify_checks import Check, quick_checks, training_checks
 
 
-def run_verify(config: VerifyConfig) -> None:
+def run_verify(config: VerifyConfig) -> Answer:
     """Compute all numbers, print a table and write verify.json.
 
+    Returns:
+        That file.
+
     Raises:
-        ValueError: If a number does not hold; names how many.
+        DoubtfulResult: If a number does not hold; names how many.
         RunInterrupted: If the user stopped it.
     """
     threads = config.threads or available_threads()
@@ -43,17 +48,20 @@ def run_verify(config: VerifyConfig) -> None:
             rows.append(_row(check, check.measure()))
             bar.update()
     failed = [row for row in rows if not row["holds"]]
-    write_json(config.out / "verify.json", {"environment": describe_environment(threads), "numbers": rows})
+    file = config.out / "verify.json"
+    write_json(file, {"environment": describe_environment(threads), "numbers": rows})
     print("\n" + "\n".join(_line(row) for row in rows))
     print(
         f"\n{len(rows) - len(failed)} of {len(rows)} numbers hold, in {time.monotonic() - started:.0f} s: "
-        f"{config.out / 'verify.json'}"
+        f"{file}"
     )
     if failed:
-        raise ValueError(
+        raise DoubtfulResult(
             f"`verify` must find all numbers as the README states them, but {len(failed)} of {len(rows)} differ, "
-            f"first: {failed[0]['name']}. Please report it, with verify.json."
+            f"first: {failed[0]['name']}. Please report it, with verify.json.",
+            file,
         )
+    return file
 
 
 def _trained(wish: TrainConfig) -> Result:

@@ -23,13 +23,14 @@ from ..runs.result import Result
 from ..runs.run_data import images_of
 from ..runs.run_folder import RunFolder
 from ..studies.compare_devices.config import CompareDevicesConfig, CompareDevicesPlan
-from ..studies.compare_devices.study import run_compare_devices
+from ..studies.compare_devices.study import CompareDevices
 from ..studies.compare_devices.table import records as records_of_devices
 from ..studies.does_it_matter.config import DoesItMatterConfig
 from ..studies.does_it_matter.study import run_does_it_matter
 from ..studies.sharing_cost.config import SharingCostConfig, SharingCostPlan
-from ..studies.sharing_cost.study import run_sharing_cost
+from ..studies.sharing_cost.study import SharingCost
 from ..studies.sharing_cost.table import flat
+from ..studies.study import run_study
 from ..studies.wires.config import WiresConfig
 from ..studies.wires.study import run_wires
 from ..support.json_files import read_json
@@ -301,11 +302,11 @@ def _study(
 
 
 def _compare(config: CompareDevicesPlan) -> list[dict[str, Any]]:
-    return records_of_devices(run_compare_devices(config))
+    return records_of_devices(run_study(CompareDevices(config)))
 
 
 def _share(config: SharingCostPlan) -> list[dict[str, Any]]:
-    return [flat(row) for row in run_sharing_cost(config)]
+    return [flat(row) for row in run_study(SharingCost(config))]
 
 
 def _rows_of(result: Result) -> list[dict[str, Any]]:

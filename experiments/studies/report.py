@@ -11,8 +11,9 @@ from ..commands.report_page import PAGE
 from ..drawing.html_page import write_page
 from ..drawing.sections import Section, sections_from_json
 from ..runs.run_folder import RunFolder
+from ..support.answer import Answer
 from .comparison.study import compare_runs
-from .results import Results, read_results
+from .results import Results, numbers_file, read_results
 from .study import Findings, how_to_repeat
 
 # The modules whose `findings_of` reads what version 1 has left; version 2 keeps its sections.
@@ -28,28 +29,32 @@ _EARLIER: Final = {
 _UNKNOWN: Final = "Written by an earlier version, which did not say which networks had learned."
 
 
-def run_report(config: ReportConfig) -> None:
+def run_report(config: ReportConfig) -> Answer:
     """Write the page of a study anew; draw figures and page of a run; put several runs beside each other.
+
+    Returns:
+        The numbers of the run, of the study, or of the comparison.
 
     Raises:
         ValueError: If the run or study is not finished, or damaged.
         FileNotFoundError: If it is missing.
     """
     if len(config.runs) > 1:
-        print(f"page: {compare_runs(config.runs, config.packing)}")
-        return
+        page = compare_runs(config.runs, config.packing)
+        print(f"page: {page}")
+        return page.with_suffix(".json")
     (run,) = config.runs
     folder = Path(run)
     name = study_in(folder)
     if name is None:
-        report_of_run(run, config.packing)
-    elif config.packing != "none":
+        return report_of_run(run, config.packing)
+    if config.packing != "none":
         raise ValueError(
             f"`packing` must be left out for the folder of a study, but is {config.packing!r}: its prices are "
             f"written. Price it again, `xbar sharing-cost --from {run} --packing {config.packing}`, if it has prices."
         )
-    else:
-        print(f"page: {write_study_page(name, folder)}")
+    print(f"page: {write_study_page(name, folder)}")
+    return numbers_file(name, folder)
 
 
 def study_in(folder: Path) -> str | None:
@@ -58,7 +63,7 @@ def study_in(folder: Path) -> str | None:
         return None
     folders = (file.parent.name for file in sorted(Path(__file__).parent.glob("*/study.py")))
     studies = (name.replace("_", "-") for name in folders)
-    return next((name for name in studies if _numbers(name, folder).is_file()), None)
+    return next((name for name in studies if numbers_file(name, folder).is_file()), None)
 
 
 def write_study_page(name: str, folder: Path) -> Path:
@@ -75,7 +80,7 @@ def write_study_page(name: str, folder: Path) -> Path:
         ValueError: If a file is damaged.
         FileNotFoundError: If one is missing.
     """
-    file = _numbers(name, folder)
+    file = numbers_file(name, folder)
     results = read_results(file, name)
     try:
         findings = _of_now(results, folder) if results.sections is not None else _of_earlier(results, folder)
@@ -87,10 +92,6 @@ def write_study_page(name: str, folder: Path) -> Path:
     path = folder / PAGE
     write_page(path, title=findings.title, summary=findings.summary, sections=findings.sections)
     return path
-
-
-def _numbers(name: str, folder: Path) -> Path:
-    return folder / f"{name.replace('-', '_')}.json"
 
 
 def _of_now(results: Results, folder: Path) -> Findings:

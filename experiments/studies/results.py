@@ -56,6 +56,11 @@ class Results:
     more: Mapping[str, Any]
 
 
+def numbers_file(study: str, folder: Path) -> Path:
+    """Return where the numbers of a study lie in its folder."""
+    return folder / f"{study.replace('-', '_')}.json"
+
+
 def write_results(
     path: Path,
     *,

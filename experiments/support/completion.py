@@ -3,10 +3,18 @@
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import shtab
 from tyro.conf import Positional
+
+from .figure_formats import KNOWN
+
+_OF_ALL: Final[dict[str, tuple[str, ...] | None]] = {
+    "--json": None,
+    "--format": ("png", *KNOWN),
+    "--debug": None,
+}
 
 
 def completion(shell: str, commands: Mapping[str, tuple[str, Any]]) -> str:
@@ -25,7 +33,7 @@ def completion(shell: str, commands: Mapping[str, tuple[str, Any]]) -> str:
     subparsers = parser.add_subparsers()
     for name, (summary, config_class) in commands.items():
         subparser = subparsers.add_parser(name, help=summary)
-        for option, choices in _options(config_class):
+        for option, choices in (*_options(config_class), *_OF_ALL.items()):
             subparser.add_argument(option, choices=choices)
     return str(shtab.complete(parser, shell))
 

@@ -28,7 +28,7 @@ def test_every_number_can_fail(number, tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(
             verify, "quick_checks", lambda wrong=wrong: [replace(check, measure=lambda: wrong)]
         )
-        assert main(["verify", "--quick", "--out", str(tmp_path), "--threads", "1"]) == 2
+        assert main(["verify", "--quick", "--out", str(tmp_path), "--threads", "1"]) == 3
         captured = capsys.readouterr()
         assert "FAIL  " in captured.out
         assert "1 of 1 differ" in captured.err
@@ -39,7 +39,7 @@ def test_the_demo_is_trained_once_and_read(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(verify, "quick_checks", lambda: [])
     short = TrainConfig(train_images=64, test_images=30, epochs=1, chips=2)
     monkeypatch.setattr(verify_checks, "TrainConfig", lambda: short)
-    assert main(["verify", "--out", str(tmp_path), "--threads", "1"]) == 2
+    assert main(["verify", "--out", str(tmp_path), "--threads", "1"]) == 3
     captured = capsys.readouterr()
     assert captured.out.count("FAIL  ") == 4
     assert len(list(tmp_path.glob("fcn_digits-*"))) == 1

@@ -11,7 +11,7 @@ import numpy as np
 import devices.fitting
 from devices import read_device_file
 from devices.device_file import device_file
-from devices.files import check_name, make_folder, write_atomically
+from devices.files import check_name, make_folder, parse_toml, read_regular, write_atomically
 from devices.fitting import (
     DriftFit,
     PredictiveCheck,
@@ -29,6 +29,7 @@ from devices.fitting.screening import check
 from devices.fitting.step_law import StepLaw
 from devices.measurements import Layout, PulseTrace, layout_of, read_pulse_traces, refuse_unused
 
+from ...support.answer import Answer
 from ...support.doubt import DoubtfulResult
 from ...support.progress_bar import progress_bar
 from .config import FitDeviceConfig
@@ -68,8 +69,11 @@ class _Findings:
     reads: ReadFit | None = None
 
 
-def run_fit_device(config: FitDeviceConfig) -> None:
+def run_fit_device(config: FitDeviceConfig) -> Answer:
     """Fit, print the table, write the device file and the figure.
+
+    Returns:
+        What the device file says, where it and the figure lie, and how well its devices do what was measured.
 
     Raises:
         FileNotFoundError: If a CSV file is missing.
@@ -120,12 +124,21 @@ def run_fit_device(config: FitDeviceConfig) -> None:
     else:
         found = _fit_pulses(config, traces, found, name, out)
     _tell(found, name, out)
+    answer = {
+        "device": parse_toml(read_regular(out)),
+        "file": out,
+        "figure": out.with_suffix(".png"),
+        "inside_band_of_90_percent": None if found.check is None else found.check.inside,
+        "passes": found.check is None or found.check.passes,
+    }
     if found.check is not None and not found.check.passes:
         raise DoubtfulResult(
             f"{out} is written, but its devices do not do what was measured: {1 - found.check.inside:.0%} of the "
             f"points lie outside the band that 90 % of them keep to, most in {'; '.join(found.check.where()[:3])}. "
-            f"See {out.with_suffix('.png')}."
+            f"See {out.with_suffix('.png')}.",
+            answer,
         )
+    return answer
 
 
 def _traces(config: FitDeviceConfig, layout: Layout) -> list[PulseTrace] | None:

@@ -4,14 +4,18 @@ from pathlib import Path
 
 from devices import read_device_file
 from devices.device_file import device_file
-from devices.files import check_name, make_folder, write_atomically
+from devices.files import check_name, make_folder, parse_toml, write_atomically
 from devices.imported import Described, from_aihwkit, from_crosssim, from_neurosim
 
+from ...support.answer import Answer
 from .import_config import ImportDeviceConfig
 
 
-def run_import_device(config: ImportDeviceConfig) -> None:
+def run_import_device(config: ImportDeviceConfig) -> Answer:
     """Translate, say what is left out, write the device file.
+
+    Returns:
+        What the device file says, and where it lies.
 
     Raises:
         FileNotFoundError: If a table is missing.
@@ -34,6 +38,7 @@ def run_import_device(config: ImportDeviceConfig) -> None:
     read_device_file(out)  # what is written can be read
     print(f"{found.summary}\nLeft out: {found.not_modelled}\n\ndevice:  {out}\n")
     print(f"Let networks learn on it: xbar train --mode in-situ --device {out}")
+    return {"device": parse_toml(text.encode()), "file": out}
 
 
 def _described(config: ImportDeviceConfig) -> Described:

@@ -17,6 +17,7 @@ from ...drawing.characterisation_figure import draw_characterisation
 from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
 from ...runs.run_folder import RunFolder
+from ...support.answer import Answer
 from ...support.progress_bar import progress_bar
 from ...support.typed_values import typed
 from ..does_it_matter.config import DoesItMatterConfig
@@ -24,7 +25,7 @@ from ..does_it_matter.effects import section_of
 from ..does_it_matter.study import effects_of
 from ..look_at_network import can_be_free
 from ..options import line_of
-from ..results import Results
+from ..results import Results, numbers_file
 from ..study import Findings, Point, Study, run_study
 from .config import CompareDevicesConfig, CompareDevicesPlan
 from .figure import draw_comparison
@@ -98,18 +99,19 @@ class CompareDevices(Study[Point, Row]):
         return Findings(title=TITLE, summary=_summary(rows), sections=found, numbers=numbers)
 
 
-def run_compare_devices(config: CompareDevicesPlan) -> list[Row]:
+def run_compare_devices(config: CompareDevicesPlan) -> Answer:
     """Train what is not trained yet, characterise the devices, write tables, figure and page.
 
     Returns:
-        One row for each run that ended well.
+        The file of numbers.
 
     Raises:
         ValueError: If the study cannot be run as asked.
         FileNotFoundError: If data or a device file are missing.
         RunInterrupted: If the user stopped it; the same command goes on.
     """
-    return run_study(CompareDevices(config))
+    run_study(CompareDevices(config))
+    return numbers_file(NAME, config.out)
 
 
 def findings_of(results: Results, folder: Path) -> Findings:

@@ -19,9 +19,11 @@ from ...runs.options.config import TrainConfig
 from ...runs.options.profile_of_device import tile_size_in
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
+from ...support.answer import Answer
 from ...support.durations import format_time
 from ...support.json_files import read_json
 from ..options import line_of
+from ..results import numbers_file
 from ..sharing_cost.prices import ledgers_of
 from ..study import Findings, Point, Study, run_study
 from .config import DemoConfig, DemoPlan
@@ -195,15 +197,19 @@ def _binomial_error(row: Row) -> float:
     return math.sqrt(row.accuracy[-1] * (1 - row.accuracy[-1]) / row.test_images)
 
 
-def run_demo(config: DemoPlan) -> list[Row]:
-    """Train what is not trained yet, write table, figure and page, and open the page; errors as of `run_study`."""
+def run_demo(config: DemoPlan) -> Answer:
+    """Train what is not trained yet, write table, figure and page, and open the page; errors as of `run_study`.
+
+    Returns:
+        The file of numbers.
+    """
     print(
         "Three trainings on 8 x 8 digits, half a minute to a minute each; each is then programmed onto "
         f"{config.chips} chips that age for a year."
     )
-    rows = run_study(Demo(config))
+    run_study(Demo(config))
     page = (config.out / "demo.html").resolve()
     print(f"\nThe page: {page.as_uri()}")
     if not config.no_browser and sys.stdout.isatty():
         webbrowser.open(page.as_uri())
-    return rows
+    return numbers_file(NAME, config.out)

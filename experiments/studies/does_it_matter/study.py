@@ -22,6 +22,7 @@ from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
 from ...runs.training import make_model, train
+from ...support.answer import Answer
 from ...support.durations import format_time, parse_times
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
@@ -38,8 +39,12 @@ _SEEDS: Final = 3
 _EPOCHS: Final = 5
 
 
-def run_does_it_matter(config: DoesItMatterConfig) -> None:
-    """Switch off what is on in a finished run, print a table, write numbers and figure; errors of `effects_of`."""
+def run_does_it_matter(config: DoesItMatterConfig) -> Answer:
+    """Switch off what is on in a finished run, print a table, write numbers and figure; errors of `effects_of`.
+
+    Returns:
+        The file of numbers.
+    """
     folder = RunFolder.existing(config.run)
     numbers, figure = folder.path / "does_it_matter.json", folder.path / "does_it_matter.png"
     with folder.lock():
@@ -49,6 +54,7 @@ def run_does_it_matter(config: DoesItMatterConfig) -> None:
         draw_effects(effects, f"{folder.path.name}: {sample}", figure)
     print("\n" + "\n".join(table_of(effects, sample)) + "\n")
     print(f"numbers: {numbers}\nfigure:  {figure}")
+    return numbers
 
 
 def effects_of(config: DoesItMatterConfig) -> tuple[list[Effect], str]:

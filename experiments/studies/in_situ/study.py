@@ -22,10 +22,11 @@ from ...runs.options.device_names import label
 from ...runs.record import Record
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
+from ...support.answer import Answer
 from ...support.json_files import read_json
 from ...support.statistics import NOTHING, bare_percent
 from ..options import line_of
-from ..results import Results
+from ..results import Results, numbers_file
 from ..seeds import Seeds, by_key
 from ..study import Findings, Point, Study, run_study
 from .config import InSituConfig, InSituPlan
@@ -156,9 +157,14 @@ class InSitu(Study[Point, Row]):
         return _findings(rows, failed, out)
 
 
-def run_in_situ(config: InSituPlan) -> list[Row]:
-    """Train what is not trained yet, and write table, figure and page; errors as those of `run_study`."""
-    return run_study(InSitu(config))
+def run_in_situ(config: InSituPlan) -> Answer:
+    """Train what is not trained yet, and write table, figure and page; errors as those of `run_study`.
+
+    Returns:
+        The file of numbers.
+    """
+    run_study(InSitu(config))
+    return numbers_file(NAME, config.out)
 
 
 def findings_of(results: Results, folder: Path) -> Findings:

@@ -12,9 +12,10 @@ from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.run_folder import RunFolder
+from ...support.answer import Answer
 from ...support.typed_values import typed
 from ..options import line_of
-from ..results import Results
+from ..results import Results, numbers_file
 from ..study import Findings, Study, run_study
 from .answers import answers
 from .config import PaperConfig, PaperPlan
@@ -94,18 +95,19 @@ class Paper(Study[Point, Row]):
         return _findings(found, self.command, is_papers_data, failed, out)
 
 
-def run_paper(config: PaperPlan) -> list[Row]:
+def run_paper(config: PaperPlan) -> Answer:
     """Train and score what is not there yet, answer the questions, write tables, figures and page.
 
     Returns:
-        One row for each run that ended well.
+        The file of numbers.
 
     Raises:
         ValueError: If the study cannot be run as asked.
         FileNotFoundError: If data are missing.
         RunInterrupted: If the user stopped it; the same command goes on.
     """
-    return run_study(Paper(config))
+    run_study(Paper(config))
+    return numbers_file(NAME, config.out)
 
 
 def findings_of(results: Results, folder: Path) -> Findings:

@@ -7,9 +7,11 @@ from devices.files import begin_manifest
 from devices.units import Dimensionless
 
 from ...drawing.sections import Section, Table
+from ...support.answer import Answer
 from ...support.environment import describe_environment
 from ...support.parallel import do_all
 from ..options import line_of
+from ..results import numbers_file
 from ..study import Findings, write_findings
 from .config import PublishedConfig, PublishedPlan
 from .judgement import SMOKE, Verdict, counts_of, judge, sections_of
@@ -25,11 +27,11 @@ REPRODUCTIONS: Final[dict[str, type[Reproduction]]] = {
 }
 
 
-def run_published(config: PublishedPlan) -> dict[str, list[Verdict]]:
+def run_published(config: PublishedPlan) -> Answer:
     """Do what is not done yet, judge every cell, and write table, numbers and page.
 
     Returns:
-        The verdicts of every table.
+        The file of numbers, with the verdict on every cell.
 
     Raises:
         FileNotFoundError: If data are missing.
@@ -80,7 +82,7 @@ def run_published(config: PublishedPlan) -> dict[str, list[Verdict]]:
         failed=failed,
         out=config.out,
     )
-    return verdicts
+    return numbers_file(NAME, config.out)
 
 
 def _do(reproduction: Reproduction, config: PublishedPlan) -> dict[str, str]:

@@ -19,12 +19,13 @@ from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import available_threads
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
+from ...support.answer import Answer
 from ...support.durations import format_time
 from ...support.environment import describe_environment
 from ...support.json_files import read_json
 from ...support.statistics import NOTHING, Mean, mean_and_std
 from ...support.typed_values import typed
-from ..results import Results
+from ..results import Results, numbers_file
 from ..study import Findings, write_findings
 from .config import RetentionConfig
 
@@ -72,8 +73,11 @@ class Row:
         return self.chips[self.times.index(time)] if time in self.times else None
 
 
-def run_retention(config: RetentionConfig) -> None:
+def run_retention(config: RetentionConfig) -> Answer:
     """Read all evaluations, write tables, numbers, figure and page.
+
+    Returns:
+        The file of numbers.
 
     Raises:
         FileNotFoundError: If a folder is missing.
@@ -92,6 +96,7 @@ def run_retention(config: RetentionConfig) -> None:
         failed={},
         out=config.out,
     )
+    return numbers_file(NAME, config.out)
 
 
 def findings_of(results: Results, folder: Path) -> Findings:

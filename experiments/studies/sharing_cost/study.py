@@ -23,12 +23,13 @@ from ...runs.networks.first_network import is_own
 from ...runs.options.config import TrainConfig
 from ...runs.options.profile_of_device import profile_of
 from ...runs.run_folder import RunFolder
+from ...support.answer import Answer
 from ...support.json_files import write_json
 from ...support.typed_values import typed
 from ..layer_table import LayerFacts, layer_section
 from ..look_at_network import look_at_network
 from ..options import line_of
-from ..results import Results, read_results
+from ..results import Results, numbers_file, read_results
 from ..study import Findings, Study, run_study, write_study
 from .config import SharingCostConfig, SharingCostPlan
 from .figures import draw_breakdown, draw_sync, draw_tiles
@@ -201,22 +202,25 @@ def _pictures(folder: Path) -> list[Section]:
     ]
 
 
-def run_sharing_cost(config: SharingCostPlan) -> list[Row]:
+def run_sharing_cost(config: SharingCostPlan) -> Answer:
     """Train what is not trained yet, price everything, write table and figures; or only price again.
 
     Returns:
-        One row for each run.
+        The file of numbers.
 
     Raises:
         ValueError: If the study cannot be run as asked, or what `--from` names cannot be priced.
         FileNotFoundError: If data, a profile or a run are missing.
         RunInterrupted: If the user stopped it; the same command goes on.
     """
-    return run_study(SharingCost(config)) if config.from_ is None else _again(config, config.from_)
+    if config.from_ is not None:
+        return _again(config, config.from_)
+    run_study(SharingCost(config))
+    return numbers_file(NAME, config.out)
 
 
-def _again(config: SharingCostPlan, source: Path) -> list[Row]:
-    """Price a study or a run again.
+def _again(config: SharingCostPlan, source: Path) -> Path:
+    """Price a study or a run again; returns the file of numbers.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -260,11 +264,11 @@ def _again(config: SharingCostPlan, source: Path) -> list[Row]:
     # Into the folder of the study itself go no other prices: they get one of their own in it.
     out = source / "-".join(["priced", *parts]) if config.out == source else config.out
     write_study(study, rows, results.failed, out)
-    return rows
+    return numbers_file(NAME, out)
 
 
-def _run_again(config: SharingCostPlan, folder: RunFolder) -> list[Row]:
-    """Price a single run; table and JSON go into its folder."""
+def _run_again(config: SharingCostPlan, folder: RunFolder) -> Path:
+    """Price a single run; table and JSON go into its folder. Returns the latter."""
     with folder.lock():
         folder.check_origin()
         device = folder.read_config().device
@@ -273,7 +277,8 @@ def _run_again(config: SharingCostPlan, folder: RunFolder) -> list[Row]:
         out = config.out
         make_folder(out)
         text = markdown([row], {}, {}, [], {})
-        write_json(out / f"cost-{profile.name}.json", row.to_json())
+        numbers = out / f"cost-{profile.name}.json"
+        write_json(numbers, row.to_json())
         write_atomically(out / f"cost-{profile.name}.md", text.encode())
-    print(f"{text}\nWritten: {out / f'cost-{profile.name}.json'}")
-    return [row]
+    print(f"{text}\nWritten: {numbers}")
+    return numbers

@@ -26,6 +26,7 @@ from ...runs.run import Run
 from ...runs.run_data import images_of, refuse_too_many
 from ...runs.run_folder import RunFolder
 from ...runs.training import loss_and_accuracy, make_model
+from ...support.answer import Answer
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
 from ...support.progress_bar import progress_bar
@@ -49,8 +50,11 @@ _IMAGES_FOR_ERRORS: Final = 32  # assumed: some thousand outputs of every layer;
 _MICRO: Final = 1e-6
 
 
-def run_wires(config: WiresConfig) -> None:
+def run_wires(config: WiresConfig) -> Answer:
     """Measure what wires do to a trained network, write tables and figure, print the table.
+
+    Returns:
+        The file of numbers.
 
     Raises:
         ValueError: If the run is not trained, is digital without a device, or has learned on devices.
@@ -123,6 +127,7 @@ def run_wires(config: WiresConfig) -> None:
         if layouts[-1].name == UNROLLED:
             maps += voltage_maps(on_tiles(layouts[-1]), ohm, is_unrolled=True)[:1]
     draw_and_write(points, maps, notes, sample, folder.path)
+    return numbers
 
 
 def _check(folder: RunFolder, trained: Run) -> None:

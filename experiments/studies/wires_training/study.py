@@ -21,11 +21,12 @@ from ...runs.options.config import available_threads
 from ...runs.result import Result
 from ...runs.run import Run
 from ...runs.run_folder import RunFolder
+from ...support.answer import Answer
 from ...support.environment import describe_environment
 from ...support.json_files import read_json
 from ...support.statistics import mean_and_std, percent
 from ...support.typed_values import typed
-from ..results import Results
+from ..results import Results, numbers_file
 from ..study import Findings, write_findings
 from .config import WiresTrainingConfig
 
@@ -58,8 +59,11 @@ class Row:
     did_learn: list[bool]
 
 
-def run_wires_training(config: WiresTrainingConfig) -> None:
+def run_wires_training(config: WiresTrainingConfig) -> Answer:
     """Read all studies of wires, write table, numbers, figure and page.
+
+    Returns:
+        The file of numbers.
 
     Raises:
         FileNotFoundError: If a folder or its wires.json is missing.
@@ -78,6 +82,7 @@ def run_wires_training(config: WiresTrainingConfig) -> None:
         failed={},
         out=config.out,
     )
+    return numbers_file(NAME, config.out)
 
 
 def findings_of(results: Results, folder: Path) -> Findings:
