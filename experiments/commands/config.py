@@ -116,12 +116,13 @@ class DevicesConfig:
 @final
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Draw the figures of a finished run (accuracy, learning, what was recorded of the devices), and write a page.
+    """Draw the figures of a run (accuracy, learning, what was recorded of the devices), and write a page.
 
     The page, report.html, is one file to read in a browser or on a telephone: results, figures, what happened in the
-    hardware and what it costs, how to reproduce it, configuration, environment. For the folder of a study
-    (sharing-cost, compare-devices, paper) it holds its table and figures. Several runs are put beside each other:
-    what differs in their configurations, their curves in one figure, accuracies, and what an image costs.
+    hardware and what it costs, how to reproduce it, configuration, environment. Of a run that is not finished, also
+    while it is training, it says how far it is. For the folder of a study (sharing-cost, compare-devices, paper) it
+    holds its table and figures. Several runs are put beside each other: what differs in their configurations, their
+    curves in one figure, accuracies, and what an image costs.
 
     Examples:
       xbar report runs/fcn_digits-in-situ-reram-sb-0123456789ab

@@ -61,18 +61,23 @@ def write_run_page(folder: RunFolder, result: Result, packing: str = "none") -> 
     if bill is None and packing != "none":
         raise no_price(config.device, packing)
     sections += _events(bill, events, did_learn=result.did_learn)
-    sections += [
-        Section(
-            title="How to reproduce it",
-            text=("The same command gives the same numbers; one that was interrupted goes on where it was.",),
-            code=command_of(config.as_wish()),
-        ),
-        _as_json("Configuration", config.to_json()),
-        _as_json("Environment", read_json(folder.environment_file)),
-    ]
+    sections += origin_sections(folder, command_of(config.as_wish()))
     path = folder.path / PAGE
     write_page(path, title=folder.path.name, summary=_summary(result), sections=sections)
     return path
+
+
+def origin_sections(folder: RunFolder, command: str) -> list[Section]:
+    """Return the last sections of a run's page: the command that repeats it, configuration and environment."""
+    return [
+        Section(
+            title="How to reproduce it",
+            text=("The same command gives the same numbers; one that was interrupted goes on where it was.",),
+            code=command,
+        ),
+        _as_json("Configuration", folder.read_config().to_json()),
+        _as_json("Environment", read_json(folder.environment_file)),
+    ]
 
 
 def _summary(result: Result) -> str:

@@ -249,8 +249,11 @@ class RunFolder:
         """Write the log anew: one JSON line for each finished epoch."""
         write_atomically(self.log_file, "".join(f"{json.dumps(record)}\n" for record in history).encode())
 
-    def read_log(self) -> list[dict[str, float]]:
-        """Read the log of a finished training.
+    def read_log(self, *, is_finished: bool = True) -> list[dict[str, float]]:
+        """Read the log of a training.
+
+        Args:
+            is_finished: Whether it must have all epochs.
 
         Raises:
             ValueError: If it is missing or damaged, or lacks an epoch.
@@ -261,7 +264,7 @@ class RunFolder:
             lowest = -math.inf if started is not None and started.metric == "r2" else 0.0
             numbered = enumerate(lines[:-1], start=1)
             history = [_epoch(parse_json(line), number, lowest) for number, line in numbered]
-            if lines[-1] or not history:
+            if lines[-1] or (is_finished and not history):
                 raise ValueError("it does not end with a whole line")
         except FileNotFoundError as error:
             problem = str(error)
@@ -271,7 +274,7 @@ class RunFolder:
             problem = f"{self.log_file} is damaged: {error}"
         else:
             epochs = len(history) if started is None else started.epochs
-            if len(history) == epochs:
+            if len(history) == epochs or not is_finished:
                 return history
             problem = f"{self.log_file} has {len(history)} lines for {epochs} epochs"
         raise ValueError(f"`run` must hold a readable log.jsonl, but {problem}. Start it over with --force.")
@@ -336,6 +339,15 @@ class RunFolder:
             with contextlib.suppress(ValueError):  # a damaged manifest, which whoever reads a file will name
                 self.delete_checkpoint()
 
+    def is_in_use(self) -> bool:
+        """Say whether another process is at work in the folder; if none is, delete what a killed one has left.
+
+        A folder is locked for those who write its numbers. Who only reads, or adds figures and a page, need not wait:
+        every file is replaced as a whole.
+        """
+        with self._lock_if_free() as is_free:
+            return not is_free
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes out of the folder; the lock ends with the process, however that ends.
@@ -343,16 +355,25 @@ class RunFolder:
         Raises:
             ValueError: If another process is at work in it.
         """
+        with self._lock_if_free() as is_free:
+            if not is_free:
+                raise ValueError(
+                    f"`run` must not be in use, but another process is at work in {self.path}. Wait for it."
+                )
+            yield
+
+    @contextmanager
+    def _lock_if_free(self) -> Iterator[bool]:
+        """Keep other processes out of the folder, and tidy it, unless one is at work in it; says whether none is."""
         make_folder(self.path)
         with open_lock(self.path / "lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(
-                    f"`run` must not be in use, but another process is at work in {self.path}. Wait for it."
-                ) from None
+                yield False
+                return
             self._tidy()
-            yield
+            yield True
 
 
 def _epoch(values: Any, number: int, lowest: float) -> dict[str, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
+from experiments.runs.run_folder import RunFolder
 
 TINY = [
     *("--train-images", "64", "--test-images", "30", "--batch-size", "32", "--epochs", "1"),
@@ -89,3 +90,36 @@ def test_a_damaged_ledger_gets_a_sentence(run, capsys):
 def test_neither_a_run_nor_a_study_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert "`run` must be a run folder, but" in capsys.readouterr().err
+
+
+def test_a_run_can_be_read_while_it_trains(tmp_path, monkeypatch, capsys):
+    """Its folder is locked for writing only."""
+    answers, write_log = [], RunFolder.write_log
+
+    def write_and_look(folder, history):
+        write_log(folder, history)
+        capsys.readouterr()
+        with pytest.raises(ValueError, match="another process is at work"), RunFolder(folder.path).lock():
+            pass
+        assert main(["report", str(folder.path), "--json"]) == 0
+        page = (folder.path / "report.html").read_text()
+        answers.append((json.loads(capsys.readouterr().out), page))
+        assert main(["runs", str(tmp_path)]) == 0
+        assert f"not finished: {len(history)} of 2 epochs" in capsys.readouterr().out
+
+    monkeypatch.setattr(RunFolder, "write_log", write_and_look)
+    two_epochs = [*TINY[:6], "--epochs", "2", "--chips", "1", "--threads", "1", "--times", "1s"]
+    assert main(["train", *two_epochs, "--out", str(tmp_path)]) == 0
+    (run,) = tmp_path.iterdir()
+    assert [(answer["epochs_done"], answer["is_in_use"]) for answer, _ in answers] == [
+        (0, True),
+        (1, True),
+        (2, True),
+    ]
+    _, page = answers[1]
+    assert "Not finished: 1 of 2 epochs, the others take about" in page
+    assert "A process is at work on it now" in page
+    assert page.count("data:image/png;base64,") == 1  # the curve so far
+    monkeypatch.undo()
+    assert main(["report", str(run)]) == 0  # nothing that was written meanwhile is taken for damage
+    assert "Not finished" not in (run / "report.html").read_text()
