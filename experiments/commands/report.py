@@ -33,6 +33,10 @@ def run_report(run: str, packing: str = "none") -> Answer:
     is_in_use = folder.is_in_use()
     folder.check_origin()
     if not folder.result_file.exists():
+        if packing != "none":
+            raise ValueError(
+                f"`packing` must be left out until the run is finished, but is {packing!r}: nothing is priced yet."
+            )
         return _report_unfinished(folder, is_in_use=is_in_use)
     trained = folder.read_config()
     result = Result.from_json(read_json(folder.result_file))
