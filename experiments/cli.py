@@ -253,8 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"xbar: {_sentence_of(error)}", file=sys.stderr)
         return _USER_ERROR
     except Exception as error:
-        from .support.answer import as_json
-        from .support.doubt import DOUBTFUL, DoubtfulResult
+        from .support.answer import DOUBTFUL, DoubtfulResult, as_json
         from .support.interruption import RunInterrupted
 
         if isinstance(error, DoubtfulResult):

@@ -11,8 +11,7 @@ from ..runs.options.config import TrainConfig, available_threads
 from ..runs.options.defaults import resolve
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
-from ..support.answer import Answer
-from ..support.doubt import DoubtfulResult
+from ..support.answer import Answer, DoubtfulResult
 from ..support.environment import describe_environment
 from ..support.json_files import read_json, write_json
 from ..support.progress_bar import progress_bar

@@ -1,4 +1,4 @@
-"""`--json`: what a command has found as one JSON document on the standard output, and nothing else there."""
+"""What a command has found: with `--json` one JSON document on the standard output, and nothing else there."""
 
 import contextlib
 import json
@@ -6,12 +6,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, final
 
 from .json_files import read_json
 
 Answer = Path | dict[str, Any] | list[Any]
 """What every command returns: the file of its numbers or, where it writes none, its table in the types of JSON."""
+
+DOUBTFUL: Final = 3
+"""The exit code of a command whose result is written but should not be trusted."""
+
+
+@final
+class DoubtfulResult(Exception):
+    """Raised at the end of a command, when all files are written, to say why they should not be trusted.
+
+    Attributes:
+        answer: What the command would have returned.
+    """
+
+    def __init__(self, reason: str, answer: Answer) -> None:
+        super().__init__(reason)
+        self.answer = answer
 
 
 @contextmanager

@@ -29,8 +29,7 @@ from devices.fitting.screening import check
 from devices.fitting.step_law import StepLaw
 from devices.measurements import Layout, PulseTrace, layout_of, read_pulse_traces, refuse_unused
 
-from ...support.answer import Answer
-from ...support.doubt import DoubtfulResult
+from ...support.answer import Answer, DoubtfulResult
 from ...support.progress_bar import progress_bar
 from .config import FitDeviceConfig
 from .fit_figure import draw_fits
