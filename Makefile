@@ -27,7 +27,7 @@ demo: $(VENV)/.demo ## set up, then answer the question small: with and without 
 
 test: $(VENV)/.dev ## set up, then run the tests
 	@# A thread for each of the two processes: numba may take two, in tests that ask for them.
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=2 $(BIN)/python -m pytest -n 2 -m "not slow" --doctest-modules tests devices crossbar models experiments
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=2 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --doctest-modules tests devices crossbar models experiments
 
 check: $(VENV)/.dev ## format, lint, types, import contracts: what CI asks beside the tests
 	$(BIN)/ruff format --check .

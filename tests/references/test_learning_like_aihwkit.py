@@ -90,7 +90,7 @@ def combinations():
 
 
 @pytest.mark.parametrize("config_class", [InferenceRPUConfig, TorchInferenceRPUConfig])
-@pytest.mark.parametrize(("range_from", "out_scales", "remap"), combinations())
+@pytest.mark.parametrize(("range_from", "out_scales", "remap"), list(combinations()))
 def test_fifty_steps_end_at_the_same_weights(config_class, range_from, out_scales, remap):
     config = quiet(config_class, range_from=range_from, out_scales=out_scales, remap=remap)
     theirs, ours = their_convert_to_analog(digital(), config), convert_to_analog(digital(), config)

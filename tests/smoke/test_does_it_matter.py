@@ -101,8 +101,11 @@ def test_a_network_that_learned_in_situ(
     assert not list(run.glob("does_it_matter-*"))
 
 
+@pytest.mark.slow
 def test_a_network_whose_pairs_were_written(tmp_path: Path) -> None:
-    run = train(tmp_path, "--mode", "write-verify", "--device", "pcm", "--epochs", "1")
+    run = train(
+        tmp_path, "--model", "cnn_digits", "--mode", "write-verify", "--device", "pcm", "--epochs", "1"
+    )
     assert main(["does-it-matter", str(run), "--seeds", "2", "--jobs", "1"]) == 0
     found = effects(run)
     assert "noise of each pulse, device" in found
@@ -127,9 +130,10 @@ def test_wrong_wishes_get_a_sentence(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_exact_wires_are_switched_off_as_a_whole(tmp_path):
     """They take the place of the approximation, which could have no effect beside them."""
-    run = train(tmp_path, "--wires", "word_line=100,bit_line=100", "--times", "1s")
+    run = train(tmp_path, "--model", "cnn_digits", "--wires", "word_line=100,bit_line=100", "--times", "1s")
     assert main(["does-it-matter", str(run), "--chips", "2"]) == 0
     found = effects(run)
     assert found["wires, device"] in ("matters", "within the spread")
