@@ -26,8 +26,8 @@ demo: $(VENV)/.demo ## set up, then answer the question small: with and without 
 	$(BIN)/xbar demo
 
 test: $(VENV)/.dev ## set up, then run the tests
-	@# A thread for each of the two processes: numba may take two, in tests that ask for them.
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=2 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --doctest-modules tests devices crossbar models experiments
+	@# A thread for each of the two processes (numba may take two, in tests that ask for them); a file in one of them.
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=2 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --doctest-modules tests devices crossbar models experiments
 
 check: $(VENV)/.dev ## format, lint, types, import contracts: what CI asks beside the tests
 	$(BIN)/ruff format --check .

@@ -75,16 +75,6 @@ def pytest_configure(config):
         config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
 
 
-def pytest_collection_modifyitems(items):
-    """Keep tests that share a fixture of their module in one process, where it is made once (`--dist loadgroup`)."""
-    for item in items:
-        fixtures = getattr(item, "_fixtureinfo", None)  # doctests have none
-        if fixtures and any(
-            one.scope == "module" for same in fixtures.name2fixturedefs.values() for one in same
-        ):
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
-
-
 @pytest.fixture(autouse=True)
 def _keep_threads(monkeypatch):
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -86,7 +86,7 @@ def test_sharing_cost_prices_and_ranks_only_what_learned():
     rows += [sharing_row("replicated", seed, seed == 0) for seed in (0, 1)]
     text = markdown(rows, {}, {}, [], {})
     assert RULE in text
-    nothing = "| - | - / - | - | - | - / - | - / - | - | - |"
+    nothing = "| - | - / - | - | - | - | - | - | - |"
     assert f"| `free`, did not learn | 10.0 ± 0.0 {nothing}\n" in text
     assert "| `replicated`, 1 of 2 did not learn | 50.0 ± 56.6 | 12.5 |" in text
     assert [line["did_learn"] for line in csv.DictReader(io.StringIO(csv_of(sections(rows, {}, {}, [], {}))))] == [

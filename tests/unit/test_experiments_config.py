@@ -273,4 +273,4 @@ def test_images_of_an_unknown_size_are_refused():
 
 
 def test_evaluation_wishes_are_fields_of_the_run():
-    assert {field.name for field in fields(EvaluateConfig)} - {"run", "trust"} <= set(OTHER)
+    assert {field.name for field in fields(EvaluateConfig)} - {"run", "trust", "packing"} <= set(OTHER)
