@@ -1,6 +1,7 @@
 """What holds for every test: shapes and types are checked, and commands that set numbers of threads leave no trace.
 
-Every call into `devices` and `crossbar` is checked against its annotations, shapes included (jaxtyping and beartype).
+Every call into `devices` and `crossbar` is checked against its annotations, shapes included (jaxtyping and beartype),
+but for whole commands, repeated trainings and many repeats of one call, which take twice as long with it.
 `XBAR_CHECK_SHAPES=0 pytest ...` runs without, as users do: faster, and what torch.compile wants for whole graphs.
 """
 
@@ -18,6 +19,8 @@ import torch
 
 from helpers.type_checks import check
 
+# Folders and files whose calls the tests beside them check.
+UNCHECKED = {"smoke", "statistics", "test_resume_exact", "test_learning_like_aihwkit"}
 CHECKS_SHAPES = os.environ.get("XBAR_CHECK_SHAPES", "1") != "0"
 
 
@@ -30,6 +33,15 @@ def unchecked_calls():
         yield
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _leave_repetition_unchecked(request):
+    if request.path.stem in UNCHECKED or request.path.parent.name in UNCHECKED:
+        with unchecked_calls():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture

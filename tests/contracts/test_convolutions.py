@@ -128,6 +128,7 @@ def test_copies_compute_the_same_and_back_comes_the_digital_layer(case):
 
 
 @pytest.mark.filterwarnings("ignore:aihwkit's own tiles")  # ideal devices exist there only
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch's, once in a process
 @pytest.mark.parametrize("case", CASES)
 def test_devices_learn_in_place(case):
     """Ideal devices and perfect reads make the step of plain SGD, in every dimension and group."""

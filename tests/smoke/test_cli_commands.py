@@ -259,12 +259,12 @@ def test_damaged_files_of_a_run_are_named(finished, tmp_path, capfd, file, how):
     assert "run" in printed
 
 
-LONGER = [*TINY, "--epochs", "30", "--chips", "1"]
+LONGER = [*TINY, "--epochs", "15", "--chips", "1"]
 
 
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory):
-    """A run whose process can be killed long before its end: 120 steps."""
+    """A run whose process can be killed long before its end: 60 steps."""
     return train(tmp_path_factory.mktemp("longer"), *LONGER[len(TINY) :])
 
 

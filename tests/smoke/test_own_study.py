@@ -16,6 +16,7 @@ def names_in_table(text):
     return [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
 
 
+@pytest.mark.slow
 def test_every_layer_is_in_the_table(tmp_path):
     words = ["sharing-cost", "--model", f"{write_networks(tmp_path)}:build", "--data", write_blobs(tmp_path)]
     words += ["--schemes", "time_multiplexed", "free", "blocks(rows=9,cols=9)", "--devices", "ecram"]
