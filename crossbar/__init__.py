@@ -21,6 +21,7 @@ from .layers.analog_transposed import (  # noqa: E402
     AnalogConvTranspose3d,
 )
 from .layers.attention import AnalogMultiheadAttention  # noqa: E402
+from .layers.containers import AnalogSequential  # noqa: E402
 from .layers.locally_connected import (  # noqa: E402
     LocallyConnected1d,
     LocallyConnected2d,
@@ -89,6 +90,7 @@ __all__ = [
     "AnalogLocallyConnected3d",
     "AnalogMultiheadAttention",
     "AnalogRNN",
+    "AnalogSequential",
     "AnalogVanillaRNNCell",
     "Backend",
     "Compensation",

@@ -1,5 +1,7 @@
 """The vocabulary of aihwkit that the crossbar package speaks: configurations, enumerations, base classes."""
 
+from typing import Any
+
 from aihwkit.exceptions import AihwkitException, ModuleError
 from aihwkit.inference.calibration import InputRangeCalibrationType
 from aihwkit.inference.compensation.base import BaseDriftCompensation
@@ -41,6 +43,7 @@ from aihwkit.simulator.configs.compounds import (
 )
 from aihwkit.simulator.configs.devices import FloatingPointDevice
 from aihwkit.simulator.configs.helpers import build_config
+from aihwkit.simulator.digital_low_precision.config_utils import convert_act_config_to_kwargs_dict
 from aihwkit.simulator.parameters.base import RPUConfigBase
 from aihwkit.simulator.parameters.enums import (
     AnalogMVType,
@@ -63,7 +66,6 @@ from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.mapping import MappingParameter
 from aihwkit.simulator.parameters.pre_post import (
     InputRangeParameter,
-    PeripheryQuantizationParameter,
     PrePostProcessingParameter,
     PrePostProcessingParameterQuant,
 )
@@ -119,7 +121,6 @@ __all__ = [
     "NoiseManagementType",
     "OneSidedUnitCell",
     "PerColumnDriftCompensation",
-    "PeripheryQuantizationParameter",
     "PrePostProcessingParameter",
     "PrePostProcessingParameterQuant",
     "PresetIOParameters",
@@ -151,6 +152,7 @@ __all__ = [
     "build_config",
     "convert_by_aihwkit",
     "probe_tile",
+    "range_estimator",
 ]
 
 
@@ -160,3 +162,14 @@ def probe_tile(weight: Tensor, x: Tensor) -> Tensor:
     tile.set_weights(weight)
     result: Tensor = tile.tile.forward(x, False)
     return result
+
+
+def range_estimator(settings: Any) -> Any:
+    """Return what finds the range of a quantiser: called with a tensor, it returns the lowest and highest value.
+
+    Args:
+        settings: aihwkit's `ActivationQuantConfig`.
+    """
+    chosen = convert_act_config_to_kwargs_dict(settings)
+    quantiser = chosen["act_method"].cls(n_bits=settings.n_bits)
+    return chosen["act_range_method"].cls(quantizer=quantiser, **chosen["act_range_options"])

@@ -1,6 +1,5 @@
 """What every analog layer shares: kernels on a tile array, split into physical tiles, and a digital bias."""
 
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -10,18 +9,23 @@ from typing_extensions import Self
 
 from devices.units import Dimensionless, Seconds
 
-from ..aihwkit.adapter import AnalogLayerBase, BaseNoiseModel, ModuleError
+from ..aihwkit.adapter import BaseNoiseModel, ModuleError
 from ..placement.kernel_blocks import KernelBlocks
+from ..reading.quantised_outputs import quantised_outputs
 from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend, TileArray
+from .containers import CountsTiles
 from .readable_weight import LearnedWeight, ReadableWeight
 
-_NOT_ASSIGNED = "`weight` cannot be assigned: tiles hold it, and what is read is a copy. Use `set_weights`."
+_NO_PARAMETER = (
+    "`{}` cannot be a Parameter of an analog layer: tiles hold it, and what is read is a copy. Assign a plain "
+    "tensor, whose values the tiles take over, or use `set_weights`."
+)
 
 Digital = TypeVar("Digital", bound=nn.Module)
 
 
-class AnalogLayer(AnalogLayerBase, nn.Module):
+class AnalogLayer(CountsTiles, nn.Module):
     """What the analog layers share: kernels on a tile array, split into physical tiles, and a digital bias.
 
     Args:
@@ -94,6 +98,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             seed=seed_beside_weights() if seed is None else seed,
         )
         self.analog_module.belong_to(self)
+        self.analog_module.quantised = quantised_outputs(self.analog_module.rpu_config, per_kernel)
         self.biases = sets, channels = (kernels, out_size) if biases is None else biases
         shape = (channels,) if self.is_one_kernel else (sets, channels)
         self.bias: nn.Parameter | None = None
@@ -107,8 +112,15 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
 
     @property
     def bias_of_kernels(self) -> Tensor | None:
-        """The bias as (kernels, out), whatever shape the digital layer has it in; those of all groups together."""
-        return None if self.bias is None else self.bias.reshape(self.biases)
+        """The bias as (kernels, out), whatever shape the digital layer has it in; those of all groups together.
+
+        Quantised, where the configuration asks for it.
+        """
+        if self.bias is None:
+            return None
+        quantised = self.tile_array.quantised
+        bias = self.bias.reshape(self.biases)
+        return bias if quantised is None else quantised.digital(bias)
 
     # In a saved state a bias always has its kernels.
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
@@ -140,7 +152,15 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         spread = self.blocks.spread_inputs(x)
         if valid is not None and self.blocks.per_kernel > 1:
             valid = valid.repeat_interleave(self.blocks.per_kernel, dim=0)
-        return self.blocks.sum_outputs(self.analog_module(spread, valid, locations))
+        y = self.analog_module(spread, valid, locations)
+        if self.tile_array.quantised is not None:
+            y = self.tile_array.quantised.blocks(y, self.blocks.outputs_of_blocks)
+        return self.blocks.sum_outputs(y)
+
+    def quantise(self, y: Tensor) -> Tensor:
+        """Quantise the outputs of the layer digitally, where the configuration asks for it."""
+        quantised = self.tile_array.quantised
+        return y if quantised is None else quantised.layer(y)
 
     @property
     def weight(self) -> Tensor:
@@ -157,13 +177,26 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         return self._split(kernels)[0].as_subclass(ReadableWeight)
 
     @weight.setter
-    def weight(self, value: object) -> None:
-        raise AttributeError(_NOT_ASSIGNED)
+    def weight(self, value: Tensor) -> None:
+        if isinstance(value, nn.Parameter) or not isinstance(value, Tensor):
+            raise AttributeError(_NO_PARAMETER.format("weight"))
+        self.set_weights(value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a bias that is a plain tensor is copied into that of the layer."""
+        if name != "bias" or isinstance(value, nn.Parameter) or not isinstance(value, Tensor):
+            super().__setattr__(name, value)
+        elif self.bias is None:  # on the tile, or refused
+            self.set_weights(self.get_weights(trained=True)[0], value)
+        else:
+            _check("bias", value, self.bias_shape())
+            with torch.no_grad():
+                self.bias.copy_(value.reshape(self.bias.shape))
 
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
         """Register as `nn.Module` does, but no weight: the tiles hold it."""
         if name == "weight":
-            raise AttributeError(_NOT_ASSIGNED)
+            raise AttributeError(_NO_PARAMETER.format(name))
         super().register_parameter(name, param)
 
     def _digital(self) -> nn.Module:
@@ -287,13 +320,7 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
             digital.bias.copy_(bias)  # type: ignore[operator]
         return digital.to(weight if bias is None else bias).train(self.training)
 
-    # What aihwkit's tools ask a layer for. They go through `analog_tiles()`, which has an entry for each physical
-    # tile; what acts on all of them at once is done once.
-
-    def analog_tiles(self) -> Iterator[TileArray]:
-        """Iterate over the physical tiles, as aihwkit counts them: the array once for each of its tiles."""
-        for _ in range(self.tile_array.tiles):
-            yield self.tile_array
+    # What aihwkit's tools ask a layer for, done once for all its tiles.
 
     def program_analog_weights(self, noise_model: BaseNoiseModel | None = None) -> None:
         """Program the trained weights; see `TileArray.program`."""

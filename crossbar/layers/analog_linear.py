@@ -74,8 +74,9 @@ class AnalogLinear(AnalogLayer, TheirLinear):
                 f"`x` must have {self.in_features} values in its last dimension, but has the shape {tuple(x.shape)}."
             )
         y = self.multiply(x.reshape(1, -1, self.in_features))
-        y = y if self.bias is None else y + self.bias
-        return y.reshape(*x.shape[:-1], self.out_features)
+        bias = self.bias_of_kernels
+        y = y if bias is None else y + bias
+        return self.quantise(y.reshape(*x.shape[:-1], self.out_features))
 
     @classmethod
     def from_digital(

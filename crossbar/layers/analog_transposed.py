@@ -230,7 +230,8 @@ class AnalogConvTranspose(PlacedLayer):
         grouping = grouping.to(x.device)
         outputs = self._on_tiles(group_patches(vectors, grouping), grouping)
         y = fold_patches(ungroup(outputs, grouping, len(x)), geometry)
-        return y if self.bias is None else y + self.bias.reshape(-1, *[1] * self.dimensions)
+        bias = self.bias_of_kernels
+        return self.quantise(y if bias is None else y + bias.reshape(-1, *[1] * self.dimensions))
 
     def overlap_adds(self, x: Tensor, y: Tensor) -> int:
         """Return how many digital additions put the patches of a pass together.

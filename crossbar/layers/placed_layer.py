@@ -129,7 +129,7 @@ class PlacedLayer(MapLayer, AnalogLayer, TheirConvolution):
         bias = self.bias_of_kernels
         if bias is not None:
             y = y + self._bias_of_locations(bias, chosen)[:, None, :]
-        outputs = assemble(_BatchInnermost.apply(y), geometry)
+        outputs = self.quantise(assemble(_BatchInnermost.apply(y), geometry))
         return outputs[0] if single else outputs
 
     def _on_tiles(self, vectors: Tensor, grouping: Grouping) -> Tensor:

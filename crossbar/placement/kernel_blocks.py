@@ -70,6 +70,11 @@ class KernelBlocks:
         """Physical tiles for one kernel."""
         return self.grid[0] * self.grid[1]
 
+    @property
+    def outputs_of_blocks(self) -> list[int]:
+        """How many outputs each physical tile of a kernel has."""
+        return [stop - start for start, stop in pairwise(self.out_starts) for _ in range(self.grid[1])]
+
     def split(self, weight: Tensor) -> Tensor:
         """Cut kernels (kernels, out, in) into (kernels * per_kernel, tile out, tile in), padded by zeros."""
         if self.per_kernel == 1:

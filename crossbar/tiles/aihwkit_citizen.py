@@ -20,6 +20,7 @@ from ..learning.synchronisation import count_synchronisation
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
 from ..reading.precision import keeping_precision
+from ..reading.quantised_outputs import QuantisedOutputs, quantised_outputs
 from ..reading.recomputation import Passes
 from .chip_reading import ChipReading
 from .citizen.context import CONTEXT
@@ -48,6 +49,22 @@ class AihwkitTile(TileWithHidden):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
+        self.quantised: QuantisedOutputs | None = None  # the layer's, which applies it
+
+    def get_ready(self) -> None:
+        """Refuse a pass that would not do what the configuration says; then settle.
+
+        Raises:
+            RuntimeError: If devices that are trained in place are in one of several processes.
+            ValueError: If outputs are to be quantised, which the layer would do, but there is no layer.
+        """
+        self.refuse_other_processes()
+        if self.quantised is None and quantised_outputs(self.rpu_config, 1) is not None:
+            raise ValueError(
+                f"`rpu_config` must not quantise digitally where an array belongs to no layer, but is a "
+                f"{type(self.rpu_config).__name__} that does. Use a layer, such as AnalogLinear."
+            )
+        self.settle()
 
     # State: plain tensors, no configuration objects, no C++ tile.
     state_dict = nn.Module.state_dict

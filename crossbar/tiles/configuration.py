@@ -114,8 +114,21 @@ def check_replacement(rpu_config: Any, present: Any) -> None:
             "`rpu_config` must be that of the present devices while they are trained in place, but is another "
             f"{type(rpu_config).__name__}. Make a new layer and set its weights."
         )
+    for quantised in ("act_quant_config", "pre_post.periph_quant"):
+        wanted, held = (_part(config, quantised) for config in (rpu_config, present))
+        if wanted != held:
+            raise ValueError(
+                f"`rpu_config.{quantised}` must be that of the present configuration, but differs. "
+                "Convert the digital model anew."
+            )
     if rpu_config.mapping != present.mapping:
         raise ValueError(
             "`rpu_config.mapping` must be that of the present configuration, but differs. "
             "Convert the digital model anew."
         )
+
+
+def _part(rpu_config: Any, path: str) -> Any:
+    for name in path.split("."):
+        rpu_config = getattr(rpu_config, name, None)
+    return rpu_config

@@ -18,7 +18,6 @@ from ..aihwkit.adapter import (
     InferenceRPUConfig,
     InputRangeParameter,
     MappingParameter,
-    PeripheryQuantizationParameter,
     PrePostProcessingParameterQuant,
     PulseType,
     QuantizedTorchInferenceRPUConfig,
@@ -143,19 +142,13 @@ def _check_runtime(runtime: Any) -> None:
 
 
 def _check_quantisation(rpu_config: Any) -> None:
-    """Refuse digital quantisation, as aihwkit's quantised configuration offers it, where it is switched on."""
-    quantised = getattr(rpu_config.pre_post, "periph_quant", PeripheryQuantizationParameter())
-    outputs = getattr(rpu_config, "act_quant_config", None)
-    for name, bits in (
-        ("pre_post.periph_quant.n_bits", quantised.n_bits),
-        ("act_quant_config.n_bits", 0 if outputs is None else outputs.n_bits),
-    ):
-        if bits > 0:
-            raise ValueError(
-                f"`{name}` must be 0, but is {bits}: the digital quantisation of activations and of the periphery is "
-                "not emulated. Leave it at 0, and set the resolutions of DAC and ADC, `forward.inp_res` and "
-                "`forward.out_res`."
-            )
+    """Refuse digital quantisation that learns its steps; see `reading.quantised_outputs` for what there is."""
+    periphery = getattr(rpu_config.pre_post, "periph_quant", None)
+    if periphery is not None and periphery.n_bits > 0 and periphery.learn_quant_params:
+        raise ValueError(
+            "`pre_post.periph_quant.learn_quant_params` must be False, but is True: scales and biases are quantised "
+            "over the range that they have. Leave it at False."
+        )
 
 
 def _check_floating_point(device: FloatingPointDevice) -> None:

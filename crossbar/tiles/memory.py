@@ -18,6 +18,7 @@ from ..placement.mean_of_copies import mean_of_copies
 from ..reading.gradient import Gradient
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
+from ..reading.quantised_outputs import QuantisedOutputs
 from ..reading.reader import Multiplier, Reader
 from ..wires.tiles import TileWires
 from .configuration import Backend
@@ -40,6 +41,7 @@ class Pass:
         gradient: The rule for the gradient.
         rpu_config: aihwkit's configuration.
         context: Where aihwkit's optimizers look for inputs and gradients of tiles that are trained in place, or None.
+        quantised: What is quantised digitally, or None.
     """
 
     x: Tensor
@@ -51,6 +53,7 @@ class Pass:
     gradient: Gradient
     rpu_config: Any
     context: AnalogContext | None
+    quantised: QuantisedOutputs | None = None
 
     @property
     def follows_cpp(self) -> bool:

@@ -285,8 +285,7 @@ class TileArray(AdjustableTile):
             )
         if x.shape[1] == 0:
             return x.new_zeros(self.tiles, 0, self.out_size)
-        self.refuse_other_processes()
-        self.settle()
+        self.get_ready()
         asked, x = x, x.to(self.weight.dtype)
         around = self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass, check_finite(x))
         with exact_products(x), around:
@@ -314,6 +313,7 @@ class TileArray(AdjustableTile):
             gradient=self.gradient,
             rpu_config=self.rpu_config,
             context=self.analog_ctx if self.memory.learns_in_place else None,
+            quantised=self.quantised,
         )
         y = self.memory.multiply(read, of, self.reader(), is_chip=chip is not None)
         return y if chip is None or chip.factor is None else y * chip.factor

@@ -115,6 +115,8 @@ class TrainedWeights(Memory):
         gains = self._gains(of, scales)
         if of.limit is not None:
             scale = scale * of.limit[:, None]
+        if of.quantised is not None:
+            scale = of.quantised.digital(scale)
         y = reader.multiply(read, of.voltages, gains, is_scaled=of.limit is not None)
         return y * scale[:, None, :]
 

@@ -15,6 +15,7 @@ from crossbar import (
     convert_to_digital,
     program_chip,
 )
+from crossbar import AnalogSequential as CountingSequential
 from crossbar.aihwkit.adapter import AnalogLayerBase, AnalogSequential, InferenceRPUConfig, SingleRPUConfig
 
 
@@ -102,7 +103,7 @@ def test_maps_roots_and_places():
     assert type(mapped.head) is nn.Sequential
     bare = convert_to_analog(net, perfect(), ensure_analog_root=False)
     assert type(bare) is Net
-    assert type(bare.head) is AnalogSequential
+    assert type(bare.head) is CountingSequential
     assert convert_to_analog(net, perfect(), inplace=True) is net
     assert isinstance(net.twice, AnalogLinear)
     with pytest.raises(ValueError, match=r"`conversion_map` must name classes .* layer '1'"):

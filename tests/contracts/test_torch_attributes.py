@@ -272,10 +272,19 @@ def test_computing_with_the_weight_beside_the_layer_is_said():
         nn.functional.conv2d(torch.ones(1, 1, 5, 5), convolution.weight)
 
 
-@pytest.mark.parametrize("value", [nn.Parameter(torch.zeros(3, 4)), torch.zeros(3, 4)])
-def test_assigning_a_weight_is_refused(value):
-    with pytest.raises(AttributeError, match=r"`weight` cannot be assigned: .*`set_weights`"):
-        AnalogLinear(4, 3).weight = value
+def test_a_weight_cannot_become_a_parameter_but_takes_over_values():
+    """A tied parameter would be tied no longer; a plain tensor, which torch refuses, can mean its values only."""
+    layer, values, bias = AnalogLinear(4, 3), torch.arange(12.0).reshape(3, 4), torch.ones(3)
+    with pytest.raises(AttributeError, match=r"`weight` cannot be a Parameter .*`set_weights`"):
+        layer.weight = nn.Parameter(values)
+    own = layer.bias
+    layer.weight, layer.bias = values, bias
+    torch.testing.assert_close(layer.get_weights(), (values, bias))
+    assert layer.bias is own
+    with pytest.raises(ValueError, match=r"`weight` must have the shape \(3, 4\), but has \(4, 3\)"):
+        layer.weight = values.T
+    with pytest.raises(ValueError, match="`bias` must be None for a layer without bias"):
+        AnalogLinear(4, 3, bias=False).bias = bias
 
 
 def test_a_copied_or_pickled_weight_is_a_plain_tensor():

@@ -6,13 +6,18 @@ from typing import Any
 from torch import nn
 
 from ...aihwkit.adapter import AnalogLayerBase, AnalogWrapper
+from ...layers.containers import AnalogContainer
+
+
+class AnalogRoot(AnalogContainer, AnalogWrapper):
+    """What a model of the user's own class becomes besides."""
 
 
 def as_analog_root(model: nn.Module) -> nn.Module:
     """Give a model `program_analog_weights`, `analog_layers`, ...; the model itself changes its class.
 
-    As aihwkit's `AnalogWrapper`, which finds its classes by their bare names, so that a second `Net` would compute as
-    the first one did, and whose models cannot be pickled.
+    As aihwkit's `AnalogWrapper` does, which finds its classes by their bare names, so that a second `Net` would
+    compute as the first one did, and whose models cannot be pickled.
     """
     if not isinstance(model, AnalogLayerBase):
         model.__class__ = _root_class(type(model))
@@ -27,7 +32,7 @@ def _root_class(digital: type[nn.Module]) -> type[nn.Module]:
         return _ROOT_CLASSES[digital]
     members = {"__module__": digital.__module__, "__doc__": digital.__doc__, "__reduce_ex__": _reduce}
     name = f"AnalogWrapper{digital.__name__}"
-    kind: type[nn.Module] = new_class(name, (AnalogWrapper, digital), {}, lambda names: names.update(members))
+    kind: type[nn.Module] = new_class(name, (AnalogRoot, digital), {}, lambda names: names.update(members))
     return _ROOT_CLASSES.setdefault(digital, kind)
 
 

@@ -10,10 +10,12 @@ from torch import nn
 
 from devices import Faults
 
-from ...aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase, AnalogSequential
+from ...aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase
+from ...aihwkit.adapter import AnalogSequential as TheirSequential
 from ...layers.analog_layer import AnalogLayer, refuse_tile_class
 from ...layers.analog_linear import AnalogLinear
 from ...layers.attention import AnalogMultiheadAttention
+from ...layers.containers import AnalogSequential
 from ...layers.layer_table import ANALOG_OF_DIGITAL
 from ...layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
 from ...tiles.tile_array import Backend
@@ -28,6 +30,7 @@ from .conversion_report import ConversionNotes, conversion_report
 CONVERSION_MAP: dict[type[nn.Module], type[nn.Module]] = {
     **DEFAULT_CONVERSION_MAP,
     **ANALOG_OF_DIGITAL,
+    nn.Sequential: AnalogSequential,
     nn.Linear: AnalogLinear,
     nn.LSTM: AnalogLSTM,
     nn.GRU: AnalogGRU,
@@ -219,7 +222,7 @@ class _Conversion:
             return module
         kind = type(module)
         target: Any = self._how.conversion_map.get(kind)
-        if kind is nn.Sequential and target is AnalogSequential:
+        if kind is nn.Sequential and target in (AnalogSequential, TheirSequential):
             # Not by aihwkit's `from_digital`, which drops modules that occur twice, hooks and the mode.
             module.__class__ = AnalogSequential
         elif target is not None:

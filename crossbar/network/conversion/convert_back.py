@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from ...aihwkit.adapter import AnalogLayerBase, AnalogSequential, AnalogWrapper
+from ...aihwkit.adapter import AnalogLayerBase, AnalogWrapper
+from ...aihwkit.adapter import AnalogSequential as TheirSequential
 from ...layers.analog_linear import AnalogLinear, AnalogLinearMapped
 from ...layers.attention import AnalogMultiheadAttention
+from ...layers.containers import AnalogSequential
 from ...layers.layer_table import ANALOG_OF_DIGITAL
 from ...layers.mapped import AnalogConv1dMapped, AnalogConv2dMapped, AnalogConv3dMapped
 from ...layers.recurrent.from_torch import AnalogElmanRNN, AnalogGRU, AnalogLSTM
@@ -27,6 +29,7 @@ DIGITAL_CONVERSION_SET: set[type[nn.Module]] = {
     AnalogElmanRNN,
     AnalogMultiheadAttention,
     AnalogSequential,
+    TheirSequential,
 }
 """Which analog layers become digital; for aihwkit's own `convert_to_digital(conversion_set=...)`."""
 
@@ -84,7 +87,7 @@ class _Back:
         kind: Any = type(module)
         if isinstance(module, AnalogWrapper):
             module.__class__ = kind.__bases__[1]
-        elif kind is AnalogSequential and self._is_chosen(kind):
+        elif kind in (AnalogSequential, TheirSequential) and self._is_chosen(kind):
             module.__class__ = nn.Sequential
         elif isinstance(module, AnalogLayerBase) and self._is_chosen(kind):
             if hasattr(kind, "to_digital"):
