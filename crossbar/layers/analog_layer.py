@@ -1,5 +1,6 @@
 """What every analog layer shares: kernels on a tile array, split into physical tiles, and a digital bias."""
 
+import math
 from typing import Any, TypeVar
 
 import torch
@@ -211,17 +212,24 @@ class AnalogLayer(CountsTiles, nn.Module):
     def _receive(self, module: Any) -> Self:
         """Take over what a digital layer of the same shapes is: weights, which of them are frozen, device, mode."""
         self.set_weights(module.weight, module.bias)
+        learns = module._learns if isinstance(module, AnalogLayer) else module.weight.requires_grad
         array = self.tile_array
-        learns: Tensor = array.weight if array.in_situ is None else array.analog_ctx
-        learns.requires_grad_(module.weight.requires_grad)
+        trained: Tensor = array.weight if array.in_situ is None else array.analog_ctx
+        trained.requires_grad_(learns)
         if self.bias is not None:
             self.bias.requires_grad_(module.bias.requires_grad)
-        elif self.has_analog_bias and module.bias.requires_grad != module.weight.requires_grad:
+        elif self.has_analog_bias and module.bias.requires_grad != learns:
             raise ValueError(
                 "`bias` must be frozen together with `weight` or not at all where it lies on the tile, but only one "
                 "of them is. Set `mapping.digital_bias` to True."
             )
         return self.to(module.weight).train(module.training)
+
+    @property
+    def _learns(self) -> bool:
+        array = self.tile_array
+        trained: Tensor = array.weight if array.in_situ is None else array.analog_ctx
+        return trained.requires_grad
 
     def kernel_shape(self) -> tuple[int, ...]:
         """Return the shape of the weight that `set_weights` takes and `get_weights` gives."""
@@ -235,6 +243,10 @@ class AnalogLayer(CountsTiles, nn.Module):
         """Lay a weight of the digital layer's shape out as kernels."""
         return weight.reshape(-1, self.blocks.out_size, self.blocks.in_size - self.has_analog_bias)
 
+    def _matrix_shape(self) -> tuple[int, int]:
+        outputs, *inputs = self.kernel_shape()
+        return outputs, math.prod(inputs)
+
     def _as_digital(self, kernels: Float[Tensor, "kernels out in"]) -> Tensor:
         """Undo `_as_kernels`."""
         return kernels.reshape(self.kernel_shape())
@@ -244,7 +256,8 @@ class AnalogLayer(CountsTiles, nn.Module):
         """Set the network's weights and bias, in the shapes of the digital layer.
 
         Args:
-            weight: Weights of every kernel; they are mapped onto the conductance range as configured.
+            weight: Weights of every kernel; they are mapped onto the conductance range as configured. Of a layer of
+                one kernel also as a matrix (out, in), which is how aihwkit's layers have it.
             bias: Biases; those of before stay if None.
             options: `apply_weight_scaling`, `realistic` and `weight_scaling_omega`; see `TileArray.set_weights`.
 
@@ -252,6 +265,8 @@ class AnalogLayer(CountsTiles, nn.Module):
             ValueError: If a shape differs, a value is not finite, or a bias is given to a layer without one. Nothing
                 has changed then.
         """
+        if self.is_one_kernel and tuple(weight.shape) == self._matrix_shape():
+            weight = weight.reshape(self.kernel_shape())
         _check("weight", weight, self.kernel_shape())
         if bias is not None:
             if not self.has_bias:

@@ -57,13 +57,11 @@ class AnalogContainer(CountsTiles):
     IS_CONTAINER = True
     training: bool
 
-    def get_weights(self, **options: Any) -> dict[str, tuple[Tensor, Tensor | None]]:  # type: ignore[override]
+    def get_weights(self, **options: Any) -> dict[str, tuple[Tensor, Tensor | None]]:
         """Return weight and bias of every layer, by the name of its tiles; see `TileArray.get_weights`."""
         return {name: array.get_weights(**options) for name, array in arrays_of(self)}
 
-    def set_weights(  # type: ignore[override]
-        self, weights_dic: dict[str, tuple[Tensor, Tensor | None]], **options: Any
-    ) -> None:
+    def set_weights(self, weights_dic: dict[str, tuple[Tensor, Tensor | None]], **options: Any) -> None:
         """Set the weights of every layer; see `TileArray.set_weights`.
 
         Raises:

@@ -283,6 +283,9 @@ def test_a_weight_cannot_become_a_parameter_but_takes_over_values():
     assert layer.bias is own
     with pytest.raises(ValueError, match=r"`weight` must have the shape \(3, 4\), but has \(4, 3\)"):
         layer.weight = values.T
+    convolution, matrix = AnalogConv2d(2, 3, 2), torch.arange(24.0).reshape(3, 8)
+    convolution.set_weights(matrix)
+    torch.testing.assert_close(convolution.get_weights()[0], matrix.reshape(3, 2, 2, 2))
     with pytest.raises(ValueError, match="`bias` must be None for a layer without bias"):
         AnalogLinear(4, 3, bias=False).bias = bias
 
