@@ -44,8 +44,9 @@ def both(rpu_config, inputs=12, outputs=7, seed=0):
 
 MINMAX = [RangeEstimators.current_minmax, RangeEstimators.allminmax, RangeEstimators.running_minmax]
 CASES = [(one, symmetric, largest) for one in MINMAX for symmetric in (True, False) for largest in (512, 5)]
-# Searches take a second each: one of each kind.
-CASES += [(RangeEstimators.MSE, True, 5), (RangeEstimators.cross_entropy, True, 512)]
+# Searches take seconds: one of each kind.
+SEARCHES = [(RangeEstimators.MSE, True, 5), (RangeEstimators.cross_entropy, True, 512)]
+CASES += [pytest.param(*case, marks=pytest.mark.slow) for case in SEARCHES]
 
 
 @pytest.mark.parametrize(("estimator", "symmetric", "largest"), CASES)
