@@ -1,11 +1,15 @@
 """Published tables as data, and the verdicts on what was computed: no cell is lost, none agrees by accident."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from experiments.studies.paper.published import published_scores
 from experiments.studies.published.judgement import counts_of, judge, sections_of
+from experiments.studies.published.reproduction import Ask
+from experiments.studies.published.seed_paper import SeedPaper
+from experiments.studies.published.study import judged
 from experiments.studies.published.tables import Cell, Rule, key_of, load_table, table_names
 
 # What the sources print: rows times columns.
@@ -94,3 +98,30 @@ def test_verdicts_name_every_cell_and_smoke_judges_none():
     assert counts_of(judge(table, computed, is_smoke=True))["smoke"] == 2
     (section,) = sections_of(table, verdicts)
     assert len(section.table.rows) == len(section.records) == len(table.cells)
+
+
+def test_verdicts_say_with_how_much_less_training_and_scales_without_settings_are_the_papers():
+    table = load_table("learning-rules")
+    first = table.cells[0]
+    said = judge(table, {first.key: first.published}, is_smoke=False, remark="10 epochs")
+    assert (said[0].text, said[1].text) == ("agrees (10 epochs)", "not run")
+    assert not table.has("laptop")
+    assert table.at("laptop") == table.at("paper")
+    assert load_table("seed-paper").at("laptop")["epochs"] < load_table("seed-paper").at("paper")["epochs"]
+
+
+def test_shorter_trainings_fill_the_gaps_of_longer_ones_and_say_so():
+    ask = Ask(scale="paper", runs=Path("no-runs"), data_dir="data", threads=1)
+    table = load_table("seed-paper")
+
+    def source(value, remark):
+        made = SeedPaper(table, ask)
+        made.values = lambda: value
+        made.remark = lambda: remark
+        return made
+
+    first, second = table.cells[0], table.cells[1]
+    longer = source({first.key: first.published}, "60 epochs")
+    shorter = source({first.key: 0.0, second.key: second.published}, "10 epochs")
+    found = judged(table, [longer, shorter], is_smoke=False)
+    assert [one.text for one in found[:3]] == ["agrees (60 epochs)", "agrees (10 epochs)", "not run"]

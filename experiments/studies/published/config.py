@@ -30,8 +30,9 @@ class PublishedConfig:
 
     Finished pieces are not repeated: it can be stopped at any time and started again.
 
-    --scale smoke: minutes, shows that everything runs; no cell is judged. --scale paper: the published settings,
-    hours.
+    --scale smoke: minutes, shows that everything runs; no cell is judged. --scale laptop: fewer epochs, folds and
+    repeats, which the verdicts say. --scale paper: the published settings, hours; what is finished at laptop scale
+    fills its gaps.
 
     Examples:
       xbar published learning-rules

@@ -24,18 +24,21 @@ class Verdict:
         cell: The published value.
         computed: The value that was computed, or None.
         word: The verdict.
+        remark: With which training, where it was less than published.
     """
 
     cell: Cell
     computed: Dimensionless | None
     word: Word
+    remark: str = ""
 
     @property
     def text(self) -> str:
         """The verdict, and by how much a cell differs."""
+        remark = f" ({self.remark})" if self.remark else ""
         if self.word != "differs" or self.computed is None:
-            return self.word
-        return f"differs by {self.computed - self.cell.published:+.3g}"
+            return self.word + remark
+        return f"differs by {self.computed - self.cell.published:+.3g}{remark}"
 
 
 @final
@@ -54,13 +57,16 @@ class Pattern:
     measured: str = ""
 
 
-def judge(table: PublishedTable, computed: Mapping[Key, Dimensionless], *, is_smoke: bool) -> list[Verdict]:
+def judge(
+    table: PublishedTable, computed: Mapping[Key, Dimensionless], *, is_smoke: bool, remark: str = ""
+) -> list[Verdict]:
     """Judge every cell of a table by its rule.
 
     Args:
         table: The table.
         computed: What was computed, by key; keys that the table lacks do not count.
         is_smoke: Whether it was computed with less training than published: then no cell is judged.
+        remark: Stands beside the verdict of every cell that was computed.
     """
     verdicts = []
     for cell in table.cells:
@@ -68,7 +74,8 @@ def judge(table: PublishedTable, computed: Mapping[Key, Dimensionless], *, is_sm
         word: Word = "not run"
         if value is not None:
             word = "smoke" if is_smoke else "agrees" if table.rule.agrees(cell, value) else "differs"
-        verdicts.append(Verdict(cell=cell, computed=value, word=word))
+        said = "" if value is None else remark
+        verdicts.append(Verdict(cell=cell, computed=value, word=word, remark=said))
     return verdicts
 
 

@@ -12,7 +12,7 @@ from ...drawing.sections import Section
 from .judgement import Pattern
 from .tables import Key, PublishedTable
 
-Scale = Literal["smoke", "paper"]
+Scale = Literal["smoke", "laptop", "paper"]
 
 
 @final
@@ -21,7 +21,7 @@ class Ask:
     """What a reproduction is asked for.
 
     Attributes:
-        scale: "smoke" or "paper".
+        scale: "smoke", "laptop" or "paper".
         runs: Folder for what it leaves behind.
         data_dir: Folder of the data sets.
         threads: Threads of each piece.
@@ -81,6 +81,10 @@ class Reproduction(ABC):
             for name, piece in self.pieces().items()
             if not only or any(word in name for word in only)
         }
+
+    def remark(self) -> str:
+        """Return how much less was trained than published, for the verdicts; empty where nothing is missing."""
+        return ""
 
     def seconds(self) -> Seconds:
         """Return the processor time of all that is done, in s, as far as it was noted."""

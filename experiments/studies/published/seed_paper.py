@@ -91,6 +91,15 @@ class SeedPaper(Reproduction):
         return found
 
     @override
+    def remark(self) -> str:
+        """Say the epochs and folds, where they are fewer than the paper's."""
+        epochs, folds = self.settings["epochs"], self.settings["folds"]
+        published = self.table.settings
+        if (epochs, folds) == (published["epochs"], published["folds"]):
+            return ""
+        return f"{epochs} epochs, {folds} of {published['folds']} folds"
+
+    @override
     def more(self) -> list[Section]:
         rows = []
         for (augmentation, strength, network), histories in self._finished().items():

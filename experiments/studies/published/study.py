@@ -1,6 +1,7 @@
 """`xbar published`: tables of other papers computed anew, each cell judged by a rule that was written first."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from devices.files import begin_manifest
@@ -55,12 +56,15 @@ def run_published(config: PublishedPlan) -> Answer:
         reproduction = None if kind is None else kind(table, ask)
         if reproduction is not None and not config.look:
             failed |= _do(reproduction, config)
-        computed = {} if reproduction is None else reproduction.values()
-        hours[name] = 0.0 if reproduction is None else reproduction.seconds() / 3600
-        verdicts[name] = judge(table, computed, is_smoke=config.scale == "smoke")
+        sources = [] if reproduction is None else [reproduction]
+        if kind is not None and config.scale == "paper" and table.has("laptop"):
+            sources.append(kind(table, replace(ask, scale="laptop")))  # what is finished of it fills gaps
+        hours[name] = sum(source.seconds() for source in sources) / 3600
+        verdicts[name] = judged(table, sources, is_smoke=config.scale == "smoke")
+        computed = {one.cell.key: one.computed for one in verdicts[name] if one.computed is not None}
         patterns = [] if reproduction is None else reproduction.patterns(computed)
         sections += sections_of(table, verdicts[name], patterns, title=table.title)
-        sections += [] if reproduction is None else reproduction.more()
+        sections += [section for source in sources for section in source.more()]
         sections += _left(reproduction) if config.look else []
         rows += [_row(table, verdict) for verdict in verdicts[name]]
     if failed:
@@ -99,6 +103,15 @@ def _do(reproduction: Reproduction, config: PublishedPlan) -> dict[str, str]:
     )
 
 
+def judged(table: PublishedTable, sources: Sequence[Reproduction], *, is_smoke: bool) -> list[Verdict]:
+    """Judge every cell by the first source that has computed it."""
+    found = judge(table, {}, is_smoke=is_smoke)
+    for source in sources:
+        judged = judge(table, source.values(), is_smoke=is_smoke, remark=source.remark())
+        found = [new if old.computed is None else old for old, new in zip(found, judged, strict=True)]
+    return found
+
+
 def _left(reproduction: Reproduction | None) -> list[Section]:
     if reproduction is None:
         return []
@@ -114,6 +127,7 @@ def _row(table: PublishedTable, verdict: Verdict) -> dict[str, Any]:
         "published": verdict.cell.published,
         "computed": verdict.computed,
         "verdict": verdict.word,
+        "remark": verdict.remark,
     }
 
 

@@ -111,7 +111,7 @@ class PublishedTable:
         rule: How a cell is judged.
         cells: Its values.
         settings: Of the computation, as the paper has them or as they are assumed.
-        scales: What is different for a scale: "smoke" or "paper".
+        scales: What is different for a scale: "smoke", "laptop" or "paper".
     """
 
     name: str
@@ -125,8 +125,12 @@ class PublishedTable:
     scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def at(self, scale: str) -> dict[str, Any]:
-        """Return the settings at a scale."""
-        return {**self.settings, **self.scales.get(scale, {})}
+        """Return the settings at a scale; without one of its own, those of the paper."""
+        return {**self.settings, **self.scales.get(scale, self.scales.get("paper", {}))}
+
+    def has(self, scale: str) -> bool:
+        """Say whether a scale has settings of its own."""
+        return scale in self.scales
 
 
 def table_names() -> tuple[str, ...]:
