@@ -1,8 +1,13 @@
 """`xbar report`: draw the figures of a run again, and write its page."""
 
+from devices.files import write_atomically
+
+from ..drawing.confusion_figure import draw_confusion
+from ..drawing.confusion_tables import class_sections, class_table
 from ..drawing.dynamics_figures import draw_dynamics, draw_pulse_maps
 from ..drawing.figures import draw_accuracy_over_time, draw_learning_curve
 from ..drawing.run_tables import dynamics_table, table
+from ..drawing.sections import csv_of
 from ..runs.record import Record
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
@@ -44,12 +49,17 @@ def run_report(run: str, packing: str = "none") -> Answer:
     draw_learning_curve(folder.read_log(), title_of(folder, result), folder.learning_figure, result.metric)
     if result.times:
         draw_accuracy_over_time(result, folder.accuracy_figure)
+    draw_confusion(result, title_of(folder, result), folder.confusion_figure)
+    if result.confusion:
+        write_atomically(folder.confusion_figure.with_suffix(".csv"), csv_of(class_sections(result)).encode())
     if record is not None:
         title = f"{result.model} ({result.placement}) learning on {result.device}"
         draw_dynamics(record, title, folder.dynamics_figure)
         draw_pulse_maps(record, title, folder.pulses_figure)
     page = write_run_page(folder, result, packing)
     print(f"\n{table(result)}\n")
+    if class_table(result):
+        print(f"{class_table(result)}\n")
     if record is not None:
         print(f"{dynamics_table(record)}\n")
     elif trained.learns_on_devices and trained.backend != "aihwkit":
@@ -61,6 +71,7 @@ def run_report(run: str, packing: str = "none") -> Answer:
         folder.ledger_file,
         folder.learning_figure,
         folder.accuracy_figure,
+        folder.confusion_figure,
         folder.dynamics_figure,
         folder.pulses_figure,
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +11,10 @@ from crossbar.cost.left_out import LEFT_OUT
 
 from ..data.chance import RULE, rule_of
 from ..data.objective_names import METRIC_NAMES
+from ..drawing.confusion_tables import class_sections
 from ..drawing.html_page import write_page
 from ..drawing.run_tables import COMPENSATION_NAMES, TRAINED
-from ..drawing.sections import Picture, Section, Table
+from ..drawing.sections import Picture, Section, Table, sections_from_json
 from ..runs.ledger_file import RunEvents
 from ..runs.options.command_line import command_of
 from ..runs.options.config import NO_DEVICE
@@ -30,8 +32,8 @@ _PICTURES: Final = {
     "learning_dynamics.png": "What updates did to the devices of each layer",
     "pulse_maps.png": "Pulses on every device",
     "wires.png": "What resistive wires do to it",
-    "does_it_matter.png": "What switching off each non-ideality changes",
 }
+_CONFUSION: Final = "Which classes are taken for which; numbers: test images, over all chips"
 
 
 def write_run_page(folder: RunFolder, result: Result, packing: str = "none") -> Path:
@@ -51,10 +53,13 @@ def write_run_page(folder: RunFolder, result: Result, packing: str = "none") -> 
     """
     config = folder.read_config()
     sections = [_accuracy_section("Accuracy", result)]
-    pictures = [path for path in sorted(folder.path.glob("*.png")) if not path.name.startswith("evaluation-")]
-    for path in pictures:
-        title = _PICTURES.get(path.name, path.stem.replace("_", " "))
-        sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
+    told = {folder.confusion_figure.name, "does_it_matter.png"}  # beside their tables
+    for path in sorted(folder.path.glob("*.png")):
+        if path.name not in told and not path.name.startswith("evaluation-"):
+            title = _PICTURES.get(path.name, path.stem.replace("_", " "))
+            sections.append(Section(title=title, pictures=(Picture(path=path, description=title),)))
+    sections += _classes(folder, result)
+    sections += _does_it_matter(folder.path)
     sections += _evaluations(folder.path)
     events = RunEvents.read(folder.ledger_file)
     bill = RunBill.of(events, config, packing)
@@ -121,6 +126,32 @@ def _notes(result: Result) -> list[str]:
         what = "readings of one chip" if result.has_learned_on_devices else "chips"
         notes.append(f"Mean ± standard deviation over {chips} {what}.")
     return notes
+
+
+def _classes(folder: RunFolder, result: Result) -> list[Section]:
+    """Show how each class is recognised, beside the figure of which is taken for which."""
+    sections = class_sections(result)
+    if sections and folder.confusion_figure.exists():
+        picture = Picture(path=folder.confusion_figure, description=_CONFUSION)
+        sections[0] = replace(sections[0], pictures=(picture,))
+    return sections
+
+
+def _does_it_matter(folder: Path) -> list[Section]:
+    """Show what `xbar does-it-matter` has found: its verdict on each non-ideality, beside its figure."""
+    numbers = folder / "does_it_matter.json"
+    if not numbers.exists():
+        return []
+    found = read_json(numbers)
+    if not isinstance(found, dict):
+        raise ValueError(f"`run` must hold an undamaged {numbers.name}, but it is no table. Delete it.")
+    if "sections" not in found:
+        return [
+            Section(
+                title=f"{numbers.name} is of an earlier version", text=("Do `xbar does-it-matter` again.",)
+            )
+        ]
+    return sections_from_json(found["sections"], folder)
 
 
 def _evaluations(folder: Path) -> list[Section]:

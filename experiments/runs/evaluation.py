@@ -9,6 +9,7 @@ of drift.
 """
 
 from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,7 @@ from devices import get
 from devices.streams import derive_seed
 from devices.units import Dimensionless, Seconds
 
+from ..data.confusion import ConfusionLog
 from ..data.datasets import DataSplit, Images, is_own
 from ..data.user_function import label_of
 from ..support.durations import parse_times
@@ -75,11 +77,11 @@ def evaluate(
         RunInterrupted: If the evaluation was asked to stop.
         ValueError: If the placement does not fit what was trained.
     """
-    events, copies = EvaluationEvents(), CopiesLog()
+    events, copies, confusion = EvaluationEvents(), CopiesLog(), ConfusionLog(data.objective)
     network = model if run.mode == "digital" else take_off_tiles(model, run, data.facts)
     seed_noise(network, run.seed, "digital")
     with events.first("inference", network) if run.device == NO_DEVICE else nullcontext():
-        _, digital_accuracy = loss_and_accuracy(network, data.test)
+        _, digital_accuracy = loss_and_accuracy(network, data.test, note=partial(confusion.note, "digital"))
     analog = model
     if run.mode == "digital" and run.times is not None:
         # The ranges must not see the noise that training would add to the weights.
@@ -91,12 +93,12 @@ def evaluate(
     as_trained: list[Dimensionless] = []
     yields: list[Dimensionless] = []
     if run.learns_on_devices:
-        as_trained = _read_as_trained(run, analog, data.test, events, interruption)
+        as_trained = _read_as_trained(run, analog, data.test, events, confusion, interruption)
         copies.look(analog, None)
         yields.append(device_yield(analog))
     if run.times is not None:
         times = parse_times(run.times)
-        accuracy = _age_chips(run, analog, data.test, times, events, copies, yields, interruption)
+        accuracy = _age_chips(run, analog, data.test, times, events, copies, confusion, yields, interruption)
     events.close(analog)
     result = Result(
         model=label_of(run.model),
@@ -116,6 +118,7 @@ def evaluate(
         yields=tuple(yields) if run.faults else (),
         wires=run.wires,
         copies=copies.summary(),
+        confusion=confusion.counted(),
         metric=run.metric,
         by_chance=data.objective.by_chance(data.test.labels) if is_own(run.data) else None,
     )
@@ -134,14 +137,20 @@ def calibrate(analog: nn.Module, run: Run, images: Images) -> nn.Module:
 
 
 def _read_as_trained(
-    run: Run, analog: nn.Module, test: Images, events: EvaluationEvents, interruption: Interruption
+    run: Run,
+    analog: nn.Module,
+    test: Images,
+    events: EvaluationEvents,
+    confusion: ConfusionLog,
+    interruption: Interruption,
 ) -> list[Dimensionless]:
     """Return the accuracy of the devices as training left them, read several times."""
     readings = []
     for reading in range(run.chips):
         seed_noise(analog, run.seed, "test", "as trained", reading)
         with events.first("inference", analog):
-            readings.append(loss_and_accuracy(analog, test)[1])
+            note = partial(confusion.note, "as_trained")
+            readings.append(loss_and_accuracy(analog, test, note=note)[1])
         interruption.stop_if_requested()
     return readings
 
@@ -153,6 +162,7 @@ def _age_chips(
     times: tuple[Seconds, ...],
     events: EvaluationEvents,
     copies: CopiesLog,
+    confusion: ConfusionLog,
     yields: list[Dimensionless],
     interruption: Interruption,
 ) -> dict[str, list[list[Dimensionless]]]:
@@ -184,8 +194,9 @@ def _age_chips(
                     if name == compensations[0]:
                         copies.look(analog, time)
                     seed_noise(analog, run.seed, "test", chip, repr(time))
+                    note = partial(confusion.note, "aged") if is_last and time == times[-1] else None
                     with events.first("inference", analog):
-                        _, value = loss_and_accuracy(analog, test)
+                        _, value = loss_and_accuracy(analog, test, note=note)
                     chips[-1].append(value)
                     bar.update()
                     bar.set_postfix(accuracy=f"{value:.1%}")

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, final, get_args
 from devices.units import Dimensionless, Seconds
 
 from ..data.chance import highest_by_chance, highest_from
+from ..data.confusion import Confusion, refuse_impossible
 from ..data.objective_names import Metric
 from ..support.statistics import mean_and_std
 from ..support.typed_values import typed
@@ -47,6 +48,8 @@ class Result:
         yields: With faults: the part of the devices that works, for each chip.
         wires: The resistive wires of every array, as `--wires` reads them; None for ideal ones.
         copies: How far copies of one kernel differ, before any compensation; empty if no kernel has copies.
+        confusion: Which classes are taken for which, in digital, as trained, and by the chips at the last time, with
+            compensation if there is one; empty of a regression, of many classes and in runs of earlier versions.
         metric: What stands for the accuracy: "accuracy", or another that is 1 at its best.
         by_chance: Of one's own data, the score of a network that answers all test images alike; None for data sets
             that are known by name.
@@ -69,6 +72,7 @@ class Result:
     yields: tuple[Dimensionless, ...] = ()
     wires: str | None = None
     copies: Copies = field(default_factory=dict)
+    confusion: Confusion = field(default_factory=dict)
     metric: Metric = "accuracy"
     by_chance: Dimensionless | None = None
 
@@ -98,6 +102,7 @@ class Result:
             raise ValueError("`times` must be 0 s or more and `test_images` 1 or more, but are not")
         if not set(self.extrapolated) <= set(self.times):
             raise ValueError("`extrapolated` must be among the times, but is not")
+        refuse_impossible(self.confusion)
 
     @property
     def has_learned_on_devices(self) -> bool:

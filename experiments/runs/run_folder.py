@@ -38,8 +38,8 @@ from .run import Run
 
 # What commands write into a run folder, beside the files that a run itself has.
 _ADDED: Final = (
-    "evaluation-*.*", "ledger-*.json", "cost-*.*", "paper.json", "wires.*", "wires_*.*", "does_it_matter.*",
-    "report.html", ".*.tmp",
+    "confusion.*", "evaluation-*.*", "ledger-*.json", "cost-*.*", "paper.json", "wires.*", "wires_*.*",
+    "does_it_matter.*", "report.html", ".*.tmp",
 )  # fmt: skip
 _OF_AN_EPOCH: Final = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "seconds")
 
@@ -170,6 +170,11 @@ class RunFolder:
         return self.path / "learning_curve.png"
 
     @property
+    def confusion_figure(self) -> Path:
+        """Which classes are taken for which; the same in numbers stands beside it, in confusion.csv."""
+        return self.path / "confusion.png"
+
+    @property
     def dynamics_figure(self) -> Path:
         """What the updates did, over the training."""
         return self.path / "learning_dynamics.png"
@@ -235,15 +240,17 @@ class RunFolder:
 
     def _written(self) -> list[Path]:
         """Return the files that the run, and commands that look at it, are known to write, those that are there."""
-        own = (
+        figures = (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure)
+        added = [file for pattern in _ADDED for file in self.path.glob(pattern)]
+        added += [figure.with_suffix(f".{ending}") for figure in figures for ending in FIGURE_FORMATS]
+        return [file for file in (*self._deciding, *figures, *added) if file.exists() or file.is_symlink()]
+
+    @property
+    def _deciding(self) -> tuple[Path, ...]:
+        return (
             self.config_file, self.device_file, self.own_files.origins, self.environment_file, self.checkpoint_file,
             self.model_file, self.record_file, self.log_file, self.ledger_file, self.result_file,
-            self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure,
         )  # fmt: skip
-        added = [file for pattern in _ADDED for file in self.path.glob(pattern)]
-        figures = (self.accuracy_figure, self.learning_figure, self.dynamics_figure, self.pulses_figure)
-        added += [figure.with_suffix(f".{ending}") for figure in figures for ending in FIGURE_FORMATS]
-        return [file for file in (*own, *added) if file.exists() or file.is_symlink()]
 
     def write_log(self, history: list[dict[str, float]]) -> None:
         """Write the log anew: one JSON line for each finished epoch."""
@@ -285,10 +292,7 @@ class RunFolder:
         Raises:
             ValueError: If something else has put such a file there.
         """
-        for file in (
-            self.config_file, self.device_file, self.own_files.origins, self.environment_file, self.checkpoint_file,
-            self.model_file, self.record_file, self.log_file, self.ledger_file, self.result_file,
-        ):  # fmt: skip
+        for file in self._deciding:
             if file.exists() and is_listed(file) is False:
                 raise ValueError(
                     f"`run` must hold its own files, but {file} is not in {MANIFEST}: something else has put it "

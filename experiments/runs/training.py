@@ -268,10 +268,22 @@ def learning_rate(run: Run, step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def loss_and_accuracy(model: nn.Module, images: Images, batch_size: int = 256) -> tuple[float, float]:
+def loss_and_accuracy(
+    model: nn.Module,
+    images: Images,
+    batch_size: int = 256,
+    *,
+    note: Callable[[Tensor, Tensor], None] | None = None,
+) -> tuple[float, float]:
     """Return a model's mean loss in evaluation, and the fraction of images that it classifies correctly.
 
     Of other metrics than the accuracy their value, 1 at the best.
+
+    Args:
+        model: The model.
+        images: What it is tested with.
+        batch_size: Images at a time.
+        note: Told the outputs and labels of every batch.
     """
     model.eval()
     images = images.to(torch_device_of(model))
@@ -285,6 +297,8 @@ def loss_and_accuracy(model: nn.Module, images: Images, batch_size: int = 256) -
         scores = model(pixels)
         loss += objective.loss_of(scores, labels, reduction="sum").item()
         correct += objective.score_of(scores, labels, among)
+        if note is not None:
+            note(scores, labels)
     return loss / len(images), correct / len(images)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_a_programmed_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "Warning: faults had no effect." in out
     assert "3 pcm chips after 1 year, 128 test images" in out
+    assert main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    verdict, *_ = re.findall(r"What matters: .* without it\)\.", out)
+    assert f"<p>{verdict}" in page
+    beside = page.index("What switching off each non-ideality alone changes")
+    assert page.index("Does it matter?") < page.index(verdict) < beside < page.index("How to reproduce it")
 
 
 def test_asked_twice_the_answer_is_the_same(tmp_path: Path) -> None:

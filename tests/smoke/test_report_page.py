@@ -1,9 +1,11 @@
 """`xbar report` writes one page that needs nothing else, fits the screen, and holds the numbers of the result."""
 
+import csv
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.cli import main
@@ -35,7 +37,7 @@ def test_it_needs_nothing_else(page):
     for word in ("http://", "https://", "<script ", "<link", "href=", "@import", "url("):
         assert word not in page
     assert len(re.findall("src=", page)) == page.count('src="data:image/png;base64,')
-    assert page.count("data:image/png;base64,") == 3  # accuracy, learning, the evaluation
+    assert page.count("data:image/png;base64,") == 4  # accuracy, learning, classes, the evaluation
 
 
 def test_it_holds_what_came_out(run, page):
@@ -63,7 +65,23 @@ def test_it_holds_what_came_out(run, page):
 def test_it_fits_the_screen(width, page, in_chromium):
     needed, shown, pictures = in_chromium(page, width)
     assert needed <= shown == width
-    assert pictures == 3
+    assert pictures == 4
+
+
+def test_classes_are_those_of_the_accuracies(run, page):
+    """What lies on the diagonals is what was right, in digital and of all chips at the last time."""
+    result = json.loads((run / "result.json").read_text())
+    digital, aged = (np.array(result["confusion"][state]) for state in ("digital", "aged"))
+    assert np.trace(digital) == round(30 * result["digital_accuracy"])
+    assert digital.sum() == 30
+    assert np.trace(aged) == round(30 * sum(chip[-1] for chip in result["accuracy"]["global"]))
+    assert (aged.sum(axis=1) == 2 * digital.sum(axis=1)).all()  # two chips saw the same images
+    with (run / "confusion.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    right = sum(int(line["images"]) for line in lines if line["class"] == line["answer"])
+    assert right == np.trace(digital) + np.trace(aged)
+    assert "Class by class" in page
+    assert "2 chips after 1 year" in page
 
 
 def test_learning_on_devices_has_its_figures_and_its_bill(tmp_path):
@@ -72,7 +90,7 @@ def test_learning_on_devices_has_its_figures_and_its_bill(tmp_path):
     (folder,) = tmp_path.iterdir()
     assert main(["report", str(folder)]) == 0
     text = (folder / "report.html").read_text()
-    assert text.count("data:image/png;base64,") == 3  # learning, dynamics, pulses
+    assert text.count("data:image/png;base64,") == 4  # learning, classes, dynamics, pulses
     assert "rpu-ecram" in text
     assert "as trained" in text
 

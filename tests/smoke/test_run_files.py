@@ -69,7 +69,7 @@ def test_force_leaves_nothing_of_the_old_run(run, has_manifest):
     old = (
         "paper.json", "wires.json", "wires.csv", "wires_tiles.png", "does_it_matter.json", "does_it_matter.png",
         "cost-hermes-pcm.json", "cost-hermes-pcm.md", "report.html", "evaluation-pcm-01234567.json",
-        "ledger-pcm-01234567.json", ".x.1.tmp",
+        "ledger-pcm-01234567.json", "confusion.png", "confusion.csv", ".x.1.tmp",
     )  # fmt: skip
     for name in old:
         (run / name).write_text("old")

@@ -103,6 +103,25 @@ def table_of(effects: Sequence[Effect], sample: str) -> list[str]:
     return lines + [f"Warning: {warning_of(effect)}" for effect in effects if effect.verdict == "NO EFFECT"]
 
 
+def verdict_of(effects: Sequence[Effect]) -> str:
+    """Say in a few sentences what matters, what does not, and what had no effect at all.
+
+    Args:
+        effects: What was found, the largest first.
+    """
+    matters = [
+        f"{_name(e)} ({100 * e.change:+.1f} points without it)" for e in effects if e.verdict == "matters"
+    ]
+    within = sum(effect.verdict == "within the spread" for effect in effects)
+    idle = [_name(effect) for effect in effects if effect.verdict == "NO EFFECT"]
+    sentences = [f"What matters: {', '.join(matters)}." if matters else "Nothing alone matters."]
+    if within:
+        sentences.append(f"{within} of {len(effects)} change less than repeats differ by.")
+    if idle:
+        sentences.append(f"No effect at all: {', '.join(idle)}.")
+    return " ".join(sentences)
+
+
 def warning_of(effect: Effect) -> str:
     """Say that a setting did nothing, and why if that is known."""
     return f"{_name(effect)} had no effect{f': {effect.note}' if effect.note else ''}."
@@ -126,7 +145,10 @@ def section_of(effects: Sequence[Effect], sample: str, title: str = "Does it mat
     ]
     return Section(
         title=title,
-        text=(f"{sample}. Each non-ideality alone is switched off: accuracy, and the change in points.",),
+        text=(
+            verdict_of(effects),
+            f"{sample}. Each non-ideality alone is switched off: accuracy, and the change in points.",
+        ),
         table=Table(header=["without", "where", "accuracy", "change", "verdict"], rows=lines, text_columns=2),
         warnings=[warning_of(effect) for effect in effects if effect.verdict == "NO EFFECT"],
         page_only=True,

@@ -17,6 +17,7 @@ from devices.streams import derive_seed
 from devices.units import Seconds
 
 from ...data.datasets import DataSplit, Images
+from ...drawing.sections import Picture, sections_to_json
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threads
 from ...runs.run import Run
 from ...runs.run_data import images_of
@@ -30,7 +31,7 @@ from ...support.parallel import do_all
 from ...support.progress_bar import progress_bar
 from ...support.typed_values import typed
 from .config import DoesItMatterConfig
-from .effects import Effect, Outcome, effect_of, table_of
+from .effects import Effect, Outcome, effect_of, section_of, table_of, verdict_of
 from .figure import draw_effects
 from .switches import Switch, switches_of
 
@@ -50,9 +51,19 @@ def run_does_it_matter(config: DoesItMatterConfig) -> Answer:
     with folder.lock():
         folder.check_origin()
         effects, sample = effects_of(config)
-        write_json(numbers, {"sample": sample, "effects": [effect.to_json() for effect in effects]})
         draw_effects(effects, f"{folder.path.name}: {sample}", figure)
-    print("\n" + "\n".join(table_of(effects, sample)) + "\n")
+        picture = Picture(path=figure, description="What switching off each non-ideality alone changes")
+        section = replace(section_of(effects, sample), pictures=(picture,))
+        write_json(
+            numbers,
+            {
+                "sample": sample,
+                "verdict": verdict_of(effects),
+                "effects": [effect.to_json() for effect in effects],
+                "sections": sections_to_json([section], folder.path),
+            },
+        )
+    print("\n" + "\n".join(table_of(effects, sample)) + f"\n\n{verdict_of(effects)}\n")
     print(f"numbers: {numbers}\nfigure:  {figure}")
     return numbers
 
