@@ -31,6 +31,9 @@ FREE_LAW_NAMES: Final = tuple(law.name for law in FREE_LAWS)
 
 _CERTAIN: Final = 10.0  # by which a slow fluctuation must lower the criterion; assumed
 _OF_LIMITS: Final = 10.0  # by which a law at a limit must be better than others; assumed
+_UNDECIDED: Final = (
+    2.0  # by which the criterion must differ for data to decide (Burnham and Anderson 2002, 2.6)
+)
 Progress = Callable[[int, int], None]
 
 
@@ -40,7 +43,8 @@ class PulseFit:
     """All laws that were tried.
 
     Attributes:
-        candidates: The laws, the best first; one that sits at a limit stands behind others that are nearly as good.
+        candidates: The laws, the best first: of those between which the criterion does not decide, the one with the
+            fewest numbers. A law that sits at a limit stands behind others that are nearly as good.
         traces: What was measured.
         g_min: The lowest conductance that was measured, in µS: weight -1.
         g_max: The highest: weight 1.
@@ -59,8 +63,14 @@ class PulseFit:
 
     @property
     def best(self) -> LawFit:
-        """The law with the lowest criterion."""
+        """The law that is written."""
         return self.candidates[0]
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Other laws that do as well as the best: their criterion is not higher by more than 2."""
+        others = (law for law in self.candidates[1:] if law.aicc <= self.best.aicc + _UNDECIDED)
+        return tuple(law.law for law in sorted(others, key=lambda law: law.aicc))
 
     def pulses(self) -> dict[str, Any]:
         """Return the section [pulses] of a device file."""
@@ -160,7 +170,11 @@ def fit_traces(
         _law_fit(law_named(name), fits[name], readings, value, math.exp(-(value - best) / 2) / total)
         for name, value in sorted(criteria.items(), key=lambda item: item[1])
     ]
-    candidates.sort(key=lambda own: own.aicc + (_OF_LIMITS if own.at_limit else 0.0))
+    candidates.sort(key=_height)
+    # Of laws between which the data do not decide, the one with the fewest numbers.
+    as_good = [own for own in candidates if _height(own) <= _height(candidates[0]) + _UNDECIDED]
+    simplest = min(as_good, key=lambda own: len(own.parameters))
+    candidates = [simplest, *(own for own in candidates if own is not simplest)]
     name = candidates[0].law
     exact = parameters(law_named(name), fits[name], readings, populations(fits[name]), is_exact=True)
     candidates[0] = replace(candidates[0], parameters=exact)
@@ -174,6 +188,11 @@ def fit_traces(
         bound_spread=(device["w_max_dtod"] + device["w_min_dtod"]) / 2 if several else None,
         left_out=left_out,
     )
+
+
+def _height(fit: LawFit) -> Dimensionless:
+    """Return the criterion by which laws are ranked: one at a limit must be clearly better than others."""
+    return fit.aicc + (_OF_LIMITS if fit.at_limit else 0.0)
 
 
 def fit_all(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices import get
+from devices import get, read_device_file
 from devices.fitting import PredictedTrace, PredictiveCheck, PulseTrace
 from experiments.cli import main
 from experiments.commands.own_devices.fit_numbers import response_csv
@@ -32,7 +32,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(tmp_path)
     assert main(["fit-device", "example", "--out", "mine.toml"]) == 0
     out = capsys.readouterr().out
-    assert "PowStep" in out
+    assert "The data do not decide between SoftBounds and PowStep" in out
     assert "xbar train --device mine.toml" in out
     assert (tmp_path / "mine.png").stat().st_size > 10_000
     return tmp_path / "mine.toml"
@@ -57,6 +57,19 @@ def test_a_fitted_device_is_trained_on_kept_and_evaluated(
     assert main(["evaluate", str(run[0]), "--times", "1s,1h"]) == 0
     assert main(["resume", str(in_situ[0])]) == 0
     assert main(["report", str(run[0])]) == 0
+
+
+def test_the_law_can_be_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit-device", "example", "--law", "PowStep"]) == 0
+    assert "do not decide" not in capsys.readouterr().out
+    assert (
+        read_device_file("example.toml").training_config().device.bindings_class == "PowStepResistiveDeviceParameter"
+    )
+    assert main(["fit-device", "--drift", "drift.csv", "--law", "PowStep"]) == 2
+    assert "law" in capsys.readouterr().err
 
 
 def test_a_doubtful_fit_is_written_and_ends_with_a_status_of_its_own(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, Literal, final
 
 import tyro
 
@@ -31,7 +31,8 @@ class FitDeviceConfig:
     number (gaps in it begin a new series), or two columns (up, down) of conductances or of voltages, or --scheme.
     Columns device and cycle tell series apart. Pulses must be identical: incremental ones (ISPP) are refused. Six
     step laws are fitted to each device by itself, with the noise of steps, of readings and a slow fluctuation; the
-    one with the lowest AICc is written, with mean and spread over devices. Measure several devices, up and down.
+    one with the lowest AICc is written, with mean and spread over devices; of laws within 2 of it,
+    which are named, the one with the fewest numbers; --law chooses another. Measure several devices, up and down.
 
     Simulated devices of the written file then go through the measured pulses. If more than 20 % of the measured
     points lie outside the band that 90 % of them keep to, a finer polygon and a lookup table (written as well, as a
@@ -70,6 +71,20 @@ class FitDeviceConfig:
     such as A@0.1V. (default: µS)"""
     scheme: Annotated[str | None, OPEN_NAME] = None
     """How many pulses up and down follow each other, such as 50up,50down, where no column says it."""
+    law: (
+        Literal[
+            "ConstantStep",
+            "LinearStep",
+            "SoftBounds",
+            "ExpStep",
+            "PowStep",
+            "Piecewise",
+            "PiecewiseStep",
+            "LookupTable",
+        ]
+        | None
+    ) = None
+    """The step law that is written, whatever its AICc. (default: that with the lowest)"""
     reference_time: Annotated[Seconds | None, OPEN_FLOAT] = None
     """t_0 of the power law of drift, in s. (default: the time of the earliest reading)"""
     name: Annotated[str | None, OPEN_NAME] = None
@@ -91,4 +106,4 @@ class FitDeviceConfig:
             reason = "it is the t_0 of a law of drift, and none is fitted. Give --drift FILE"
             refuse_given(self, ("reference_time",), "without --drift", reason)
         if self.measured is None:
-            refuse_given(self, ("scheme",), "without pulses", "it is that of pulses. Give their file")
+            refuse_given(self, ("scheme", "law"), "without pulses", "it is that of pulses. Give their file")

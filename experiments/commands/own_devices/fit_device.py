@@ -25,6 +25,7 @@ from devices.fitting import (
     predictive_check,
 )
 from devices.fitting.laws import FREE_LAWS, STEP_LAWS
+from devices.fitting.pulse_fit import law_named
 from devices.fitting.screening import check
 from devices.fitting.step_law import StepLaw
 from devices.measurements import Layout, PulseTrace, layout_of, read_pulse_traces, refuse_unused
@@ -127,6 +128,7 @@ def run_fit_device(config: FitDeviceConfig) -> Answer:
         "device": parse_toml(read_regular(out)),
         "file": out,
         "figure": out.with_suffix(".png"),
+        "undecided": None if found.pulses is None else found.pulses.undecided,
         "inside_band_of_90_percent": None if found.check is None else found.check.inside,
         "passes": found.check is None or found.check.passes,
     }
@@ -199,9 +201,10 @@ def _fit_pulses(
     config: FitDeviceConfig, traces: Sequence[PulseTrace], found: _Findings, name: str, out: Path
 ) -> _Findings:
     """Fit the laws, and where none describes the devices a finer polygon and a table; write what does best."""
-    best = _write_and_check(config, replace(found, pulses=_fit(traces, STEP_LAWS)), name, out)
+    laws = STEP_LAWS if config.law is None else [law_named(config.law)]
+    best = _write_and_check(config, replace(found, pulses=_fit(traces, laws)), name, out)
     assert best.check is not None
-    if best.check.passes:
+    if best.check.passes or config.law is not None:
         return best
     print(
         f"No law does what was measured ({best.check.inside:.0%} of the points inside the band of 90 %).",

@@ -1,6 +1,7 @@
 """What `xbar fit-device` says: the table of laws, parameters with intervals, comparison with simulated devices."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,8 @@ def summary(
             f"Steps of the law {best.law}, R² {best.r_squared:.3f} of the curves without noise, weight "
             f"{best.weight:.2f} among {len(pulses.candidates)} laws, from {_devices(len(pulses.traces))}."
         )
+        if pulses.undecided:
+            parts.append(f"The data do not decide between it and {_and(pulses.undecided)}.")
         parts.extend(best.notes)
         if pulses.g_min < 0:
             parts.append("The measurement was in arbitrary units: the range of conductances is assumed.")
@@ -109,6 +112,7 @@ def pulse_lines(fit: PulseFit) -> list[str]:
     lines += [
         "AICc: above the chosen one; a law at a limit must be better by 10. noise: of a step, relative to it.",
         "reading, slow: of the weight, which spans [-1, 1].",
+        *_undecided(fit),
         "",
         f"{fit.best.law}, mean device, with 95 % confidence intervals"
         + (
@@ -120,6 +124,19 @@ def pulse_lines(fit: PulseFit) -> list[str]:
         *(f"Note: {note}" for note in fit.best.notes),
     ]
     return lines
+
+
+def _undecided(fit: PulseFit) -> list[str]:
+    if not fit.undecided:
+        return []
+    return [
+        f"The data do not decide between {_and([fit.best.law, *fit.undecided])}, whose AICc differ by 2 or less. "
+        f"{fit.best.law}, which has the fewest numbers, is written; --law {fit.undecided[0]} takes another."
+    ]
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _parameter_line(p: Parameter) -> str:
