@@ -66,7 +66,8 @@ def test_the_law_can_be_chosen(
     assert main(["fit-device", "example", "--law", "PowStep"]) == 0
     assert "do not decide" not in capsys.readouterr().out
     assert (
-        read_device_file("example.toml").training_config().device.bindings_class == "PowStepResistiveDeviceParameter"
+        read_device_file("example.toml").training_config().device.bindings_class
+        == "PowStepResistiveDeviceParameter"
     )
     assert main(["fit-device", "--drift", "drift.csv", "--law", "PowStep"]) == 2
     assert "law" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def _undecided(fit: PulseFit) -> list[str]:
     if not fit.undecided:
         return []
     return [
-        f"The data do not decide between {_and([fit.best.law, *fit.undecided])}, whose AICc differ by 2 or less. "
+        f"The data do not decide between {_and([fit.best.law, *fit.undecided])}: no AICc is clearly lower. "
         f"{fit.best.law}, which has the fewest numbers, is written; --law {fit.undecided[0]} takes another."
     ]
 
