@@ -123,6 +123,7 @@ def test_epochs_cost_what_the_ledger_says(study):
             events = RunEvents.read(Path(row["run"]) / "ledger.json")
             bill = price(events.training, load_profile("rpu-ecram"))
             assert 2 * row["energy_per_epoch"] == pytest.approx(sum(bill.energy_by_component().values()))
+            assert 2 * row["work_per_epoch"] == pytest.approx(bill.with_digital - bill.energy("static"))
 
 
 def test_absent_inputs_cost_less(study):
@@ -216,6 +217,14 @@ def test_hardware_and_its_control_get_fewer_images():
     assert rates == {2e-3}
     few = PaperConfig(train_images=500).resolved()  # where hardware's number is left open, it is the same
     assert {wish_of(point, few, (1, 8, 8)).train_images for point in points_of(few)} == {500}
+
+
+def test_tiles_are_those_that_are_priced():
+    wishes = {}
+    config = PaperConfig().resolved()
+    for point in points_of(config):
+        wishes[point.setting.device] = wish_of(point, config, (1, 8, 8)).tile_size
+    assert wishes == {"none": None, "pcm": 256, "ecram": 256}
 
 
 def test_seeds_take_the_folds_in_turn_and_a_shared_kernel_its_own_rate():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import experiments.runs.training as training
-from crossbar import load_profile, price
+from crossbar import StaticPower, load_profile, price
 from experiments.cli import main
 from experiments.data.chance import RULE
 from experiments.runs.ledger_file import RunEvents
@@ -17,6 +17,7 @@ from experiments.runs.run_folder import RunFolder
 from experiments.studies.sharing_cost.config import SharingCostConfig
 from experiments.studies.sharing_cost.flips import find_flips
 from experiments.studies.sharing_cost.rows import Row
+from experiments.studies.sharing_cost.static_power.step_parts import StepParts
 from helpers.studies import lines_of_tables, page_of_version_1
 
 SCHEMES = ("time_multiplexed", "replicated(sync_every=2)")
@@ -81,7 +82,9 @@ def test_what_a_study_writes(finished):
         assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
     # Of each mechanism two tables, one for each packing, one of its wear by layer, and two of when arrays draw static
     # power.
-    assert (out / "sharing_cost.md").read_text().count("\n| `time_multiplexed` |") == 2 + 2 + 2 + 4
+    text = (out / "sharing_cost.md").read_text()
+    assert text.count("\n| `time_multiplexed` |") == 2 + 2 + 2 + 4
+    assert text.count("\n| ecram |") == 3 + 1  # parts of a step, of each scheme and mechanism
     assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
 
 
@@ -109,6 +112,22 @@ def test_rows_hold_what_the_ledgers_cost(finished):
         result = json.loads((run / "result.json").read_text())
         assert row["accuracy"] == {"fresh": result["as_trained"][0]}
         assert bool(row["residual"]) == row["scheme"].startswith("replicated")
+
+
+def test_parts_of_a_step_are_its_bill(finished):
+    """In both scopes; and a part is not empty where its work was done."""
+    folder, content = finished
+    profile = load_profile("rpu-ecram")
+    plan = SharingCostConfig(mechanisms=("in-situ", "write-verify"), devices=("ecram",)).resolved()
+    for row in content["rows"]:
+        events = RunEvents.read(folder / "study" / row["run"] / "ledger.json").training
+        parts = StepParts.of(events, profile, plan)
+        work = parts.refresh + parts.programming + parts.verify + parts.rest
+        for scope, static in (("network", parts.in_network), ("layer", parts.in_layer)):
+            bill = price(events, profile, static=StaticPower(scope=scope))
+            assert (work + static) * events.steps == pytest.approx(bill.with_digital)
+        writes = row["mechanism"] == "write-verify" or "sync_every" in row["scheme"]
+        assert (parts.programming > 0, parts.verify > 0, parts.refresh > 0) == (writes, writes, False)
 
 
 def test_a_flip_is_where_two_prices_are_equal(finished):

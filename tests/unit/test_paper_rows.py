@@ -61,9 +61,9 @@ def test_a_seed_without_its_partner_does_not_count():
 )
 def test_accuracy_after_some_energy(energy, expected):
     one = row("fcn", 0, [0.2, 0.4, 0.8], setting=IN_SITU, energy=10.0)
-    found = accuracy_at_energy(one, energy)
+    found = accuracy_at_energy(one, energy, one.energy_per_epoch)
     assert found is None if expected is None else found == pytest.approx(expected)
-    assert accuracy_at_energy(row("fcn", 0, [0.2]), 10) is None
+    assert accuracy_at_energy(row("fcn", 0, [0.2]), 10, None) is None
 
 
 def test_chips_are_read_at_their_times():

@@ -3,8 +3,8 @@
 import pytest
 
 from experiments.studies.sharing_cost.config import SharingCostConfig
-from experiments.studies.sharing_cost.scope_map import draw_scope_map
-from experiments.studies.sharing_cost.scopes import Demand, cheapest, scope_sections
+from experiments.studies.sharing_cost.static_power.scope_map import draw_scope_map
+from experiments.studies.sharing_cost.static_power.scopes import Demand, cheapest, scope_sections
 
 # One tile: little power for long; many tiles: much power for a short time; the same work.
 SLOW = Demand(work=1.0, in_layer=0.01, in_network=1.0, power=1e5, fastest=1e4)

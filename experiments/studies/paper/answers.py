@@ -1,5 +1,6 @@
 """The four answers of `xbar paper` in numbers."""
 
+from operator import attrgetter
 from typing import Final
 
 from devices.units import Dimensionless, MicroJoules, Seconds
@@ -13,6 +14,11 @@ from .rows import LAYER, Row, Rows, accuracy_at_energy, distance_of, score_of
 UNCERTAINTY: Final = (
     "Differences with 95 % intervals over seeds (Student's t), accuracies ± standard deviation."
 )
+_SCOPES: Final = {
+    "energy": "with static power of all arrays while the network works",
+    "work": "without static power",
+}
+"""Fields of a row, and what they hold: between these two lies the scope in which arrays are gated layer by layer."""
 YEAR: Final[Seconds] = parse_times(TIMES)[-1]
 _QUESTIONS: Final = (
     "1. Is weight sharing necessary to prevent overfitting?",
@@ -94,15 +100,21 @@ def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimension
     if score is None:
         return ""
     sentence = f"after as many epochs {_taught(rows, strong)}, the FCN has {score.points()} against the CNN"
-    budget = _common_budget(rows, setting, strong)
-    if budget is not None:
-        equal = rows.difference(lambda row: accuracy_at_energy(row, budget), setting, strong)
+    for energy, scope in _SCOPES.items():
+        equal = _at_equal_energy(rows, setting, strong, f"{energy}_per_epoch")
         if equal is not None:
-            sentence += f", and after as much energy ({budget * 1e-6:.3g} J on the chip) {equal.points()}"
-    images = [rows.mean(lambda row: row.energy_per_image, setting, network, strong) for network in NETWORKS]
-    if images[0] is not None and images[1] is not None:
-        sentence += f"; an image costs {images[0].value:.3g} µJ (FCN) and {images[1].value:.3g} µJ (CNN)"
-        sentence += " where all arrays draw static power while the network works, which decides that order"
+            sentence += (
+                f", and after as much energy ({equal[0] * 1e-6:.3g} J on the chip, {scope}) {equal[1]}"
+            )
+    parts = []
+    for energy, scope in _SCOPES.items():
+        images = [
+            rows.mean(attrgetter(f"{energy}_per_image"), setting, network, strong) for network in NETWORKS
+        ]
+        if images[0] is not None and images[1] is not None:
+            parts.append(f"{images[0].value:.3g} µJ (FCN) and {images[1].value:.3g} µJ (CNN) {scope}")
+    if parts:
+        sentence += f"; an image costs {', '.join(parts)}"
     for network in rows.networks():
         other = None if network in NETWORKS else rows.difference(score_of(PLAIN), setting, strong, network)
         if other is not None:
@@ -116,18 +128,28 @@ def _price(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimension
     return f"{sentence}."
 
 
-def _common_budget(rows: Rows, setting: Setting, strength: Dimensionless) -> MicroJoules | None:
-    """Return the energy that the cheaper training used in all."""
-    totals = [
-        rows.mean(
-            lambda row: None if row.energy_per_epoch is None else row.energy_per_epoch * len(row.history),
-            setting,
-            network,
-            strength,
-        )
-        for network in NETWORKS
-    ]
-    return min((total.value for total in totals if total is not None), default=None)
+def _at_equal_energy(
+    rows: Rows, setting: Setting, strength: Dimensionless, per_epoch: str
+) -> tuple[MicroJoules, str] | None:
+    """Return the energy that the cheaper training used in all, and how the FCN compares when both have used it.
+
+    Args:
+        rows: Runs of the study.
+        setting: Where they learned.
+        strength: Of the augmentation.
+        per_epoch: The attribute of a row that holds the energy of an epoch, in a scope of static power.
+    """
+    energy_of = attrgetter(per_epoch)
+
+    def total(row: Row) -> MicroJoules | None:
+        return None if energy_of(row) is None else energy_of(row) * len(row.history)
+
+    totals = [rows.mean(total, setting, network, strength) for network in NETWORKS]
+    budget = min((one.value for one in totals if one is not None), default=None)
+    if budget is None:
+        return None
+    equal = rows.difference(lambda row: accuracy_at_energy(row, budget, energy_of(row)), setting, strength)
+    return None if equal is None else (budget, equal.points())
 
 
 def _emergence(rows: Rows, setting: Setting, plain: Dimensionless, strong: Dimensionless) -> str:

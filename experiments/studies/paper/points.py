@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Final, final
 
+from crossbar import load_profile
 from devices.units import Dimensionless
 
 from ...data.examples import Facts, Shape, facts_of
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.learning_rates import learning_rate
+from ...runs.options.profile_of_device import profile_of, tile_size_in
 from ..study import family_of
 from .config import Mode, PaperPlan
 
@@ -120,10 +122,11 @@ def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfi
     family = family_of(known, config.data)
     is_long = point.setting.mode == "digital" and not point.setting.is_control
     learns_in_situ = point.setting.mode == "in-situ"
+    device = point.setting.device
     lr = config.lr
     if learns_in_situ:
         placement = _PLACEMENTS.get(point.network, point.network)
-        lr = learning_rate("in-situ", point.setting.device, facts_of(known).image_shape, placement)
+        lr = learning_rate("in-situ", device, facts_of(known).image_shape, placement)
     return TrainConfig(
         data=config.data,
         data_dir=config.data_dir,
@@ -138,7 +141,8 @@ def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfi
         model=f"{'fcn' if point.network == 'fcn' else 'cnn'}_{family}",
         placement=None if point.network in NETWORKS else point.network,
         mode=point.setting.mode,
-        device=point.setting.device,
+        device=device,
+        tile_size=None if device == NO_DEVICE else tile_size_in(load_profile(profile_of(device))),
         epochs=config.epochs if is_long else config.hardware_epochs,
         batch_size=64 if learns_in_situ else config.batch_size,
         lr=lr,

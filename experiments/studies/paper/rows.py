@@ -40,8 +40,11 @@ class Row:
         fit: Accuracy on images that it was trained on, untransformed ("training"), and on others ("validation"); on
             hardware of the first chip, fresh.
         chips: For each chip what was seen of it: time (None as trained), scores, and how alike kernels were.
-        energy_per_epoch: Of training on the chip; None for training in software.
-        energy_per_image: Of inference; None without a chip.
+        energy_per_epoch: Of training on the chip, with static power of all arrays while the network works; None for
+            training in software.
+        energy_per_image: Of inference, likewise; None without a chip.
+        work_per_epoch: Of training on the chip, without static power, so in no scope less than this.
+        work_per_image: Of inference, likewise.
         did_learn: Whether the network learned at all; see `chance.RULE`.
     """
 
@@ -56,6 +59,8 @@ class Row:
     energy_per_epoch: MicroJoules | None
     energy_per_image: MicroJoules | None
     did_learn: bool = True
+    work_per_epoch: MicroJoules | None = None
+    work_per_image: MicroJoules | None = None
 
     def score(self, name: str, time: Seconds | None = None) -> Dimensionless | None:
         """Return the accuracy on a validation set: digitally at the end of training, else the mean over the chips.
@@ -109,15 +114,17 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
         FileNotFoundError: If a file is missing.
     """
     found = scores_of_chips(folder)
-    per_epoch = per_image = None
+    per_epoch = per_image = work_per_epoch = work_per_image = None
     history = folder.read_log()
     if point.setting.device != NO_DEVICE:
         events, profile = RunEvents.read(folder.ledger_file), load_profile(profile_of(point.setting.device))
         if point.setting.mode == "in-situ" and events.training is not None:
-            per_epoch = _energy(price(events.training, profile)) / len(history)
+            bill, epochs = price(events.training, profile), len(history)
+            per_epoch, work_per_epoch = bill.with_digital / epochs, bill.without_static / epochs
         inference = None if events.evaluation is None else events.evaluation.inference
         if inference is not None and inference.images:
-            per_image = _energy(price(inference, profile)) / inference.images
+            bill, images = price(inference, profile), inference.images
+            per_image, work_per_image = bill.with_digital / images, bill.without_static / images
     return Row(
         point=point,
         run=str(folder.path),
@@ -130,12 +137,9 @@ def row_of(point: Point, command: str, folder: RunFolder) -> Row:
         energy_per_epoch=per_epoch,
         energy_per_image=per_image,
         did_learn=Result.from_json(read_json(folder.result_file)).did_learn,
+        work_per_epoch=work_per_epoch,
+        work_per_image=work_per_image,
     )
-
-
-def _energy(bill: Any) -> MicroJoules:
-    total: MicroJoules = sum(bill.energy_by_component().values())
-    return total
 
 
 Value = Callable[[Row], float | None]
@@ -225,14 +229,19 @@ class Rows:
         return [(tried[0][0], 0.0), *tried] if tried else []
 
 
-def accuracy_at_energy(row: Row, energy: MicroJoules) -> Dimensionless | None:
+def accuracy_at_energy(row: Row, energy: MicroJoules, per_epoch: MicroJoules | None) -> Dimensionless | None:
     """Return the plain validation accuracy at which a training on the chip was when it had used so much energy.
 
     Between two epochs in proportion; before the first one nothing is known, and after the last it stays.
+
+    Args:
+        row: The run.
+        energy: What it has used.
+        per_epoch: Its `energy_per_epoch`, or its `work_per_epoch`; None where it did not learn on a chip.
     """
-    if row.energy_per_epoch is None:
+    if per_epoch is None:
         return None
-    epochs = energy / row.energy_per_epoch
+    epochs = energy / per_epoch
     curve = [entry["validation_accuracy"] for entry in row.history]
     if epochs < 1:
         return None

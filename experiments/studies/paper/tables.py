@@ -189,6 +189,6 @@ def records(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         for what, value in row.fit.items():
             yield run | {"what": f"fit_{what}", "value": value}
         yield run | {"what": "did_learn", "value": int(row.did_learn)}
-        for what in ("energy_per_epoch", "energy_per_image"):
+        for what in ("energy_per_epoch", "energy_per_image", "work_per_epoch", "work_per_image"):
             if getattr(row, what) is not None:
                 yield run | {"what": f"{what}_uJ", "value": getattr(row, what)}

@@ -39,10 +39,11 @@ from .points import Point, points_of, wish_of
 from .prices import bill_of, ledgers_of, price_again, row_of, row_of_run
 from .residual import draw_residual
 from .rows import MECHANISM_NAMES, Row
-from .scope_map import draw_scope_map
-from .scopes import demands_of, scope_sections
 from .sensitivity import Flip
 from .sensitivity_figure import draw_sensitivity
+from .static_power.scope_map import draw_scope_map
+from .static_power.scopes import demands_of, scope_sections
+from .static_power.step_parts import step_parts_section
 from .table import TITLE, markdown, sections
 
 NAME: Final = "sharing-cost"
@@ -138,6 +139,7 @@ class SharingCost(Study[Point, Row]):
         demands = demands_of(rows, folders, schemes, self.profiles, self.config)
         draw_scope_map(demands, out / "static_power.png")
         told = [*sections(rows, self._left_out, failed, flips, ranges), *scope_sections(demands)]
+        told += step_parts_section(rows, folders, schemes, self.profiles, self.config)
         told += self._of_layers(rows, folders)
         return Findings(
             title=TITLE,
