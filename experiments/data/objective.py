@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, final, get_args
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy, l1_loss, mse_loss, smooth_l1_loss
 
@@ -84,12 +85,18 @@ class Objective:
         """
         if self.metric == "accuracy" and labels.ndim == 1:
             return int((scores.argmax(dim=1) == labels).sum())
+        return float(self.each_score_of(scores, labels, among).sum())
+
+    def each_score_of(
+        self, scores: Tensor, labels: Tensor, among: "Reference | None" = None
+    ) -> Float[Tensor, " examples"]:
+        """Return for every example what the metric is the mean of; arguments as those of `score_of`."""
         if self.is_regression:
             assert among is not None
             errors = (
                 (scores.reshape(labels.shape) - labels).double().square().reshape(len(labels), -1).mean(dim=1)
             )
-            return float((1 - errors / among.spread).sum())
+            return 1 - errors / among.spread
         if self.metric == "top5":
             places = scores.topk(min(_MOST_PROBABLE, scores.shape[-1]), dim=-1).indices
             is_right = (places == labels[..., None]).any(dim=-1)
@@ -97,8 +104,8 @@ class Objective:
             is_right = scores.argmax(dim=-1) == labels
         if self.metric == "balanced-accuracy":
             assert among is not None
-            return float((is_right * among.weights[labels]).reshape(len(labels), -1).mean(dim=1).sum())
-        return float(is_right.double().reshape(len(labels), -1).mean(dim=1).sum())
+            return (is_right * among.weights[labels]).reshape(len(labels), -1).mean(dim=1)
+        return is_right.double().reshape(len(labels), -1).mean(dim=1)
 
     def reference_of(self, labels: Tensor) -> "Reference":
         """Return what a score is relative to, for examples with these labels."""

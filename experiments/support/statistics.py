@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 _CONFIDENCE: Final = 0.95
@@ -71,6 +74,69 @@ class Mean:
         """Write a difference of accuracies: mean and 95 % interval, in percentage points."""
         reach = "" if self.reach is None else f" ± {100 * self.reach:.1f}"
         return f"{100 * self.value:+.1f}{reach} points"
+
+
+@final
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference of scores, and how sure it is.
+
+    Attributes:
+        value: The mean.
+        error: Its standard error.
+        reach: Half of its 95 % interval.
+    """
+
+    value: float
+    error: float
+    reach: float
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval."""
+        return self.value - self.reach
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval."""
+        return self.value + self.reach
+
+    def points(self) -> str:
+        """Write it as percentage points, with its 95 % interval."""
+        return f"{100 * self.value:+.2f} [{100 * self.low:+.2f}, {100 * self.high:+.2f}]"
+
+
+def crossed_difference(differences: Float[NDArray[np.float64], "samples images"]) -> Difference:
+    """Return the mean of differences over chips (or seeds) and test images, both of which are samples.
+
+    Every chip answered the same images, so a difference varies with the chip, with the image, and with both: a table
+    of two crossed random factors. Its mean squares M give the variance of the mean (Searle, Casella, McCulloch,
+    Variance Components, 1992, chapter 4),
+
+        (M_chips + M_images - M_both) / (chips * images),
+
+    with no negative variance of the images. In the interval M_chips is taken times the square of Student's t of
+    chips - 1 degrees of freedom, and that of the images times the square of theirs: few chips widen it as they do
+    alone. In simulations such intervals hold the truth in 94 to 99 % of the cases (a test computes it).
+
+    Args:
+        differences: Of two samples or more, and two images or more.
+    """
+    samples, images = differences.shape
+    value = float(differences.mean())
+    of_samples, of_images = differences.mean(axis=1), differences.mean(axis=0)
+    rest = differences - of_samples[:, None] - of_images[None, :] + value
+    m_samples = images * float(np.var(of_samples, ddof=1))
+    m_images = samples * float(np.var(of_images, ddof=1))
+    m_both = float(np.square(rest).sum()) / ((samples - 1) * (images - 1))
+    t_samples, t_images = (float(stdtrit(n - 1, (1 + _CONFIDENCE) / 2)) for n in (samples, images))
+
+    def spread(t_samples: float, t_images: float) -> float:
+        of_images = t_images**2 * max(m_images - m_both, 0.0)
+        whole = max(t_samples**2 * m_samples + of_images, t_images**2 * m_images)
+        return math.sqrt(whole / (samples * images))
+
+    return Difference(value, spread(1.0, 1.0), spread(t_samples, t_images))
 
 
 def percent(values: Iterable[float | None]) -> str:

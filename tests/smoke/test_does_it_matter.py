@@ -45,8 +45,9 @@ class Scaled(nn.Module):
 def test_a_programmed_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without compensation a year of drift costs tens of points. A fault in 1e12 devices is none on a chip."""
     run = train(tmp_path, "--faults", "stuck_low=1e-12", "--compensation", "global")
-    assert main(["does-it-matter", str(run), "--chips", "3"]) == 0
+    assert main(["does-it-matter", str(run), "--chips", "3", "--threshold", "0.5"]) == 0
     found = effects(run)
+    assert json.loads((run / "does_it_matter.json").read_text())["threshold"] == 0.005
     assert found["faults, device"] == "NO EFFECT"
     assert found["compensation of drift (a remedy), digital"] == "matters"
     for what in ("noise of the outputs, product", "programming noise, device model", "drift, device model"):
@@ -55,6 +56,7 @@ def test_a_programmed_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "Warning: faults had no effect." in out
     assert "3 pcm chips after 1 year, 128 test images" in out
+    assert " What to change first: " in out
     assert main(["report", str(run)]) == 0
     page = (run / "report.html").read_text()
     verdict, *_ = re.findall(r"What matters: .* without it\)\.", out)
@@ -125,6 +127,7 @@ def test_a_network_whose_pairs_were_written(tmp_path: Path) -> None:
         (["--mode", "digital"], [], "`run` must be trained for devices"),
         ([], ["--epochs", "3"], "`epochs` must be left out, but is 3"),
         ([], ["--chips", "1"], "`chips` must be 2 or more, but is 1"),
+        ([], ["--threshold", "-1"], "`threshold` must lie in [0, 100) percentage points, but is -1"),
         (["--mode", "in-situ", "--device", "ecram"], ["--time", "1d"], "`time` must be left out, but is 1d"),
         (["--device", "reram-wan2022"], ["--time", "1h"], "`time` must be one of the measured times"),
     ],

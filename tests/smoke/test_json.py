@@ -81,7 +81,14 @@ def nothing_is_trained(monkeypatch):
     monkeypatch.setattr(verify, "quick_checks", lambda: [check])
     monkeypatch.setattr(bench, "measure_wires", lambda *args: [])
     effect = Effect(
-        what="read noise", part="devices", with_it=0.5, without=0.6, change=0.1, error=0.01, verdict="matters"
+        what="read noise",
+        part="devices",
+        with_it=0.5,
+        without=0.6,
+        change=0.1,
+        error=0.01,
+        reach=0.02,
+        verdict="matters",
     )
     monkeypatch.setattr(does_it_matter, "effects_of", lambda config: ([effect], "2 chips"))
     monkeypatch.setattr(wires, "LARGEST_UNROLLED", 0)

@@ -11,7 +11,7 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 
 from crossbar.reading.periphery import resolution
 from devices import catalogue, get
-from experiments.studies.does_it_matter.study import Outcome, effect_of
+from experiments.studies.does_it_matter.effects import Outcome, effect_of, first_to_change
 from experiments.studies.does_it_matter.switches import (
     DEVICES,
     NOISE_MODELS,
@@ -104,7 +104,7 @@ def test_a_wider_adc_has_steps_of_the_same_width() -> None:
 
 def outcomes(*accuracies: float) -> list[Outcome]:
     return [
-        Outcome(accuracy, hashlib.sha256(f"{number} {accuracy}".encode()).hexdigest()[:16])
+        Outcome([accuracy] * 4, hashlib.sha256(f"{number} {accuracy}".encode()).hexdigest()[:16])
         for number, accuracy in enumerate(accuracies)
     ]
 
@@ -127,8 +127,39 @@ def test_a_change_beyond_chance_matters() -> None:
 def test_a_change_within_chance_is_none() -> None:
     effect = effect_of(SWITCH, outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.58, 0.72))
     assert effect.verdict == "within the spread"
-    equal = effect_of(SWITCH, outcomes(0.5, 0.5), [Outcome(0.5, "d" * 16), Outcome(0.5, "e" * 16)])
+    equal = effect_of(
+        SWITCH, outcomes(0.5, 0.5), [Outcome([0.5] * 4, "d" * 16), Outcome([0.5] * 4, "e" * 16)]
+    )
     assert equal.verdict == "within the spread"  # other outputs, the same accuracy
+
+
+def test_images_are_a_sample_too() -> None:
+    """All chips get the same one of eight images right: sure for these chips, by chance for other images."""
+    wrong, right = [0.0] * 8, [1.0] + [0.0] * 7
+    with_it, without = (
+        [Outcome(scores, digit * 16) for _ in range(5)] for scores, digit in ((wrong, "a"), (right, "b"))
+    )
+    effect = effect_of(SWITCH, with_it, without)
+    assert effect.change == pytest.approx(1 / 8)
+    assert effect.error == pytest.approx(1 / 8)  # standard deviation of one in eight, over the root of eight
+    assert effect.verdict == "within the spread"
+
+
+def test_the_user_says_what_is_too_little() -> None:
+    """A change of 0.09 to 0.11, with an interval of 0.075 to 0.125."""
+    changes = outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.71, 0.79)
+    verdicts = [effect_of(SWITCH, *changes, threshold).verdict for threshold in (0.07, 0.1, 0.13)]
+    assert verdicts == ["matters", "within the spread", "below the threshold"]
+
+
+def test_what_to_change_first_costs_most() -> None:
+    """A remedy that matters is nothing to be changed."""
+    found = [
+        effect_of(Switch(name, "device", lambda _: None), outcomes(0.5, 0.5), outcomes(after, after))
+        for name, after in (("drift", 0.6), ("faults", 0.8), ("compensation", 0.2), ("resets", 0.5))
+    ]
+    assert first_to_change(found, 0.0).startswith("What to change first: faults. Without it +30.00 [+30.00")
+    assert "nothing stands out" in first_to_change(found[2:], 0.0)
 
 
 def test_equal_outputs_are_no_effect() -> None:
@@ -138,5 +169,5 @@ def test_equal_outputs_are_no_effect() -> None:
 
 
 def test_an_effect_on_one_chip_is_an_effect() -> None:
-    effect = effect_of(SWITCH, outcomes(0.5, 0.6), [outcomes(0.5)[0], Outcome(0.6, "f" * 16)])
+    effect = effect_of(SWITCH, outcomes(0.5, 0.6), [outcomes(0.5)[0], Outcome([0.6] * 4, "f" * 16)])
     assert effect.verdict == "within the spread"

@@ -18,14 +18,18 @@ class DoesItMatterConfig:
     trained in software is programmed again; one that learned on devices learns again, for few epochs, also for the
     comparison. Writes does_it_matter.json and .png into the run's folder.
 
-    matters: beyond what chance explains at 95 % (Student's t), so one in twenty does by chance: confirm small effects
-    with more chips or seeds. within the spread: not more than chance. NO EFFECT: every output is the same
-    to the last bit, so the setting did nothing.
+    Changes are told with their 95 % interval, of which chips (or seeds) and test images are the sample: what would
+    be found with other chips and other images. matters: the whole interval lies beyond the threshold, so at a
+    threshold of 0 one in twenty does by chance; confirm small effects with more chips or seeds. below the
+    threshold: the whole interval lies within it. within the spread: neither; more chips, seeds or test images would
+    tell. NO EFFECT: every output is the same to the last bit, so the setting did nothing. The last line says what to
+    change first.
 
     Examples:
       xbar does-it-matter runs/fcn_digits-hwa-pcm-0123456789ab
       xbar does-it-matter runs/fcn_digits-hwa-pcm-0123456789ab --time 1y --chips 20
       xbar does-it-matter runs/fcn_digits-in-situ-ecram-0123456789ab --seeds 5 --epochs 20
+      xbar does-it-matter runs/fcn_digits-hwa-pcm-0123456789ab --threshold 0.5
     """
 
     run: Annotated[str, tyro.conf.Positional]
@@ -38,6 +42,8 @@ class DoesItMatterConfig:
     """Trainings for each switch, for networks that learned on devices. (default: 3)"""
     epochs: Annotated[int | None, _OPEN_INT] = None
     """Epochs of these trainings. (default: 5, or the run's if it had fewer)"""
+    threshold: float = 0.0
+    """Changes of accuracy up to so many percentage points do not matter to you."""
     jobs: Annotated[int | None, _OPEN_INT] = None
     """Trainings at the same time. (default: OMP_NUM_THREADS, or all cores)"""
     trust: bool = False
@@ -55,3 +61,7 @@ class DoesItMatterConfig:
                 raise ValueError(
                     f"`{name}` must be {lowest} or more, but is {value}. A change needs a spread to stand out from."
                 )
+        if not 0 <= self.threshold < 100:
+            raise ValueError(
+                f"`threshold` must lie in [0, 100) percentage points, but is {self.threshold:g}. Give 0.5, say."
+            )

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, final
 
+import numpy as np
+
 from devices.units import Dimensionless
 
 from ...drawing.sections import Section, Table
-from ...support.statistics import Mean
+from ...support.statistics import Difference, crossed_difference
 from .switches import Switch
 
-Verdict = Literal["matters", "within the spread", "NO EFFECT"]
+Verdict = Literal["matters", "below the threshold", "within the spread", "NO EFFECT"]
 
 _WHY: Final = {
     "imperfect resets": "devices are never reset by this learning rule",
@@ -34,8 +36,9 @@ class Effect:
         part: Where it is.
         with_it: Mean accuracy with it, over chips or seeds.
         without: Mean accuracy without it.
-        change: Mean of what switching it off adds, chip by chip or seed by seed.
-        error: Standard error of this mean.
+        change: Mean of what switching it off adds, paired over chips (or seeds) and test images.
+        error: Standard error of this mean, of which both are samples.
+        reach: Half of its 95 % interval.
         verdict: Whether it matters.
         note: Why it has no effect, if that is known.
     """
@@ -46,8 +49,19 @@ class Effect:
     without: Dimensionless
     change: Dimensionless
     error: Dimensionless
+    reach: Dimensionless
     verdict: Verdict
     note: str = ""
+
+    @property
+    def difference(self) -> Difference:
+        """The change with its interval."""
+        return Difference(self.change, self.error, self.reach)
+
+    @property
+    def name(self) -> str:
+        """What is switched off, and of what kind of product, if of one."""
+        return f"{self.what} ({self.part})" if "product" in self.part else self.what
 
     def to_json(self) -> dict[str, Any]:
         """Return the effect in the types of JSON."""
@@ -57,88 +71,131 @@ class Effect:
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What a network answered: its accuracy, and a digest of every output."""
+    """What a network answered: the score of every test image, and a digest of every output."""
 
-    accuracy: Dimensionless
+    scores: list[Dimensionless]
     digest: str
 
     def __post_init__(self) -> None:
-        if not -math.inf < self.accuracy <= 1 or not re.fullmatch("[0-9a-f]{16}", self.digest):
-            raise ValueError(f"an outcome must be an accuracy of at most 1 and a digest, but is {self}")
+        if not all(-math.inf < score < math.inf for score in self.scores) or not (
+            len(self.scores) > 1 and re.fullmatch("[0-9a-f]{16}", self.digest)
+        ):
+            raise ValueError(
+                "an outcome must be finite scores of two images or more and a digest, but is not"
+            )
+
+    @property
+    def accuracy(self) -> Dimensionless:
+        """Mean over the images."""
+        return statistics.fmean(self.scores)
 
 
-def effect_of(switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outcome]) -> Effect:
-    """Compare outcomes chip by chip, or seed by seed.
+def effect_of(
+    switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outcome], threshold: Dimensionless = 0.0
+) -> Effect:
+    """Compare outcomes chip by chip, or seed by seed, and image by image.
 
     Args:
         switch: What was switched off.
         with_it: The outcomes with it.
         without: Those without it, in the same order.
+        threshold: Changes of accuracy up to this one do not matter to the user.
     """
-    mean = Mean.of_all([b.accuracy - a.accuracy for a, b in zip(with_it, without, strict=True)])
-    # So few chips need more than two standard errors (Student); one in twenty switches stands out by chance.
-    is_clear = mean.reach is not None and abs(mean.value) > mean.reach
-    verdict: Verdict = "matters" if is_clear else "within the spread"
-    if all(a.digest == b.digest for a, b in zip(with_it, without, strict=True)):
-        verdict = "NO EFFECT"
+    change = crossed_difference(np.array([b.scores for b in without]) - np.array([a.scores for a in with_it]))
+    is_same = all(a.digest == b.digest for a, b in zip(with_it, without, strict=True))
+    verdict = "NO EFFECT" if is_same else verdict_on(change, threshold)
     return Effect(
         what=switch.what,
         part=switch.part,
         with_it=statistics.fmean(outcome.accuracy for outcome in with_it),
         without=statistics.fmean(outcome.accuracy for outcome in without),
-        change=mean.value,
-        error=mean.error or 0.0,
+        change=change.value,
+        error=change.error,
+        reach=change.reach,
         verdict=verdict,
         note=_WHY.get(switch.what, "") if verdict == "NO EFFECT" else "",
     )
 
 
-def table_of(effects: Sequence[Effect], sample: str) -> list[str]:
-    """Write a table to read, with a warning for each setting that did nothing."""
-    width = max(len(_name(effect)) for effect in effects)
-    lines = [sample, f"{'without':<{width}}{'accuracy':>10}{'change':>18}"]
+def verdict_on(change: Difference, threshold: Dimensionless) -> Verdict:
+    """Say whether a change is surely more than the threshold, surely less, or neither.
+
+    One in twenty changes that are none stands out by chance.
+    """
+    if threshold > 0 and max(abs(change.low), abs(change.high)) <= threshold:
+        return "below the threshold"
+    if change.low > threshold or change.high < -threshold:
+        return "matters"
+    return "within the spread"
+
+
+def first_to_change(effects: Sequence[Effect], threshold: Dimensionless) -> str:
+    """Say which non-ideality costs most, among those that matter."""
+    costly = [effect for effect in effects if effect.verdict == "matters" and effect.change > 0]
+    if costly:
+        first = max(costly, key=lambda effect: effect.change)
+        return f"What to change first: {first.name}. Without it {first.difference.points()} points."
+    sure = max((effect.difference.high for effect in effects), default=0.0)
+    beyond = f"{100 * threshold:g} points" if threshold else "chance"
+    return (
+        f"What to change first: nothing stands out. None costs more than {beyond} surely, and none more than "
+        f"{100 * sure:.2f} points likely (upper ends of the 95 % intervals)."
+    )
+
+
+def table_of(effects: Sequence[Effect], sample: str, threshold: Dimensionless = 0.0) -> list[str]:
+    """Write a table to read, with a warning for each setting that did nothing, and then what follows from it."""
+    width = max(len(effect.name) for effect in effects)
+    lines = [sample, f"{'without':<{width}}{'accuracy':>10}{'change in points, 95 % interval':>34}"]
     for effect in effects:
-        change = f"{100 * effect.change:+.1f} ± {100 * effect.error:.1f} %"
-        lines.append(f"{_name(effect):<{width}}{100 * effect.without:>8.1f} %{change:>18}  {effect.verdict}")
-    return lines + [f"Warning: {warning_of(effect)}" for effect in effects if effect.verdict == "NO EFFECT"]
+        change = effect.difference.points()
+        lines.append(f"{effect.name:<{width}}{100 * effect.without:>8.1f} %{change:>34}  {effect.verdict}")
+    lines += [f"Warning: {warning_of(effect)}" for effect in effects if effect.verdict == "NO EFFECT"]
+    return [*lines, "", verdict_of(effects, threshold)]
 
 
-def verdict_of(effects: Sequence[Effect]) -> str:
-    """Say in a few sentences what matters, what does not, and what had no effect at all.
+def verdict_of(effects: Sequence[Effect], threshold: Dimensionless = 0.0) -> str:
+    """Say in a few sentences what matters, what does not, what had no effect at all, and what to change first.
 
     Args:
         effects: What was found, the largest first.
+        threshold: Changes up to this one do not matter to the user.
     """
     matters = [
-        f"{_name(e)} ({100 * e.change:+.1f} points without it)" for e in effects if e.verdict == "matters"
+        f"{effect.name} ({100 * effect.change:+.1f} points without it)"
+        for effect in effects
+        if effect.verdict == "matters"
     ]
-    within = sum(effect.verdict == "within the spread" for effect in effects)
-    idle = [_name(effect) for effect in effects if effect.verdict == "NO EFFECT"]
+    within, below = (
+        sum(effect.verdict == verdict for effect in effects)
+        for verdict in ("within the spread", "below the threshold")
+    )
+    idle = [effect.name for effect in effects if effect.verdict == "NO EFFECT"]
     sentences = [f"What matters: {', '.join(matters)}." if matters else "Nothing alone matters."]
     if within:
-        sentences.append(f"{within} of {len(effects)} change less than repeats differ by.")
+        sentences.append(f"{within} of {len(effects)} change no more than chance explains.")
+    if below:
+        sentences.append(f"{below} of {len(effects)} change less than {100 * threshold:g} points.")
     if idle:
         sentences.append(f"No effect at all: {', '.join(idle)}.")
-    return " ".join(sentences)
+    return " ".join([*sentences, first_to_change(effects, threshold)])
 
 
 def warning_of(effect: Effect) -> str:
     """Say that a setting did nothing, and why if that is known."""
-    return f"{_name(effect)} had no effect{f': {effect.note}' if effect.note else ''}."
+    return f"{effect.name} had no effect{f': {effect.note}' if effect.note else ''}."
 
 
-def _name(effect: Effect) -> str:
-    return f"{effect.what} ({effect.part})" if "product" in effect.part else effect.what
-
-
-def section_of(effects: Sequence[Effect], sample: str, title: str = "Does it matter?") -> Section:
+def section_of(
+    effects: Sequence[Effect], sample: str, title: str = "Does it matter?", threshold: Dimensionless = 0.0
+) -> Section:
     """Return the same as a section of a page."""
     lines = [
         [
             effect.what,
             effect.part,
             f"{100 * effect.without:.1f} %",
-            f"{100 * effect.change:+.1f} ± {100 * effect.error:.1f}",
+            effect.difference.points(),
             effect.verdict,
         ]
         for effect in effects
@@ -146,8 +203,9 @@ def section_of(effects: Sequence[Effect], sample: str, title: str = "Does it mat
     return Section(
         title=title,
         text=(
-            verdict_of(effects),
-            f"{sample}. Each non-ideality alone is switched off: accuracy, and the change in points.",
+            verdict_of(effects, threshold),
+            f"{sample}. Each non-ideality alone is switched off: accuracy, and the change in points with its 95 % "
+            "interval over chips or seeds and test images.",
         ),
         table=Table(header=["without", "where", "accuracy", "change", "verdict"], rows=lines, text_columns=2),
         warnings=[warning_of(effect) for effect in effects if effect.verdict == "NO EFFECT"],

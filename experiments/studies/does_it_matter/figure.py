@@ -6,41 +6,35 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
+from devices.units import Dimensionless
+
+from ...drawing.differences import Change, draw_changes
 from ...drawing.figures import GREY, save_figure
 from .effects import Effect
 
-_COLORS: Final = {"matters": "#D55E00", "within the spread": "#0072B2", "NO EFFECT": GREY}
+_LOOKS: Final = {
+    "matters": ("#D55E00", "o"),
+    "within the spread": ("#0072B2", "s"),
+    "below the threshold": ("#009E73", "D"),
+    "NO EFFECT": (GREY, "x"),
+}
 
 
-def draw_effects(effects: Sequence[Effect], title: str, path: Path) -> None:
-    """Draw a bar for each non-ideality, with two standard errors.
+def draw_effects(effects: Sequence[Effect], title: str, path: Path, threshold: Dimensionless = 0.0) -> None:
+    """Draw the change of each non-ideality with its 95 % interval, on a scale that shows small ones and large ones.
 
     Args:
         effects: What was found, in the order in which it is shown.
         title: What was compared.
         path: The PNG file.
+        threshold: Changes up to this one do not matter to the user; shaded.
     """
-    figure = Figure(figsize=(8.6, 0.34 * len(effects) + 1.3), layout="constrained")
+    figure = Figure(figsize=(8.6, 0.32 * len(effects) + 1.6), layout="constrained")
     axes = figure.subplots()
-    for place, effect in enumerate(effects):
-        color = _COLORS[effect.verdict]
-        axes.barh(place, 100 * effect.change, xerr=200 * effect.error, color=color, height=0.62, capsize=2.5)
-    names = [f"{e.what} ({e.part})" if "product" in e.part else e.what for e in effects]
-    axes.set_yticks(range(len(effects)), names, fontsize=8.5)
-    for label, effect in zip(axes.get_yticklabels(), effects, strict=True):
-        label.set_color(_COLORS[effect.verdict])
-    axes.invert_yaxis()
-    axes.axvline(0, color="black", lw=0.8)
-    axes.set_xlabel("accuracy gained without it, percentage points; lines: two standard errors")
-    axes.set_title(title, loc="left", fontsize=9.5)
-    axes.grid(axis="x", color="#dddddd", lw=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    handles = [
-        axes.barh([0], [0], color=color, label=verdict)
-        for verdict, color in _COLORS.items()
-        if any(effect.verdict == verdict for effect in effects)
+    changes = [
+        Change(effect.name, effect.difference, effect.verdict, *_LOOKS[effect.verdict]) for effect in effects
     ]
-    axes.legend(handles=handles, fontsize=8, frameon=False)
+    draw_changes(axes, changes, threshold)
+    axes.set_xlabel("accuracy gained without it, percentage points, 95 % interval")
+    axes.set_title(title, loc="left", fontsize=9.5)
     save_figure(figure, path)

@@ -31,7 +31,7 @@ from ...support.parallel import do_all
 from ...support.progress_bar import progress_bar
 from ...support.typed_values import typed
 from .config import DoesItMatterConfig
-from .effects import Effect, Outcome, effect_of, section_of, table_of, verdict_of
+from .effects import Effect, Outcome, effect_of, first_to_change, section_of, table_of, verdict_of
 from .figure import draw_effects
 from .switches import Switch, switches_of
 
@@ -51,19 +51,22 @@ def run_does_it_matter(config: DoesItMatterConfig) -> Answer:
     with folder.lock():
         folder.check_origin()
         effects, sample = effects_of(config)
-        draw_effects(effects, f"{folder.path.name}: {sample}", figure)
+        threshold = config.threshold / 100
+        draw_effects(effects, f"{folder.path.name}: {sample}", figure, threshold)
         picture = Picture(path=figure, description="What switching off each non-ideality alone changes")
-        section = replace(section_of(effects, sample), pictures=(picture,))
+        section = replace(section_of(effects, sample, threshold=threshold), pictures=(picture,))
         write_json(
             numbers,
             {
                 "sample": sample,
-                "verdict": verdict_of(effects),
+                "threshold": threshold,
+                "verdict": verdict_of(effects, threshold),
+                "what_to_change_first": first_to_change(effects, threshold),
                 "effects": [effect.to_json() for effect in effects],
                 "sections": sections_to_json([section], folder.path),
             },
         )
-    print("\n" + "\n".join(table_of(effects, sample)) + f"\n\n{verdict_of(effects)}\n")
+    print("\n" + "\n".join(table_of(effects, sample, threshold)) + "\n")
     print(f"numbers: {numbers}\nfigure:  {figure}")
     return numbers
 
@@ -134,7 +137,7 @@ def _by_programming(
     device = get(trained.device)
     time = parse_times(_times_of(config, trained, folder))[-1]
     device.check_time(time)
-    chips = config.chips or _CHIPS
+    chips, threshold = config.chips or _CHIPS, config.threshold / 100
     rpu_config = device.rpu_config(weight_noise=trained.weight_noise or 0.0)
     switches = switches_of(rpu_config, device.noise_model())
     faults = trained.faults_of_chips
@@ -178,7 +181,7 @@ def _by_programming(
 
         with bar:
             base = outcomes(None)
-            effects = [effect_of(switch, base, outcomes(switch)) for switch in switches]
+            effects = [effect_of(switch, base, outcomes(switch), threshold) for switch in switches]
     return effects, f"{chips} {device.name} chips after {format_time(time)}, {len(data.test)} test images"
 
 
@@ -206,8 +209,8 @@ def _read(model: nn.Module, images: Images) -> Outcome:
     model.eval()
     scores: Tensor = torch.cat([model(pixels) for pixels in torch.split(images.pixels, 256)])
     objective = images.objective
-    accuracy = objective.score_of(scores, images.labels, objective.reference_of(images.labels)) / len(images)
-    return Outcome(accuracy, hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest())
+    each = objective.each_score_of(scores, images.labels, objective.reference_of(images.labels))
+    return Outcome(each.tolist(), hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,7 @@ def _by_training(
 ) -> tuple[list[Effect], str]:
     """Train again without each of them, from the same initial weights, on the same devices but for that."""
     seeds, epochs = config.seeds or _SEEDS, min(trained.epochs, config.epochs or _EPOCHS)
+    threshold = config.threshold / 100
     rpu_config = get(trained.device).training_config()
     switches = switches_of(rpu_config)
     if trained.mode == "write-verify" and not hasattr(rpu_config.device, "dw_min"):
@@ -260,7 +264,7 @@ def _by_training(
         wanted = None if switch is None else (switch.what, switch.part)
         return [found[name] for name, task in tasks.items() if task.switch == wanted]
 
-    effects = [effect_of(switch, outcomes(None), outcomes(switch)) for switch in switches]
+    effects = [effect_of(switch, outcomes(None), outcomes(switch), threshold) for switch in switches]
     shutil.rmtree(place)
     return (
         effects,
