@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from devices.files import write_atomically
 
+from ..drawing.palette import BLUE, GREEN, GREY, PALE, VERMILION
 from .growth import BATCH_SIZE, IN_SIZE, OUT_SIZE, GrowthPoint
 from .speed import TOGETHER, Comparison
 from .step import STEP_DEVICE, StepComparison
@@ -29,12 +30,11 @@ WORK_NAMES: Final = {
     "evaluation_forward": "forward, evaluation",
 }
 
-# Colours that stay apart for colour-blind readers (Okabe and Ito, 2008), markers for those who print in grey.
 _STYLES: Final = {
-    "aihwkit_loop": ("#D55E00", "s"),
-    "ours": ("#0072B2", "o"),
-    "exact": ("#009E73", "^"),
-    "digital": ("#555555", "D"),
+    "aihwkit_loop": (VERMILION, "s"),
+    "ours": (BLUE, "o"),
+    "exact": (GREEN, "^"),
+    "digital": (GREY, "D"),
 }
 _Timed = TypeVar("_Timed", Comparison, UpdateComparison, StepComparison)
 
@@ -149,7 +149,7 @@ def _draw_times(
             ratio, (1.02, row), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
         )
         if begins_group(comparison) and row > 0:
-            axes.axhline(row - 0.5, color="#AAAAAA", linewidth=0.8)
+            axes.axhline(row - 0.5, color=PALE, linewidth=0.8)
     axes.set_xscale("log")
     axes.set_ylim(len(comparisons) - 0.5, -0.5)
     axes.set_yticks(list(rows), [label(c) for c in comparisons])
@@ -196,7 +196,7 @@ def _draw_memory(axes: Axes, growth: Sequence[GrowthPoint]) -> None:
                 )
     point = growth[0]
     kibibytes = point.weight_bytes / point.tiles / 1024
-    axes.axhline(kibibytes, color="#555555", linestyle="--", linewidth=1.2, label="the weights alone")
+    axes.axhline(kibibytes, color=GREY, linestyle="--", linewidth=1.2, label="the weights alone")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel(f"tiles of {OUT_SIZE} x {IN_SIZE}")

@@ -25,6 +25,7 @@ from devices.pulsed import DeviceArray, Engine, fabricate, pulsed_update
 from devices.streams import generator
 from devices.units import Dimensionless
 
+from ..drawing.palette import GREY, device_look
 from ..support.json_files import write_json
 from ..support.progress_bar import progress_bar
 
@@ -46,7 +47,6 @@ _IN_SIZE: Final = 12
 _OF_UPDATE: Final[Dimensionless] = 0.02
 _OF_SPREAD: Final[Dimensionless] = 0.25
 _MARKERS: Final = ("v", "o", "s")
-_COLORS: Final = ("#555555", "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7")
 
 
 @final
@@ -213,7 +213,8 @@ def _draw(errors: list[UpdateError], path: Path) -> None:
     figure = Figure(figsize=(13, 4.2), layout="constrained")
     of_update, of_spread, spread = figure.subplots(1, 3)
     sizes = sorted({error.batch_size for error in errors})
-    for device, color in zip(dict.fromkeys(error.device for error in errors), _COLORS, strict=False):
+    for device in dict.fromkeys(error.device for error in errors):
+        color = device_look(device).color
         for size in sizes:
             own = [error for error in errors if error.device == device and error.batch_size == size]
             marker = _MARKERS[sizes.index(size) % len(_MARKERS)]
@@ -238,7 +239,7 @@ def _draw(errors: list[UpdateError], path: Path) -> None:
                 )
             spread.plot(pulses, [error.std_ratio for error in own], marker, color=color, ms=5)
     for size, marker in zip(sizes, _MARKERS, strict=False):
-        of_spread.plot([], [], marker, color="#888888", ms=5, label=f"batch of {size}")
+        of_spread.plot([], [], marker, color=GREY, ms=5, label=f"batch of {size}")
     of_update.set(yscale="log", ylabel="error of the mean / update (rms)")
     of_spread.set(yscale="log", ylabel="error of the mean / spread (rms)")
     spread.set(ylim=(0.9, 1.1), ylabel="standard deviation, aggregated / exact")
@@ -247,7 +248,7 @@ def _draw(errors: list[UpdateError], path: Path) -> None:
     spread.set_title("Spread of the update", fontsize=9, loc="left")
     for axes, promised in ((of_update, [_OF_UPDATE]), (of_spread, [_OF_SPREAD]), (spread, [0.98, 1.02])):
         for value in promised:
-            axes.axhline(value, color="#888888", lw=1, ls=(0, (5, 3)))
+            axes.axhline(value, color=GREY, lw=1, ls=(0, (5, 3)))
         axes.set(xscale="log", xlabel="pulses per device and batch")
         axes.spines[["top", "right"]].set_visible(False)
     for axes in (of_update, of_spread):

@@ -20,18 +20,16 @@ from devices.characterisation import (
 )
 from devices.units import Seconds
 
-from .figures import GREY, save_figure, strip
+from .figures import save_figure, strip
+from .palette import AMBER, BLUE, COMPENSATIONS, GREY, SKY, VERMILION
 
-# Colours that stay apart for colour-blind readers and in grey (Okabe and Ito, 2008).
-_BLUE: Final = "#0072B2"
-_ORANGE: Final = "#D55E00"
-_LEVELS: Final = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00")
+_LEVELS: Final = (SKY, BLUE, AMBER, VERMILION)
 # The later ones are drawn smaller, so that equal points of all of them can be seen.
-_COMPENSATIONS: Final = {
-    "none": ("none", "#D55E00", "s", 8.5),
-    "global": ("one factor", "#E69F00", "o", 6.2),
-    "per_tile": ("per tile", "#0072B2", "D", 3.8),
-    "per_column": ("per bit line", "#000000", ".", 3.2),
+_LOOKS: Final = {
+    "none": ("none", "s", 8.5),
+    "global": ("one factor", "o", 6.2),
+    "per_tile": ("per tile", "D", 3.8),
+    "per_column": ("per bit line", ".", 3.2),
 }
 _TIMES: Final[dict[Seconds, str]] = {
     1.0: "1 s",
@@ -91,8 +89,8 @@ def _panels(characterisation: Characterisation) -> list[Callable[[Axes], None]]:
 def _draw_ramp(axes: Axes, response: PulseResponse) -> None:
     pulses, mean = response.pulses.numpy(), response.mean.numpy()
     for std, color, alpha, label in (
-        (response.device_std.numpy(), _BLUE, 0.22, "device to device"),
-        (response.cycle_std.numpy(), _ORANGE, 0.30, "cycle to cycle"),
+        (response.device_std.numpy(), BLUE, 0.22, "device to device"),
+        (response.cycle_std.numpy(), VERMILION, 0.30, "cycle to cycle"),
     ):
         axes.fill_between(pulses, mean - std, mean + std, color=color, alpha=alpha, lw=0, label=f"± {label}")
     axes.plot(pulses, response.traces[0].numpy(), color=GREY, lw=0.7, label="one device")
@@ -114,12 +112,12 @@ def _draw_ramp(axes: Axes, response: PulseResponse) -> None:
 
 def _draw_steps(axes: Axes, response: PulseResponse) -> None:
     levels = response.levels.numpy()
-    axes.plot(levels, response.step_up.numpy(), color=_BLUE, lw=1.6, marker="^", ms=4, label="mean step up")
+    axes.plot(levels, response.step_up.numpy(), color=BLUE, lw=1.6, marker="^", ms=4, label="mean step up")
     if not response.is_one_way:
         axes.plot(
             levels,
             response.step_down.numpy(),
-            color=_ORANGE,
+            color=VERMILION,
             lw=1.6,
             marker="v",
             ms=4,
@@ -168,7 +166,7 @@ def _draw_programming(axes: Axes, programming: ProgrammingError) -> None:
     g = programming.g_target.numpy()
     axes.plot(g, programming.std.numpy(), color="black", lw=1.8, label="write: spread")
     axes.plot(g, programming.mean.numpy(), color=GREY, lw=1.2, ls="--", label="write: mean miss")
-    colors = ("#56B4E9", _BLUE, _ORANGE)
+    colors = (SKY, BLUE, VERMILION)
     is_any_outside = False
     for time, outside, std, color in zip(
         programming.read_times, programming.is_extrapolated, programming.read_std, colors, strict=False
@@ -258,7 +256,8 @@ def _draw_spread(axes: Axes, drift: DriftTrajectories) -> None:
 
 
 def _draw_retention(axes: Axes, retention: tuple[Retention, ...], is_continuous: bool) -> None:
-    for kind, (name, color, marker, size) in _COMPENSATIONS.items():
+    for kind, (name, marker, size) in _LOOKS.items():
+        color = COMPENSATIONS[kind]
         points = [point for point in retention if point.compensation == kind]
         times = [point.time for point in points]
         errors = [point.error for point in points]

@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from ..data.confusion import Counts
 from ..runs.result import Result
 from .confusion_tables import MOST_SHOWN, name_of
-from .figures import GREY, save_figure
+from .figures import save_figure
+from .palette import FULL, GREY
 
 _DARK: Final = 0.5  # from this part of a class on, numbers in its field are white
 
@@ -34,7 +35,7 @@ def draw_confusion(result: Result, title: str, path: Path) -> None:
     figure = Figure(figsize=(1.0 + 4.2 * panels, 4.7), layout="constrained")
     grid = figure.subplots(1, panels, squeeze=False)[0]
     for axes, (state, counts) in zip(grid, result.confusion.items(), strict=True):
-        image = axes.imshow(_shares(counts), cmap="Blues", vmin=0.0, vmax=1.0)
+        image = axes.imshow(_shares(counts), cmap=FULL, vmin=0.0, vmax=1.0)
         if len(counts) <= MOST_SHOWN:
             _write_counts(axes, counts)
         axes.set_title(name_of(state, result), loc="left", fontsize=10)

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from devices.units import Dimensionless
 
 from ..support.statistics import Difference
-from .figures import GREY
+from .palette import GREY, PALE
 
 _TICKS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _FINEST: Final = 0.01  # percentage points: finer changes are nobody's concern
@@ -73,7 +73,7 @@ def draw_changes(axes: Axes, changes: Sequence[Change], threshold: Dimensionless
     if threshold:
         axes.axvspan(-100 * threshold, 100 * threshold, color=GREY, alpha=0.12, lw=0, label="threshold")
     axes.axvline(0, color="black", lw=0.8)
-    axes.grid(axis="x", color="#dddddd", lw=0.6)
+    axes.grid(axis="x", color=PALE, lw=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

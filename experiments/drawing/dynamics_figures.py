@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..runs.record import OF_THE_UPDATE, Column, Record
-from .figures import GREY, save_figure, strip
+from .figures import save_figure, strip
+from .palette import AMOUNT, GREY, SERIES
 
-# Apart for colour-blind readers (Okabe and Ito, 2008).
-_COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), "-.")
 # Each panel: quantity, title, label of the axis.
 _PANELS: Final = (
@@ -50,7 +49,7 @@ def draw_dynamics(record: Record, title: str, path: Path) -> None:
     rows = 3 if not extra else 4
     figure = Figure(figsize=(12.5, 8.6 * rows / 3), layout="constrained")
     grid = figure.subplots(rows, 3)
-    colors = dict(zip(record.layers, _COLORS * math.ceil(len(record.layers) / len(_COLORS)), strict=False))
+    colors = dict(zip(record.layers, SERIES * math.ceil(len(record.layers) / len(SERIES)), strict=False))
     for axes, (quantity, name, unit) in zip(grid.flat, _PANELS, strict=False):
         thick = []
         for layer, color in colors.items():
@@ -112,7 +111,7 @@ def draw_pulse_maps(record: Record, title: str, path: Path) -> None:
     for row, role in zip(grid, roles, strict=True):
         for axes, layer in zip(row, layers, strict=True):
             pulses = maps[layer, role]
-            image = axes.imshow(pulses, cmap="viridis", norm=_scale_of(pulses), interpolation="nearest")
+            image = axes.imshow(pulses, cmap=AMOUNT, norm=_scale_of(pulses), interpolation="nearest")
             bar = figure.colorbar(image, ax=axes, shrink=0.85)
             bar.set_label("pulses per device", fontsize=9)
             bar.outline.set_visible(False)

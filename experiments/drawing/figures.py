@@ -17,12 +17,9 @@ from ..data.objective_names import METRIC_NAMES, Metric
 from ..runs.result import Result
 from ..support.durations import format_time
 from ..support.figure_formats import figure_formats
+from .palette import BLUE, COMPENSATIONS, GREY, PALE, VERMILION
 from .run_tables import COMPENSATION_NAMES, TRAINED
 
-# Two colours that stay apart for colour-blind readers and in grey (Okabe and Ito, 2008).
-_BLUE: Final = "#0072B2"
-_ORANGE: Final = "#D55E00"
-GREY: Final = "#555555"
 # The same figure gives the same file.
 _UNDATED: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
@@ -43,7 +40,7 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     lowest = result.digital_accuracy
     ends = [(result.digital_accuracy, "digital, same weights", GREY)]
     for name, chips in result.accuracy.items():
-        color, marker = (_ORANGE, "s") if name == "none" else (_BLUE, "o")
+        color, marker = COMPENSATIONS[name], "s" if name == "none" else "o"
         rows = result.mean_and_std(name)
         means = [mean for mean, _ in rows]
         spreads = [std or 0.0 for _, std in rows]
@@ -110,7 +107,7 @@ def draw_learning_curve(
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     epochs = [record["epoch"] for record in history]
     for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for prefix, name, color in (("", "training", _ORANGE), ("validation_", "validation", _BLUE)):
+        for prefix, name, color in (("", "training", VERMILION), ("validation_", "validation", BLUE)):
             values = [record[prefix + key] for record in history]
             axes.plot(
                 epochs,
@@ -162,7 +159,7 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
 
 def strip(axes: Axes) -> None:
     """Leave of an axes' frame what is read: two sides, and pale lines at the ticks."""
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
+    axes.grid(axis="y", color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

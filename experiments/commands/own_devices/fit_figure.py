@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,11 +9,8 @@ from matplotlib.figure import Figure
 
 from devices.fitting import DriftFit, PredictiveCheck, PulseFit, ReadFit, WriteFit
 
-from ...drawing.figures import GREY, save_figure, strip
-
-_BLUE: Final = "#0072B2"
-_ORANGE: Final = "#D55E00"
-_LAWS: Final = ("#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import BLUE, GREY, SERIES, VERMILION
 
 
 def draw_fits(
@@ -61,7 +57,7 @@ def _draw_writes(axes: Axes, fit: WriteFit) -> None:
         target, error, error / np.sqrt(2 * count), fmt="o", color=GREY, ms=4, capsize=2, label="measured"
     )
     grid = np.linspace(0, max(fit.g_max, float(target.max())), 100)
-    axes.plot(grid, fit.spread(grid), color=_ORANGE, lw=2, label="device file")
+    axes.plot(grid, fit.spread(grid), color=VERMILION, lw=2, label="device file")
     axes.set_ylim(0, 1.35 * max(float(error.max()), float(fit.spread(grid).max())))
     axes.set_xlabel("target (µS)")
     axes.set_ylabel("rms error of a write (µS)")
@@ -72,7 +68,7 @@ def _draw_writes(axes: Axes, fit: WriteFit) -> None:
 def _draw_reads(axes: Axes, fit: ReadFit) -> None:
     """Noise of a reading against conductance, and the one that the file has."""
     axes.plot(fit.levels, fit.noises, "o", color=GREY, ms=4, label="measured")
-    axes.axhline(fit.noise, color=_ORANGE, lw=2, label="device file")
+    axes.axhline(fit.noise, color=VERMILION, lw=2, label="device file")
     axes.set_ylim(0, 1.35 * max(float(fit.noises.max()), fit.noise))
     axes.set_xlabel("conductance (µS)")
     axes.set_ylabel("noise of a reading (µS)")
@@ -85,13 +81,13 @@ def _draw_curves(axes: Axes, fit: PulseFit, check: PredictiveCheck | None) -> No
         band = check.traces[0]
         which = "90 % of simulated devices" + (", first trace" if len(fit.traces) > 1 else "")
         axes.fill_between(
-            range(len(band.low)), band.low, band.high, color=_BLUE, alpha=0.25, lw=0, label=which
+            range(len(band.low)), band.low, band.high, color=BLUE, alpha=0.25, lw=0, label=which
         )
     for number, trace in enumerate(fit.traces):
         label = "measured" if number == 0 else None
         axes.plot(trace.after, ".", color=GREY, ms=3, mew=0, alpha=0.5, label=label)
     first = fit.traces[0]
-    axes.plot(fit.curve(fit.best, first), color=_ORANGE, lw=2, label=f"{fit.best.law}, without noise")
+    axes.plot(fit.curve(fit.best, first), color=VERMILION, lw=2, label=f"{fit.best.law}, without noise")
     axes.set_xlabel("pulse")
     axes.set_ylabel("conductance (µS)")
     axes.legend(fontsize=8, frameon=False)
@@ -114,7 +110,7 @@ def _draw_steps(axes: Axes, fit: PulseFit) -> None:
                 error.append(change[inside].std(ddof=1) / np.sqrt(inside.sum()))
         axes.errorbar(where, mean, error, fmt=marker, color=GREY, ms=5, capsize=2, zorder=5)
     grid = np.linspace(fit.g_min, fit.g_max, 200)
-    for law, color in zip(fit.candidates, _LAWS, strict=False):
+    for law, color in zip(fit.candidates, SERIES, strict=False):
         up, down = fit.steps(law, grid)
         best = law is fit.best
         for sizes, label in ((up, law.law), (-down, None)):
@@ -128,7 +124,7 @@ def _draw_steps(axes: Axes, fit: PulseFit) -> None:
 
 def _draw_drift(axes: Axes, fit: DriftFit) -> None:
     for number, (trace, start, nu) in enumerate(zip(fit.traces, fit.start, fit.exponents, strict=True)):
-        color = (_BLUE, _ORANGE)[number % 2]
+        color = (BLUE, VERMILION)[number % 2]
         times = np.geomspace(trace.times[trace.times > 0][0], fit.last_time, 50)
         axes.plot(trace.times, trace.conductances, ".", color=color, ms=5, mew=0, alpha=0.7)
         curve = start * ((times + fit.reference_time) / fit.reference_time) ** -nu

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,19 +10,14 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from devices.characterisation import Characterisation, PulseResponse
 
-from ...drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import GREY, PALE, Look, device_looks
 from ...support.durations import format_time
 from ...support.statistics import mean_and_std
 from .rows import Group, Row, groups_of
 from .table import NETWORK_NAMES
 
-# Okabe and Ito (2008), and markers, so that grey and colour-blind readers tell them apart as well.
-_Styles = Mapping[tuple[str, str], tuple[str, str]]
-_STYLES: Final = [
-    (color, marker)
-    for marker in ("o", "s", "^")
-    for color in ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
-]
+_Looks = Mapping[tuple[str, str], Look]
 
 
 def draw_comparison(rows: Sequence[Row], sheets: Mapping[str, Characterisation], path: Path) -> None:
@@ -38,31 +32,40 @@ def draw_comparison(rows: Sequence[Row], sheets: Mapping[str, Characterisation],
     """
     networks = [network for network in NETWORK_NAMES if groups_of(rows, network)]
     names = list(dict.fromkeys((row.device, row.mode) for row in rows))
-    styles = dict(zip(names, (_STYLES * len(names))[: len(names)], strict=True))
+    looks = dict(zip(names, device_looks([device for device, _ in names]), strict=True))
     responses = {name: sheet.response for name, sheet in sheets.items() if sheet.response is not None}
     pulsed = [name for name, mode in names if mode == "in-situ" and name in responses]
     columns = max(2, len(networks))
     small_rows = -(-len(pulsed) // 4)
     bars = 0.24 * len(names) + 0.9
     heights = [3.4, bars, *([1.7] * small_rows)]
-    figure = Figure(figsize=(5.2 * columns, sum(heights)), layout="constrained")
+    figure = Figure(figsize=(5.2 * columns, sum(heights) + 0.5), layout="constrained")
     grid = figure.add_gridspec(2 + small_rows, 4 * columns, height_ratios=heights)
     for column, network in enumerate(networks):
         groups = groups_of(rows, network)
         wide = slice(4 * column, 4 * column + 4)
-        _draw_over_time(figure.add_subplot(grid[0, wide]), groups, styles, NETWORK_NAMES[network])
-        _draw_ranking(figure.add_subplot(grid[1, wide]), groups, styles)
+        _draw_over_time(figure.add_subplot(grid[0, wide]), groups, looks, NETWORK_NAMES[network])
+        _draw_ranking(figure.add_subplot(grid[1, wide]), groups, looks)
     for number, name in enumerate(pulsed):
         width = columns
         place = grid[2 + number // 4, width * (number % 4) : width * (number % 4) + width]
-        _draw_response(figure.add_subplot(place), name, responses[name], styles[(name, "in-situ")][0])
+        _draw_response(figure.add_subplot(place), name, responses[name], looks[(name, "in-situ")][0])
+    handles = {
+        name: handle
+        for axes in figure.axes
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        figure.legend(
+            handles.values(), handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8.5
+        )
     save_figure(figure, path)
 
 
-def _draw_over_time(axes: Axes, groups: Sequence[Group], styles: _Styles, title: str) -> None:
+def _draw_over_time(axes: Axes, groups: Sequence[Group], looks: _Looks, title: str) -> None:
     aging = [group for group in groups if group.times]
     for group in aging:
-        color, marker = styles[(group.first.device, group.first.mode)]
+        color, marker = looks[(group.first.device, group.first.mode)]
         mean, low, high = [], [], []
         for time in group.times:
             values = [value for row in group.rows for value in row.chips[time]]
@@ -71,7 +74,9 @@ def _draw_over_time(axes: Axes, groups: Sequence[Group], styles: _Styles, title:
             low.append(middle - (spread or 0.0))
             high.append(min(1.0, middle + (spread or 0.0)))
         axes.fill_between(group.times, low, high, color=color, alpha=0.15, lw=0)
-        axes.plot(group.times, mean, color=color, lw=1.6, label=group.name)
+        line = "--" if group.first.mode == "in-situ" else "-"
+        axes.plot(group.times, mean, color=color, lw=1.6, ls=line)
+        axes.plot([], [], marker=marker, color=color, lw=1.6, ls=line, ms=5, label=group.name)
         for time, value in zip(group.times, mean, strict=True):
             hollow = time in group.first.extrapolated
             axes.plot(time, value, marker, color=color, ms=5, mfc="white" if hollow else color)
@@ -84,14 +89,12 @@ def _draw_over_time(axes: Axes, groups: Sequence[Group], styles: _Styles, title:
     axes.set_xlabel("time since programming, or the end of training")
     axes.set_ylabel("test accuracy")
     axes.set_title(title, fontsize=10, loc="left")
-    if aging:
-        axes.legend(fontsize=7.5, frameon=False)
     strip(axes)
 
 
-def _draw_ranking(axes: Axes, groups: Sequence[Group], styles: _Styles) -> None:
+def _draw_ranking(axes: Axes, groups: Sequence[Group], looks: _Looks) -> None:
     for place, group in enumerate(groups):
-        color, marker = styles[(group.first.device, group.first.mode)]
+        color, marker = looks[(group.first.device, group.first.mode)]
         fresh, last, spread = group.fresh().value, group.last().value, group.last().std
         color = color if group.has_learned else GREY
         axes.plot([fresh, last], [place, place], color=color, lw=1)
@@ -101,7 +104,7 @@ def _draw_ranking(axes: Axes, groups: Sequence[Group], styles: _Styles) -> None:
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_xlabel("accuracy at the last known time; |: fresh")
-    axes.grid(axis="x", color="#dddddd", lw=0.6)
+    axes.grid(axis="x", color=PALE, lw=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

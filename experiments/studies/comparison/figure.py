@@ -9,10 +9,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ...data.chance import mark
 from ...drawing.figures import label_times, save_figure, strip
+from ...drawing.palette import SERIES
 from .rows import Compared
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
-_COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINES: Final = ("-", "--", ":")
 
 
@@ -27,7 +26,7 @@ def draw(runs: Sequence[Compared], path: Path) -> None:
     figure = Figure(figsize=(9.5 if aged else 5.5, 4.2), layout="constrained")
     axes = figure.subplots(1, 2 if aged else 1, squeeze=False)[0]
     for number, run in enumerate(runs):
-        look = {"color": _COLORS[number % len(_COLORS)], "ls": _LINES[number // len(_COLORS) % len(_LINES)]}
+        look = {"color": SERIES[number % len(SERIES)], "ls": _LINES[number // len(SERIES) % len(_LINES)]}
         name = run.name + mark([run.result.did_learn])
         epochs = [record["epoch"] for record in run.log]
         axes[0].plot(

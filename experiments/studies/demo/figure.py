@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from ...drawing.figures import save_figure
+from ...drawing.palette import GREY, PALE, scheme_color
 from ...support.durations import format_time
-from .rows import Row
+from .rows import SCHEMES, Row
 
-# Okabe and Ito's colours, by scheme, as in the other studies.
-_STYLES: Final = (("#D55E00", "o"), ("#E69F00", "s"), ("#0072B2", "D"))
+_MARKERS: Final = "osD"
 _QUANTITIES: Final[tuple[tuple[str, Callable[[Row], float]], ...]] = (
     ("time of an image", lambda row: row.latency),
     ("area", lambda row: row.area),
@@ -31,7 +31,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     """
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     accuracy, prices = figure.subplots(1, 2, width_ratios=(1, 1))
-    for number, (row, (color, marker)) in enumerate(zip(rows, _STYLES, strict=False)):
+    for number, (row, marker) in enumerate(zip(rows, _MARKERS, strict=False)):
+        color = scheme_color(SCHEMES[row.scheme][1])
         errors = [spread or 0.0 for spread in row.spread]
         accuracy.errorbar(
             row.times, row.accuracy, errors, color=color, marker=marker, capsize=3, lw=1.8, label=row.scheme
@@ -48,14 +49,14 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
     accuracy.set_xlabel("time since programming")
     accuracy.set_ylabel("test accuracy, compensated")
-    prices.axvline(1.0, color="#999999", lw=1, zorder=0)
+    prices.axvline(1.0, color=GREY, lw=1, zorder=0)
     prices.set_xscale("log")
     prices.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     prices.set_yticks(range(len(_QUANTITIES), 0, -1), [name for name, _ in _QUANTITIES])
     prices.set_ylim(0.5, len(_QUANTITIES) + 0.5)
     prices.set_xlabel(f"beside {rows[0].scheme}")
     for axes in (accuracy, prices):
-        axes.grid(color="#e4e4e4", lw=0.6)
+        axes.grid(color=PALE, lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle("What exact weight sharing costs, and what happens without it", fontsize=12)

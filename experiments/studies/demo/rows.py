@@ -1,9 +1,16 @@
 """What `xbar demo` knows of one scheme of sharing."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 from devices.units import Dimensionless, MicroJoules, Seconds
+
+# How the table calls a scheme, the network, and its placement. Largest price of equality first.
+SCHEMES: Final = {
+    "shared, one tile": ("cnn_digits", "time_multiplexed"),
+    "shared, a copy for each location": ("cnn_digits", "replicated"),
+    "not shared": ("fcn_digits", "free"),
+}
 
 
 @final

@@ -28,19 +28,13 @@ from ..sharing_cost.prices import ledgers_of
 from ..study import Findings, Point, Study, run_study
 from .config import DemoConfig, DemoPlan
 from .figure import draw
-from .rows import Row
+from .rows import SCHEMES, Row
 
 NAME: Final = "demo"
 TITLE: Final = "What does exact weight sharing cost, and what happens without it?"
 PROFILE: Final = "hermes-pcm"
 DEVICE: Final = "pcm"
 TIMES: Final = "1s,1d,1y"
-# How the table calls a scheme, the network, and its placement. Largest price of equality first.
-SCHEMES: Final = {
-    "shared, one tile": ("cnn_digits", "time_multiplexed"),
-    "shared, a copy for each location": ("cnn_digits", "replicated"),
-    "not shared": ("fcn_digits", "free"),
-}
 SCOPES: Final = {
     "layer": StaticPower(scope="layer"),
     "network": StaticPower(scope="network"),

@@ -9,15 +9,11 @@ from matplotlib.figure import Figure
 from devices.units import Dimensionless
 
 from ...drawing.differences import Change, draw_changes
-from ...drawing.figures import GREY, save_figure
+from ...drawing.figures import save_figure
+from ...drawing.palette import VERDICTS
 from .effects import Effect
 
-_LOOKS: Final = {
-    "matters": ("#D55E00", "o"),
-    "within the spread": ("#0072B2", "s"),
-    "below the threshold": ("#009E73", "D"),
-    "NO EFFECT": (GREY, "x"),
-}
+_MARKERS: Final = {"matters": "o", "within the spread": "s", "below the threshold": "D", "NO EFFECT": "x"}
 
 
 def draw_effects(effects: Sequence[Effect], title: str, path: Path, threshold: Dimensionless = 0.0) -> None:
@@ -32,7 +28,14 @@ def draw_effects(effects: Sequence[Effect], title: str, path: Path, threshold: D
     figure = Figure(figsize=(8.6, 0.32 * len(effects) + 1.6), layout="constrained")
     axes = figure.subplots()
     changes = [
-        Change(effect.name, effect.difference, effect.verdict, *_LOOKS[effect.verdict]) for effect in effects
+        Change(
+            effect.name,
+            effect.difference,
+            effect.verdict,
+            VERDICTS[effect.verdict],
+            _MARKERS[effect.verdict],
+        )
+        for effect in effects
     ]
     draw_changes(axes, changes, threshold)
     axes.set_xlabel("accuracy gained without it, percentage points, 95 % interval")

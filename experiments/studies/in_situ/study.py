@@ -15,7 +15,8 @@ from devices.units import Dimensionless
 from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
 from ...data.examples import Facts, Shape
-from ...drawing.figures import GREY, save_figure
+from ...drawing.figures import save_figure
+from ...drawing.palette import GREY, PALE, scheme_color
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.device_names import label
@@ -39,7 +40,6 @@ PLACEMENTS: Final = {
     "replicated": ("cnn_digits", "replicated"),
     "time-multiplexed": ("cnn_digits", "time_multiplexed"),
 }
-_COLORS: Final = {"free": "#0072B2", "replicated": "#E69F00", "time-multiplexed": "#D55E00"}
 _DIGITAL: Final = "digital"
 _FIGURE: Final = "in_situ.png"
 
@@ -231,7 +231,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(9.5, 1.0 + 0.55 * len(devices)), layout="constrained")
     accuracy, pulses = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     for offset, placement in zip((-0.22, 0.0, 0.22), PLACEMENTS, strict=True):
-        color = _COLORS[placement]
+        color = scheme_color(placement)
         for cell in (cell for cell in cells if cell.first.placement == placement):
             y = len(devices) - devices.index(cell.first.device) + offset
             name = placement if cell.first.device == devices[0] else None
@@ -250,7 +250,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     handles = accuracy.get_legend_handles_labels()
     figure.legend(*handles, title="kernels", loc="outside lower center", ncols=3, frameon=False)
     for axes in (accuracy, pulses):
-        axes.grid(axis="x", color="#dddddd", lw=0.6)
+        axes.grid(axis="x", color=PALE, lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
     figure.suptitle("Learning in situ on the digits: dots are seeds, bars their means")

@@ -13,15 +13,15 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from devices.units import Dimensionless
 
 from ...data.augmentation import PLAIN, VALIDATIONS
-from ...drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import AMOUNT, BLACK, GREEN, GREY, device_look, scheme_color
+from ...runs.options.config import NO_DEVICE
 from ...support.statistics import Mean
 from .answers import YEAR, title_of
 from .points import NETWORKS, Setting
 from .published import DISTANCES, EPOCHS, VCP, published_scores
 from .rows import LAYER, Row, Rows, Value, distance_of, score_of
 
-# Of FCN, CNN and networks with other placements; Okabe and Ito (2008).
-_COLORS: Final = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS: Final = "os^Dv<"
 _PUBLISHED: Final = f"crosses: Ott et al. (2020), floating point, up to {EPOCHS} epochs"
 # Of the next network's markers, in strengths: they would hide each other.
@@ -121,12 +121,13 @@ def _draw_absent(
         known = [(vcp, mean.value, mean.std or 0.0) for vcp, mean in means if mean is not None]
         axes.errorbar(
             [vcp for vcp, *_ in known], [value for _, value, _ in known], yerr=[std for *_, std in known],
+            color=GREY if setting.device == NO_DEVICE else device_look(setting.device).color,
             marker="os^Dv"[number % 5], ms=4.5, lw=1.6, capsize=2, label=str(setting),
         )  # fmt: skip
         marks = {vcp: rows.mark(setting, "fcn", strength, vcp) for strength, vcp in rows.vcps(setting)}
         _ring(axes, [(vcp, value) for vcp, value, _ in known if marks[vcp]])
     if is_papers_data:
-        axes.plot(list(VCP), list(VCP.values()), "x", color="black", ms=8, mew=2, label="published (digital)")
+        axes.plot(list(VCP), list(VCP.values()), "x", color=BLACK, ms=8, mew=2, label="published (digital)")
     axes.set_xlabel("share of inputs that are absent, FCN")
     axes.set_title("absent inputs", loc="left", fontsize=9.5)
     beside.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=8, loc="center left")
@@ -138,7 +139,9 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
     figure = Figure(figsize=(1.2 + 2.7 * len(settings), 9), layout="constrained")
     grid = figure.subplots(3, len(settings), sharey="row", squeeze=False)
     everywhere = sorted({strength for setting in settings for strength in rows.strengths(setting)})
-    shades = dict(zip(everywhere, colormaps["viridis_r"](np.linspace(0.15, 1, len(everywhere))), strict=True))
+    shades = dict(
+        zip(everywhere, colormaps[f"{AMOUNT}_r"](np.linspace(0.15, 1, len(everywhere))), strict=True)
+    )
     for (upper, lower, during), setting in zip(grid.T, settings, strict=True):
         whole = rows.select(setting, "fcn", rows.strengths(setting)[0])
         start = Mean.of([row.start[LAYER]["euclidean 1"] for row in whole])
@@ -151,10 +154,8 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
         if is_papers_data:
             _crosses(upper, DISTANCES, _look_of("fcn", rows)[0], rows.strengths(setting))
         _level(lower, 0)
-        _line(lower, rows, setting, "fcn", Row.turned, "-", "trained", "#009E73")
-        _line(
-            lower, rows, setting, "fcn", lambda row: row.turned(YEAR), "--", "chips a year later", "#009E73"
-        )
+        _line(lower, rows, setting, "fcn", Row.turned, "-", "trained", GREEN)
+        _line(lower, rows, setting, "fcn", lambda row: row.turned(YEAR), "--", "chips a year later", GREEN)
         upper.set_title(str(setting), loc="left", fontsize=9.5)
         _turning(during, rows, setting, shades)
         for axes in (upper, lower):
@@ -257,7 +258,7 @@ def _name_of(network: str) -> str:
 def _look_of(network: str, rows: Rows) -> tuple[str, str]:
     """Return the colour and the marker of a network."""
     place = (*NETWORKS, *(name for name in rows.networks() if name not in NETWORKS)).index(network)
-    return _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
+    return scheme_color(network), _MARKERS[place % len(_MARKERS)]
 
 
 def _line(

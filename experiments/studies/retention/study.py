@@ -15,6 +15,7 @@ from devices.units import Dimensionless, Seconds
 
 from ...data.chance import RULE, mark
 from ...drawing.figures import save_figure, strip
+from ...drawing.palette import Look, device_looks
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import available_threads
 from ...runs.result import Result
@@ -32,9 +33,6 @@ from .config import RetentionConfig
 NAME: Final = "retention"
 TITLE: Final = "Accuracy over time"
 _NETWORKS: Final = {"fcn": "FCN: a kernel and a tile for each location", "cnn": "CNN: one kernel, one tile"}
-_STYLES: Final = (
-    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"), ("#CC79A7", "v"), ("#000000", "x"),
-)  # fmt: skip
 _DRAWN: Final = "per_tile"
 _NONE: Final = "none"
 _FIGURE: Final = "retention.png"
@@ -212,7 +210,7 @@ def _gain(per_tile: Row | None, of_layer: Row | None) -> str:
 
 def _draw(rows: Sequence[Row], path: Path) -> None:
     devices = list(dict.fromkeys(row.device for row in rows))
-    styles = dict(zip(devices, _STYLES * len(devices), strict=False))
+    looks = dict(zip(devices, device_looks(devices), strict=True))
     by_row = {row.key: row for row in rows}
     figure = Figure(figsize=(10.4, 4.4), layout="constrained")
     both = figure.subplots(1, 2, sharey=True)
@@ -223,7 +221,7 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
                 row = by_row.get((network, device, compensation))
                 if row is not None:
                     times |= set(row.times)
-                    _draw_line(axes, row, styles[device], line)
+                    _draw_line(axes, row, looks[device], line)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sorted(times)))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -247,8 +245,8 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
     save_figure(figure, path)
 
 
-def _draw_line(axes: Axes, row: Row, style: tuple[str, str], line: str) -> None:
-    color, marker = style
+def _draw_line(axes: Axes, row: Row, look: Look, line: str) -> None:
+    color, marker = look
     means = [mean_and_std(values) for values in row.chips]
     mean = [value for value, _ in means]
     spread = [std or 0.0 for _, std in means]
@@ -256,7 +254,8 @@ def _draw_line(axes: Axes, row: Row, style: tuple[str, str], line: str) -> None:
         low, high = ([m + sign * s for m, s in zip(mean, spread, strict=True)] for sign in (-1, 1))
         axes.fill_between(row.times, low, high, color=color, alpha=0.15, lw=0)
     name = row.device + mark(row.did_learn) if line == "-" else None
-    axes.plot(row.times, mean, color=color, ls=line, lw=1.5, label=name)
+    axes.plot(row.times, mean, color=color, ls=line, lw=1.5)
+    axes.plot([], [], marker=marker, color=color, ls=line, lw=1.5, ms=4.5, label=name)
     for time, value in zip(row.times, mean, strict=True):
         beyond = get(row.device).is_extrapolated(time)
         axes.plot(time, value, marker, color=color, ms=4.5, mfc="white" if beyond else color)

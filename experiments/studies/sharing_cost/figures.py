@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from ...drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import COMPONENTS, GREY, PALE, scheme_color
 from .rows import (
     FRESH,
     MECHANISM_NAMES,
@@ -28,33 +28,6 @@ from .rows import (
 )
 
 Quantity = Callable[[Row], float | None]
-
-# Okabe and Ito (2008): they stay apart for colour-blind readers. Those of the study in situ keep their meaning.
-_COLORS: Final = {
-    "free": "#0072B2",
-    "replicated": "#D98A00",
-    "time_multiplexed": "#D55E00",
-    "blocks": "#009E73",
-    "interleaved": "#3A9BD0",
-    "random": "#B0578D",
-}
-# In the order in which bars are stacked.
-COMPONENT_COLORS: Final = {
-    "dac": "#56B4E9",
-    "adc": "#0072B2",
-    "cells": "#F0E442",
-    "update": "#D55E00",
-    "programming": "#E69F00",
-    "verify": "#CC79A7",
-    "movement": "#009E73",
-    "digital": "#999999",
-    "static": "#333333",
-}
-
-
-def scheme_color(scheme: str) -> str:
-    """Return the colour of a scheme's family."""
-    return _COLORS.get(scheme.partition("(")[0].strip(), GREY)
 
 
 def write_plainly(axis: Axis) -> None:
@@ -87,7 +60,7 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
     ]
     figure = Figure(figsize=(11.5, 0.6 + 3.1 * len(devices)), layout="constrained")
     panels = figure.subplots(len(devices), len(quantities), squeeze=False)
-    color = _COLORS["replicated"]
+    color = scheme_color("replicated")
     for device, line in zip(devices, panels, strict=True):
         group = [cell for cell in synchronised if cell.device == device]
         broadcast = [c for c in cells if c.device == device and not sync_every(c.scheme)]
@@ -142,12 +115,12 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
                 )
                 known = [(_tiles(c.scheme), c.mean(quantity)) for c in group]
                 for cell in group:
-                    _draw_seeds(axes, _tiles(cell.scheme), cell, quantity, _COLORS[family])
+                    _draw_seeds(axes, _tiles(cell.scheme), cell, quantity, scheme_color(family))
                 axes.plot(
                     [x for x, y in known if y is not None],
                     [y for _, y in known if y is not None],
                     "o-" if family == "replicated" else "s-",
-                    color=_COLORS[family],
+                    color=scheme_color(family),
                     ms=5,
                     lw=1.8,
                     label=name,
@@ -187,12 +160,12 @@ def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> N
                 continue
             used |= _stack(axes, group, work)
             axes.set_xlabel(f"energy per {'inference' if work == 'inference' else 'training step'} in µJ")
-            axes.grid(axis="x", color="0.9", linewidth=0.8)
+            axes.grid(axis="x", color=PALE, linewidth=0.8)
             axes.set_axisbelow(True)
             axes.spines[["top", "right"]].set_visible(False)
         pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)
-    order = [name for name in COMPONENT_COLORS if name in used]
-    handles = [Patch(color=COMPONENT_COLORS[name]) for name in order]
+    order = [name for name in COMPONENTS if name in used]
+    handles = [Patch(color=COMPONENTS[name]) for name in order]
     figure.legend(handles, order, loc="outside lower center", ncols=len(order), frameon=False)
     _note(figure, not_drawn(tried).strip())
     save_figure(figure, path)
@@ -203,7 +176,7 @@ def _stack(axes: Axes, group: Sequence[Cell], work: str) -> dict[str, str]:
     labels = [cell.label for cell in group]
     left = np.zeros(len(group))
     used = {}
-    for component, color in COMPONENT_COLORS.items():
+    for component, color in COMPONENTS.items():
         values = np.array([cell.mean(_component(work, component)) or 0.0 for cell in group])
         if values.any():
             axes.barh(range(len(group)), values, left=left, color=color, height=0.72, lw=0)

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...drawing.direct_labels import Named, label_points
-from ...drawing.figures import GREY, save_figure, strip
-from .figures import Quantity, darker, not_drawn, scaled, scheme_color, write_plainly
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import GREY, scheme_color
+from .figures import Quantity, darker, not_drawn, scaled, write_plainly
 from .rows import (
     FRESH,
     MECHANISM_NAMES,

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from ...drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import GREY, scheme_color
 from ...support.durations import format_time
-from .figures import name_ends, scheme_color, sync_every, write_plainly
+from .figures import name_ends, sync_every, write_plainly
 from .rows import FRESH, Cell, Row, cells_of
 
 _DASHES: Final = {0: "-", 1: (0, (1, 1)), 10: (0, (4, 1.5)), 100: (0, (8, 2))}

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...drawing.figures import GREY, save_figure, strip
-from .figures import name_ends, scheme_color, sync_every, write_plainly
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import GREY, scheme_color
+from .figures import name_ends, sync_every, write_plainly
 from .residual import dash_of
 from .rows import MECHANISM_NAMES, scheme_label
 from .sensitivity import Flip, Line

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,15 +11,13 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from devices.files import write_atomically
 
-from ...drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import AMOUNT, GREY, SERIES
 from ...drawing.sections import Section, Table, csv_of, markdown_of
 from ...support.statistics import mean_and_std, percent
 from .layouts import Layout
 from .maps import VoltageMap
 from .points import Point
-
-# Colours that stay apart for colour-blind readers (Okabe and Ito, 2008).
-_COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def draw_and_write(
@@ -88,7 +86,7 @@ def _draw(points: Sequence[Point], maps: Sequence[VoltageMap], sample: dict[str,
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1)) if maps else [figure]
     accuracy, error, missed = halves[0].subplots(1, 3)
     layouts = list(dict.fromkeys(_layout(point) for point in points))
-    for layout, color in zip(layouts, _COLORS * len(layouts), strict=False):
+    for layout, color in zip(layouts, SERIES * len(layouts), strict=False):
         mine = [point for point in points if _layout(point) == layout]
         ideal = statistics.fmean(mine[0].exact)
         wired = [point for point in mine if point.errors]
@@ -155,7 +153,7 @@ def _draw_maps(figure: Any, maps: Sequence[VoltageMap]) -> None:
     image = None
     for axes, one in zip(axes_of_maps, maps, strict=True):
         image = axes.imshow(
-            one.voltage.numpy(), vmin=lowest, vmax=1.0, cmap="viridis", aspect="auto", interpolation="nearest"
+            one.voltage.numpy(), vmin=lowest, vmax=1.0, cmap=AMOUNT, aspect="auto", interpolation="nearest"
         )
         bits, words = one.voltage.shape
         name = f"{one.layer}, unrolled" if one.is_unrolled else one.layer

@@ -15,7 +15,8 @@ from crossbar import WireParameters
 from devices.units import Dimensionless, Ohm
 
 from ...data.chance import RULE, mark
-from ...drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import GREY, SERIES
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import available_threads
 from ...runs.result import Result
@@ -33,7 +34,7 @@ from .config import WiresTrainingConfig
 NAME: Final = "wires-training"
 TITLE: Final = "Training with wires"
 _NETWORKS: Final = {"fcn": "FCN: a kernel and a tile for each location", "cnn": "CNN: one kernel, one tile"}
-_STYLES: Final = (("#D55E00", "s"), ("#0072B2", "o"), ("#009E73", "^"))
+_MARKERS: Final = "os^Dv"
 _FIGURE: Final = "wires_training.png"
 
 Accuracies = dict[Ohm, list[Dimensionless]]  # resistance of the chips -> mean of each run's chips
@@ -210,7 +211,7 @@ def _draw(rows: Sequence[Row], sample: str, path: Path) -> None:
     panels = figure.subplots(1, len(networks), sharey=True, squeeze=False)[0]
     for axes, network in zip(panels, networks, strict=True):
         mine = sorted((r for r in rows if r.network == network), key=lambda row: row.trained_with_ohm)
-        for row, (color, marker) in zip(mine, _STYLES * len(mine), strict=False):
+        for row, color, marker in zip(mine, SERIES, _MARKERS, strict=False):
             ohm = row.trained_with_ohm
             name = f"trained with wires of {_ohm(ohm)}" if ohm else "trained without wires"
             _line(axes, row.exact, color, marker, "-", name + mark(row.did_learn))

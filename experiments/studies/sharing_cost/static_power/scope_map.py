@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from ....drawing.figures import GREY, save_figure, strip
-from ..figures import darker, scheme_color
+from ....drawing.figures import save_figure, strip
+from ....drawing.palette import GREY, scheme_color
+from ..figures import darker
 from ..rows import MECHANISM_NAMES, scheme_label
 from .scopes import Demand, Group, cheapest
 
