@@ -122,6 +122,13 @@ COMMANDS: Final = (
         "jobs",
     ),
     _Command(
+        "patterns",
+        "is it the weights of copies that are hard to share, or which devices they lack?",
+        ".studies.patterns.config:PatternsConfig",
+        ".studies.patterns.study:run_patterns",
+        "jobs",
+    ),
+    _Command(
         "retention",
         "evaluations of several runs put together: accuracy over a year, by device and compensation",
         ".studies.retention.config:RetentionConfig",
@@ -335,9 +342,22 @@ def load(place: str) -> Any:
     return getattr(import_module(module, __package__), name)
 
 
+# Options of earlier versions, and what they are called now.
+_RENAMED: Final = {"--vcp": "--absent-inputs"}
+
+
+def _renamed(word: str) -> str:
+    option, equals, value = word.partition("=")
+    if option not in _RENAMED:
+        return word
+    print(f"{option} is called {_RENAMED[option]} now; use that name.", file=sys.stderr)
+    return _RENAMED[option] + equals + value
+
+
 def _parse(config_class: Any, command: str, words: list[str]) -> Any:
     import tyro
 
+    words = [_renamed(word) for word in words]
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaints):

@@ -12,7 +12,7 @@ every placement in between.
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Literal, final
 
 import torch
 from torch import nn
@@ -155,6 +155,47 @@ def draw_connections(model: nn.Module, absent: Dimensionless, seed: int) -> None
             connections = torch.ones(inputs, dtype=torch.bool)
             connections[order[: round(absent * inputs)]] = False
             layer.connect(connections.reshape(shape))
+
+
+Pattern = Literal["own", "common"]
+"""Whether every tile lacks weights of its own, or all tiles of a layer lack the same."""
+
+
+def draw_absent_weights(model: nn.Module, absent: Dimensionless, seed: int, pattern: Pattern = "own") -> None:
+    """Remove a share of the weights of every local layer: connection patterns as Ott et al. (2020) describe them.
+
+    Which ones is drawn once for each layer, from a stream that is named after it: so many of all weights that its
+    tiles hold, or, with a common pattern, of those of a kernel. What is absent for some share is absent for every
+    larger one too. Copies of one kernel lack different weights of it with patterns of their own. Call it after
+    `initialise`: absent weights become zero.
+
+    Args:
+        model: A network with locally connected layers; changed in place.
+        absent: Share of the weights that are absent, in [0, 1); 0 leaves all.
+        seed: The run's seed.
+        pattern: "own": every tile, and in it every output, has its own; "common": all tiles have the same.
+
+    Raises:
+        ValueError: If the share lies outside, or there is no local layer.
+    """
+    if not 0 <= absent < 1:
+        raise ValueError(f"`absent` must lie in [0, 1), but is {absent}. Give 0.3 for 30 %.")
+    if absent == 0:
+        return
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, LocallyConnected)}
+    if not layers:
+        raise ValueError(
+            "`model` must have a locally connected layer to lack weights, but has none. Choose placement free."
+        )
+    for name, layer in layers.items():
+        kernels, *sizes = layer.weight.shape
+        holders = 1 if pattern == "common" else layer.placement.tiles
+        weights = holders * math.prod(sizes)
+        order = torch.randperm(weights, generator=generator(seed, "absent weights", name))
+        populated = torch.ones(weights, dtype=torch.bool)
+        populated[order[: round(absent * weights)]] = False
+        mask = populated.reshape(holders, *sizes)
+        layer.populate(mask.repeat(kernels, *[1] * len(sizes)) if pattern == "common" else mask)
 
 
 def initialise(model: nn.Module, seed: int) -> None:

@@ -39,7 +39,7 @@ class AnalogLayer(CountsTiles, nn.Module):
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         backend: "batched" or "aihwkit", the slow reference.
         sync_every: Updates in place between two synchronisations of copies; 0 sends every update to all.
-        present: Which inputs of each kernel there are; all if None.
+        present: Which weights have a device, of each kernel or of each tile; all if None.
         seed: Names the fabrication of the tiles and their noise; follows from torch's generator if None, which is not
             moved by it: the weights that are drawn next are those of a digital layer.
         biases: How many sets of biases there are, and how many biases in each; as the kernels and outputs if None.
@@ -65,7 +65,7 @@ class AnalogLayer(CountsTiles, nn.Module):
         rpu_config: Any,
         backend: Backend,
         sync_every: int = 0,
-        present: Bool[Tensor, "kernels in"] | None = None,
+        present: Bool[Tensor, "holders out in"] | None = None,
         seed: int | None = None,
         biases: tuple[int, int] | None = None,
     ) -> None:

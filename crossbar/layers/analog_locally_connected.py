@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from typing_extensions import Self
 
-from ..placement.connections import Connections
+from ..placement.connections import Connections, Populated
 from ..placement.geometry import Geometry, PaddingMode, Size
 from ..placement.placement import Placement, as_placement
 from ..tiles.lasting import lasting
@@ -36,6 +36,8 @@ class AnalogLocallyConnected(PlacedLayer):
         groups: Parts that the channels are divided into; outputs see the inputs of their part.
         padding_mode: What the padding holds: "zeros", "reflect", "replicate" or "circular".
         seed: Names the fabrication of the tiles and their noise; torch's generator decides if None.
+        populated: Which weights have a device, in the shape of the weight; all if None. With one mask for each tile
+            in place of each kernel, copies of a kernel lack different devices.
     """
 
     digital: ClassVar[type[LocallyConnected]]
@@ -60,11 +62,12 @@ class AnalogLocallyConnected(PlacedLayer):
         groups: int = 1,
         padding_mode: PaddingMode = "zeros",
         seed: int | None = None,
+        populated: Populated | None = None,
     ) -> None:
         sizes = (in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
         geometry = Geometry.of(*sizes, groups, padding_mode, dimensions=self.dimensions)
         chosen = as_placement(placement, geometry.output_size)
-        super().__init__(geometry, chosen, bias, rpu_config, backend, connections, seed)
+        super().__init__(geometry, chosen, bias, rpu_config, backend, connections, seed, populated)
         self.reset_parameters()
 
     def _digital(self) -> LocallyConnected:
@@ -75,6 +78,7 @@ class AnalogLocallyConnected(PlacedLayer):
             bias=self.has_bias,
             placement=self.placement,
             connections=self.connections,
+            populated=self.populated,
         )
 
     def kernel_shape(self) -> tuple[int, ...]:
@@ -96,6 +100,7 @@ class AnalogLocallyConnected(PlacedLayer):
             placement=module.placement,
             rpu_config=rpu_config,
             connections=module.connections,
+            populated=module.populated,
             seed=int(torch.randint(2**62, ())),
         )
         return layer._receive(module)

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ..placement.channel_groups import join_channels, split_channels
-from ..placement.connections import Connections, check_connections, present_inputs
+from ..placement.connections import (
+    Connections,
+    Populated,
+    check_connections,
+    check_populated,
+    present_inputs,
+)
 from ..placement.geometry import Geometry, PaddingMode, Size
 from ..placement.grouping import Grouping
 from ..placement.patches import assemble, check_input
@@ -51,10 +57,12 @@ class LocallyConnected(MapLayer):
             zero and stay so. Only with placement "free".
         groups: Parts that the channels are divided into; outputs see the inputs of their part.
         padding_mode: What the padding holds: "zeros", "reflect", "replicate" or "circular".
+        populated: Which weights there are, in the shape of the weight; all if None. Absent ones are zero and stay so.
+            With one mask for each tile in place of each kernel, copies of a kernel lack different weights of it.
 
     Raises:
-        TypeError: If connections are no bool mask.
-        ValueError: If the sizes are impossible, or placement or connections do not fit.
+        TypeError: If a mask is none of bools.
+        ValueError: If the sizes are impossible, or placement or a mask do not fit.
     """
 
     @lasting
@@ -73,8 +81,10 @@ class LocallyConnected(MapLayer):
         *,
         groups: int = 1,
         padding_mode: PaddingMode = "zeros",
+        populated: Populated | None = None,
     ) -> None:
         super().__init__()
+        self.register_buffer("populated", None)
         sizes = (in_channels, out_channels, kernel_size, input_size, stride, padding, dilation)
         self.geometry = geometry = Geometry.of(*sizes, groups, padding_mode, dimensions=self.dimensions)
         self.placement_rng: torch.Generator | None = None
@@ -87,6 +97,7 @@ class LocallyConnected(MapLayer):
         self.reset_parameters()
         self.register_buffer("connections", None)
         self.connect(connections)
+        self.populate(populated)
 
     @torch.no_grad()
     def connect(self, connections: Connections | None) -> None:
@@ -104,6 +115,35 @@ class LocallyConnected(MapLayer):
         if connections is not None:
             present = present_inputs(connections, self.geometry)
             self._by_group(self.weight).mul_(present[:, None])
+
+    @torch.no_grad()
+    def populate(self, populated: Populated | None) -> None:
+        """Say which weights there are from now on; those that no copy of a kernel has become zero.
+
+        Args:
+            populated: In the shape of the weight, or with one mask for each tile; None for all.
+
+        Raises:
+            TypeError: If it is no bool mask.
+            ValueError: If it has another shape.
+        """
+        check_populated(populated, self.geometry, self.placement)
+        self.populated = None if populated is None else populated.to(self.weight.device)
+        self._place(self.placement)
+        if self.populated is not None and not self.copies_differ:
+            self.weight.mul_(self.populated)
+
+    @property
+    def copies_differ(self) -> bool:
+        """Whether copies of a kernel may lack different weights of it."""
+        return self.populated is not None and len(self.populated) != self.placement.kernels
+
+    def existing_weight(self) -> Tensor:
+        """Return the weights that there are, zero elsewhere: of each kernel, or of each tile where copies differ."""
+        weight: Tensor = self.weight
+        if self.populated is None:
+            return weight
+        return (weight[self.placement.kernel_of_tile] if self.copies_differ else weight) * self.populated
 
     def _by_group(self, weight: Tensor) -> Tensor:
         """Return weights as (kernels * groups, outputs of a group, inputs of a group)."""
@@ -150,15 +190,21 @@ class LocallyConnected(MapLayer):
             self._place(self.placement.redrawn(rng))
 
     def _multiply(self, patches: Tensor) -> Tensor:
-        """Multiply each group of locations with its kernel: (kernels, vectors, in) -> (kernels, vectors, out)."""
+        """Multiply each group of locations with its weights: (kernels, vectors, in) -> (kernels, vectors, out)."""
         groups = self.geometry.groups
-        outputs: Tensor = _Product.apply(split_channels(patches, groups), self._by_group(self.weight))
-        outputs = join_channels(outputs, groups)
-        return outputs if self.bias is None else outputs + self.bias[:, None, :]
+        weight = self._by_group(self.existing_weight())
+        outputs: Tensor = _Product.apply(split_channels(patches, groups), weight)
+        outputs, bias = join_channels(outputs, groups), self.bias
+        if bias is None:
+            return outputs
+        return outputs + (bias[self.placement.kernel_of_tile] if self.copies_differ else bias)[:, None, :]
 
     def _place(self, chosen: Placement) -> None:
         self.placement = chosen
-        self.grouping = Grouping.of(chosen.kernel_of_location, chosen.kernels)
+        if self.copies_differ:
+            self.grouping = Grouping.of(chosen.tile_of_location, chosen.tiles)
+        else:
+            self.grouping = Grouping.of(chosen.kernel_of_location, chosen.kernels)
 
     def extra_repr(self) -> str:
         """Return the settings, as the constructor takes them."""

@@ -21,6 +21,7 @@ class MapLayer(nn.Module):
         placement: Which tile serves a location, and which kernel that holds.
         grouping: The locations, sorted by what computes them.
         connections: (in_channels, *sizes), which inputs there are; None for all.
+        populated: (kernels or tiles, out, in, *kernel_size), which weights have a device; None for all.
     """
 
     dimensions: ClassVar[int]
@@ -28,6 +29,7 @@ class MapLayer(nn.Module):
     placement: Placement
     grouping: Grouping
     connections: Tensor | None
+    populated: Tensor | None
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from ..aihwkit.adapter import TheirConvolution
 from ..placement.channel_groups import for_each_group, join_channels, split_channels
-from ..placement.connections import Connections, check_connections, present_inputs
+from ..placement.connections import (
+    Connections,
+    Populated,
+    check_connections,
+    check_populated,
+    existing_devices,
+)
 from ..placement.geometry import Geometry
 from ..placement.grouping import Grouping
 from ..placement.patches import assemble
@@ -50,10 +56,11 @@ class PlacedLayer(MapLayer, AnalogLayer, TheirConvolution):
         backend: "batched" or "aihwkit", the slow reference.
         connections: Which inputs there are; all if None.
         seed: Names the fabrication of the tiles and their noise; torch's generator decides if None.
+        populated: Which weights have a device, of each kernel or of each tile; all if None.
 
     Raises:
-        TypeError: If connections are no bool mask.
-        ValueError: If they do not fit the input, or locations share kernels.
+        TypeError: If a mask is none of bools.
+        ValueError: If a mask does not fit, or locations with connections share kernels.
     """
 
     connections: Tensor | None
@@ -70,8 +77,10 @@ class PlacedLayer(MapLayer, AnalogLayer, TheirConvolution):
         backend: Backend,
         connections: Connections | None = None,
         seed: int | None = None,
+        populated: Populated | None = None,
     ) -> None:
         check_connections(connections, geometry, chosen)
+        check_populated(populated, geometry, chosen)
         channels, patch, groups = geometry.out_channels, geometry.patch_size, geometry.groups
         out_size, in_size = (patch, channels) if self.is_transposed else (channels, patch)
         in_channels, out_channels = geometry.in_channels, geometry.out_channels
@@ -86,11 +95,12 @@ class PlacedLayer(MapLayer, AnalogLayer, TheirConvolution):
             rpu_config,
             backend,
             chosen.sync_every,
-            None if connections is None else present_inputs(connections, geometry),
+            existing_devices(connections, populated, geometry),
             seed,
             (chosen.kernels, out_channels),
         )
         self.register_buffer("connections", connections)
+        self.register_buffer("populated", populated)
         self.geometry = geometry
         # What torch and aihwkit's tools read of a convolution.
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -100,6 +110,12 @@ class PlacedLayer(MapLayer, AnalogLayer, TheirConvolution):
         self.transposed, self.output_padding = self.is_transposed, (0,) * self.dimensions
         self.in_features, self.out_features = in_size, out_size
         self._place(chosen)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        present = existing_devices(self.connections, self.populated, self.geometry)
+        if present is not None:
+            self.tile_array.populated = self.blocks.populated(len(present), present)
 
     def _place(self, chosen: Placement) -> Grouping:
         grouping = Grouping.of(chosen.tile_of_location, chosen.tiles)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from devices.pulsed import DeviceArray, WriteCounts, WriteVerify, write_verify
@@ -54,7 +54,12 @@ class SyncCounts:
 
 @torch.no_grad()
 def synchronise(
-    cells: UnitCells, kernel_of_tile: Int[Tensor, " tiles"], settings: WriteVerify, *, noise: NoiseStream
+    cells: UnitCells,
+    kernel_of_tile: Int[Tensor, " tiles"],
+    settings: WriteVerify,
+    *,
+    exists: Bool[Tensor, "tiles out in"] | None = None,
+    noise: NoiseStream,
 ) -> SyncCounts:
     """Write every copy of a kernel to the mean of its copies.
 
@@ -71,21 +76,23 @@ def synchronise(
         cells: The devices; changed in place.
         kernel_of_tile: Kernel that each tile holds a copy of.
         settings: Of the write-verify loop.
+        exists: Which devices exist; others have no part in a mean. All if None.
         noise: Draws the noise of reading and writing.
 
     Returns:
         What it took.
     """
+    mean = partial(_mean, kernel_of_tile=kernel_of_tile, exists=exists)
     memories = cells.memories()
     for memory in memories:
-        memory.values.copy_(_mean(memory.values, kernel_of_tile, memory.signs))
-    counts = _all_reduce(cells, kernel_of_tile, len(memories))
+        memory.values.copy_(mean(memory.values, signs=memory.signs))
+    counts = _all_reduce(cells, kernel_of_tile, exists, len(memories))
     if cells.is_written_as_one:
-        counts += _all_reduce(cells, kernel_of_tile, 1)
-        return counts + rewrite(cells, partial(_mean, kernel_of_tile=kernel_of_tile), settings, noise=noise)
+        counts += _all_reduce(cells, kernel_of_tile, exists, 1)
+        return counts + rewrite(cells, mean, settings, noise=noise)
     for role, array in cells.device_arrays().items():
-        changed = partial(_mean, kernel_of_tile=kernel_of_tile, signs=cells.signs_of(role))
-        counts += _all_reduce(cells, kernel_of_tile, 1)
+        changed = partial(mean, signs=cells.signs_of(role))
+        counts += _all_reduce(cells, kernel_of_tile, exists, 1)
         counts += _rewrite_array(array, changed, settings, noise)
     return counts
 
@@ -175,17 +182,35 @@ def count_refresh(events: LayerEvents, write: WriteCounts) -> None:
 
 
 def _mean(
-    values: Float[Tensor, "tiles out in"], kernel_of_tile: Tensor, signs: Tensor | None = None
+    values: Float[Tensor, "tiles out in"],
+    kernel_of_tile: Tensor,
+    exists: Tensor | None = None,
+    signs: Tensor | None = None,
 ) -> Float[Tensor, "tiles out in"]:
     """Return for each tile the mean over the copies of its kernel, each seen with its own signs."""
     # In float64 the mean of equal copies is what each of them holds, to the last bit.
     seen = values.double() if signs is None else values.double() * signs
-    mean = mean_of_copies(seen, kernel_of_tile, int(kernel_of_tile.max()) + 1)[kernel_of_tile]
+    mean = mean_of_copies(seen, kernel_of_tile, int(kernel_of_tile.max()) + 1, exists)[kernel_of_tile]
     return (mean if signs is None else mean * signs).to(values)
 
 
-def _all_reduce(cells: UnitCells, kernel_of_tile: Tensor, numbers: int) -> SyncCounts:
+def _all_reduce(cells: UnitCells, kernel_of_tile: Tensor, exists: Tensor | None, numbers: int) -> SyncCounts:
     """Count averaging so many numbers at every crosspoint over the copies of each kernel."""
-    kernels = int(kernel_of_tile.max()) + 1
-    sums = numbers * (cells.tiles - kernels) * cells.out_size * cells.in_size
+    sums = numbers * sums_over_copies(cells, kernel_of_tile, exists)
     return SyncCounts(allreduce_bytes=2 * sums * BYTES, allreduce_adds=sums)
+
+
+def sums_over_copies(cells: UnitCells, kernel_of_tile: Tensor, exists: Tensor | None) -> int:
+    """Return how many additions one number of every crosspoint takes: copies less 1, of those that have a device.
+
+    Args:
+        cells: The devices.
+        kernel_of_tile: Kernel that each tile holds a copy of.
+        exists: (tiles, out, in) which devices exist; all if None.
+    """
+    kernels = int(kernel_of_tile.max()) + 1
+    if exists is None:
+        return (cells.tiles - kernels) * cells.out_size * cells.in_size
+    number = torch.zeros(kernels, *exists.shape[1:], dtype=torch.int64, device=exists.device)
+    number.index_add_(0, kernel_of_tile, exists.long())
+    return int((number - 1).clamp(min=0).sum())

@@ -100,6 +100,13 @@ def _deploy(name: str, layer: PlacedLayer, wanted: str, input_size: tuple[int, .
     options = layer.settings()
     if layer.connections is not None:
         options["connections"] = layer.connections
+    if layer.populated is not None:
+        if len(layer.populated) != source.kernels:
+            raise ValueError(
+                f"`placement` must stay where copies of a kernel lack different devices, as in layer {name!r}, but "
+                f"is {wanted!r}. Convert the digital network with the other placement."
+            )
+        options["populated"] = layer.populated[kernels]
     with naming(name):
         placed: PlacedLayer = _class_for(layer, target)(
             **options,
@@ -168,7 +175,7 @@ def _carry_weights(old: TileArray, new: TileArray, kernels: Tensor) -> None:
     index = kernels.to(old.weight.device)
     weight = old.weight.detach()
     if old.in_situ is not None and old.kernel_of_tile is not None:
-        weight = mean_of_copies(weight, old.kernel_of_tile, old.kernels)
+        weight = mean_of_copies(weight, old.kernel_of_tile, old.kernels, old.tile_population())
     new.set_kernels(weight[index], omega=0.0)  # as they are: the scales are carried over, too
     new.mapping_scales.copy_(old.mapping_scales[index])
     if new.out_scaling_alpha is not None and old.out_scaling_alpha is not None:

@@ -58,12 +58,13 @@ def copies_residual(array: TileArray) -> CopiesResidual | None:
     if index is None or int(torch.bincount(index).max()) < 2:
         return None
     weight = weights_as_read(array).double()
-    mean = mean_of_copies(weight, index, array.kernels)
-    difference = weight - mean[index]
-    variance = mean_of_copies(difference.square(), index, array.kernels)
-    # Absent devices have weight zero in every copy: they are in neither sum, and both have as many terms.
-    size = mean[index].square().sum().sqrt()
     exists = array.tile_population()
+    mean = mean_of_copies(weight, index, array.kernels, exists)
+    expected = mean[index] if exists is None else mean[index] * exists
+    difference = weight - expected
+    variance = mean_of_copies(difference.square(), index, array.kernels, exists)
+    # Absent devices have weight zero: they are in neither sum, and both have as many terms.
+    size = expected.square().sum().sqrt()
     number = difference.numel() if exists is None else int(exists.sum())
     return CopiesResidual(
         float(difference.square().sum().sqrt() / size),
@@ -85,7 +86,9 @@ def model_sharing(model: nn.Module) -> dict[str, LayerSharing]:
     sharing: dict[str, LayerSharing] = {}
     for name, layer in model.named_modules():
         if isinstance(layer, LocallyConnected):
-            weight, index, copies = layer.weight.flatten(2), layer.placement.kernel_of_location, None
+            weight, copies = layer.existing_weight().flatten(2), None
+            placed = layer.placement
+            index = placed.tile_of_location if layer.copies_differ else placed.kernel_of_location
         elif isinstance(layer, PlacedLayer):
             weight = kernels_of_tiles(layer, weights_as_read(layer.tile_array))
             index = layer.placement.tile_of_location

@@ -121,7 +121,9 @@ def _sleep_layer(layer: Local, move: Float[Tensor, "kernels kernels"], noise: No
 
     def moved_tiles(weight: Tensor) -> Tensor:
         """Move the kernels of tiles, and with each of them its copies."""
-        return moved(weight) if index is None else moved(mean_of_copies(weight, index, array.kernels))[index]
+        if index is None:
+            return moved(weight)
+        return moved(mean_of_copies(weight, index, array.kernels, array.tile_population()))[index]
 
     if array.in_situ is None:
         array.weight.copy_(moved(array.weight))

@@ -100,11 +100,13 @@ class KernelBlocks:
 
         Args:
             kernels: Number of kernels.
-            present: (kernels, in) which of their inputs there are; all if None.
+            present: (kernels, out, in) which of their weights have one, or (tiles, out, in); all if None. The line of
+                a bias on the tile, which may stand behind them, does.
         """
         rows, columns = self.tile_shape
         if present is not None:
-            return self.split(present[:, None, :].expand(-1, self.out_size, -1).float()).bool()
+            behind = self.in_size - present.shape[2]
+            return self.split(torch.nn.functional.pad(present.float(), (0, behind), value=1.0)).bool()
         if self.grid[0] * rows == self.out_size and self.grid[1] * columns == self.in_size:
             return None
         return self.split(torch.ones(kernels, self.out_size, self.in_size)).bool()

@@ -71,8 +71,9 @@ class AdjustableTile(ProgrammableTile):
             ValueError: If devices are trained in place, the backend is aihwkit's, or `every` is below 1.
         """
         check_wires(wires, self.rpu_config, self.backend)
-        kernels = (self.kernels, self.out_size, self.in_size)
-        self.wires = None if wires is None else TileWires(wires, every, kernels).to(self.weight.device)
+        layouts = self.tiles if self.memory.copies_differ else self.kernels
+        sizes = (layouts, self.out_size, self.in_size)
+        self.wires = None if wires is None else TileWires(wires, every, sizes).to(self.weight.device)
         self.erase()
 
     @lasting

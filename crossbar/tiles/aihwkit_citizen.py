@@ -314,8 +314,7 @@ class AihwkitTile(TileWithHidden):
 
     def tile_population(self) -> Bool[Tensor, "tiles out in"] | None:
         """Return which devices of each tile exist, or None for all."""
-        populated = self.memory.populated
-        return None if populated is None else self.memory.of_tiles(populated)
+        return self.memory.population
 
     def trained_weights(self) -> Tensor:
         """Return the trained weights in units of the largest conductance."""

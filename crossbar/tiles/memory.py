@@ -74,9 +74,14 @@ class Memory(nn.Module, ABC):
 
     Args:
         kernel_of_tile: (tiles,) kernel that each tile is meant to hold; tile t holds kernel t if None.
-        populated: (kernels, out, in) which devices exist; all if None.
+        populated: Which devices exist; all if None. See `populate`.
 
     Attributes:
+        populated: (kernels, out, in) of which weights at least one copy has a device; None for all.
+        population: (tiles, out, in) which devices exist; None for all.
+        word_lines: (tiles, 1, in) which word lines have a device, or None if all have.
+        bit_lines: (tiles, 1, out) likewise for bit lines.
+        copies_differ: Whether copies of a kernel may lack different devices.
         name: The name under which it is a part of the array, and so part of the names in saved states.
         learns_in_place: Whether aihwkit's optimizers send the batch to the devices, and torch's cannot.
     """
@@ -85,13 +90,51 @@ class Memory(nn.Module, ABC):
     learns_in_place: ClassVar[bool] = False
     kernel_of_tile: Tensor | None
     populated: Tensor | None
+    population: Tensor | None
+    word_lines: Tensor | None
+    bit_lines: Tensor | None
 
     def __init__(
-        self, kernel_of_tile: Tensor | None, populated: Bool[Tensor, "kernels out in"] | None
+        self, kernel_of_tile: Tensor | None, populated: Bool[Tensor, "holders out in"] | None
     ) -> None:
         super().__init__()
         self.register_buffer("kernel_of_tile", kernel_of_tile, persistent=False)
-        self.register_buffer("populated", populated, persistent=False)
+        for name in ("populated", "population", "word_lines", "bit_lines"):
+            self.register_buffer(name, None, persistent=False)
+        self.populate(populated)
+
+    def populate(self, populated: Bool[Tensor, "holders out in"] | None) -> None:
+        """Say which devices exist. A line without devices is not driven and not read.
+
+        Args:
+            populated: (kernels, out, in), the same for all copies of a kernel; or (tiles, out, in), each its own.
+        """
+        self.populated = self.population = populated
+        self.word_lines = self.bit_lines = None
+        self.copies_differ = False
+        if populated is None:
+            return
+        index = self.kernel_of_tile
+        if index is not None:
+            kernels = int(index.max()) + 1
+            if len(populated) == kernels:
+                self.population = populated[index]
+            else:
+                copies = populated.new_zeros(kernels, *populated.shape[1:], dtype=torch.int64)
+                self.populated = copies.index_add_(0, index, populated.long()) > 0
+                self.copies_differ = True
+        assert self.population is not None
+        word_lines, bit_lines = self.population.any(dim=1)[:, None], self.population.any(dim=2)[:, None]
+        self.word_lines = None if word_lines.all() else word_lines
+        self.bit_lines = None if bit_lines.all() else bit_lines
+
+    def driven(self, x: Float[Tensor, "tiles batch in"]) -> Float[Tensor, "tiles batch in"]:
+        """Return the inputs of word lines that have devices, and zero for the others."""
+        return x if self.word_lines is None else x * self.word_lines
+
+    def converted(self, y: Float[Tensor, "tiles batch out"]) -> Float[Tensor, "tiles batch out"]:
+        """Return the outputs of bit lines that have devices, and zero for the others, which nothing reads."""
+        return y if self.bit_lines is None else y * self.bit_lines
 
     def of_tiles(self, values: Tensor) -> Tensor:
         """(kernels, ...) -> (tiles, ...)."""
@@ -101,7 +144,8 @@ class Memory(nn.Module, ABC):
         """Return the mean over the copies of every kernel."""
         if self.kernel_of_tile is None:
             return weight
-        return mean_of_copies(weight, self.kernel_of_tile, int(self.kernel_of_tile.max()) + 1)
+        kernels = int(self.kernel_of_tile.max()) + 1
+        return mean_of_copies(weight, self.kernel_of_tile, kernels, self.population)
 
     @property
     def multiplier(self) -> Multiplier | None:

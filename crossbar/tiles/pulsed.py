@@ -52,8 +52,8 @@ class PulsedDevices(Memory):
         out_size: Bit lines of each tile.
         in_size: Word lines of each tile.
         kernel_of_tile: (tiles,) kernel that each tile holds a copy of; tile t holds kernel t if None.
-        populated: (kernels, out, in) which devices exist; all if None. An absent device has weight zero and does not
-            respond.
+        populated: (kernels, out, in) or (tiles, out, in) which devices exist; all if None. An absent device has
+            weight zero and does not respond.
         backend: "batched" or "aihwkit"; the latter also where the configuration can run on nothing else, after a
             warning.
         seed: Seed of the fabrication.
@@ -86,7 +86,7 @@ class PulsedDevices(Memory):
         out_size: int,
         in_size: int,
         kernel_of_tile: Tensor | None,
-        populated: Bool[Tensor, "kernels out in"] | None,
+        populated: Bool[Tensor, "holders out in"] | None,
         backend: Backend,
         seed: int,
         sync_every: int = 0,
@@ -109,8 +109,6 @@ class PulsedDevices(Memory):
         self.engine: Engine = "auto"
         self.sets = 0
         self.write_verify = WriteVerify()
-        population = None if populated is None else self.of_tiles(populated)
-        self.register_buffer("population", population, persistent=False)
         self.register_buffer(
             "copies", None if copies is None else copies.order.clamp(min=0), persistent=False
         )
@@ -162,7 +160,8 @@ class PulsedDevices(Memory):
 
     @override
     def put(self, weight: Tensor, mapped: Float[Tensor, "kernels out in"], *, noise: NoiseStream) -> None:
-        self.set_weights(self.of_tiles(mapped), noise=noise)
+        weight = self.of_tiles(mapped)
+        self.set_weights(weight if self.population is None else weight * self.population, noise=noise)
 
     @override
     def trained(self, weight: Tensor) -> Float[Tensor, "kernels out in"]:
@@ -261,7 +260,10 @@ class PulsedDevices(Memory):
             return True, None
         assert self.kernel_of_tile is not None
         self.updates_since_sync.zero_()
-        return True, synchronise(self.cells, self.kernel_of_tile, self.write_verify, noise=noise)
+        counts = synchronise(
+            self.cells, self.kernel_of_tile, self.write_verify, exists=self.population, noise=noise
+        )
+        return True, counts
 
     @override
     def write(

@@ -65,7 +65,7 @@ class TileArray(AdjustableTile):
         in_size: Word lines of each tile.
         rpu_config: aihwkit configuration, of inference or training; `InferenceRPUConfig()` if None.
         kernel_of_tile: (tiles,) index of the kernel each tile is meant to hold; tile t holds kernel t if None.
-        populated: (kernels, out, in) which devices exist; all if None. An absent device has weight zero always.
+        populated: (kernels or tiles, out, in) which devices exist; all if None. Absent ones have weight zero always.
         sync_every: Updates in place between two synchronisations of copies; 0 broadcasts each (see `PulsedDevices`).
         backend: "batched" (this emulator) or "aihwkit" (T real aihwkit tiles, slow, the reference).
         wires: Word and bit lines with resistance; ideal ones if None. See `use_wires`.
@@ -97,7 +97,7 @@ class TileArray(AdjustableTile):
         rpu_config: Any = None,
         *,
         kernel_of_tile: Tensor | None = None,
-        populated: Bool[Tensor, "kernels out in"] | None = None,
+        populated: Bool[Tensor, "holders out in"] | None = None,
         sync_every: int = 0,
         backend: Backend = "batched",
         wires: WireParameters | None = None,
@@ -167,12 +167,12 @@ class TileArray(AdjustableTile):
 
     @property
     def populated(self) -> Tensor | None:
-        """(kernels, out, in) which devices exist; None for all."""
+        """(kernels, out, in) of which weights a copy has a device; None for all. See `Memory.populate`."""
         return self.memory.populated
 
     @populated.setter
     def populated(self, populated: Tensor | None) -> None:
-        self.memory.populated = populated
+        self.memory.populate(populated)
 
     # Weights -------------------------------------------------------------------------------------------------
 
@@ -289,7 +289,7 @@ class TileArray(AdjustableTile):
         asked, x = x, x.to(self.weight.dtype)
         around = self.passes.around(x, self.pass_kind(), self.pass_state, self.restore_pass, check_finite(x))
         with exact_products(x), around:
-            return self._forward(x, valid, locations).to(asked.dtype)
+            return self._forward(self.memory.driven(x), valid, locations).to(asked.dtype)
 
     def _forward(self, x: Tensor, valid: Tensor | None, locations: int) -> Tensor:
         voltages, limit = x, None
@@ -315,7 +315,7 @@ class TileArray(AdjustableTile):
             context=self.analog_ctx if self.memory.learns_in_place else None,
             quantised=self.quantised,
         )
-        y = self.memory.multiply(read, of, self.reader(), is_chip=chip is not None)
+        y = self.memory.converted(self.memory.multiply(read, of, self.reader(), is_chip=chip is not None))
         return y if chip is None or chip.factor is None else y * chip.factor
 
     def pass_kind(self) -> tuple[bool, int]:

@@ -36,13 +36,13 @@ class TrainedWeights(Memory):
 
     Args:
         kernel_of_tile: (tiles,) kernel that each tile is meant to hold; tile t holds kernel t if None.
-        populated: (kernels, out, in) which devices exist; all if None.
+        populated: (kernels, out, in) or (tiles, out, in) which devices exist; all if None.
     """
 
     name: ClassVar[str] = "trained"
 
     def __init__(
-        self, kernel_of_tile: Tensor | None, populated: Bool[Tensor, "kernels out in"] | None
+        self, kernel_of_tile: Tensor | None, populated: Bool[Tensor, "holders out in"] | None
     ) -> None:
         super().__init__(kernel_of_tile, populated)
         self.settled = Settled()
@@ -67,7 +67,8 @@ class TrainedWeights(Memory):
 
     @override
     def target(self, weight: Tensor) -> Float[Tensor, "tiles out in"]:
-        return self.of_tiles(weight.detach())
+        target = self.of_tiles(weight.detach())
+        return target if self.population is None else target * self.population
 
     @override
     def is_settled(self, weight: Tensor, rpu_config: Any, *, has_chip: bool) -> bool:
@@ -99,12 +100,15 @@ class TrainedWeights(Memory):
         modifier = rpu_config.modifier
         modifies = has_effect(modifier) and (is_training or modifier.enable_during_test)
         read: Tensor = WeightForReading.apply(
-            weight, self.kernel_of_tile, self.populated, modifier if modifies else None, noise
+            weight, self.kernel_of_tile, self.population, modifier if modifies else None, noise
         )
         if wires is None:
             return read
         taken = wires.taken_in_training if is_training else wires.taken_in_evaluation
-        return read - self.of_tiles(taken(weight, rpu_config.noise_model.g_converter, self.populated))
+        converter = rpu_config.noise_model.g_converter
+        if self.copies_differ:
+            return read - taken(self.of_tiles(weight), converter, self.population)
+        return read - self.of_tiles(taken(weight, converter, self.populated))
 
     @override
     def multiply(
@@ -171,9 +175,8 @@ class TrainedWeights(Memory):
                 f"`noise_model` must be given for {type(rpu_config).__name__}, which names no devices, but is None. "
                 "Pass one, for example aihwkit's PCMLikeNoiseModel()."
             )
-        population = None if self.populated is None else self.of_tiles(self.populated)
         target = self.target(weight)
         devices = program_devices(
-            noise_model, target, seed=seed, populated=population, faults=faults, circuit=circuit
+            noise_model, target, seed=seed, populated=self.population, faults=faults, circuit=circuit
         )
-        return devices, existing(population, target.shape)
+        return devices, existing(self.population, target.shape)

@@ -21,6 +21,7 @@ from .options.config import (
     Compensation,
     Engine,
     Mode,
+    Pattern,
     Refresh,
     Schedule,
     TrainConfig,
@@ -55,7 +56,9 @@ class Run:
     scores: bool
     model: str
     placement: str
-    vcp: Dimensionless
+    absent_inputs: Dimensionless
+    absent_weights: Dimensionless
+    absent_pattern: Pattern | None
     mode: Mode
     device: str
     faults: str | None
@@ -177,9 +180,11 @@ class Run:
             ValueError: If a field is missing, unknown or of the wrong type.
         """
         names = {field.name for field in fields(cls)}
+        if isinstance(values, dict):
+            values = {_NOW.get(name, name): value for name, value in values.items()}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError("it does not hold the fields of a configuration")
-        values = {"torch_device": "cpu", "loss": "cross-entropy", "metric": "accuracy", **values}
+        values = {**{name: unsaid[0] for name, unsaid in _UNSAID.items() if name != "refresh"}, **values}
         if "refresh" not in values:
             earlier = values.get("mode") == "in-situ" and refreshes(str(values.get("device")))
             values = {**values, "refresh": "every-batch" if earlier else None}
@@ -189,7 +194,12 @@ class Run:
         return typed(cls, values)
 
 
+# What files of runs call otherwise, as earlier versions did.
+_BEFORE: Final = {"absent_inputs": "vcp"}
+_NOW: Final = {before: now for now, before in _BEFORE.items()}
 _UNSAID: dict[str, tuple[object, ...]] = {
+    "absent_weights": (0.0,),
+    "absent_pattern": (None,),
     "refresh": (None, "every-batch"),
     "torch_device": ("cpu",),
     "loss": ("cross-entropy",),
@@ -199,7 +209,9 @@ _UNSAID: dict[str, tuple[object, ...]] = {
 
 def _as_before(values: dict[str, object]) -> dict[str, object]:
     """Leave out what says what it always was: files and names are those of versions that did not ask for it."""
-    return {name: value for name, value in values.items() if value not in _UNSAID.get(name, ())}
+    return {
+        _BEFORE.get(name, name): value for name, value in values.items() if value not in _UNSAID.get(name, ())
+    }
 
 
 def _values(config: "TrainConfig | Run") -> dict[str, Any]:

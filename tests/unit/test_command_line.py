@@ -245,3 +245,11 @@ def test_what_is_typed_wins_over_quick(config_class, typed):
     assert {name: getattr(config, name) for name in typed} == typed
     assert all(getattr(quick, name) != value for name, value in typed.items())
     assert tyro.cli(config_class, args=[]).resolved().chips == 5
+
+
+def test_the_old_name_of_absent_inputs_works_and_says_the_new_one(capsys, tmp_path):
+    words = ["train", "--vcp=0.3", "--placement", "time_multiplexed", "--out", str(tmp_path)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "--vcp is called --absent-inputs now" in said
+    assert "`absent_inputs` must be 0 with the placement 'time_multiplexed', but is 0.3" in said

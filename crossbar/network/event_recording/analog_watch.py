@@ -11,10 +11,11 @@ from ...cost.events import LayerEvents
 from ...layers.analog_layer import AnalogLayer
 from ...layers.analog_transposed import AnalogConvTranspose
 from ...layers.placed_layer import PlacedLayer
-from ...learning.synchronisation import count_refresh
+from ...learning.synchronisation import count_refresh, sums_over_copies
 from .digital_watch import ALREADY, count_software
+from .existing import ExistingParts, lines_of_tiles
 from .parts import PartsWatch, Tally
-from .shapes import inputs_of, shape_of, tile_sizes
+from .shapes import shape_of
 
 _BYTES_PER_ACCUMULATION = 8  # a number of 4 bytes is read and written
 _BYTES_PER_GRADIENT = 4
@@ -34,6 +35,7 @@ class AnalogWatch:
             raise RuntimeError(ALREADY)
         self.events = array.events = LayerEvents(shape=shape_of(layer))
         self._layer = layer
+        self._existing = ExistingParts(layer, self.events.shape)
         self._handles = [
             layer.register_forward_pre_hook(self._before_forward),
             layer.register_forward_hook(self._after_forward),
@@ -60,10 +62,9 @@ class AnalogWatch:
         else:
             vectors = serial = y.numel() // shape.out_size
         if layer.training and self.array.in_situ is None:
-            count_software(self.events, self._present(vectors) * shape.out_size, x, True)
+            count_software(self.events, self._existing.of(vectors).weights, x, True)
             return
-        driven = self._present(vectors)
-        self._count_products("forward", vectors, serial, driven, vectors * shape.out_size, shape.grid)
+        self._count_products("forward", vectors, serial)
         if isinstance(layer, AnalogConvTranspose):
             self.events.add("forward", overlap_adds=layer.overlap_adds(x, y))
         if repeats:
@@ -80,51 +81,42 @@ class AnalogWatch:
             return
         shape = self.events.shape
         if passes_on:
-            blocks = shape.grid[1], shape.grid[0]
-            read = self._present(vectors)
-            self._count_products("backward", vectors, serial, vectors * shape.out_size, read, blocks)
+            self._count_products("backward", vectors, serial)
         cells, in_situ = self.array.cells, self.array.in_situ
         if cells is not None and cells.learns_in_digital:
-            macs = self._present(vectors) * shape.out_size
+            macs = self._existing.of(vectors).weights
             self.events.add("gradient", digital_macs=macs, accumulator_bytes=macs * _BYTES_PER_ACCUMULATION)
         elif in_situ is not None:
             copies = shape.tiles // shape.kernels if in_situ.copies is not None else 1
             lines = shape.in_size + shape.out_size
             self.events.add("update", updates=vectors * copies, network_bytes=vectors * lines * (copies - 1))
 
-    def _present(self, vectors: int) -> int:
-        """Return how many inputs that many vectors have, without those that are absent."""
-        return inputs_of(self._layer, self.events.shape, vectors)
-
-    def _count_products(
-        self, phase: str, vectors: int, serial: int, driven: int, read: int, grid: tuple[int, int]
-    ) -> None:
+    def _count_products(self, phase: str, vectors: int, serial: int) -> None:
         """Count products of whole kernels.
 
         Args:
-            phase: "forward" or "backward".
+            phase: "forward", or "backward", where bit lines are driven and word lines read.
             vectors: How many.
             serial: Those of the busiest tile.
-            driven: Their inputs.
-            read: Their outputs.
-            grid: Blocks of outputs, and blocks of inputs.
         """
-        out_blocks, in_blocks = grid
-        dac = driven * out_blocks
+        shape, met = self.events.shape, self._existing.of(vectors)
+        driven, read, numbers = met.word_lines, met.bit_lines, met.outputs
+        if phase == "backward":
+            driven, read, numbers = met.bit_lines, met.word_lines, met.inputs
         # A tile of its own for each location, or copies, lie apart from the buffer; one tile lies at it.
-        crosses = self.events.shape.tiles > 1 or phase == "backward"
+        crosses = shape.tiles > 1 or phase == "backward"
         self.events.add(
             phase,
-            mvms=vectors * out_blocks * in_blocks,
-            dac_conversions=dac,
-            adc_conversions=read * in_blocks,
-            cell_reads=driven * read // max(vectors, 1),
+            mvms=vectors * shape.grid[0] * shape.grid[1],
+            dac_conversions=driven,
+            adc_conversions=read,
+            cell_reads=met.weights,
             serial_mvms=serial,
-            partial_sums=read * (in_blocks - 1),
-            scalings=read,
-            input_bytes=dac,
-            output_bytes=read,
-            network_bytes=read + (dac if crosses else 0),
+            partial_sums=read - numbers,
+            scalings=numbers,
+            input_bytes=driven,
+            output_bytes=numbers,
+            network_bytes=numbers + (driven if crosses else 0),
         )
 
     def _count_repeats(self, repeats: Tensor, width: int) -> None:
@@ -134,23 +126,24 @@ class AnalogWatch:
             repeats: (tiles, width * images) how often that of each vector was repeated; location by location.
             width: Vectors of an image, one after the other, on every tile. All tiles work on the same image.
         """
-        outputs, inputs = tile_sizes(self._layer)
+        bit_lines, word_lines, devices = lines_of_tiles(self._layer)
         of_images = repeats.unflatten(1, (width, -1)).sum(dim=1).cpu()
         of_tiles = of_images.sum(dim=1)
         self.events.add(
             "forward",
             mvms=int(of_tiles.sum()),
-            dac_conversions=int((of_tiles * inputs).sum()),
-            adc_conversions=int((of_tiles * outputs).sum()),
-            cell_reads=int((of_tiles * inputs * outputs).sum()),
+            dac_conversions=int((of_tiles * word_lines).sum()),
+            adc_conversions=int((of_tiles * bit_lines).sum()),
+            cell_reads=int((of_tiles * devices).sum()),
             serial_mvms=int(of_images.amax(dim=0).sum()),
-            input_bytes=int((of_tiles * inputs).sum()),
+            input_bytes=int((of_tiles * word_lines).sum()),
         )
 
     def _enter(self, counted: Tally) -> None:
-        shape, events = self.events.shape, self.events
+        events = self.events
         if counted.sets:  # a write like that of a trained network, of which no pulses are known
-            events.add("programming", written_cells=counted.sets * shape.tiles * shape.cells)
+            _, _, devices = lines_of_tiles(self._layer)
+            events.add("programming", written_cells=counted.sets * int(devices.sum()))
         if counted.writes:
             self._enter_writes(counted)
         refreshed = counted.refreshed
@@ -192,10 +185,13 @@ class AnalogWatch:
 
     def _enter_writes(self, counted: Tally) -> None:
         """Enter the writes of updates: all that were counted, except for those that made copies equal."""
-        shape, events, written = self.events.shape, self.events, counted.written
+        events, written = self.events, counted.written
         cells = self.array.cells
         exchanges = counted.writes if cells is not None and cells.learns_in_digital else 0
-        sums = (shape.tiles - shape.kernels) * shape.cells * exchanges
+        sums = 0
+        if exchanges and cells is not None and self.array.kernel_of_tile is not None:
+            exists = self.array.tile_population()
+            sums = exchanges * sums_over_copies(cells, self.array.kernel_of_tile, exists)
         others, refresh = events.counts["synchronisation"], events.counts["refresh"]
         write = WriteCounts(
             pulses=written.pulses - written.refresh_pulses - others["programming_pulses"],

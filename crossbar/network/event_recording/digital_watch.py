@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from ...cost.events import LayerEvents
 from ...layers.attention import ScaledDotProduct
-from .shapes import inputs_of, products_of, shape_of
+from .existing import ExistingParts
+from .shapes import products_of, shape_of
 
 ALREADY = "the model is being recorded already: leave the other `record_events` first"
 
@@ -22,6 +23,7 @@ class DigitalWatch:
         ):
             raise RuntimeError(ALREADY)
         self.events = LayerEvents(shape=shape_of(layer))
+        self._existing = ExistingParts(layer, self.events.shape)
         self._handle = layer.register_forward_hook(self._after_forward)
 
     def stop(self) -> None:
@@ -29,9 +31,8 @@ class DigitalWatch:
         self._handle.remove()
 
     def _after_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
-        shape = self.events.shape
-        driven = inputs_of(layer, shape, products_of(layer, shape, inputs[0], y))
-        count_software(self.events, driven * shape.out_size, inputs[0], layer.training)
+        products = products_of(layer, self.events.shape, inputs[0], y)
+        count_software(self.events, self._existing.of(products).weights, inputs[0], layer.training)
 
 
 class ProductWatch:

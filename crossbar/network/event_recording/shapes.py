@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ...cost.events import LayerShape
@@ -11,7 +10,6 @@ from ...layers.attention import ScaledDotProduct
 from ...layers.locally_connected import LocallyConnected
 from ...layers.map_layer import MapLayer
 from ...layers.placed_layer import PlacedLayer
-from ...placement.connections import present_inputs
 
 
 def shape_of(layer: nn.Module) -> LayerShape:
@@ -65,27 +63,6 @@ def products_of(layer: nn.Module, shape: LayerShape, x: Tensor, y: Tensor) -> in
     if isinstance(layer, nn.modules.conv._ConvTransposeNd):
         return x.numel() // shape.in_size
     return y.numel() // shape.out_size
-
-
-def inputs_of(layer: nn.Module, shape: LayerShape, vectors: int) -> int:
-    """Return how many inputs that many vectors have; those that are absent have no word line."""
-    connections = getattr(layer, "connections", None)
-    if connections is None:
-        return vectors * shape.in_size
-    assert isinstance(layer, MapLayer)
-    places = shape.locations * layer.geometry.groups
-    return vectors // places * int(present_inputs(connections.cpu(), layer.geometry).sum())
-
-
-def tile_sizes(layer: AnalogLayer) -> tuple[Tensor, Tensor]:
-    """Return outputs and inputs of every physical tile, (tiles,) each."""
-    outs, ins = (torch.tensor(starts).diff() for starts in (layer.blocks.out_starts, layer.blocks.in_starts))
-    tiles = layer.tile_array.tiles // layer.blocks.per_kernel
-    sizes = ins.expand(tiles, -1)
-    if isinstance(layer, PlacedLayer) and layer.connections is not None:
-        present = present_inputs(layer.connections.cpu(), layer.geometry)
-        sizes = torch.stack([part.sum(dim=1) for part in present.split(ins.tolist(), dim=1)], dim=1)
-    return outs.repeat_interleave(len(ins)).repeat(tiles), sizes.repeat(1, len(outs)).flatten()
 
 
 def _digital(sizes: dict[str, Any]) -> dict[str, Any]:

@@ -41,27 +41,27 @@ class WeightForReading(torch.autograd.Function):
         ctx: Any,
         weight: Tensor,
         kernel_of_tile: Tensor | None,
-        populated: Tensor | None,
+        population: Tensor | None,
         modifier: Any,
         noise: NoiseStream,
     ) -> Tensor:
-        """Copy (kernels, out, in) to (tiles, out, in); modified if there is a modifier."""
-        ctx.kernels, ctx.index, ctx.populated = len(weight), kernel_of_tile, populated
+        """Copy (kernels, out, in) to (tiles, out, in); modified if there is a modifier; zero without a device."""
+        ctx.kernels, ctx.index, ctx.population = len(weight), kernel_of_tile, population
         tiles = weight if ctx.index is None else weight[ctx.index]
+        if population is not None:
+            tiles = tiles * population
         if modifier is None:
             return tiles.view_as(tiles)
         modified = modify_weights(tiles, modifier, noise)
-        if populated is None:
-            return modified
-        return modified * (populated if ctx.index is None else populated[ctx.index])
+        return modified if population is None else modified * population
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Sum the gradients of all copies of a kernel."""
-        grad = grads[0]
+        """Sum the gradients of all copies of a kernel that have a device."""
+        grad = grads[0] if ctx.population is None else grads[0] * ctx.population
         if ctx.index is not None:
             grad = grad.new_zeros(ctx.kernels, *grad.shape[1:]).index_add_(0, ctx.index, grad)
-        return grad if ctx.populated is None else grad * ctx.populated, None, None, None, None
+        return grad, None, None, None, None
 
 
 def check_kernels(weight: Tensor, shape: tuple[int, int, int]) -> None:

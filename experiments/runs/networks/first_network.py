@@ -9,7 +9,7 @@ from torch import nn
 from crossbar import convert_to_digital, use_gradient
 from crossbar.layers.analog_layer import AnalogLayer
 from devices.streams import derive_seed
-from models import build, draw_connections, initialise
+from models import build, draw_absent_weights, draw_connections, initialise
 
 from ...data.datasets import Facts
 from ...data.user_function import as_function
@@ -53,7 +53,8 @@ def first_network(run: Run, facts: Facts | None) -> nn.Module:
         initialise(network, run.seed)
     elif run.mode == "digital" and is_analog(network):
         network = digital_twin(network)
-    draw_connections(network, run.vcp, run.seed)
+    draw_connections(network, run.absent_inputs, run.seed)
+    draw_absent_weights(network, run.absent_weights, run.seed, run.absent_pattern or "own")
     return network
 
 

@@ -17,6 +17,7 @@ Backend = Literal["batched", "aihwkit"]
 Schedule = Literal["constant", "cosine", "step"]
 Engine = Literal["auto", "exact", "aggregated"]
 Refresh = Literal["when-full", "every-batch"]
+Pattern = Literal["own", "common"]
 Augment = Literal["none", "translation", "rotation", "noise", "edge-noise"]
 
 Dimensionless = Annotated[float, "1"]
@@ -105,9 +106,15 @@ class TrainConfig:
     locations, and every 10 steps all are written to their mean. Or layer by layer, by name pattern, of which the
     first that fits counts: 'local1=free,local*=replicated(tiles=4)'. Of your own model all convolutions are placed.
     (default: the model's own)"""
-    vcp: Dimensionless = 0.0
+    absent_inputs: Dimensionless = 0.0
     """Variable connection patterns: share of the inputs of every local layer that is absent, the same ones for all
     images; they have no devices and cost nothing. Only where every location has a kernel of its own."""
+    absent_weights: Dimensionless = 0.0
+    """Likewise, share of the weights of every local layer that is absent: of each kernel, on each of its tiles, other
+    devices. They draw no current, receive no pulse and cost nothing."""
+    absent_pattern: Annotated[Pattern | None, one_of(Pattern), OPEN] = None
+    """With --absent-weights: own, every tile lacks devices of its own, copies of one kernel too; common, all tiles of
+    a layer lack the same. (default: own)"""
     mode: Mode = "hwa"
     """hwa: hardware-aware, with the device's noise in every forward pass. digital: plain floating point.
     in-situ: on the devices, by pulses. Each tile learns for itself; of replicated kernels every copy receives
@@ -235,8 +242,12 @@ class TrainConfig:
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
         if self.fold is not None:
             parse_fold(self.fold)
-        if not 0 <= self.vcp < 1:
-            raise ValueError(f"`vcp` must lie in [0, 1), but is {self.vcp}. Give 0.3 for 30 % absent inputs.")
+        for name, what in (("absent_inputs", "inputs"), ("absent_weights", "weights")):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise ValueError(
+                    f"`{name}` must lie in [0, 1), but is {share}. Give 0.3 for 30 % absent {what}."
+                )
         if not 0 <= self.strength <= 1:
             raise ValueError(f"`strength` must lie in [0, 1], but is {self.strength}. Try 0.2.")
         for name, typical in (("weight_noise", 0.1), ("weight_scaling", 0.6), ("soft_sharing", 10)):

@@ -22,7 +22,7 @@ from .learning_defaults import resolve_in_situ, resolve_write_verify
 from .learning_rates import learning_rate
 from .own_networks import as_its_layers_say, wished_network
 from .refusals import find_device, is_given, without_effect
-from .sharing_options import resolve_sharing, without_synchronisation
+from .sharing_options import resolve_absent, resolve_sharing, without_synchronisation
 from .wire_options import resolve_wires
 
 # For runs that end in minutes; their learning rates are in learning_rates.py. The paper: hundreds.
@@ -64,12 +64,9 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
     model = _resolve_model(wish, facts)
     placement = wish.placement or (AS_BUILT if is_own(model) else CATALOGUE[model].placement)
     network = wished_network(wish, model, placement, facts)
-    wish = resolve_wires(resolve_faults(resolve_sharing(wish, placement, network)))
-    if wish.vcp and placement != "free":
-        raise ValueError(
-            f"`vcp` must be 0 with the placement {placement!r}, but is {wish.vcp}: kernels that are shared between "
-            "locations have the same inputs everywhere. Use an FCN, placement free."
-        )
+    wish = resolve_wires(
+        resolve_faults(resolve_sharing(resolve_absent(wish, placement, network), placement, network))
+    )
     if wish.mode == "in-situ":
         wish = resolve_in_situ(wish, placement)
     elif wish.mode == "write-verify":

@@ -7,6 +7,7 @@ from typing import Final
 from torch import nn
 
 from crossbar import LocallyConnected2d
+from crossbar.layers.locally_connected import LocallyConnected
 from devices.pulsed import WriteVerify
 from devices.units import Dimensionless
 
@@ -48,6 +49,38 @@ def resolve_sharing(config: TrainConfig, placement: str, network: nn.Module) -> 
     if config.sleep_every and config.sleep_factor is None:
         config = replace(config, sleep_factor=_SLEEP_FACTOR)
     return _resolve_rewriting(config, layers) if config.mode == "in-situ" else config
+
+
+def resolve_absent(config: TrainConfig, placement: str, network: nn.Module) -> TrainConfig:
+    """Check what the network lacks, and fill in whose pattern it is.
+
+    Args:
+        config: What the user asked for.
+        placement: Where the kernels of the network's local layers live.
+        network: The network, placed so.
+
+    Raises:
+        ValueError: If kernels that lack inputs are shared, no layer could lack weights, or an option has no effect.
+    """
+    if config.absent_inputs and placement != "free":
+        raise ValueError(
+            f"`absent_inputs` must be 0 with the placement {placement!r}, but is {config.absent_inputs}: kernels "
+            "that are shared between locations have the same inputs everywhere. Use an FCN, placement free, or "
+            "--absent-weights."
+        )
+    if not config.absent_weights:
+        if config.absent_pattern is not None:
+            raise ValueError(
+                f"`absent_pattern` must be left out without --absent-weights, but is {config.absent_pattern!r}: "
+                "nothing is absent. Give --absent-weights 0.3 too."
+            )
+        return config
+    if not any(isinstance(layer, LocallyConnected) for layer in network.modules()):
+        raise ValueError(
+            f"`absent_weights` must be 0 for a network without locally connected layers, but is "
+            f"{config.absent_weights}. Choose a --placement of its convolutions, such as free."
+        )
+    return replace(config, absent_pattern=config.absent_pattern or "own")
 
 
 def without_synchronisation(placement: str) -> str:

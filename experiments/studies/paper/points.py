@@ -137,7 +137,7 @@ def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfi
         augment="none" if point.strength == 0 else config.augment,
         strength=point.strength,
         scores=True,
-        vcp=point.vcp,
+        absent_inputs=point.vcp,
         model=f"{'fcn' if point.network == 'fcn' else 'cnn'}_{family}",
         placement=None if point.network in NETWORKS else point.network,
         mode=point.setting.mode,
