@@ -217,12 +217,12 @@ def test_training_in_place(
         return
     times = steps // every
     tile_in, tile_out = (3, 3) if split else (8, 5)
-    tiles, padded = s.T * s.a_r * s.a_c, s.a_r * s.a_c * tile_in * tile_out
+    tiles, devices = s.T * s.a_r * s.a_c, s.n * s.m  # surplus cells hold none
     rows = sum(one.write.verify_rows for one in taken)
     assert sync["synchronisations"] == times
     assert sync["readback_rows"] == times * tiles * tile_in
-    assert sync["allreduce_bytes"] == times * 2 * (s.T - 1) * padded * 2
-    assert sync["allreduce_adds"] == times * (s.T - 1) * padded
+    assert sync["allreduce_bytes"] == times * 2 * (s.T - 1) * devices * 2
+    assert sync["allreduce_adds"] == times * (s.T - 1) * devices
     assert sync["verify_rows"] == rows >= times * s.T * s.n * s.a_c  # every word line at least once
     assert sync["mvms"] == sync["dac_conversions"] == rows + times * tiles * tile_in
     assert sync["adc_conversions"] == sync["cell_reads"] == sync["mvms"] * tile_out
