@@ -9,7 +9,7 @@ from devices.units import Dimensionless, MicroJoules, Seconds, SquareMicrometres
 from .events import PHASES
 from .packing import Packing, PackingMode
 from .static_power import StaticPower
-from .tables import table_of_layers, with_prefix
+from .tables import Sheet, rows_of_layers, with_prefix
 
 COMPONENTS: Final = (
     "dac",
@@ -92,6 +92,7 @@ class Bill:
         steps: Training steps in the ledger.
         endurance: Pulses that a device survives.
         pipelined_static: µJ, the static part if all layers work at once, each on an image of its own.
+        static_is_assumed: Whether no publication says what arrays draw while they do nothing.
         notes: What the bill leaves out, or prices otherwise than it was emulated, in sentences.
     """
 
@@ -104,6 +105,7 @@ class Bill:
     steps: int
     endurance: Dimensionless
     pipelined_static: MicroJoules
+    static_is_assumed: bool = False
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -113,6 +115,12 @@ class Bill:
         )
 
     def __str__(self) -> str:
+        return str(self._sheet())
+
+    def _repr_html_(self) -> str:
+        return self._sheet().to_html()
+
+    def _sheet(self) -> Sheet:
         def cells(layers: list[LayerBill]) -> list[str]:
             return [
                 with_prefix(1e-6 * sum(layer.total_energy for layer in layers), "J"),
@@ -128,13 +136,20 @@ class Bill:
             for name, energy in self.energy_by_component().items()
             if energy
         ]
-        table = table_of_layers(heads, self.layers, cells)
-        lines = [f"priced by {self.profile}", table, f"energy: {', '.join(parts) or 'none'}"]
-        lines.append("not in it: `crossbar.cost.left_out.LEFT_OUT`, docs/cost_model.md")
-        lines += self.notes[:_MOST_NOTES]
+        if self.static_is_assumed and self.energy("static"):
+            parts[-1] += " (its power is assumed)"
+        below = [f"energy: {', '.join(parts) or 'none'}"]
+        if self.images:
+            energy = (self.energy() - self.energy(phase="programming")) / self.images
+            time = (self.sequential - self.seconds("programming")) / self.images
+            each = f"{with_prefix(1e-6 * energy, 'J')}, {with_prefix(time, 's')}"
+            below.append(f"for each of {self.images:,} images, without programming: {each}")
+        below.append("not in it: `crossbar.cost.left_out.LEFT_OUT`, docs/explanation/cost.md")
+        below += self.notes[:_MOST_NOTES]
         if len(self.notes) > _MOST_NOTES:
-            lines.append(f"and {len(self.notes) - _MOST_NOTES} more `notes`")
-        return "\n".join(lines)
+            below.append(f"and {len(self.notes) - _MOST_NOTES} more `notes`")
+        rows = rows_of_layers(heads, self.layers, cells)
+        return Sheet(above=[f"priced by {self.profile}"], rows=rows, below=below)
 
     def energy(self, component: str | None = None, phase: str | None = None) -> MicroJoules:
         """Return the energy of one component or all, in one phase or all, µJ."""

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, final
 
-from .tables import table_of_layers
+from .tables import Sheet, rows_of_layers
 
 PHASES: Final = ("forward", "backward", "update", "gradient", "programming", "synchronisation", "refresh")
 """forward, backward: matrix-vector products. update: pulses of in-situ training. gradient: digital gradients and the
@@ -292,6 +292,12 @@ class EventLedger:
         return f"EventLedger({len(self.layers)} layers, {self.images} images, {self.steps} steps, {_happened(self)})"
 
     def __str__(self) -> str:
+        return str(self._sheet())
+
+    def _repr_html_(self) -> str:
+        return self._sheet().to_html()
+
+    def _sheet(self) -> Sheet:
         shown = {event: title for event, title in _COLUMNS.items() if self.total(event)}
 
         def cells(layers: list[LayerEvents]) -> list[str]:
@@ -300,8 +306,8 @@ class EventLedger:
             return [f"{tiles:,}" if tiles else "digital", *(f"{total:,}" for total in totals)]
 
         training = f", {self.training_images:,} in {self.steps:,} training steps" if self.steps else ""
-        table = table_of_layers(["tiles", *shown.values()], self.layers, cells)
-        return f"{self.images:,} images evaluated{training}\n{table}"
+        rows = rows_of_layers(["tiles", *shown.values()], self.layers, cells)
+        return Sheet(above=[f"{self.images:,} images evaluated{training}"], rows=rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything in the types of JSON."""

@@ -140,6 +140,7 @@ def price(
         steps=ledger.steps,
         endurance=profile["endurance"],
         pipelined_static=pipelined_static,
+        static_is_assumed="assumed:" in profile.constants["static_power"].source,
         notes=tuple(_notes(ledger, profile, packings)),
     )
 

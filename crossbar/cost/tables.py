@@ -1,8 +1,10 @@
-"""Tables of a few lines, for `print`: what a ledger counts, what a bill charges."""
+"""Tables of a few lines, for `print` and for notebooks: what a ledger counts, what a bill charges."""
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TypeVar, final
 
 from devices.units import Dimensionless
 
@@ -31,10 +33,10 @@ def with_prefix(value: Dimensionless, unit: str) -> str:
     return f"{digits} {_PREFIXES[power]}{unit}"
 
 
-def table_of_layers(
+def rows_of_layers(
     heads: Sequence[str], layers: Mapping[str, Layer], cells: Callable[[list[Layer]], Sequence[str]]
-) -> str:
-    """Write one row for each layer, and one for all of them.
+) -> list[list[str]]:
+    """Return the heads, one row for each layer, and one for all of them.
 
     Args:
         heads: Titles of the columns that follow the layer's name.
@@ -50,7 +52,46 @@ def table_of_layers(
     if rest:
         rows.append([f"{len(rest)} more layers", *cells(rest)])
     rows.append(["all", *cells(list(layers.values()))])
-    return aligned(rows)
+    return rows
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """A table with sentences around it.
+
+    Attributes:
+        rows: Cells, as many in each row; the first row are the titles of the columns.
+        above: Sentences before the table.
+        below: Sentences after it.
+        sides: As `aligned` takes them.
+    """
+
+    rows: Sequence[Sequence[str]]
+    above: Sequence[str] = ()
+    below: Sequence[str] = ()
+    sides: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join([*self.above, aligned(self.rows, self.sides), *self.below])
+
+    def to_html(self) -> str:
+        """Return the same for a notebook, which shows it as a table."""
+        sides = self.sides or "<".ljust(len(self.rows[0]), ">")
+
+        def line(cells: Sequence[str], tag: str) -> str:
+            texts = (
+                f'<{tag} style="text-align: {"left" if side == "<" else "right"}">{html.escape(cell)}</{tag}>'
+                for cell, side in zip(cells, sides, strict=True)
+            )
+            return f"<tr>{''.join(texts)}</tr>"
+
+        above, below = (
+            "".join(f"<p>{html.escape(text)}</p>" for text in part) for part in (self.above, self.below)
+        )
+        heads, *rows = self.rows
+        body = "".join(line(row, "td") for row in rows)
+        return f"{above}<table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table>{below}"
 
 
 def aligned(rows: Sequence[Sequence[str]], sides: str = "") -> str:

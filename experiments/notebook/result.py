@@ -1,15 +1,19 @@
 """What a study found, for Python: plain rows, its figures, and its files."""
 
+import html
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from crossbar.cost.tables import Sheet
 from devices.files import make_folder
+
+_MOST_ROWS: Final = 30
 
 
 @final
@@ -38,6 +42,18 @@ class StudyResult:
         return (
             f"StudyResult({len(self.rows)} rows, figures: {', '.join(self.pictures) or 'none'}, {self.run})"
         )
+
+    def _repr_html_(self) -> str:
+        """Show the rows as a table in a notebook."""
+        shown = self.rows[:_MOST_ROWS]
+        if not shown:
+            return f"<pre>{html.escape(self.text)}</pre>"
+        heads = list(dict.fromkeys(name for row in shown for name in row))
+        rows = [[_cell(row.get(name)) for name in heads] for row in shown]
+        below = [f"Figures, drawn by .plot(name): {', '.join(self.pictures)}."] if self.pictures else []
+        if len(self.rows) > len(shown):
+            below.insert(0, f"{len(self.rows) - len(shown)} more rows: .rows, .to_frame().")
+        return Sheet(rows=[heads, *rows], below=below).to_html()
 
     def to_frame(self) -> Any:
         """Return the rows as a pandas DataFrame.
@@ -92,3 +108,9 @@ class StudyResult:
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)
         return folder
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -60,6 +60,7 @@ def test_a_function_gives_the_numbers_of_the_command(blobs, tmp_path):
     }
     assert "build (as built)" in str(found)
     assert found.plot().get_axes()
+    assert found._repr_html_().count("<tr>") == 1 + len(found.rows)
     saved = found.save(tmp_path / "saved")
     assert (saved / "result.json").is_file()
     with pytest.raises(

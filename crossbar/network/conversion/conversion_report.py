@@ -5,7 +5,7 @@ from typing import Final, Literal, final
 
 from torch import nn
 
-from ...cost.tables import aligned
+from ...cost.tables import Sheet
 from ...layers.analog_layer import AnalogLayer
 from ...layers.attention import AnalogMultiheadAttention, ScaledDotProduct
 from ...layers.placed_layer import PlacedLayer
@@ -81,12 +81,18 @@ class ConversionReport:
         return f"ConversionReport({', '.join(counts) or 'no layers with weights'})"
 
     def __str__(self) -> str:
+        return str(self._sheet())
+
+    def _repr_html_(self) -> str:
+        return self._sheet().to_html()
+
+    def _sheet(self) -> Sheet:
         heads = ("layer", "weights", "", "class", "remark")
         rows = [
             (layer.name or "(model)", f"{layer.weights:,}", layer.place, layer.kind, layer.remark)
             for layer in self.layers
         ]
-        return aligned([heads, *rows], "<><<<")
+        return Sheet(rows=[heads, *rows], sides="<><<<")
 
 
 @dataclass
