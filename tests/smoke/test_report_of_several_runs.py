@@ -63,6 +63,8 @@ def test_refusals(words, sentence, runs, capsys):
 def test_words():
     assert meaning_of("energy, µJ: always on") == f"always on: {WORDS['always on']}"
     assert meaning_of("areal") is None
+    assert meaning_of("MVMs of 2 chips") == f"product: {WORDS['product']}"
+    assert meaning_of("xbar train") is None  # a command, no train of pulses
     assert words_in(["Free kernels, and a bit line"]) == [
-        f"{word}: {WORDS[word]}." for word in ("bit line", "free")
+        f"{word}: {WORDS[word]}." for word in ("bit line", "free", "kernel")
     ]

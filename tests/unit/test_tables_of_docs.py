@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.drawing.glossary import glossary_page
 from experiments.drawing.sections import markdown_of
 from experiments.studies.in_situ import study as in_situ
 from experiments.studies.results import read_results
@@ -23,6 +24,12 @@ def test_a_table_is_made_of_its_json(stem, study, tmp_path):
     results = read_results(DOCS / f"{stem}.json", study.NAME)
     found = study.findings_of(results, tmp_path)
     assert markdown_of("", found.sections) == (DOCS / f"{stem}.md").read_text()
+
+
+def test_the_glossary_is_that_of_the_pages():
+    assert (DOCS / "reference" / "glossary.md").read_text() == glossary_page(), (
+        "write it: python -P -m experiments.drawing.glossary > docs/reference/glossary.md"
+    )
 
 
 def number(text):
