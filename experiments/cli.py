@@ -87,6 +87,13 @@ COMMANDS: Final = (
         "all",
     ),
     _Command(
+        "tune",
+        "learning rates searched on validation images, with the same effort for every training",
+        ".studies.tune.config:TuneConfig",
+        ".studies.tune.study:run_tune",
+        "jobs",
+    ),
+    _Command(
         "sharing-cost",
         "what sharing weights costs in energy, time, area and wear, and what it buys in accuracy",
         ".studies.sharing_cost.config:SharingCostConfig",

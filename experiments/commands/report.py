@@ -8,9 +8,9 @@ from ..drawing.dynamics_figures import draw_dynamics, draw_pulse_maps
 from ..drawing.figures import draw_accuracy_over_time, draw_learning_curve
 from ..drawing.run_tables import dynamics_table, table
 from ..drawing.sections import csv_of
-from ..runs.record import Record
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
+from ..runs.watching.record import Record
 from ..support.answer import Answer
 from ..support.json_files import read_json
 from .report_page import write_run_page

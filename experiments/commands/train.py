@@ -16,6 +16,7 @@ from ..runs.evaluation import evaluate
 from ..runs.ledger_file import RunEvents
 from ..runs.options.config import TrainConfig
 from ..runs.options.defaults import digital_reference, resolve, rules_of
+from ..runs.rates.tuned import say_other_length
 from ..runs.result import Result
 from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
@@ -43,6 +44,8 @@ def run_train(wish: TrainConfig) -> Answer:
     run = resolve(wish, data.facts)
     refuse_too_many(wish, data)
     say_what_is_own(run, data.facts)
+    if wish.tuned is not None:
+        say_other_length(wish.tuned, run.epochs, len(data.train))
     return run_with_reference(run, RunFolder.of(run), data)
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ..runs.record import OF_THE_UPDATE, Column, Record
+from ..runs.watching.record import OF_THE_UPDATE, Column, Record
 from .figures import save_figure, strip
 from .palette import AMOUNT, GREY, SERIES
 

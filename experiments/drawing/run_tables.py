@@ -8,8 +8,8 @@ from devices.units import Dimensionless
 
 from ..data.chance import rule_of
 from ..data.objective_names import METRIC_NAMES
-from ..runs.record import Record
 from ..runs.result import Result
+from ..runs.watching.record import Record
 from ..support.durations import format_time
 from ..support.statistics import NOTHING, percent
 

@@ -83,6 +83,15 @@ class TrainingEvents:
         finally:
             self._stop()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Record nothing of the block, although it lies within a recording."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
+
     def _start(self) -> None:
         self._now = self._open.enter_context(record_events(self._model, is_batched=True))
         self._is_open = True

@@ -37,10 +37,11 @@ NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_sec
 class Run:
     """All that decides about a run, as `resolve` makes it of a wish and as config.json keeps it.
 
-    The fields are those of `TrainConfig`, whose help says what they mean, in the same order. Where a field may be
-    None here, None says something: all images (`train_images`, `test_images`), the data set's own test images
-    (`fold`), no faults, ideal `wires`, aihwkit's own size of tiles, nothing that ages (`times`, `compensation`), and
-    of the others that this mode of learning has no such thing.
+    The fields are those of `TrainConfig`, whose help says what they mean, in the same order, but for the file of
+    `tuned` rates, which have become `lr` and `batch_size`. Where a field may be None here, None says something: all
+    images (`train_images`, `test_images`), the data set's own test images (`fold`), no faults, ideal `wires`,
+    aihwkit's own size of tiles, nothing that ages (`times`, `compensation`), and of the others that this mode of
+    learning has no such thing.
     """
 
     data: str
@@ -84,6 +85,7 @@ class Run:
     times: str | None
     compensation: Compensation | None
     record_every: int
+    measure_every: int
     reference: bool
     out: Path
     force: bool
@@ -204,6 +206,7 @@ _UNSAID: dict[str, tuple[object, ...]] = {
     "torch_device": ("cpu",),
     "loss": ("cross-entropy",),
     "metric": ("accuracy",),
+    "measure_every": (0,),
 }
 
 
@@ -215,4 +218,4 @@ def _as_before(values: dict[str, object]) -> dict[str, object]:
 
 
 def _values(config: "TrainConfig | Run") -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in fields(config)}
+    return {field.name: getattr(config, field.name) for field in fields(Run)}

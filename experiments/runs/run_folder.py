@@ -145,6 +145,11 @@ class RunFolder:
         return self.path / "record.npz"
 
     @property
+    def curve_file(self) -> Path:
+        """Validation accuracy against what had to happen in the hardware for it."""
+        return self.path / "curve.jsonl"
+
+    @property
     def ledger_file(self) -> Path:
         """What happened in the hardware: while training, when programming, for the test images."""
         return self.path / "ledger.json"
@@ -249,7 +254,7 @@ class RunFolder:
     def _deciding(self) -> tuple[Path, ...]:
         return (
             self.config_file, self.device_file, self.own_files.origins, self.environment_file, self.checkpoint_file,
-            self.model_file, self.record_file, self.log_file, self.ledger_file, self.result_file,
+            self.model_file, self.record_file, self.curve_file, self.log_file, self.ledger_file, self.result_file,
         )  # fmt: skip
 
     def write_log(self, history: list[dict[str, float]]) -> None:

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -32,12 +32,18 @@ from .networks.first_network import as_built_analog, first_network, own_draws
 from .networks.layers import is_analog, stays_digital
 from .options.config import lines_of_tile
 from .progress import Progress
-from .recorder import Recorder
 from .run import Run
 from .run_folder import RunFolder
 from .training_on_devices import Change, analog_sgd, put_on_learning_tiles
+from .watching.curve import Curve, Measurement
+from .watching.recorder import Recorder
 
 Optimizer = torch.optim.Adam | torch.optim.SGD
+
+
+@final
+class Diverged(ValueError):
+    """The loss is no longer a number: the learning rate is too large."""
 
 
 def make_model(run: Run, change: Change | None = None, facts: Facts | None = None) -> nn.Module:
@@ -90,6 +96,7 @@ def train(
     *,
     fingerprint: str,
     change: Change | None = None,
+    on_measure: Callable[[Measurement], None] | None = None,
 ) -> nn.Module:
     """Train from the last checkpoint of a run, or from the start, to the end.
 
@@ -100,18 +107,20 @@ def train(
         interruption: Asked after each step.
         fingerprint: That of the data, to notice when they have changed under an interrupted run.
         change: Changes the devices that a network learns on, before they are made; that of every start.
+        on_measure: Told of every measurement on the validation images; what it raises ends the training.
 
     Returns:
         The trained model.
 
     Raises:
         RunInterrupted: If the training was asked to stop; its checkpoint is saved then.
-        ValueError: If the checkpoint is damaged, the data have changed, or the loss is no longer a number.
+        ValueError: If the checkpoint is damaged, the data have changed, or the loss is no number any more.
     """
     model = make_model(run, change, data.facts).to(run.torch_device)
     optimizer = make_optimizer(model, run)
     steps = math.ceil(len(data.train) / run.batch_size)
     recorder = Recorder(model, run.record_every, run.epochs * steps)
+    curve = Curve(run.measure_every, on_measure)
     progress = Progress(fingerprint)
     if folder.checkpoint_file.exists():
         saved = load_checkpoint(folder.checkpoint_file, model, optimizer)
@@ -123,20 +132,37 @@ def train(
             )
     events = TrainingEvents(model, progress.events)
     recorder.restore(folder.record_file, progress.epoch * steps + progress.step)
+    curve.restore(folder.curve_file, progress.epoch * steps + progress.step)
     # A kill between checkpoint and log leaves the log one line behind.
     folder.write_log(progress.history)
 
     def save() -> None:
-        # The record goes first: it may run ahead of the checkpoint, never fall behind.
+        # Record and curve go first: they may run ahead of the checkpoint, never fall behind.
         recorder.save(folder.record_file)
+        curve.save(folder.curve_file)
         progress.events = events.to_json()
         save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
+
+    def keep(step: int, loss: float, accuracy: Dimensionless) -> None:
+        so_far = events.to_json() if run.learns_on_devices else None
+        curve.add(Measurement(step=step, loss=loss, accuracy=accuracy, events=so_far))
+
+    def measure(step: int) -> None:
+        if curve.is_due(step):
+            with events.paused():
+                seed_noise(model, run.seed, "validation", "step", step)
+                keep(step, *loss_and_accuracy(model, data.validation.first(IMAGES_ON_HARDWARE)))
+            model.train()
 
     with tqdm(total=run.epochs * steps, initial=progress.epoch * steps + progress.step, **_bar()) as bar:
         while progress.epoch < run.epochs:
             with events.recording():
-                _train_epoch(run, data.train, model, optimizer, progress, recorder, interruption, save, bar)
+                _train_epoch(
+                    run, data.train, model, optimizer, progress, recorder, interruption, measure, save, bar
+                )
             _finish_epoch(run, data, model, progress)
+            last = progress.history[-1]
+            keep(progress.epoch * steps, last["validation_loss"], last["validation_accuracy"])
             save()
             folder.write_log(progress.history)
             if bar.disable:
@@ -154,6 +180,7 @@ def _train_epoch(
     progress: Progress,
     recorder: Recorder,
     interruption: Interruption,
+    measure: Callable[[int], None],
     save: Callable[[], None],
     bar: "tqdm[Any]",
 ) -> None:
@@ -182,7 +209,7 @@ def _train_epoch(
             if run.sleep_factor is not None and (step + 1) % run.sleep_every == 0:
                 sleep(model, run.sleep_factor, seed=derive_seed(run.seed, "sleep", step))
         if not math.isfinite(loss):
-            raise ValueError(
+            raise Diverged(
                 f"`lr` must be small enough to train, but with {run.lr} the loss became {loss} in step "
                 f"{step}. Lower --lr{' or --weight-noise' if run.mode == 'hwa' else ''}."
             )
@@ -193,6 +220,8 @@ def _train_epoch(
         seen = min(progress.step * run.batch_size, len(images))
         bar.update()
         bar.set_postfix(loss=f"{progress.loss_sum / seen:.3f}", accuracy=f"{progress.correct / seen:.1%}")
+        if progress.step < len(batches):
+            measure(step + 1)
         late = time.monotonic() - saved > run.checkpoint_seconds
         if (late or interruption.signal_number is not None) and progress.step < len(batches):
             save()
@@ -207,7 +236,13 @@ def _take_step(
     optimizer.zero_grad()
     # Before the forward pass, whose graph must find weights and input ranges as they are now.
     penalty = neighbour_penalty(model, run.soft_sharing) if run.soft_sharing else 0.0
-    scores = model(batch.pixels)
+    try:
+        scores = model(batch.pixels)
+    except ValueError as error:
+        if "must be finite" not in str(error):
+            raise
+        # The images are finite: weights or what a layer hands on are so large that they are no numbers any more.
+        return math.inf, 0.0
     loss = batch.objective.loss_of(scores, batch.labels)
     penalized = loss + penalty
     penalized.backward()  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ _HOW_FAST: Final = (
 
 
 # Earlier versions had no such options; left open, they leave the name of a folder as it was.
-_OPEN_BEFORE: Final = ("model", "loss", "metric", "batch_size")
+_OPEN_BEFORE: Final = ("model", "loss", "metric", "batch_size", "tune", "tuned", "targets")
 
 
 def refuse_doubles(config: Any, names: Sequence[str], *, may_be_empty: Sequence[str] = ()) -> None:
@@ -64,6 +64,20 @@ def refuse_below_one(config: Any, names: Sequence[str]) -> None:
             raise ValueError(f"`{name}` must be 1 or more, but is {value}. Give a larger number.")
 
 
+def refuse_two_rates(config: Any, names: Sequence[str]) -> None:
+    """Refuse two sources of learning rates.
+
+    Raises:
+        ValueError: If more than one of the options is given.
+    """
+    given = [name for name in names if getattr(config, name) is not None]
+    if len(given) > 1:
+        raise ValueError(
+            f"`{given[0]}` must be left out with --{given[1]}, but is {getattr(config, given[0])}. Leave out one of "
+            "the two."
+        )
+
+
 def planned(plan: Callable[..., Plan], wish: Any, name: str, **filled: object) -> Plan:
     """Make of what is asked for what is done.
 
@@ -86,6 +100,11 @@ def _own_folder(values: Mapping[str, Any], name: str) -> Path:
         for field, value in values.items()
         if field not in _HOW_FAST and not (field in _OPEN_BEFORE and value is None)
     }
+    if identity.get("tuned") is not None:  # what is in the file decides
+        from devices.files import read_regular
+
+        content = read_regular(identity["tuned"], "tuned")
+        identity["tuned"] = hashlib.blake2b(content, digest_size=8).hexdigest()
     from ..data.user_function import as_function  # it loads torch, which the help does without
 
     for option in ("model", "data"):

@@ -23,6 +23,7 @@ from ..drawing.sections import Section, csv_of, markdown_of
 from ..runs.options.command_line import command_of
 from ..runs.options.config import TrainConfig
 from ..runs.options.defaults import resolve
+from ..runs.rates.tuned import say_other_length
 from ..runs.run_data import refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..support.environment import describe_environment
@@ -184,6 +185,9 @@ class Study(ABC, Generic[AnyPoint, AnyRow]):
     def look_at(self, facts: Facts) -> None:
         """Look at what is known of the data, before anything is run; points that do not suit it may be left out."""
 
+    def prepare(self, data: DataSplit) -> None:
+        """Do what the runs ask for before they can be planned, such as a search for learning rates."""
+
     def data(self, seed: int) -> DataSplit:
         """Load the images, to know their shape and number."""
         config = self.config
@@ -215,9 +219,14 @@ def run_study(study: Study[AnyPoint, AnyRow]) -> list[AnyRow]:
     data = study.data(points[0].seed)
     refuse_too_many(config, data)
     study.look_at(data.facts)
+    study.prepare(data)
     points = study.points()
     wishes = {point: study.wish(point, data.facts) for point in points}
-    folders = {point: RunFolder.of(resolve(wish, data.facts)) for point, wish in wishes.items()}
+    runs = {point: resolve(wish, data.facts) for point, wish in wishes.items()}
+    folders = {point: RunFolder.of(run) for point, run in runs.items()}
+    tuned = getattr(config, "tuned", None)
+    if tuned is not None:
+        say_other_length(tuned, runs[points[0]].epochs, len(data.train))
     todo = {point.name: wishes[point] for point in points if not study.is_done(folders[point])}
     where = f"{config.jobs} at a time" if config.dask is None else f"on {config.dask}"
     print(

@@ -43,6 +43,8 @@ def do_all(
     threads: int,
     folder: Path,
     dask: str | None = None,
+    finished: int | None = None,
+    unit: str = "run",
 ) -> dict[str, str]:
     """Do what is not done yet, and show how far it is.
 
@@ -55,6 +57,8 @@ def do_all(
         threads: Threads of each.
         folder: Where the runs of the study are.
         dask: Address of a Dask scheduler, whose workers do the tasks in place of `jobs` processes.
+        finished: How many of all were finished before; all that are not among the tasks, if not told.
+        unit: What the progress bar counts.
 
     Returns:
         For each task that failed, its name and why; the others are finished.
@@ -70,7 +74,9 @@ def do_all(
     with (
         _deleted_at_the_end(stop_file),
         Interruption("the same command; finished runs are not repeated", stop_file.touch) as interruption,
-        progress_bar(total=total, initial=total - len(tasks), unit="run") as bar,
+        progress_bar(
+            total=total, initial=total - len(tasks) if finished is None else finished, unit=unit
+        ) as bar,
         _workers(jobs, threads, dask, folder),
     ):
         calls = (joblib.delayed(_do)(work, name, task, stop_file) for name, task in tasks.items())

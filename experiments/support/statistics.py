@@ -158,3 +158,22 @@ def bare_percent(values: Iterable[float | None]) -> str:
 
 def _in_percent(mean: Mean) -> str:
     return f"{100 * mean.value:.1f}" + ("" if mean.std is None else f" ± {100 * mean.std:.1f}")
+
+
+def number(value: float | None) -> str:
+    """Write a number with three digits, without an exponent where it is of a readable size.
+
+    Example:
+        >>> number(0.01234), number(1234.5), number(3.2e7), number(None)
+        ('0.0123', '1234', '3.2e7', '-')
+    """
+    if value is None:
+        return NOTHING
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return str(value)
+    magnitude = math.floor(math.log10(abs(value)))
+    if -4 <= magnitude < 5:
+        return f"{value:.{max(0, 2 - magnitude)}f}"
+    return f"{value:.1e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")

@@ -19,8 +19,8 @@ from experiments.commands.config import ResumeConfig
 from experiments.commands.resume import run_resume
 from experiments.commands.train import run_train
 from experiments.runs.options.config import TrainConfig
-from experiments.runs.record import read_columns
 from experiments.runs.run_folder import RunFolder
+from experiments.runs.watching.record import read_columns
 from experiments.support.interruption import RunInterrupted
 
 # Two epochs of four steps, the last one smaller; one chip at two times.
@@ -33,6 +33,7 @@ TINY = TrainConfig(
     times="1s,1d",
     threads=1,
     weight_noise=0.02,
+    measure_every=3,
 )
 IN_SITU = replace(TINY, mode="in-situ", times=None, weight_noise=None, record_every=3)
 KINDS = {
@@ -89,6 +90,7 @@ def outcome(folder: RunFolder):
         log,
         json.loads(folder.result_file.read_text()),
         json.loads(folder.ledger_file.read_text()),
+        [json.loads(line) for line in folder.curve_file.read_text().splitlines()],
     )
 
 

@@ -30,10 +30,10 @@ from experiments.data.datasets import load_data
 from experiments.runs.checkpoint import load_checkpoint
 from experiments.runs.ledger_file import RunEvents
 from experiments.runs.progress import Progress
-from experiments.runs.record import OF_THE_LAYER, OF_THE_UPDATE, Record
 from experiments.runs.result import Result
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.training import make_model, make_optimizer
+from experiments.runs.watching.record import OF_THE_LAYER, OF_THE_UPDATE, Record
 from experiments.studies.paper.scores import scores_of_chips
 from experiments.studies.report import write_study_page
 from experiments.studies.sharing_cost.config import SharingCostConfig

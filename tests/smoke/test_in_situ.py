@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from experiments.cli import main
-from experiments.runs.record import Record
+from experiments.runs.watching.record import Record
 
 TINY = [
     *("train", "--mode", "in-situ", "--train-images", "60", "--test-images", "30", "--batch-size", "30"),

@@ -13,7 +13,7 @@ from experiments.cli import main
 from experiments.runs.emergent_sharing import expected_at_start, sharing_of
 from experiments.runs.ledger_file import RunEvents
 from experiments.runs.options.config import TrainConfig
-from experiments.runs.options.learning_rates import learning_rate
+from experiments.runs.rates.learning_rates import learning_rate
 from experiments.runs.run_data import images_of
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.training import loss_and_accuracy, make_model

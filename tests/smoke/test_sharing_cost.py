@@ -1,5 +1,6 @@
 """The whole study, tiny: what it writes, that it can be stopped, and that prices can be changed afterwards."""
 
+import csv
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import experiments.runs.training as training
-from crossbar import StaticPower, load_profile, price
+from crossbar import EventLedger, StaticPower, load_profile, price
 from experiments.cli import main
 from experiments.data.chance import RULE
 from experiments.runs.ledger_file import RunEvents
@@ -37,7 +38,7 @@ TINY = [
     ),
     *("--batch-size", "10", "--chips", "1", "--jobs", "1"),
 ]
-FIGURES = ("pareto", "sync", "tiles", "breakdown", "residual", "sensitivity")
+FIGURES = ("to_accuracy", "pareto", "sync", "tiles", "breakdown", "residual", "sensitivity")
 
 
 def study(folder, *more):
@@ -80,10 +81,10 @@ def test_what_a_study_writes(finished):
     out = folder / "study"
     for figure in FIGURES:
         assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    # Of each mechanism two tables, one for each packing, one of its wear by layer, and two of when arrays draw static
-    # power.
+    # Of each mechanism four tables of what accuracies cost, two, one for each packing, one of its wear by layer, and
+    # two of when arrays draw static power.
     text = (out / "sharing_cost.md").read_text()
-    assert text.count("\n| `time_multiplexed` |") == 2 + 2 + 2 + 4
+    assert text.count("\n| `time_multiplexed` |") == 8 + 2 + 2 + 2 + 4
     assert text.count("\n| ecram |") == 3 + 1  # parts of a step, of each scheme and mechanism
     assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
 
@@ -128,6 +129,61 @@ def test_parts_of_a_step_are_its_bill(finished):
             assert (work + static) * events.steps == pytest.approx(bill.with_digital)
         writes = row["mechanism"] == "write-verify" or "sync_every" in row["scheme"]
         assert (parts.programming > 0, parts.verify > 0, parts.refresh > 0) == (writes, writes, False)
+
+
+def test_curves_say_what_accuracies_cost(finished, tmp_path, capsys):
+    """Each price against one made here; the last measurement is the whole training."""
+    folder, content = finished
+    profile = load_profile("rpu-ecram")
+    for row in content["rows"]:
+        run = folder / "study" / row["run"]
+        curve, training = row["curve"], RunEvents.read(run / "ledger.json").training
+        assert curve["steps"] == list(range(1, 9))
+        whole = price(training, profile)
+        assert curve["energy_uJ"][-1] == pytest.approx(whole.with_digital)
+        assert curve["seconds"][-1] == pytest.approx(whole.sequential)
+        assert curve["wear"][-1] == pytest.approx(8 / whole.steps_to_end_of_life)
+        lines = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
+        third = price(EventLedger.from_json(lines[2]["events"]), profile)
+        assert curve["energy_uJ"][2] == pytest.approx(third.with_digital)
+        assert curve["accuracy"] == [line["accuracy"] for line in lines]
+    # Below what all reach at once, what one may reach, and what none does.
+    again = [
+        "sharing-cost",
+        "--from",
+        str(folder / "study"),
+        "--out",
+        str(tmp_path),
+        "--targets",
+        "0.1",
+        "99",
+    ]
+    assert main(again) == 0
+    rows = list(csv.DictReader((tmp_path / "sharing_cost.csv").read_text().splitlines()))
+    for row, line in zip(content["rows"], rows, strict=True):
+        first = next(i for i, value in enumerate(row["curve"]["accuracy"]) if value >= 0.001)
+        assert float(line["until_0.1_uJ"]) == pytest.approx(row["curve"]["energy_uJ"][first])
+        assert line["until_99_uJ"] == ""
+        assert float(line["until_best_accuracy"]) == max(row["curve"]["accuracy"])
+    text = (tmp_path / "sharing_cost.md").read_text()
+    assert "| scheme | 0.1 % | 99 % | best |" in text
+    assert "| not reached |" in text
+    assert main([*again[:-2], "0"]) == 2
+    assert "`targets` must lie in (0, 100] per cent, but has 0. Try 90." in capsys.readouterr().err
+
+
+def test_runs_of_earlier_versions_have_no_curve_and_that_is_said(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "moved")
+    for file in tmp_path.glob("moved/runs/*/curve.jsonl"):
+        file.unlink()
+    assert (
+        main(["sharing-cost", "--from", str(tmp_path / "moved" / "study"), "--out", str(tmp_path / "out")])
+        == 0
+    )
+    text = (tmp_path / "out" / "sharing_cost.md").read_text()
+    assert "5 of the runs keep no curve of their accuracy, as an earlier version trained them" in text
+    assert not (tmp_path / "out" / "to_accuracy.png").exists()
+    assert (tmp_path / "out" / "pareto.png").exists()
 
 
 def test_a_flip_is_where_two_prices_are_equal(finished):

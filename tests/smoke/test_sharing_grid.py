@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from crossbar import EventLedger, load_model, model_sharing
 from experiments.cli import main
 from experiments.runs.ledger_file import EvaluationEvents, RunEvents
-from experiments.runs.record import Record
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.training import make_model
+from experiments.runs.watching.record import Record
 from helpers.words import without
 
 SCHEMES = {

@@ -22,7 +22,7 @@ OTHER = {
     "absent_inputs": 0.3, "absent_weights": 0.3, "absent_pattern": "common",
     "faults": "stuck_low=0.01", "wires": "word_line=2,bit_line=1", "wires_every": 7, "tile_size": 64,
     "soft_sharing": 0.1, "sleep_every": 10, "sleep_factor": 0.5,
-    "engine": "exact", "refresh": "when-full", "record_every": 5, "torch_device": "cuda",
+    "engine": "exact", "refresh": "when-full", "record_every": 5, "measure_every": 5, "torch_device": "cuda",
     "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
@@ -61,7 +61,9 @@ def test_pairs_are_refreshed_when_they_are_full_unless_told_otherwise():
 
 
 def test_every_field_is_covered():
-    assert set(OTHER) == {field.name for field in fields(TrainConfig)}
+    """A file of tuned rates has become learning rate and batch size."""
+    assert {*OTHER, "tuned"} == {field.name for field in fields(TrainConfig)}
+    assert set(OTHER) == {field.name for field in fields(Run)}
 
 
 @pytest.mark.parametrize("name", OTHER)

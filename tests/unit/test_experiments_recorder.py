@@ -15,8 +15,8 @@ from crossbar import (
 )
 from devices import get
 from experiments.drawing import dynamics_figures
-from experiments.runs.record import PULSE_BINS, Record, read_columns
-from experiments.runs.recorder import Recorder
+from experiments.runs.watching.record import PULSE_BINS, Record, read_columns
+from experiments.runs.watching.recorder import Recorder
 
 
 def learning(layers):

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.runs.options.defaults import resolve
-from experiments.runs.options.learning_rates import learning_rate
+from experiments.runs.rates.learning_rates import learning_rate
 from experiments.studies.compare_devices.config import CompareDevicesConfig
 from experiments.studies.compare_devices.points import Point as ComparedPoint
 from experiments.studies.compare_devices.points import wish_of as compared_wish

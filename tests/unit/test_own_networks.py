@@ -14,7 +14,7 @@ from experiments.runs.networks.own_network import AS_BUILT, build_own, digital_t
 from experiments.runs.networks.rules import Rules, largest_number_of_inputs
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.options.defaults import resolve
-from experiments.runs.options.learning_rates import learning_rate
+from experiments.runs.rates.learning_rates import learning_rate
 from helpers.own_files import write_networks
 from models.placing import place_convolutions
 

@@ -8,7 +8,16 @@ from typing import Annotated, Final, Literal, final
 from ...data.objective_names import Loss, Metric
 from ...support.durations import Seconds, parse_times
 from ...support.options.idle_options import refuse_given, refuse_given_folder
-from ...support.options.open_options import ALL, OPEN, OPEN_FLOAT, OPEN_INT, OPEN_NAME, OPEN_TILE, one_of
+from ...support.options.open_options import (
+    ALL,
+    OPEN,
+    OPEN_FLOAT,
+    OPEN_INT,
+    OPEN_NAME,
+    OPEN_PATH,
+    OPEN_TILE,
+    one_of,
+)
 from ...support.runs_folder import runs_folder
 
 Mode = Literal["digital", "hwa", "in-situ", "write-verify"]
@@ -180,6 +189,8 @@ class TrainConfig:
     """Learning rate: Adam's, or in situ and write-verify that of plain SGD. (default: 5e-3 for 8 x 8 images,
     4e-3 for 28 x 28, 1e-3 for 32 x 32; in situ and write-verify 1, and 0.3 for 32 x 32, in situ three times
     that for Tiki-Taka v1; with your own model by a rule that is printed, from the inputs of its layers)"""
+    tuned: Annotated[Path | None, OPEN_PATH] = None
+    """Take learning rate and batch size from this file, which `xbar tune` has written, in place of --lr."""
     schedule: Schedule = "cosine"
     """Learning rate over the run: constant, falling to zero along half a cosine, or in steps: a tenth after
     half of the run, a hundredth after three quarters. In situ it should fall: every pulse misses its size at
@@ -200,6 +211,9 @@ class TrainConfig:
     record_every: int = 0
     """In situ and write-verify: record what every n-th update does to the devices, for `xbar report`; 0 records
     nothing."""
+    measure_every: int = 0
+    """Also measure the validation accuracy after every so many steps, beside what had to happen in the hardware
+    until then (curve.jsonl), which is what an accuracy costs. 0: after every epoch only."""
 
     reference: bool = False
     """Also train the same network digitally, with the same data order, and report it."""
@@ -240,6 +254,10 @@ class TrainConfig:
             lines_of_tile(self.tile_size)
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise ValueError(f"`lr` must be positive and finite, but is {self.lr}. Try 1e-3.")
+        if self.lr is not None and self.tuned is not None:
+            raise ValueError(
+                f"`lr` must be left out with --tuned, but is {self.lr}. Leave out one of the two."
+            )
         if self.fold is not None:
             parse_fold(self.fold)
         for name, what in (("absent_inputs", "inputs"), ("absent_weights", "weights")):
@@ -260,7 +278,11 @@ class TrainConfig:
             )
         if self.sleep_factor is not None and not 0 < self.sleep_factor <= 1:
             raise ValueError(f"`sleep_factor` must lie in (0, 1], but is {self.sleep_factor}. Try 1.")
-        for name, nothing in (("record_every", "to record nothing"), ("sleep_every", "never to sleep")):
+        for name, nothing in (
+            ("record_every", "to record nothing"),
+            ("measure_every", "to measure after epochs only"),
+            ("sleep_every", "never to sleep"),
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(
                     f"`{name}` must be 0 or more, but is {getattr(self, name)}. Give 0 {nothing}."

@@ -14,12 +14,13 @@ from ..networks.first_network import initial_network, is_own
 from ..networks.layers import is_analog
 from ..networks.own_network import AS_BUILT, digital_of
 from ..networks.rules import Rules
+from ..rates.learning_rates import learning_rate
+from ..rates.tuned import at_tuned_rate
 from ..run import Run
 from .config import NO_DEVICE, TrainConfig, available_threads
 from .device_times import resolve_times
 from .fault_options import resolve_faults
 from .learning_defaults import resolve_in_situ, resolve_write_verify
-from .learning_rates import learning_rate
 from .own_networks import as_its_layers_say, wished_network
 from .refusals import find_device, is_given, without_effect
 from .sharing_options import resolve_absent, resolve_sharing, without_synchronisation
@@ -63,6 +64,7 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
     objective = objective_of(wish.loss, wish.metric, has_classes=not facts.is_regression)
     model = _resolve_model(wish, facts)
     placement = wish.placement or (AS_BUILT if is_own(model) else CATALOGUE[model].placement)
+    wish = at_tuned_rate(wish, model, placement)
     network = wished_network(wish, model, placement, facts)
     wish = resolve_wires(
         resolve_faults(resolve_sharing(resolve_absent(wish, placement, network), placement, network))
@@ -134,6 +136,7 @@ def digital_reference(run: Run, known: Facts | Shape) -> Run:
         write_every=None,
         write_tolerance=None,
         record_every=0,
+        measure_every=0,
         times=None,
         compensation="global",  # as in every digital run; it compensates nothing, and belongs to the run's name
         reference=False,

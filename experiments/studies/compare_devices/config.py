@@ -10,7 +10,7 @@ from ...data.objective_names import Loss, Metric
 from ...support.options.idle_options import refuse_given_folder, refuse_given_jobs
 from ...support.options.open_options import OPEN, one_of
 from ...support.runs_folder import runs_folder
-from ..options import planned, refuse_below_one, refuse_doubles, to_json
+from ..options import planned, refuse_below_one, refuse_doubles, refuse_two_rates, to_json
 
 Network = Literal["fcn", "cnn"]
 
@@ -24,7 +24,7 @@ _CHIPS: Final = 5
 _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
-_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+_OPEN_PATH: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 
 
 @final
@@ -78,6 +78,10 @@ class CompareDevicesConfig:
 
     epochs: Annotated[int | None, _OPEN_INT] = None
     """Passes through the training images. (default: 20 for the digits, else as `xbar train`)"""
+    tune: Annotated[int | None, _OPEN_INT] = None
+    """Search the learning rate of every training first, with so many trials each, as `xbar tune` does."""
+    tuned: Annotated[Path | None, _OPEN_PATH] = None
+    """Take learning rates and batch sizes from this file, which `xbar tune` has written."""
     chips: Annotated[int | None, _OPEN_INT] = None
     """Chips to program, or readings of one chip that was trained in situ. (default: 5)"""
     times: str = "1s,1h,1d,1month,1y"
@@ -94,7 +98,7 @@ class CompareDevicesConfig:
     processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
     runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
-    out: Annotated[Path | None, _OPEN_OUT] = None
+    out: Annotated[Path | None, _OPEN_PATH] = None
     """Folder for table, figures and page. (default: runs/compare-devices- and a hash of what was asked for)"""
 
     def __post_init__(self) -> None:
@@ -104,7 +108,8 @@ class CompareDevicesConfig:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
         refuse_doubles(self, ("devices", "networks", "seeds"))
-        refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs"))
+        refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs", "tune"))
+        refuse_two_rates(self, ("tune", "tuned"))
 
     def refuse_idle(self) -> None:
         """Refuse what a user typed and nothing would come of.
@@ -154,6 +159,8 @@ class CompareDevicesPlan:
     networks: tuple[Network, ...]
     seeds: tuple[int, ...]
     epochs: int | None
+    tune: int | None
+    tuned: Path | None
     chips: int
     times: str
     jobs: int

@@ -9,7 +9,7 @@ from devices import get
 from ...data.examples import Facts, Shape, facts_of
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
-from ...runs.options.own_rates import rate_of_study
+from ...runs.rates.own_rates import rate_of_study
 from ...support.durations import parse_times, write_times
 from ..study import Point, family_of, steps_of
 from .config import CompareDevicesPlan
@@ -72,6 +72,7 @@ def wish_of(point: Point, config: CompareDevicesPlan, known: Facts | Shape) -> T
         mode=point.mechanism,  # type: ignore[arg-type]
         device=point.device,
         epochs=config.epochs,
+        tuned=config.tuned,
         seed=point.seed,
         chips=config.chips,
         threads=config.threads,
@@ -86,11 +87,13 @@ def wish_of(point: Point, config: CompareDevicesPlan, known: Facts | Shape) -> T
             )
         wish = replace(wish, times=write_times(times))
     usual = resolve(wish, known)
+    if config.tuned is not None:
+        wish = replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
     if point.mechanism == "hwa":
         return wish
     return replace(
         wish,
-        lr=rate_of_study(usual, _PLACEMENTS[point.scheme], facts),
+        lr=wish.lr or rate_of_study(usual, _PLACEMENTS[point.scheme], facts),
         record_every=max(1, usual.epochs * steps_of(facts.images or 1, usual.batch_size) // _RECORDED_ROWS)
         if usual.backend == "batched"
         else 0,

@@ -10,9 +10,9 @@ from devices.units import Dimensionless, Seconds
 from ...data.objective_names import Metric
 from ...runs.ledger_file import RunEvents
 from ...runs.options.device_names import label
-from ...runs.record import Record
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
+from ...runs.watching.record import Record
 from ...support.json_files import read_json
 from ...support.statistics import Mean
 from ..seeds import Seeds, by_key

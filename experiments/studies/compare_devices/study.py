@@ -11,6 +11,7 @@ from devices import characterise, get
 from devices.characterisation import Characterisation
 from devices.characterisation.table import Quantity
 
+from ...data.datasets import DataSplit
 from ...data.examples import Facts, Shape
 from ...data.user_function import label_of
 from ...drawing.characterisation_figure import draw_characterisation
@@ -27,6 +28,7 @@ from ..look_at_network import can_be_free
 from ..options import line_of
 from ..results import Results, numbers_file
 from ..study import Findings, Point, Study, run_study
+from ..tune.searches import tune_for
 from .config import CompareDevicesConfig, CompareDevicesPlan
 from .figure import draw_comparison
 from .points import points_of, wish_of
@@ -49,6 +51,7 @@ class CompareDevices(Study[Point, Row]):
     name = NAME
 
     config: CompareDevicesPlan
+    _tuned: Path | None = None
 
     @property
     @override
@@ -76,8 +79,12 @@ class CompareDevices(Study[Point, Row]):
         self.config = replace(self.config, networks=("cnn",))
 
     @override
+    def prepare(self, data: DataSplit) -> None:
+        self._tuned = tune_for(self, data) if self.config.tune is not None else self.config.tuned
+
+    @override
     def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
-        return wish_of(point, self.config, known)
+        return wish_of(point, replace(self.config, tuned=self._tuned), known)
 
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:

@@ -20,9 +20,9 @@ from ...drawing.palette import GREY, PALE, scheme_color
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.device_names import label
-from ...runs.record import Record
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
+from ...runs.watching.record import Record
 from ...support.answer import Answer
 from ...support.json_files import read_json
 from ...support.statistics import NOTHING, bare_percent

@@ -8,8 +8,8 @@ from devices.units import Dimensionless
 
 from ...data.examples import Facts, Shape, facts_of
 from ...runs.options.config import NO_DEVICE, TrainConfig
-from ...runs.options.learning_rates import learning_rate
 from ...runs.options.profile_of_device import profile_of, tile_size_in
+from ...runs.rates.learning_rates import learning_rate
 from ..study import family_of
 from .config import Mode, PaperPlan
 

@@ -13,7 +13,7 @@ from ...runs.options.config import lines_of_tile
 from ...support.options.idle_options import default_of, refuse_given, refuse_given_folder, refuse_given_jobs
 from ...support.options.open_options import OF_PACKING, OPEN, OPEN_TILE, one_of
 from ...support.runs_folder import runs_folder
-from ..options import planned, refuse_below_one, refuse_doubles, to_json
+from ..options import planned, refuse_below_one, refuse_doubles, refuse_two_rates, to_json
 
 Mechanism = Literal["in-situ", "write-verify", "hwa"]
 OffBlock = Literal["gated", "serialised", "disturbed"]
@@ -41,8 +41,9 @@ _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
+_TARGETS: Final = tyro.conf.arg(metavar="FLOAT [FLOAT ...]", help_behavior_hint="")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
-_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+_OPEN_PATH: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 # What decides how a run or a study is priced again.
 _PRICING: Final = (
     "profile",
@@ -54,6 +55,7 @@ _PRICING: Final = (
     "static_scope",
     "frame_rate",
     "duty_cycle",
+    "targets",
     "out",
     "from_",
 )
@@ -116,12 +118,17 @@ class SharingCostConfig:
     """How devices get their weights. in-situ: pulses on the devices. write-verify: a digital gradient, written to
     the devices at every step. hwa: trained in software, programmed once."""
     seeds: tuple[int, ...] = _SEEDS
-    """Seeds of the runs. The learning rates were chosen with seed 100."""
+    """Seeds of the runs. Learning rates are chosen with seed 100."""
 
     epochs: Annotated[int | None, _OPEN_INT] = None
     """Passes through the training images. (default: as `xbar train`)"""
     lr: Annotated[float | None, _OPEN_FLOAT] = None
-    """Learning rate of every run. (default: for each scheme, mechanism and device the one found by trial)"""
+    """Learning rate of every run. (default: for each scheme, mechanism and device one found
+    by a few trials; --tune searches better ones)"""
+    tune: Annotated[int | None, _OPEN_INT] = None
+    """Search the learning rate of every training first, with so many trials each, as `xbar tune` does."""
+    tuned: Annotated[Path | None, _OPEN_PATH] = None
+    """Take learning rates and batch sizes from this file, which `xbar tune` has written."""
     tile_size: Annotated[int | str | None, OPEN_TILE] = None
     """Word lines and bit lines of emulated tiles, as for `xbar train`. (default: those of the profile's arrays: then
     accuracy and cost are those of one hardware; where others are given, the table says so)"""
@@ -168,7 +175,9 @@ class SharingCostConfig:
     processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
     runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
-    out: Annotated[Path | None, _OPEN_OUT] = None
+    targets: Annotated[tuple[float, ...] | None, _TARGETS] = None
+    """Validation accuracies in per cent of which is told what reaching them costs. (default: 90 95 97)"""
+    out: Annotated[Path | None, _OPEN_PATH] = None
     """Folder for table and figures. (default: runs/sharing-cost- and a hash of what was asked for; for a run that
     is priced again, the run's folder)"""
     from_: Annotated[Path | None, _FROM] = None
@@ -183,7 +192,7 @@ class SharingCostConfig:
         """
         lists = ("schemes", "devices", "mechanisms", "seeds", "tile_counts")
         refuse_doubles(self, lists, may_be_empty=("tile_counts",))
-        counts = ("epochs", "train_images", "test_images", "batch_size", "chips", "threads", "jobs")
+        counts = ("epochs", "train_images", "test_images", "batch_size", "chips", "threads", "jobs", "tune")
         refuse_below_one(self, counts)
         for count in self.tile_counts:
             if count < 1:
@@ -195,6 +204,11 @@ class SharingCostConfig:
                 parse_packing(getattr(self, name))
             except ValueError as error:
                 raise ValueError(str(error).replace("`packing`", f"`{name}`")) from None
+        refuse_doubles(self, ("targets",))
+        for target in self.targets or ():
+            if not 0 < target <= 100:
+                raise ValueError(f"`targets` must lie in (0, 100] per cent, but has {target:g}. Try 90.")
+        refuse_two_rates(self, ("lr", "tune", "tuned"))
         self._refuse_scopes()
         self._refuse_to_train_again()
 
@@ -258,7 +272,8 @@ class SharingCostConfig:
         if config.from_ is not None:
             config = replace(config, out=config.out or config.from_)
         # A network of one's own has the batch size of its rule; what is priced again is not trained again.
-        batch_size = config.batch_size or (_BATCH_SIZE if self.model is None else None)
+        is_open = self.model is not None or self.tuned is not None  # the file says it
+        batch_size = config.batch_size or (None if is_open else _BATCH_SIZE)
         return planned(
             SharingCostPlan, config, "sharing-cost", chips=config.chips or _CHIPS, batch_size=batch_size
         )
@@ -288,6 +303,8 @@ class SharingCostPlan:
     seeds: tuple[int, ...]
     epochs: int | None
     lr: float | None
+    tune: int | None
+    tuned: Path | None
     tile_size: int | str | None
     batch_size: int | None
     chips: int
@@ -305,6 +322,7 @@ class SharingCostPlan:
     threads: int
     dask: str | None
     runs: Path
+    targets: tuple[float, ...] | None
     out: Path
     from_: Path | None
 

@@ -12,13 +12,13 @@ from ...runs.networks.first_network import is_own
 from ...runs.networks.own_network import AS_BUILT
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
-from ...runs.options.own_rates import rate_of_study
 from ...runs.options.profile_of_device import profile_of, tile_size_in
 from ...runs.options.refusals import speaking_of
+from ...runs.rates.own_rates import rate_of_study
 from ..study import Point, family_of, steps_of
 from .config import SharingCostPlan
 
-# Rows of a record: enough for a curve over the training, and no noticeable time.
+# Rows of a record, and measurements of the accuracy: enough for a curve over the training, in little time.
 _RECORDED_ROWS: Final = 40
 __all__ = ["Point", "points_of", "why_not", "wish_of"]
 
@@ -118,6 +118,7 @@ def wish_of(
         epochs=config.epochs,
         batch_size=config.batch_size,
         lr=config.lr,
+        tuned=config.tuned,
         tile_size=config.tile_size or tile_size_in(load_profile(config.profile or profile_of(point.device))),
         seed=point.seed,
         chips=config.chips,
@@ -128,8 +129,12 @@ def wish_of(
     usual = resolve(wish, known)
     if steps is None:
         steps = steps_of(facts.images or 1, usual.batch_size)
+    every = 0 if point.mechanism == "hwa" else max(1, usual.epochs * steps // _RECORDED_ROWS)
+    if config.tuned is not None:
+        wish = replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
     return replace(
         wish,
-        lr=config.lr or rate_of_study(usual, point.scheme, facts),
-        record_every=0 if point.mechanism == "hwa" else max(1, usual.epochs * steps // _RECORDED_ROWS),
+        lr=wish.lr or rate_of_study(usual, point.scheme, facts),
+        record_every=every,
+        measure_every=every,
     )

@@ -14,13 +14,15 @@ from crossbar.cost.static_power import StaticPower
 
 from ...runs.ledger_file import RunEvents
 from ...runs.options.config import LEARNS_ON_DEVICES
-from ...runs.record import Record
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
+from ...runs.watching.curve import read_curve
+from ...runs.watching.record import Record
 from ...support.json_files import read_json
 from .config import SharingCostPlan
 from .points import Point
 from .rows import FRESH, Costs, Row, Space
+from .to_accuracy.curve import PricedCurve, priced_curve
 
 _SHARING_COLUMNS: Final = ("copies_rms", "copies_largest", "weight_snr")
 
@@ -130,10 +132,18 @@ def _prices(folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan
         "pulses_per_step": None if step is None else step.pulses_per_step,
         "steps_to_end_of_life": None if step is None else step.steps_to_end_of_life,
         "wear": _wear(step),
+        "curve": _curve(folder, profile, config),
         "notes": list(
             dict.fromkeys(note for bill in (step, image) if bill is not None for note in bill.notes)
         ),
     }
+
+
+def _curve(folder: RunFolder, profile: HardwareProfile, config: SharingCostPlan) -> PricedCurve | None:
+    """Price what every measurement of a training took until then; None if the run keeps none."""
+    if not folder.curve_file.exists():
+        return None
+    return priced_curve(read_curve(folder.curve_file), lambda ledger: bill_of(ledger, profile, config))
 
 
 def _wear(step: Bill | None) -> dict[str, float]:

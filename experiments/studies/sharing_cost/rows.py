@@ -10,6 +10,7 @@ from devices.units import Dimensionless, Seconds
 from ...data.objective_names import Metric
 from ...support.typed_values import typed
 from ..seeds import Seeds, by_key
+from .to_accuracy.curve import PricedCurve
 
 MECHANISM_NAMES: Final = {
     "in-situ": "in situ, by pulses",
@@ -90,6 +91,7 @@ class Row:
         packed: The same with another packing.
         packed_inference: Costs of one image with that one; None in rows of earlier versions.
         packed_training: Costs of one training step with that one.
+        curve: Validation accuracy against energy, time and wear; None in software and in runs of earlier versions.
         pulses_per_step: Pulses of the most stressed device in one training step; None in software.
         steps_to_end_of_life: Training steps until that device is worn out; None without wear.
         did_learn: Whether the network learned at all; see `chance.RULE`.
@@ -125,6 +127,7 @@ class Row:
     metric: Metric = "accuracy"
     packed_inference: Costs | None = None
     packed_training: Costs | None = None
+    curve: PricedCurve | None = None
 
     def __post_init__(self) -> None:
         for time in (*self.accuracy, *self.residual, *self.largest_residual):

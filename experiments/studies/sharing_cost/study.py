@@ -6,7 +6,7 @@ a study, or a single run, can be priced again without training (`--from`).
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -16,6 +16,7 @@ from crossbar import HardwareProfile, load_profile
 from crossbar.cost.bill import Bill
 from devices.files import make_folder, remove, write_atomically
 
+from ...data.datasets import DataSplit
 from ...data.examples import Facts, Shape
 from ...data.user_function import label_of
 from ...drawing.sections import Picture, Section
@@ -31,6 +32,7 @@ from ..look_at_network import look_at_network
 from ..options import line_of
 from ..results import Results, numbers_file, read_results
 from ..study import Findings, Study, run_study, write_study
+from ..tune.searches import tune_for
 from .config import SharingCostConfig, SharingCostPlan
 from .figures import draw_breakdown, draw_sync, draw_tiles
 from .flips import find_flips
@@ -38,17 +40,20 @@ from .pareto import draw_pareto
 from .points import Point, points_of, wish_of
 from .prices import bill_of, ledgers_of, price_again, row_of, row_of_run
 from .residual import draw_residual
-from .rows import MECHANISM_NAMES, Row
+from .rows import MECHANISM_NAMES, Row, cells_of
 from .sensitivity import Flip
 from .sensitivity_figure import draw_sensitivity
 from .static_power.scope_map import draw_scope_map
 from .static_power.scopes import demands_of, scope_sections
 from .static_power.step_parts import step_parts_section
 from .table import TITLE, markdown, sections
+from .to_accuracy.curve import TARGETS
+from .to_accuracy.figure import draw_to_accuracy
 
 NAME: Final = "sharing-cost"
 _PICTURES: Final = {
-    "pareto": "Accuracy against energy and time",
+    "to_accuracy": "Accuracy against energy and time of a training",
+    "pareto": "Accuracy against energy and time of a step or an image",
     "sync": "Cost, accuracy and difference of copies against the steps between two synchronisations",
     "tiles": "Cost and accuracy against the number of tiles",
     "breakdown": "Where the energy goes",
@@ -64,7 +69,7 @@ class SharingCost(Study[Point, Row]):
 
     Args:
         config: What is done.
-        left_out: Cells of the grid that cannot be run, and why; found out if not told.
+        left_out: Cells of the grid that cannot be run, and why; found out if not told. Kept as an attribute.
         devices: Those that are priced; those of the configuration if not told.
         schemes: Those that are ranked; those of the configuration if not told.
         layers: Those of a network of one's own; found out if not told.
@@ -84,8 +89,9 @@ class SharingCost(Study[Point, Row]):
         self.config = config
         self._schemes = config.schemes if schemes is None else schemes
         self._layers: list[LayerFacts] = list(layers)
+        self._tuned = config.tuned
         self._points, found = points_of(config) if left_out is None else ([], left_out)
-        self._left_out = dict(found)
+        self.left_out = dict(found)
         names = config.devices if devices is None else devices
         self.profiles: dict[str, HardwareProfile] = {
             device: load_profile(config.profile or profile_of(device)) for device in names
@@ -102,7 +108,7 @@ class SharingCost(Study[Point, Row]):
 
     @override
     def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
-        return wish_of(point, self.config, known)
+        return wish_of(point, replace(self.config, tuned=self._tuned), known)
 
     @override
     def look_at(self, facts: Facts) -> None:
@@ -112,7 +118,12 @@ class SharingCost(Study[Point, Row]):
         seen = look_at_network(model, facts, self.config)
         self._layers, self._schemes = seen.layers, seen.schemes
         self._points, found = points_of(seen.config)
-        self._left_out = {**found, **seen.left_out}
+        self.left_out = {**found, **seen.left_out}
+
+    @override
+    def prepare(self, data: DataSplit) -> None:
+        if self.config.tune is not None:
+            self._tuned = tune_for(self, data)
 
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:
@@ -130,6 +141,8 @@ class SharingCost(Study[Point, Row]):
         ranges, lines, flips = find_flips(rows, folders, schemes, self.profiles, self.config)
         for name in _PICTURES:
             remove(out / f"{name}.png")  # of an earlier call, which may have had more to draw
+        targets = self.config.targets or TARGETS
+        draw_to_accuracy(cells_of(rows, schemes), targets, out / "to_accuracy.png")
         draw_pareto(rows, schemes, out / "pareto.png")
         draw_sync(rows, out / "sync.png")
         draw_tiles(rows, out / "tiles.png")
@@ -138,7 +151,7 @@ class SharingCost(Study[Point, Row]):
         draw_sensitivity(lines, flips, ranges, out / "sensitivity.png")
         demands = demands_of(rows, folders, schemes, self.profiles, self.config)
         draw_scope_map(demands, out / "static_power.png")
-        told = [*sections(rows, self._left_out, failed, flips, ranges), *scope_sections(demands)]
+        told = [*sections(rows, self.left_out, failed, flips, ranges, targets), *scope_sections(demands)]
         told += step_parts_section(rows, folders, schemes, self.profiles, self.config)
         told += self._of_layers(rows, folders)
         return Findings(
@@ -148,7 +161,7 @@ class SharingCost(Study[Point, Row]):
             numbers={
                 "profiles": {device: profile.to_toml() for device, profile in self.profiles.items()},
                 "schemes": list(schemes),
-                "left_out": self._left_out,
+                "left_out": self.left_out,
                 "flips": [asdict(flip) for flip in flips],
                 "ranges": ranges,
                 "layers": [layer.to_json() for layer in self._layers],
@@ -278,7 +291,7 @@ def _run_again(config: SharingCostPlan, folder: RunFolder) -> Path:
         row = row_of_run(folder, profile, config)
         out = config.out
         make_folder(out)
-        text = markdown([row], {}, {}, [], {})
+        text = markdown([row], {}, {}, [], {}, config.targets or TARGETS)
         numbers = out / f"cost-{profile.name}.json"
         write_json(numbers, row.to_json())
         write_atomically(out / f"cost-{profile.name}.md", text.encode())

@@ -1,6 +1,5 @@
 """What `xbar sharing-cost` tells: its tables, and its numbers in plain columns."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -10,7 +9,7 @@ from ...data.chance import rule_of
 from ...data.objective_names import METRIC_NAMES
 from ...drawing.sections import Section, Table, markdown_of
 from ...support.durations import format_time
-from ...support.statistics import NOTHING, bare_percent
+from ...support.statistics import NOTHING, bare_percent, number
 from ..seeds import by_key
 from .rows import (
     FRESH,
@@ -28,6 +27,8 @@ from .rows import (
     time_per_step,
 )
 from .sensitivity import TIE, Flip
+from .to_accuracy.curve import TARGETS
+from .to_accuracy.table import accuracy_sections, columns_of
 
 TITLE: Final = "What sharing weights costs"
 Ranges = Mapping[str, Mapping[str, tuple[float, float]]]
@@ -40,9 +41,10 @@ def markdown(
     failed: Mapping[str, str],
     flips: Sequence[Flip],
     ranges: Ranges,
+    targets: Sequence[float] = TARGETS,
 ) -> str:
     """Write all tables of a study; see `sections`."""
-    return markdown_of(TITLE, sections(rows, left_out, failed, flips, ranges))
+    return markdown_of(TITLE, sections(rows, left_out, failed, flips, ranges, targets))
 
 
 def sections(
@@ -51,6 +53,7 @@ def sections(
     failed: Mapping[str, str],
     flips: Sequence[Flip],
     ranges: Ranges,
+    targets: Sequence[float] = TARGETS,
 ) -> list[Section]:
     """Return all tables of a study.
 
@@ -60,9 +63,12 @@ def sections(
         failed: Runs that broke off, and why.
         flips: Where the ranking of schemes changes.
         ranges: By device, the factors that each constant was scaled by: smallest and largest.
+        targets: Accuracies in per cent of which is told what reaching them costs.
     """
-    found = [Section(text=(_legend(rows),), records=[flat(row) for row in rows])]
-    for group in by_key(cells_of(rows), lambda cell: (cell.device, cell.mechanism)):
+    cells = cells_of(rows)
+    found = [Section(text=(_legend(rows),), records=[flat(row, targets) for row in rows])]
+    found += accuracy_sections(cells, targets)
+    for group in by_key(cells, lambda cell: (cell.device, cell.mechanism)):
         first = group[0]
         title = f"{first.device}, {MECHANISM_NAMES[first.mechanism]} (profile {first.first.profile})"
         found += [Section(title=title, table=_table(group)), _packed(group)]
@@ -233,25 +239,6 @@ def _merged(clear: Sequence[Flip]) -> list[list[str]]:
     return lines
 
 
-def number(value: float | None) -> str:
-    """Write a number with three digits, without an exponent where it is of a readable size.
-
-    Example:
-        >>> number(0.01234), number(1234.5), number(3.2e7), number(None)
-        ('0.0123', '1234', '3.2e7', '-')
-    """
-    if value is None:
-        return NOTHING
-    if value == 0:
-        return "0"
-    if not math.isfinite(value):
-        return str(value)
-    magnitude = math.floor(math.log10(abs(value)))
-    if -4 <= magnitude < 5:
-        return f"{value:.{max(0, 2 - magnitude)}f}"
-    return f"{value:.1e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
-
-
 def _accuracy(cell: Cell, time: str) -> str:
     return bare_percent(row.accuracy.get(time) for row in cell.rows)
 
@@ -266,7 +253,7 @@ def _scaled(cell: Cell, quantity: Quantity, factor: float) -> float | None:
     return None if mean is None else factor * mean
 
 
-def flat(row: Row) -> dict[str, object]:
+def flat(row: Row, targets: Sequence[float] = TARGETS) -> dict[str, object]:
     """Turn nested fields into columns like "inference_adc_uJ"; histories stay in the JSON."""
     record: dict[str, object] = {
         name: getattr(row, name)
@@ -282,6 +269,7 @@ def flat(row: Row) -> dict[str, object]:
             "did_learn",
         )
     }
+    record |= columns_of(row, targets)
     record |= {f"accuracy_{_time_name(time)}": value for time, value in row.accuracy.items()}
     record |= {f"residual_{_time_name(time)}": value for time, value in row.residual.items()}
     for work in ("inference", "training", "programming"):

@@ -17,11 +17,11 @@ from devices.units import Dimensionless, MicroJoules
 
 from ....drawing.sections import Section, Table
 from ....runs.run_folder import RunFolder
+from ....support.statistics import number
 from ..config import SharingCostPlan
 from ..prices import bill_of, ledgers_of
 from ..rows import MECHANISM_NAMES, Row
 from ..sensitivity import TIE
-from ..table import number
 
 PerSecond = Annotated[float, "1/s"]
 MicroWatts = Annotated[float, "µW"]

@@ -13,7 +13,7 @@ from ....runs.run_folder import RunFolder
 from ..config import SharingCostPlan
 from ..prices import bill_of, ledgers_of
 from ..rows import MECHANISM_NAMES, Row
-from ..table import number
+from ....support.statistics import number
 
 
 @final

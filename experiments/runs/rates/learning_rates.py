@@ -1,4 +1,9 @@
-"""Learning rates of trainings that name none: by mode, device and images, times the relative one of the sharing."""
+"""Learning rates of trainings that name none: by mode, device and images, times the relative one of the sharing.
+
+Starting points, each from a few trials of one seed, stated beside it: on validation images where it says so, else on
+test images, so that they flatter what is tested with them. Results that others are to build on take rates of
+`xbar tune`, which looks at no test image and gives every scheme, mechanism and device the same effort.
+"""
 
 from typing import Final
 
