@@ -293,9 +293,8 @@ def _sentence_of(error: Exception) -> str:
 
 
 def _overview() -> str:
-    return _OVERVIEW.format(
-        commands="\n".join(f"  {command.name:<12}  {command.summary}" for command in COMMANDS)
-    )
+    lines = (f"  {command.name:<12}  {command.summary}" for command in COMMANDS)
+    return _OVERVIEW.format(commands="\n".join(lines))
 
 
 def _versions() -> str:
@@ -316,9 +315,8 @@ def _dispatch(name: str, words: list[str], *, is_json: bool) -> None:
     command = next((command for command in COMMANDS if command.name == name), None)
     if command is None:
         names = [command.name for command in COMMANDS]
-        close = difflib.get_close_matches(
-            name.lower(), names, n=2
-        )  # not `devices.closest`: that would load torch
+        # Not `devices.closest`: that would load torch.
+        close = difflib.get_close_matches(name.lower(), names, n=2)
         advice = f"Did you mean {' or '.join(close)}?" if close else "See `xbar --help`."
         raise ValueError(
             f"`command` must be {', '.join(names[:-1])} or {names[-1]}, but is {name!r}. {advice}"

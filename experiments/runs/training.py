@@ -6,7 +6,8 @@ the noise from (seed, "train", step), the learning rate from the step. So no gen
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, final
 
@@ -144,6 +145,8 @@ def train(
         save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
 
     def keep(step: int, loss: float, accuracy: Dimensionless) -> None:
+        if not math.isfinite(loss):
+            raise _diverged(run, f"the validation loss became {loss} after {step} steps")
         so_far = events.to_json() if run.learns_on_devices else None
         curve.add(Measurement(step=step, loss=loss, accuracy=accuracy, events=so_far))
 
@@ -154,7 +157,8 @@ def train(
                 keep(step, *loss_and_accuracy(model, data.validation.first(IMAGES_ON_HARDWARE)))
             model.train()
 
-    with tqdm(total=run.epochs * steps, initial=progress.epoch * steps + progress.step, **_bar()) as bar:
+    done = progress.epoch * steps + progress.step
+    with _noticing_divergence(run), tqdm(total=run.epochs * steps, initial=done, **_bar()) as bar:
         while progress.epoch < run.epochs:
             with events.recording():
                 _train_epoch(
@@ -209,10 +213,7 @@ def _train_epoch(
             if run.sleep_factor is not None and (step + 1) % run.sleep_every == 0:
                 sleep(model, run.sleep_factor, seed=derive_seed(run.seed, "sleep", step))
         if not math.isfinite(loss):
-            raise Diverged(
-                f"`lr` must be small enough to train, but with {run.lr} the loss became {loss} in step "
-                f"{step}. Lower --lr{' or --weight-noise' if run.mode == 'hwa' else ''}."
-            )
+            raise _diverged(run, f"the loss became {loss} in step {step}")
         progress.step += 1
         progress.loss_sum += loss * len(index)
         progress.correct += correct
@@ -229,6 +230,22 @@ def _train_epoch(
             interruption.stop_if_requested()
 
 
+def _diverged(run: Run, what: str) -> Diverged:
+    advice = f"Lower --lr{' or --weight-noise' if run.mode == 'hwa' else ''}."
+    return Diverged(f"`lr` must be small enough to train, but with {run.lr} {what}. {advice}")
+
+
+@contextmanager
+def _noticing_divergence(run: Run) -> Iterator[None]:
+    """Say of layers that refuse their inputs that the rate was too large: the images themselves are finite."""
+    try:
+        yield
+    except ValueError as error:
+        if "must be finite" not in str(error):
+            raise
+        raise _diverged(run, "a layer was handed what is no number") from error
+
+
 def _take_step(
     run: Run, model: nn.Module, optimizer: Optimizer, batch: Images, among: Reference
 ) -> tuple[float, Dimensionless]:
@@ -236,13 +253,7 @@ def _take_step(
     optimizer.zero_grad()
     # Before the forward pass, whose graph must find weights and input ranges as they are now.
     penalty = neighbour_penalty(model, run.soft_sharing) if run.soft_sharing else 0.0
-    try:
-        scores = model(batch.pixels)
-    except ValueError as error:
-        if "must be finite" not in str(error):
-            raise
-        # The images are finite: weights or what a layer hands on are so large that they are no numbers any more.
-        return math.inf, 0.0
+    scores = model(batch.pixels)
     loss = batch.objective.loss_of(scores, batch.labels)
     penalized = loss + penalty
     penalized.backward()  # type: ignore[no-untyped-call]

@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...drawing.figures import GREY, save_figure, strip
+from ...drawing.figures import save_figure, strip
+from ...drawing.palette import GREY, scheme_color
 from ..seeds import by_key
-from ..sharing_cost.figures import scheme_color, write_plainly
+from ..sharing_cost.figures import write_plainly
 from ..sharing_cost.rows import scheme_label
 from .search import Trial
 from .searches import Found

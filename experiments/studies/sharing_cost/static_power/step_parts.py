@@ -10,10 +10,10 @@ from devices.units import MicroJoules
 
 from ....drawing.sections import Section, Table
 from ....runs.run_folder import RunFolder
+from ....support.statistics import number
 from ..config import SharingCostPlan
 from ..prices import bill_of, ledgers_of
 from ..rows import MECHANISM_NAMES, Row
-from ....support.statistics import number
 
 
 @final

@@ -7,9 +7,10 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ....drawing.figures import GREY, save_figure, strip
+from ....drawing.figures import save_figure, strip
+from ....drawing.palette import GREY, PALE, scheme_color
 from ...seeds import by_key
-from ..figures import scheme_color, write_plainly
+from ..figures import write_plainly
 from ..rows import MECHANISM_NAMES, Cell
 from .cells import PRICES, Price, front_of, learning_cells, mean_curve
 
@@ -59,7 +60,7 @@ def _draw_curves(axes: Axes, group: Sequence[Cell], price: Price) -> None:
     factor = _UNITS[price][1]
     points = front_of(group, price)
     costs, accuracies = [cost * factor for cost, _, _ in points], [100 * value for _, value, _ in points]
-    axes.step(costs, accuracies, where="post", color="#BBBBBB", lw=6, alpha=0.7, zorder=1, label="front")
+    axes.step(costs, accuracies, where="post", color=PALE, lw=7, zorder=1, label="front")
     drawn: dict[str, int] = {}
     for cell in group:
         color = scheme_color(cell.scheme)
