@@ -45,7 +45,9 @@ from .network.conversion.conversion_report import ConversionReport, conversion_r
 from .network.conversion.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .network.conversion.convert_back import DIGITAL_CONVERSION_SET, convert_to_digital  # noqa: E402
 from .network.event_recording import record_events  # noqa: E402
+from .network.exchange import from_aihwkit, load_aihwkit_state, to_aihwkit  # noqa: E402
 from .network.faulty_devices import break_devices, device_yield  # noqa: E402
+from .network.fusion import fusion_export, fusion_import  # noqa: E402
 from .network.gradient_choice import use_gradient  # noqa: E402
 from .network.refresh_choice import use_refresh  # noqa: E402
 from .network.replacing import replace_placement  # noqa: E402
@@ -122,6 +124,10 @@ __all__ = [
     "device_yield",
     "effective_conductance",
     "erase_chip",
+    "from_aihwkit",
+    "fusion_export",
+    "fusion_import",
+    "load_aihwkit_state",
     "load_chip_state",
     "load_model",
     "load_profile",
@@ -140,6 +146,7 @@ __all__ = [
     "solve_nodes",
     "synchronise",
     "tile_arrays",
+    "to_aihwkit",
     "use_gradient",
     "use_refresh",
     "weight_signal_to_noise",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aihwkit.exceptions import AihwkitException, ModuleError
+from aihwkit.exceptions import AihwkitException, ModuleError, TileModuleError
 from aihwkit.inference.calibration import InputRangeCalibrationType
 from aihwkit.inference.compensation.base import BaseDriftCompensation
 from aihwkit.inference.compensation.drift import (
@@ -10,7 +10,18 @@ from aihwkit.inference.compensation.drift import (
     GlobalDriftCompensationWithExactReference,
     PerColumnDriftCompensation,
 )
+from aihwkit.inference.converter.base import BaseConductanceConverter
+from aihwkit.inference.converter.fusion import FusionConductanceConverter
 from aihwkit.inference.noise.base import BaseNoiseModel
+from aihwkit.nn import (
+    AnalogConv1d,
+    AnalogConv1dMapped,
+    AnalogConv2d,
+    AnalogConv2dMapped,
+    AnalogConv3d,
+    AnalogConv3dMapped,
+    AnalogLinearMapped,
+)
 from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
 from aihwkit.nn.conversion import convert_to_analog as convert_by_aihwkit
 from aihwkit.nn.modules.base import AnalogLayerBase
@@ -73,20 +84,36 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.presets import StandardHWATrainingPreset
 from aihwkit.simulator.presets.utils import PresetIOParameters
 from aihwkit.simulator.tiles import AnalogTile, InferenceTile, TorchInferenceTile
+from aihwkit.simulator.tiles.array import TileModuleArray
+from aihwkit.simulator.tiles.base import SimulatorTile, TileModuleBase
 from aihwkit.simulator.tiles.custom import CustomRPUConfig, CustomUpdateParameters
 from aihwkit.simulator.tiles.floating_point import FloatingPointTile
 from aihwkit.simulator.tiles.inference import InferenceTileWithPeriphery
 from aihwkit.simulator.tiles.module import TileModule
 from aihwkit.simulator.tiles.transfer import TorchTransferTile
+from aihwkit.utils.export import _fusion_get_csv_header as fusion_header
+from aihwkit.utils.export import _fusion_load_csv as load_fusion_table
+from aihwkit.utils.export import _fusion_save_csv as save_fusion_table
 from torch import Tensor
 
 CPP_AND_TORCH_TILES = AnalogTile, InferenceTile, TorchInferenceTile
+THEIR_CONVOLUTIONS = (
+    AnalogConv1d,
+    AnalogConv2d,
+    AnalogConv3d,
+    AnalogConv1dMapped,
+    AnalogConv2dMapped,
+    AnalogConv3dMapped,
+)
+THEIR_LINEARS = TheirLinear, AnalogLinearMapped
 # aihwkit keeps this table private but documents that users extend it.
 DEFAULT_CONVERSION_MAP = dict(_DEFAULT_CONVERSION_MAP)
 
 __all__ = [
     "CPP_AND_TORCH_TILES",
     "DEFAULT_CONVERSION_MAP",
+    "THEIR_CONVOLUTIONS",
+    "THEIR_LINEARS",
     "AihwkitException",
     "AnalogContainerBase",
     "AnalogContext",
@@ -96,6 +123,7 @@ __all__ = [
     "AnalogSGD",
     "AnalogSequential",
     "AnalogWrapper",
+    "BaseConductanceConverter",
     "BaseDriftCompensation",
     "BaseNoiseModel",
     "BoundManagementType",
@@ -107,6 +135,7 @@ __all__ = [
     "DynamicTransferCompound",
     "FloatingPointDevice",
     "FloatingPointRPUConfig",
+    "FusionConductanceConverter",
     "GlobalDriftCompensation",
     "GlobalDriftCompensationWithExactReference",
     "IOParameters",
@@ -129,11 +158,15 @@ __all__ = [
     "RPUConfigBase",
     "RPUDataType",
     "ReferenceUnitCell",
+    "SimulatorTile",
     "SingleRPUConfig",
     "StandardHWATrainingPreset",
     "TheirConvolution",
     "TheirLinear",
     "TileModule",
+    "TileModuleArray",
+    "TileModuleBase",
+    "TileModuleError",
     "TorchInferenceRPUConfig",
     "TorchInferenceRPUConfigIRDropT",
     "TorchTransferTile",
@@ -151,8 +184,11 @@ __all__ = [
     "WeightRemapType",
     "build_config",
     "convert_by_aihwkit",
+    "fusion_header",
+    "load_fusion_table",
     "probe_tile",
     "range_estimator",
+    "save_fusion_table",
 ]
 
 

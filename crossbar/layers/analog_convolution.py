@@ -11,7 +11,7 @@ from ..placement.grouping import Grouping
 from ..placement.placement import Placement, as_placement
 from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend
-from .convolution_arguments import check_convolution, refuse_unsized, smallest_input
+from .arguments import check_convolution, refuse_unsized, smallest_input
 from .placed_layer import PlacedLayer
 
 
@@ -46,6 +46,7 @@ class AnalogConvolution(PlacedLayer):
     """
 
     is_one_kernel = True
+    reads_matrix = True
     digital: ClassVar[Any]
     """The digital layer that it stands for."""
     padding: tuple[int, ...] | str  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from ..placement.kernel_blocks import KernelBlocks
 from ..reading.quantised_outputs import quantised_outputs
 from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend, TileArray
+from .arguments import check_values
 from .containers import CountsTiles
 from .readable_weight import LearnedWeight, ReadableWeight
 
@@ -53,6 +54,8 @@ class AnalogLayer(CountsTiles, nn.Module):
 
     is_one_kernel = False
     """Whether the bias is that of one kernel, (out,), as in torch's own layers."""
+    reads_matrix = False
+    """Whether `get_weights` gives the weight as a matrix (out, in), as aihwkit's convolutions do."""
 
     @lasting
     def __init__(
@@ -190,7 +193,7 @@ class AnalogLayer(CountsTiles, nn.Module):
         elif self.bias is None:  # on the tile, or refused
             self.set_weights(self.get_weights(trained=True)[0], value)
         else:
-            _check("bias", value, self.bias_shape())
+            check_values("bias", value, self.bias_shape())
             with torch.no_grad():
                 self.bias.copy_(value.reshape(self.bias.shape))
 
@@ -232,7 +235,7 @@ class AnalogLayer(CountsTiles, nn.Module):
         return trained.requires_grad
 
     def kernel_shape(self) -> tuple[int, ...]:
-        """Return the shape of the weight that `set_weights` takes and `get_weights` gives."""
+        """Return the shape of the digital layer's weight, which `set_weights` takes and `weight` shows."""
         raise NotImplementedError
 
     def bias_shape(self) -> tuple[int, ...]:
@@ -267,11 +270,11 @@ class AnalogLayer(CountsTiles, nn.Module):
         """
         if self.is_one_kernel and tuple(weight.shape) == self._matrix_shape():
             weight = weight.reshape(self.kernel_shape())
-        _check("weight", weight, self.kernel_shape())
+        check_values("weight", weight, self.kernel_shape())
         if bias is not None:
             if not self.has_bias:
                 raise ValueError("`bias` must be None for a layer without bias, but is given.")
-            _check("bias", bias, self.bias_shape())
+            check_values("bias", bias, self.bias_shape())
         kernels = self._as_kernels(weight.detach())
         if self.has_analog_bias:
             held = self.get_weights(trained=True)[1] if bias is None else bias.detach()
@@ -292,6 +295,9 @@ class AnalogLayer(CountsTiles, nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return copies of the weights that the tiles hold, and of the bias.
 
+        They come in the shapes of the digital layer; those of a convolution, as in aihwkit, as the matrix (out, in)
+        that lies on its tiles, in the order of torch's `flatten(1)`. `weight` has them in the shape of `nn.Conv2d`.
+
         What they hold is, as in aihwkit, the programmed chip as last read, without drift compensation, or else the
         trained weights. The mean is returned over tiles that hold copies of one kernel.
 
@@ -307,6 +313,7 @@ class AnalogLayer(CountsTiles, nn.Module):
         weight, bias = self._split(held)
         if self.bias is not None:
             bias = self.bias.detach().reshape(self.bias_shape())
+        weight = weight.flatten(1) if self.reads_matrix else weight
         return weight.clone(), None if bias is None else bias.clone()
 
     def _split(self, kernels: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -330,7 +337,7 @@ class AnalogLayer(CountsTiles, nn.Module):
     def fill(self, digital: Digital, realistic: bool = False) -> Digital:
         """Copy the trained weights into a digital layer of the same shapes; or those that a read estimates."""
         weight, bias = self.get_weights(realistic=True) if realistic else self.get_weights(trained=True)
-        digital.weight.copy_(weight)  # type: ignore[operator]
+        digital.weight.copy_(weight.reshape(self.kernel_shape()))  # type: ignore[operator]
         if bias is not None:
             digital.bias.copy_(bias)  # type: ignore[operator]
         return digital.to(weight if bias is None else bias).train(self.training)
@@ -369,32 +376,3 @@ def seed_beside_weights() -> int:
     beside = torch.Generator()
     beside.set_state(torch.get_rng_state())
     return int(torch.randint(2**62, (), generator=beside))
-
-
-def refuse_tile_class(tile_module_class: Any) -> None:
-    """Refuse one of aihwkit's tile classes.
-
-    Raises:
-        ValueError: If one is given.
-    """
-    if tile_module_class is not None:
-        raise ValueError(
-            f"`tile_module_class` must be None, but is {getattr(tile_module_class, '__name__', tile_module_class)}: "
-            "a tile array computes all tiles itself. Leave it out; `backend` comes by keyword."
-        )
-
-
-def _check(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
-    """Refuse a tensor of another shape, or with values that are no numbers.
-
-    Raises:
-        ValueError: If so.
-    """
-    if tuple(values.shape) != shape:
-        raise ValueError(f"`{name}` must have the shape {shape}, but has {tuple(values.shape)}.")
-    bad = int((~torch.isfinite(values)).sum())
-    if bad:
-        raise ValueError(
-            f"`{name}` must be finite, but {bad} of its {values.numel()} values are NaN or infinite. "
-            "Check the training that they come from."
-        )

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from ..aihwkit.adapter import TheirLinear
 from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend
-from .analog_layer import AnalogLayer, refuse_tile_class
+from .analog_layer import AnalogLayer
+from .arguments import refuse_tile_class
 
 
 class AnalogLinear(AnalogLayer, TheirLinear):

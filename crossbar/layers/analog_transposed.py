@@ -14,7 +14,7 @@ from ..placement.placement import Placement, as_placement
 from ..placement.sizes import as_sizes, times
 from ..tiles.lasting import lasting
 from ..tiles.tile_array import Backend
-from .convolution_arguments import refuse_tile_class, refuse_unsized
+from .arguments import refuse_tile_class, refuse_unsized
 from .placed_layer import PlacedLayer
 
 

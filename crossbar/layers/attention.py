@@ -11,8 +11,8 @@ from typing_extensions import Self, final
 from devices.units import Dimensionless
 
 from ..aihwkit.adapter import AnalogContainerBase
-from .analog_layer import refuse_tile_class
 from .analog_linear import AnalogLinear
+from .arguments import refuse_tile_class
 from .readable_weight import ReadableWeight
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")

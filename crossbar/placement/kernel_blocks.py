@@ -81,7 +81,7 @@ class KernelBlocks:
             return weight
         rows, columns = self.tile_shape
         blocks = weight.new_zeros(len(weight), *self.grid, rows, columns)
-        for i, j, outs, ins in self._pieces():
+        for i, j, outs, ins in self.pieces():
             blocks[:, i, j, : outs.stop - outs.start, : ins.stop - ins.start] = weight[:, outs, ins]
         return blocks.reshape(-1, rows, columns)
 
@@ -91,7 +91,7 @@ class KernelBlocks:
             return blocks
         grid = blocks.reshape(-1, *self.grid, *self.tile_shape)
         weight = blocks.new_zeros(len(grid), self.out_size, self.in_size)
-        for i, j, outs, ins in self._pieces():
+        for i, j, outs, ins in self.pieces():
             weight[:, outs, ins] = grid[:, i, j, : outs.stop - outs.start, : ins.stop - ins.start]
         return weight
 
@@ -137,7 +137,8 @@ class KernelBlocks:
         pieces = [parts[:, i, :, : stop - start] for i, (start, stop) in enumerate(pairwise(self.out_starts))]
         return torch.cat(pieces, dim=2)
 
-    def _pieces(self) -> list[tuple[int, int, slice, slice]]:
+    def pieces(self) -> list[tuple[int, int, slice, slice]]:
+        """Return each block: its place in the grid, and which outputs and inputs of the kernel it has."""
         outs = [slice(*pair) for pair in pairwise(self.out_starts)]
         ins = [slice(*pair) for pair in pairwise(self.in_starts)]
         return [(i, j, o, n) for i, o in enumerate(outs) for j, n in enumerate(ins)]

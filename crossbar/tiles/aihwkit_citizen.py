@@ -25,6 +25,7 @@ from ..reading.recomputation import Passes
 from .chip_reading import ChipReading
 from .citizen.context import CONTEXT
 from .citizen.hidden import TileWithHidden
+from .citizen.noted_configuration import note_configuration, refuse_other_configuration
 from .lasting import lasting
 from .memory import Memory
 
@@ -46,6 +47,9 @@ class AihwkitTile(TileWithHidden):
     rpu_config: Any
     weight: Tensor
     learning_rate: Dimensionless = 0.0
+    # What a user asked of `load_state_dict`. No state has a configuration; False compares the kind that is noted.
+    load_rpu_config = True
+    strict_rpu_config_check = True
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
@@ -83,9 +87,12 @@ class AihwkitTile(TileWithHidden):
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         nn.Module._save_to_state_dict(self, destination, prefix, keep_vars)
         destination.pop(prefix + CONTEXT, None)
+        note_configuration(destination, prefix, self.rpu_config)
 
     def _load_from_state_dict(self, *args: Any) -> None:
-        prefix, missing_keys = args[1], args[4]
+        prefix, local_metadata, missing_keys = args[1], args[2], args[4]
+        if not self.load_rpu_config and self.strict_rpu_config_check:
+            refuse_other_configuration(local_metadata, prefix, self.rpu_config)
         nn.Module._load_from_state_dict(self, *args)
         if prefix + CONTEXT in missing_keys:
             missing_keys.remove(prefix + CONTEXT)
@@ -273,7 +280,6 @@ class AihwkitTile(TileWithHidden):
     noise: NoiseStream
     periphery: Periphery
     reading: ChipReading | None
-    mapping_scales: Tensor
     events: LayerEvents | None
     on_update: OnUpdate | None
     passes: Passes
@@ -306,10 +312,6 @@ class AihwkitTile(TileWithHidden):
 
     def show_devices(self) -> None:
         """Show what the devices hold."""
-        raise NotImplementedError
-
-    def scales(self) -> Tensor:
-        """Return the digital scales."""
         raise NotImplementedError
 
     def tile_population(self) -> Bool[Tensor, "tiles out in"] | None:

@@ -45,6 +45,16 @@ class ProgrammableTile(AihwkitTile):
         """What the devices of the programmed chip hold, or None if there is none."""
         return None if self.reading is None else self.reading.devices
 
+    @property
+    def alpha(self) -> Tensor:
+        """The factors of drift compensation under aihwkit's name: (1,), or (out,) by column; of several tiles each.
+
+        One before the first ageing, and without compensation.
+        """
+        factor = None if self.reading is None else self.reading.factor
+        factor = self.weight.new_ones(1, 1, 1) if factor is None else factor
+        return factor[0, 0].clone() if len(factor) == 1 else factor[:, 0].clone()
+
     @lasting
     def program(
         self,

@@ -226,12 +226,6 @@ class TileArray(AdjustableTile):
         self.settle()
         return self.memory.trained(self.weight)
 
-    def scales(self) -> Float[Tensor, "kernels out"]:
-        """Return the digital scale of every bit line: mapping scales times learned scales."""
-        if self.out_scaling_alpha is None:
-            return self.mapping_scales
-        return self.mapping_scales * self.out_scaling_alpha
-
     @lasting
     def settle(self) -> None:
         """Clip and remap what an optimizer has changed since the last use; then forget what was programmed."""

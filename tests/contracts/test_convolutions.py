@@ -149,7 +149,7 @@ def test_devices_learn_in_place(case):
             optimizer.regroup_param_groups(analog)
         (model(x) - target).square().mean().backward()
         optimizer.step()
-    weight, bias = analog[0].get_weights()
+    weight, bias = analog[0].weight, analog[0].bias
     assert (weight - digital.weight).abs().max() < EPS
     assert (bias - digital.bias).abs().max() < EPS
 

@@ -131,7 +131,7 @@ def test_a_bias_on_the_tile_is_a_word_line_that_always_carries_one(kind):
     assert torch.allclose(linear.weight, weight)
     linear.set_weights(weight)
     assert torch.allclose(linear.get_weights()[1], bias)
-    weight, bias = convolution.get_weights()
+    weight, bias = convolution.weight.plain(), convolution.get_weights()[1]
     image = torch.randn(2, 2, 6, 6)
     expected = nn.functional.conv2d(image, weight, bias, padding=1)
     assert torch.allclose(convolution(image), expected, atol=1e-5)

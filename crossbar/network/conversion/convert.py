@@ -12,8 +12,9 @@ from devices import Faults
 
 from ...aihwkit.adapter import DEFAULT_CONVERSION_MAP, AnalogLayerBase
 from ...aihwkit.adapter import AnalogSequential as TheirSequential
-from ...layers.analog_layer import AnalogLayer, refuse_tile_class
+from ...layers.analog_layer import AnalogLayer
 from ...layers.analog_linear import AnalogLinear
+from ...layers.arguments import refuse_tile_class
 from ...layers.attention import AnalogMultiheadAttention
 from ...layers.containers import AnalogSequential
 from ...layers.layer_table import ANALOG_OF_DIGITAL

@@ -27,6 +27,7 @@ class TileWithContext(TileModule, InferenceTileWithPeriphery):
     supports_ddp = True
     analog_ctx: AnalogContext
     memory: Memory
+    rpu_config: Any
     periphery: Periphery
 
     def open_context(self) -> None:

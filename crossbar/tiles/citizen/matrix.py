@@ -8,7 +8,7 @@ from torch import Tensor
 
 from devices.units import Dimensionless
 
-from .context import TileWithContext
+from .scales import TileWithScales
 
 
 @runtime_checkable
@@ -20,7 +20,7 @@ class Owner(Protocol):
     def get_weights(
         self, apply_weight_scaling: bool = True, realistic: bool = False, **options: Any
     ) -> tuple[Tensor, Tensor | None]:
-        """Return weight and bias in the digital layer's shapes."""
+        """Return weight and bias, in the digital layer's shapes or as a matrix."""
 
     def set_weights(self, weight: Tensor, bias: Tensor | None = None, **options: Any) -> None:
         """Set them."""
@@ -29,7 +29,7 @@ class Owner(Protocol):
         """Return the shape of the weight."""
 
 
-class TileWithMatrix(TileWithContext):
+class TileWithMatrix(TileWithScales):
     """Tiles that answer for the whole matrix of the layer that they belong to.
 
     aihwkit's layers have one tile object, which returns an (out, in) matrix and the bias, be it kept digitally or on

@@ -1,6 +1,9 @@
-"""Which arguments of a convolution are honoured, and the order of old versions, told apart where it can be."""
+"""Which arguments of layers are honoured; and the order of old versions, told apart where it can be."""
 
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ..placement.geometry import PADDING_MODES
 from ..placement.placement import Placement
@@ -31,15 +34,32 @@ def check_convolution(groups: Any, bias: Any, padding_mode: Any, tile_module_cla
 
 
 def refuse_tile_class(tile_module_class: Any) -> None:
-    """Refuse to build tiles of a class that somebody names.
+    """Refuse one of aihwkit's tile classes, or one of the user's.
 
     Raises:
         ValueError: If one is given.
     """
     if tile_module_class is not None:
         raise ValueError(
-            f"`tile_module_class` must be None, but is {tile_module_class!r}: a layer has one TileArray. "
-            "Leave it out, or use the layers of aihwkit."
+            f"`tile_module_class` must be None, but is {getattr(tile_module_class, '__name__', tile_module_class)}: "
+            "a tile array computes all tiles itself. Leave it out (`backend` comes by keyword), or use the layers "
+            "of aihwkit, which can stand in the same model."
+        )
+
+
+def check_values(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse a tensor of another shape, or with values that are no numbers.
+
+    Raises:
+        ValueError: If so.
+    """
+    if tuple(values.shape) != shape:
+        raise ValueError(f"`{name}` must have the shape {shape}, but has {tuple(values.shape)}.")
+    bad = int((~torch.isfinite(values)).sum())
+    if bad:
+        raise ValueError(
+            f"`{name}` must be finite, but {bad} of its {values.numel()} values are NaN or infinite. "
+            "Check the training that they come from."
         )
 
 
