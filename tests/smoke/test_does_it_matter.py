@@ -13,6 +13,7 @@ from torch import nn
 from experiments.cli import main
 from experiments.data.datasets import Images
 from experiments.studies.does_it_matter import study as does_it_matter
+from experiments.studies.does_it_matter.outcomes import read_network
 
 TRAIN = [
     "train", "--train-images", "256", "--test-images", "128", "--chips", "1", "--threads", "1", "--epochs", "4",
@@ -77,7 +78,7 @@ def test_asked_twice_the_answer_is_the_same(tmp_path: Path) -> None:
 
 def test_other_outputs_with_the_same_answers_are_an_effect() -> None:
     images = Images(torch.eye(3), torch.arange(3))
-    one, other = (does_it_matter._read(Scaled(factor), images) for factor in (1.0, 1.0 + 2**-20))
+    one, other = (read_network(Scaled(factor), images) for factor in (1.0, 1.0 + 2**-20))
     assert one.accuracy == other.accuracy == 1.0
     assert one.digest != other.digest
 

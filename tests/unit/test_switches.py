@@ -11,7 +11,8 @@ from aihwkit.simulator.parameters.training import UpdateParameters
 
 from crossbar.reading.periphery import resolution
 from devices import catalogue, get
-from experiments.studies.does_it_matter.effects import Outcome, effect_of, first_to_change
+from experiments.studies.does_it_matter.effects import effect_of, first_to_change
+from experiments.studies.does_it_matter.outcomes import Outcome
 from experiments.studies.does_it_matter.switches import (
     DEVICES,
     NOISE_MODELS,
@@ -104,11 +105,12 @@ def test_a_wider_adc_has_steps_of_the_same_width() -> None:
 
 def outcomes(*accuracies: float) -> list[Outcome]:
     return [
-        Outcome([accuracy] * 4, hashlib.sha256(f"{number} {accuracy}".encode()).hexdigest()[:16])
+        Outcome([accuracy] * 4, hashlib.sha256(f"{number} {accuracy}".encode()).hexdigest()[:16], IMAGES)
         for number, accuracy in enumerate(accuracies)
     ]
 
 
+IMAGES = "0" * 16
 SWITCH = Switch("drift", "device model", lambda _: None)
 
 
@@ -128,7 +130,9 @@ def test_a_change_within_chance_is_none() -> None:
     effect = effect_of(SWITCH, outcomes(0.5, 0.6, 0.7), outcomes(0.6, 0.58, 0.72))
     assert effect.verdict == "within the spread"
     equal = effect_of(
-        SWITCH, outcomes(0.5, 0.5), [Outcome([0.5] * 4, "d" * 16), Outcome([0.5] * 4, "e" * 16)]
+        SWITCH,
+        outcomes(0.5, 0.5),
+        [Outcome([0.5] * 4, "d" * 16, IMAGES), Outcome([0.5] * 4, "e" * 16, IMAGES)],
     )
     assert equal.verdict == "within the spread"  # other outputs, the same accuracy
 
@@ -137,12 +141,21 @@ def test_images_are_a_sample_too() -> None:
     """All chips get the same one of eight images right: sure for these chips, by chance for other images."""
     wrong, right = [0.0] * 8, [1.0] + [0.0] * 7
     with_it, without = (
-        [Outcome(scores, digit * 16) for _ in range(5)] for scores, digit in ((wrong, "a"), (right, "b"))
+        [Outcome(scores, digit * 16, IMAGES) for _ in range(5)]
+        for scores, digit in ((wrong, "a"), (right, "b"))
     )
     effect = effect_of(SWITCH, with_it, without)
     assert effect.change == pytest.approx(1 / 8)
     assert effect.error == pytest.approx(1 / 8)  # standard deviation of one in eight, over the root of eight
     assert effect.verdict == "within the spread"
+
+
+def test_seeds_with_images_of_their_own_count_as_seeds() -> None:
+    """Four of eight images gained on one seed, none on the other: no image is a sample of its own."""
+    with_it = [Outcome([0.0] * 8, "a" * 16, digit * 16) for digit in "12"]
+    without = [Outcome([1.0] * 4 + [0.0] * 4, "b" * 16, "1" * 16), Outcome([0.0] * 8, "c" * 16, "2" * 16)]
+    effect = effect_of(SWITCH, with_it, without)
+    assert (effect.change, effect.error) == (pytest.approx(0.25), pytest.approx(0.25))
 
 
 def test_the_user_says_what_is_too_little() -> None:
@@ -169,5 +182,5 @@ def test_equal_outputs_are_no_effect() -> None:
 
 
 def test_an_effect_on_one_chip_is_an_effect() -> None:
-    effect = effect_of(SWITCH, outcomes(0.5, 0.6), [outcomes(0.5)[0], Outcome([0.6] * 4, "f" * 16)])
+    effect = effect_of(SWITCH, outcomes(0.5, 0.6), [outcomes(0.5)[0], Outcome([0.6] * 4, "f" * 16, IMAGES)])
     assert effect.verdict == "within the spread"

@@ -1,18 +1,15 @@
 """What a non-ideality does to the accuracy, chip by chip or seed by seed, and how that is told."""
 
-import math
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, final
 
-import numpy as np
-
 from devices.units import Dimensionless
 
 from ...drawing.sections import Section, Table
-from ...support.statistics import Difference, crossed_difference
+from ...support.statistics import Difference
+from .outcomes import Outcome, change_between
 from .switches import Switch
 
 Verdict = Literal["matters", "below the threshold", "within the spread", "NO EFFECT"]
@@ -68,28 +65,6 @@ class Effect:
         return asdict(self)
 
 
-@final
-@dataclass(frozen=True)
-class Outcome:
-    """What a network answered: the score of every test image, and a digest of every output."""
-
-    scores: list[Dimensionless]
-    digest: str
-
-    def __post_init__(self) -> None:
-        if not all(-math.inf < score < math.inf for score in self.scores) or not (
-            len(self.scores) > 1 and re.fullmatch("[0-9a-f]{16}", self.digest)
-        ):
-            raise ValueError(
-                "an outcome must be finite scores of two images or more and a digest, but is not"
-            )
-
-    @property
-    def accuracy(self) -> Dimensionless:
-        """Mean over the images."""
-        return statistics.fmean(self.scores)
-
-
 def effect_of(
     switch: Switch, with_it: Sequence[Outcome], without: Sequence[Outcome], threshold: Dimensionless = 0.0
 ) -> Effect:
@@ -101,7 +76,7 @@ def effect_of(
         without: Those without it, in the same order.
         threshold: Changes of accuracy up to this one do not matter to the user.
     """
-    change = crossed_difference(np.array([b.scores for b in without]) - np.array([a.scores for a in with_it]))
+    change = change_between(with_it, without)
     is_same = all(a.digest == b.digest for a, b in zip(with_it, without, strict=True))
     verdict = "NO EFFECT" if is_same else verdict_on(change, threshold)
     return Effect(

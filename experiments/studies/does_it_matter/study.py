@@ -8,15 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from torch import Tensor, nn
+from crossbar import load_model, seed_noise, tile_arrays
+from devices import get
 
-from crossbar import age_chip, load_model, program_chip, seed_noise, tile_arrays
-from devices import Faults, get
-from devices.streams import derive_seed
-from devices.units import Seconds
-
-from ...data.datasets import DataSplit, Images
+from ...data.datasets import DataSplit
 from ...drawing.sections import Picture, sections_to_json
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threads
 from ...runs.run import Run
@@ -26,13 +21,13 @@ from ...runs.training import make_model, train
 from ...support.answer import Answer
 from ...support.durations import format_time, parse_times
 from ...support.interruption import Interruption
-from ...support.json_files import read_json, write_json
+from ...support.json_files import write_json
 from ...support.parallel import do_all
 from ...support.progress_bar import progress_bar
-from ...support.typed_values import typed
 from .config import DoesItMatterConfig
-from .effects import Effect, Outcome, effect_of, first_to_change, section_of, table_of, verdict_of
+from .effects import Effect, effect_of, first_to_change, section_of, table_of, verdict_of
 from .figure import draw_effects
+from .outcomes import Outcome, read_chip, read_network
 from .switches import Switch, switches_of
 
 _CHIPS: Final = 10
@@ -169,10 +164,10 @@ def _by_programming(
             results = []
             for chip in range(chips):
                 results.append(
-                    _read_chip(
+                    read_chip(
                         model, trained, data.test, noise_model, chip, time,
                         faults=None if switch is not None and switch.what == "faults" else faults,
-                        compensates=switch is None or switch.part != "digital",
+                        compensation=trained.compensation if switch is None or switch.part != "digital" else "none",
                     )
                 )  # fmt: skip
                 bar.update()
@@ -183,34 +178,6 @@ def _by_programming(
             base = outcomes(None)
             effects = [effect_of(switch, base, outcomes(switch), threshold) for switch in switches]
     return effects, f"{chips} {device.name} chips after {format_time(time)}, {len(data.test)} test images"
-
-
-def _read_chip(
-    model: nn.Module,
-    config: Run,
-    images: Images,
-    noise_model: Any,
-    chip: int,
-    time: Seconds,
-    *,
-    faults: Faults | None,
-    compensates: bool,
-) -> Outcome:
-    seed_noise(model, config.seed, "does it matter", chip)
-    compensation: Any = config.compensation if compensates else "none"
-    seed = derive_seed(config.seed, "chip", chip)
-    program_chip(model, noise_model, seed=seed, compensation=compensation, faults=faults)
-    age_chip(model, time, seed=seed)
-    return _read(model, images)
-
-
-@torch.no_grad()
-def _read(model: nn.Module, images: Images) -> Outcome:
-    model.eval()
-    scores: Tensor = torch.cat([model(pixels) for pixels in torch.split(images.pixels, 256)])
-    objective = images.objective
-    each = objective.each_score_of(scores, images.labels, objective.reference_of(images.labels))
-    return Outcome(each.tolist(), hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -258,7 +225,7 @@ def _by_training(
     if failed:
         name, reason = next(iter(failed.items()))
         raise ValueError(f"`run` must be trained without each of its settings, but {name}: {reason}")
-    found = {name: _outcome_of(task) for name, task in tasks.items()}
+    found = {name: Outcome.read(_outcome_file(task)) for name, task in tasks.items()}
 
     def outcomes(switch: Switch | None) -> list[Outcome]:
         wanted = None if switch is None else (switch.what, switch.part)
@@ -276,18 +243,6 @@ def _outcome_file(task: _Task) -> Path:
     return task.folder / "outcome.json"
 
 
-def _outcome_of(task: _Task) -> Outcome:
-    file = _outcome_file(task)
-    try:
-        return typed(Outcome, read_json(file))
-    except ValueError as error:
-        if str(error).startswith("`"):
-            raise
-        raise ValueError(
-            f"`run` must hold undamaged outcomes, but {file} is damaged: {error}. Delete it."
-        ) from None
-
-
 def _train_without(task: _Task) -> None:
     """Train one network without one non-ideality; goes on from its checkpoint if it was stopped."""
     config = task.config
@@ -301,7 +256,7 @@ def _train_without(task: _Task) -> None:
         fingerprint = data.fingerprint()
         model = train(config, data, folder, interruption, fingerprint=fingerprint, change=_change_of(task))
         seed_noise(model, config.seed, "does it matter")
-        write_json(_outcome_file(task), asdict(_read(model, data.test)))
+        write_json(_outcome_file(task), asdict(read_network(model, data.test)))
 
 
 def _change_of(task: _Task) -> Callable[[Any], None]:
