@@ -36,7 +36,9 @@ class Change:
     marker: str
 
 
-def draw_changes(axes: Axes, changes: Sequence[Change], threshold: Dimensionless = 0.0) -> None:
+def draw_changes(
+    axes: Axes, changes: Sequence[Change], threshold: Dimensionless = 0.0, named: set[str] | None = None
+) -> None:
     """Draw a point and its 95 % interval for each change, in percentage points, from top to bottom.
 
     The scale is linear up to the finest interval, where noise is, and logarithmic beyond, so that a change of 0.1 can
@@ -46,8 +48,9 @@ def draw_changes(axes: Axes, changes: Sequence[Change], threshold: Dimensionless
         axes: Where.
         changes: The lines.
         threshold: Changes up to this one do not matter; shaded.
+        named: Groups that another panel has named in the figure's legend; those of this one are added.
     """
-    seen = set()
+    seen = set() if named is None else named
     for place, change in enumerate(changes):
         found = change.difference
         label = None if change.group in seen else change.group
@@ -71,10 +74,11 @@ def draw_changes(axes: Axes, changes: Sequence[Change], threshold: Dimensionless
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
     if threshold:
-        axes.axvspan(-100 * threshold, 100 * threshold, color=GREY, alpha=0.12, lw=0, label="threshold")
+        label = None if "threshold" in seen else "threshold"
+        seen.add("threshold")
+        axes.axvspan(-100 * threshold, 100 * threshold, color=GREY, alpha=0.12, lw=0, label=label)
     axes.axvline(0, color="black", lw=0.8)
     axes.grid(axis="x", color=PALE, lw=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=5)

@@ -44,6 +44,8 @@ _SCHEMES: Final = {
 COMPENSATIONS: Final = {"none": VERMILION, "global": BLUE, "per_tile": GREEN, "per_column": BLACK}
 VERDICTS: Final = {
     "matters": VERMILION,
+    "loses": VERMILION,
+    "gains": SKY,
     "within the spread": BLUE,
     "below the threshold": GREEN,
     "NO EFFECT": GREY,

@@ -265,7 +265,7 @@ def write_study(
         out: The folder.
     """
     out.mkdir(parents=True, exist_ok=True)
-    _begin(out)
+    begin_folder(out)
     write_findings(
         study.findings(rows, failed, out),
         study=study.name,
@@ -278,7 +278,7 @@ def write_study(
     )
 
 
-def _begin(folder: Path) -> None:
+def begin_folder(folder: Path) -> None:
     """Give the folder of a study a manifest, so that damage to what is written from now on is noticed.
 
     All of a study is written anew, so an earlier manifest, even a damaged one, has nothing left to say; that of a run

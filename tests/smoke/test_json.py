@@ -18,6 +18,8 @@ from experiments.studies.does_it_matter.effects import Effect
 from experiments.studies.in_situ import study as in_situ
 from experiments.studies.paper import study as paper
 from experiments.studies.results import numbers_file
+from experiments.studies.what_if import study as what_if
+from experiments.studies.what_if.gains import Gain
 from experiments.studies.wires import study as wires
 from experiments.studies.wires.points import LayerError, Point
 from experiments.support.json_files import write_json
@@ -25,6 +27,8 @@ from experiments.support.json_files import write_json
 TINY = ["--train-images", "64", "--test-images", "30", "--epochs", "1", "--chips", "1", "--times", "1s"]
 DRIFT = f"{devices.fitting.__path__[0]}/example_drift.csv"
 STUDIES = (compare_devices, demo, in_situ, paper)
+
+MINE = 'name = "m"\ntechnology = "t"\nsource = "s"\n[pulses]\nlaw = "SoftBounds"\n'
 
 # What is typed after the name of the command, and a key of what comes out.
 WORDS = {
@@ -34,6 +38,7 @@ WORDS = {
     "evaluate": ("RUN --times 1h", "digital_accuracy"),
     "report": ("RUN", "digital_accuracy"),
     "does-it-matter": ("RUN", "effects"),
+    "what-if": ("MINE --jobs 1 --out OUT --runs OUT", "rows"),
     "sharing-cost": ("--from RUN --out OUT", "scheme"),
     "paper": ("--scale smoke --jobs 1 --out OUT --runs OUT", "rows"),
     "compare-devices": ("--jobs 1 --out OUT --runs OUT", "rows"),
@@ -91,6 +96,11 @@ def nothing_is_trained(monkeypatch):
         verdict="matters",
     )
     monkeypatch.setattr(does_it_matter, "effects_of", lambda config: ([effect], "2 chips"))
+    gain = Gain(
+        mode="in-situ", change="as it is", device_file="m", accuracy=0.5, gain=0.0, error=0.0, reach=0.0,
+        verdict=None, rate=1.0, rate_text="1", tried={}, did_learn=[True],
+    )  # fmt: skip
+    monkeypatch.setattr(what_if.Uses, "gains", lambda self, mode: [gain])
     monkeypatch.setattr(wires, "LARGEST_UNROLLED", 0)
     monkeypatch.setattr(wires, "voltage_maps", lambda *args, **options: [])
     monkeypatch.setattr(wires, "_measure", _measured)
@@ -112,6 +122,8 @@ def answer_of(words, capfd, code=0):
 def test_every_command_answers_in_json(command, folder, tmp_path, capfd):
     (run,) = folder.iterdir()
     typed, key = WORDS[command]
+    mine = tmp_path / "my-device.toml"
+    mine.write_text(MINE)
     names = {
         "TINY": " ".join(TINY),
         "FOLDER": folder,
@@ -119,6 +131,7 @@ def test_every_command_answers_in_json(command, folder, tmp_path, capfd):
         "RUN": run,
         "EVALUATED": run,
         "WIRED": run,
+        "MINE": mine,
     }
     words = re.sub(r"\b[A-Z]{3,}\b", lambda name: str(names[name[0]]), typed).split()
     answer, said = answer_of([command, *words], capfd)

@@ -23,7 +23,7 @@ class DoesItMatterConfig:
     threshold of 0 one in twenty does by chance; confirm small effects with more chips or seeds. below the
     threshold: the whole interval lies within it. within the spread: neither; more chips, seeds or test images would
     tell. NO EFFECT: every output is the same to the last bit, so the setting did nothing. The last line says what to
-    change first.
+    change first; `xbar what-if` by how much, for a device file.
 
     Examples:
       xbar does-it-matter runs/fcn_digits-hwa-pcm-0123456789ab

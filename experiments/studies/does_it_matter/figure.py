@@ -40,4 +40,5 @@ def draw_effects(effects: Sequence[Effect], title: str, path: Path, threshold: D
     draw_changes(axes, changes, threshold)
     axes.set_xlabel("accuracy gained without it, percentage points, 95 % interval")
     axes.set_title(title, loc="left", fontsize=9.5)
+    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=5)
     save_figure(figure, path)
