@@ -68,6 +68,13 @@ class Gains(NamedTuple):
     x: Tensor | None = None
     like_aihwkit: bool = False
 
+    def of(self, part: slice) -> "Gains":
+        """Return the rule for some tiles."""
+        weight, x = self.weight, self.x
+        return Gains(
+            weight if weight is None else weight[part], x if x is None else x[part], self.like_aihwkit
+        )
+
     def for_weight(self, grad: Tensor) -> Tensor:
         """Scale the gradient of the outputs, (tiles, batch, out), that goes into the weights."""
         return grad if self.weight is None else grad * self.weight[:, None, :]

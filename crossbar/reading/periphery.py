@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from devices.units import Dimensionless
 from ..aihwkit.adapter import AnalogMVType, BoundManagementType, IOParameters, WeightNoiseType
 from .scratch import Scratch
 
+_FROZEN = ("out_noise_values", "v_offset", "out_nonlinearity", "nonlinearity_factor", "w_asymmetry")
 HONOURED_FIELDS = frozenset(field.name for field in dataclasses.fields(IOParameters))
 HONOURED_MV_TYPES = (
     AnalogMVType.IDEAL,
@@ -76,6 +78,27 @@ def check_io_support(io: IOParameters) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What of a periphery takes part in a read of all its tiles or of some; None for what is not used.
+
+    Attributes:
+        out_noise_values: See `Periphery`, and so the others.
+        v_offset: Likewise.
+        out_nonlinearity: Likewise.
+        nonlinearity_factor: Likewise.
+        w_asymmetry: Likewise.
+        scratch: Likewise.
+    """
+
+    out_noise_values: Tensor | None
+    v_offset: Tensor | None
+    out_nonlinearity: Tensor | None
+    nonlinearity_factor: Tensor | None
+    w_asymmetry: Tensor | None
+    scratch: Scratch
+
+
 class Periphery(nn.Module):
     """Converters and output stages of T tiles, with the spread that each was made with.
 
@@ -126,16 +149,7 @@ class Periphery(nn.Module):
         def normal(*shape: int) -> Tensor:
             return torch.randn(shape, generator=rng)
 
-        values: dict[str, Tensor | None] = dict.fromkeys(
-            (
-                "out_noise_values",
-                "v_offset",
-                "out_nonlinearity",
-                "nonlinearity_factor",
-                "w_asymmetry",
-                "average_abs_max",
-            )
-        )
+        values: dict[str, Tensor | None] = dict.fromkeys((*_FROZEN, "average_abs_max"))
         if not io.is_perfect and io.mv_type != AnalogMVType.IDEAL:
             if io.out_noise > 0 and io.out_noise_std > 0:
                 values["out_noise_values"] = (
@@ -159,6 +173,14 @@ class Periphery(nn.Module):
         for name, value in values.items():
             self.register_buffer(name, value)
         self.scratch = Scratch()
+
+    def of(self, part: slice) -> Stages:
+        """Return what takes part in a read of some tiles."""
+        frozen = [self._buffers[name] for name in _FROZEN]
+        first, second, third, fourth, fifth = (
+            values if values is None else values[part] for values in frozen
+        )
+        return Stages(first, second, third, fourth, fifth, self.scratch)
 
 
 def rectified_twice(first: Tensor, second: Tensor) -> Tensor:

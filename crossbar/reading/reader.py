@@ -49,18 +49,21 @@ class Reader:
         gains: Gains = NO_GAINS,
         *,
         is_scaled: bool = False,
+        scale: Float[Tensor, "tiles out"] | None = None,
     ) -> Float[Tensor, "tiles batch out"]:
-        """Multiply in the analog domain, without digital scales and ranges.
+        """Multiply in the analog domain, without digital scales and ranges unless they are given.
 
         Args:
             weight: In units of the largest conductance.
             x: Input vectors of each tile.
             gains: Factors for the gradients.
             is_scaled: Whether `x` comes scaled into [-1, 1]; see `analog_mvm`.
+            scale: Digital scales, which the outputs are multiplied by; none if None.
         """
         if self.multiplier is not None:
-            return self.multiplier.mvm(weight, x, gains, is_test=self.is_test)
-        return analog_mvm(weight, x, self.io, self.periphery, self.noise, gains, is_scaled)
+            y = self.multiplier.mvm(weight, x, gains, is_test=self.is_test)
+            return y if scale is None else y * scale[:, None, :]
+        return analog_mvm(weight, x, self.io, self.periphery, self.noise, gains, is_scaled, scale)
 
     def with_noise(self, noise: NoiseStream) -> "Reader":
         """Return a reader that draws from another stream."""

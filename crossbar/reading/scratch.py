@@ -18,13 +18,16 @@ class Scratch(threading.local):
 
     def __call__(self, name: str, like: Tensor) -> Tensor:
         """Return memory shaped, ordered and typed as other values, until the name is asked for again."""
-        kept = self._kept.get(name)
-        fits = kept is not None and kept.shape == like.shape and kept.stride() == like.stride()
-        if kept is None or not fits or kept.device != like.device or kept.dtype != like.dtype:
+        is_flipped = not like.is_contiguous() and like.mT.is_contiguous()
+        if not is_flipped and not like.is_contiguous():
+            return torch.empty_like(like, requires_grad=False)
+        kept, size = self._kept.get(name), like.numel()
+        if kept is None or len(kept) < size or kept.device != like.device or kept.dtype != like.dtype:
             # Memory that is made in inference mode could not be written to outside of it.
             with torch.inference_mode(False):
-                kept = self._kept[name] = torch.empty_like(like, requires_grad=False)
-        return kept
+                kept = self._kept[name] = like.new_empty(size, requires_grad=False)
+        # Parts of unequal size share it.
+        return kept[:size].view(like.mT.shape).mT if is_flipped else kept[:size].view(like.shape)
 
     def __reduce__(self) -> tuple[type["Scratch"], tuple[()]]:
         return Scratch, ()

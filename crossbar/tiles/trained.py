@@ -121,8 +121,7 @@ class TrainedWeights(Memory):
             scale = scale * of.limit[:, None]
         if of.quantised is not None:
             scale = of.quantised.digital(scale)
-        y = reader.multiply(read, of.voltages, gains, is_scaled=of.limit is not None)
-        return y * scale[:, None, :]
+        return reader.multiply(read, of.voltages, gains, is_scaled=of.limit is not None, scale=scale)
 
     def _gains(self, of: Pass, scales: Tensor) -> Gains:
         """Return the factors that the rule for the gradient asks for; see the table in `reading.gradient`."""

@@ -8,7 +8,7 @@ from ...aihwkit.adapter import BoundManagementType, IOParameters
 from ..fused_loops import as_rows, codes_with_noise, noisy_codes, quantise, scale_and_quantise
 from ..looking import may_look
 from ..noise import NoiseStream
-from ..periphery import Periphery, resolution
+from ..periphery import Stages, resolution
 
 
 def dac(
@@ -82,26 +82,26 @@ def adc(
     y: Tensor,
     variance: Tensor | None,
     io: IOParameters,
-    periphery: Periphery,
+    stages: Stages,
     noise: NoiseStream,
     masks: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Output stage and ADC: values, which were inside the range, which vectors passed (None: all)."""
     out_std: float | Tensor = max(io.out_noise, 0.0)
-    if periphery.out_noise_values is not None:
-        out_std = periphery.out_noise_values[:, None, :]
+    if stages.out_noise_values is not None:
+        out_std = stages.out_noise_values[:, None, :]
 
     def draw() -> Tensor:
-        return noise.normal_like(y, out=periphery.scratch("noise", y))
+        return noise.normal_like(y, out=stages.scratch("near", y))
 
-    shaped = periphery.out_nonlinearity is not None or io.out_asymmetry > 0
+    shaped = stages.out_nonlinearity is not None or io.out_asymmetry > 0
     if shaped:
         if variance is not None:
             y = y + variance.sqrt() * draw()
             variance = None
-        if periphery.out_nonlinearity is not None:
-            strength = periphery.out_nonlinearity[:, None, :]
-            factor = periphery.nonlinearity_factor[:, None, None]  # type: ignore[index]
+        if stages.out_nonlinearity is not None:
+            strength = stages.out_nonlinearity[:, None, :]
+            factor = stages.nonlinearity_factor[:, None, None]  # type: ignore[index]
             y = factor * y / (1 + (strength * y).abs())
         if io.out_asymmetry > 0:
             y = torch.where(y < 0, y * (1 - io.out_asymmetry), y)

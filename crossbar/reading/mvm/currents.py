@@ -3,60 +3,89 @@
 import torch
 from torch import Tensor
 
-from ...aihwkit.adapter import IOParameters, WeightNoiseType
+from ...aihwkit.adapter import AnalogMVType, IOParameters, WeightNoiseType
 from ..fused_loops import as_rows, lower_by_drop
-from ..periphery import Periphery
+from ..periphery import Stages
 
 # torch's CPU product is about 3 times slower with fewer than 16 numbers (one AVX-512 register) in the last axis
 # of its result. Longer batches go there, which is also where the patches of an image have them.
 _FEW = 16
 
 
-def product(x: Tensor, weight: Tensor) -> Tensor:
-    """Multiply (tiles, batch, in) by (tiles, out, in): (tiles, batch, out), in the faster memory order."""
+def product(x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
+    """Multiply (tiles, batch, in) by (tiles, out, in): (tiles, batch, out), in the faster memory order.
+
+    Args:
+        x: Vectors.
+        weight: Weights.
+        out: Memory for the products in that order; fresh if None.
+    """
     if x.shape[1] < _FEW:
-        return torch.bmm(x, weight.transpose(1, 2))
-    return torch.bmm(weight, x.transpose(1, 2)).transpose(1, 2)
+        return torch.bmm(x, weight.transpose(1, 2), out=out)
+    out = None if out is None else out.transpose(1, 2)
+    return torch.bmm(weight, x.transpose(1, 2), out=out).transpose(1, 2)
+
+
+def room_for_product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return memory for the products of all tiles, in the order in which `product` writes them."""
+    tiles, batch, _ = x.shape
+    outputs = weight.shape[1]
+    if batch < _FEW:
+        return x.new_empty(tiles, batch, outputs)
+    return x.new_empty(tiles, outputs, batch).transpose(1, 2)
 
 
 def outer_sum(grad: Tensor, x: Tensor) -> Tensor:
     """Sum the outer products of a batch: (tiles, batch, out), (tiles, batch, in) to (tiles, out, in)."""
     if x.shape[2] < _FEW <= grad.shape[2]:
-        return torch.bmm(x.transpose(1, 2), grad).transpose(1, 2)
+        return torch.bmm(x.transpose(1, 2), grad).transpose(1, 2).contiguous()  # as the weights lie
     return torch.bmm(grad.transpose(1, 2), x)
 
 
 def bit_line_currents(
-    weight: Tensor, v: Tensor, io: IOParameters, periphery: Periphery
+    weight: Tensor, v: Tensor, io: IOParameters, stages: Stages, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the currents of the bit lines, (tiles, batch, out), and the variance of their read noise."""
-    y = product(v, weight)
+    """Return the currents of the bit lines, (tiles, batch, out), and the variance of their read noise.
+
+    Args:
+        weight: What the devices hold.
+        v: What the word lines carry.
+        io: Settings.
+        stages: What is frozen in the output stages.
+        out: Memory for the currents; fresh if None.
+    """
+    y = product(v, weight, out)
+    in_scratch = not torch.compiler.is_compiling()
     reads_magnitude = io.ir_drop > 0 or (io.w_noise > 0 and io.w_noise_type == WeightNoiseType.PCM_READ)
     if reads_magnitude:
-        magnitude = torch.abs(weight, out=periphery.scratch("weight", weight))
-        shaped_v = periphery.scratch("voltages", v)
+        magnitude = torch.abs(weight, out=stages.scratch("weight", weight))
+        shaped_v = stages.scratch("voltages", v)
     if io.ir_drop > 0:
         # aihwkit's steady-state fit. Its documentation puts the first input farthest from the output; in its code,
         # and so here, that one is the nearest, which loses nothing.
         inputs = v.shape[2]
-        load = product(torch.abs(v, out=shaped_v), magnitude)
+        load, near = ((stages.scratch(name, y) if in_scratch else None) for name in ("load", "near"))
+        load = product(torch.abs(v, out=shaped_v), magnitude, load)
         gain = inputs / io.ir_drop_g_ratio
         distance = 1 - torch.arange(inputs, dtype=v.dtype, device=v.device) / inputs
-        near = product(torch.mul(v, 1 - distance**2, out=shaped_v), weight)
+        near = product(torch.mul(v, 1 - distance**2, out=shaped_v), weight, near)
         rows = as_rows(y, load, near)
         if rows is not None:
             lower_by_drop(*rows, gain, io.ir_drop)
         else:
-            drop = torch.mul(load.mul_(gain), 0.05, out=periphery.scratch("drop", load))
+            drop = torch.mul(load.mul_(gain), 0.05, out=stages.scratch("drop", load))
             drop.sub_(0.2).mul_(load).add_(0.5).mul_(load)
             y.addcmul_(drop, near, value=-io.ir_drop)
-    if periphery.v_offset is not None:
-        y = _voltage_offset(y, v, io, periphery.v_offset[:, None, :])
+    if stages.v_offset is not None:
+        y = _voltage_offset(y, v, io, stages.v_offset[:, None, :])
     variance = None
     if io.w_noise > 0 and io.w_noise_type == WeightNoiseType.ADDITIVE_CONSTANT:
         variance = v.square().sum(dim=2, keepdim=True).mul_(io.w_noise**2)
     elif io.w_noise > 0 and io.w_noise_type == WeightNoiseType.PCM_READ:
-        variance = product(torch.square(v, out=shaped_v), magnitude).mul_(io.w_noise**2)
+        # Of separate reads, the variance of one is kept while the other is computed.
+        is_alone = in_scratch and io.mv_type == AnalogMVType.ONE_PASS
+        room = stages.scratch("load", y) if is_alone else None
+        variance = product(torch.square(v, out=shaped_v), magnitude, room).mul_(io.w_noise**2)
     return y, variance
 
 

@@ -94,7 +94,8 @@ def _put(read: Read, again: Read, index: Tensor, chosen: Tensor, x: Tensor) -> N
         return torch.ones((*x.shape[:2], size), dtype=dtype, device=x.device)
 
     read.y = put(read.y, again.y)
-    read.prepared = put(read.prepared, again.prepared)
+    if read.prepared is not None and again.prepared is not None:
+        read.prepared = put(read.prepared, again.prepared)
     old_scale = ones(1, x.dtype) if read.scale is None else read.scale.expand(*x.shape[:2], 1)
     read.scale = put(old_scale, again.scale)  # type: ignore[arg-type]
     for name, size in (("inside_dac", x.shape[2]), ("inside_adc", read.y.shape[2])):

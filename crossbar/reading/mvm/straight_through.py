@@ -12,6 +12,7 @@ from torch import Tensor
 from ...aihwkit.adapter import AnalogMVType, IOParameters
 from ..gradient import NO_GAINS, Gains, unmasked
 from ..noise import NoiseStream
+from ..parts import in_parts, parts_of
 from ..periphery import Periphery
 from .currents import outer_sum, product
 from .managed_read import managed_read
@@ -25,6 +26,7 @@ def analog_mvm(
     noise: NoiseStream,
     gains: Gains = NO_GAINS,
     is_scaled: bool = False,
+    line_scale: Float[Tensor, "tiles out"] | None = None,
 ) -> Float[Tensor, "tiles batch out"]:
     """Multiply every input vector by its tile's weights, through DAC, array and ADC.
 
@@ -36,15 +38,17 @@ def analog_mvm(
         noise: Stream of the noise, drawn anew at every call.
         gains: The rule for the gradients.
         is_scaled: Whether `x` comes scaled into [-1, 1], in memory that nobody else reads and may be used up.
+        line_scale: Digital scales of the bit lines; none if None. Applied here, they need no gradient of all outputs
+            in between.
 
     Returns:
         Output vectors, in the units of `weight` times `x`.
     """
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or x.numel() == 0:
         ideal: Tensor = _Ideal.apply(weight, x, io, gains)
-        return ideal
+        return ideal if line_scale is None else ideal * line_scale[:, None, :]
     how = io, periphery, noise, gains, is_scaled, torch.is_grad_enabled()
-    result: Tensor = _StraightThrough.apply(weight, x, *how)
+    result: Tensor = _StraightThrough.apply(weight, x, line_scale, *how)
     return result
 
 
@@ -84,6 +88,7 @@ class _StraightThrough(torch.autograd.Function):
         ctx: Any,
         weight: Tensor,
         x: Tensor,
+        line_scale: Tensor | None,
         io: IOParameters,
         periphery: Periphery,
         noise: NoiseStream,
@@ -104,25 +109,38 @@ class _StraightThrough(torch.autograd.Function):
             saved = (x if keeps_x else None, None, None, inside)
         else:
             saved = (read.prepared, read.scale, read.inside_dac, read.inside_adc)
-        ctx.save_for_backward(weight, *saved, gains.weight, gains.x)
-        return y
+        unscaled = y if ctx.needs_input_grad[2] and goes_back else None
+        ctx.save_for_backward(weight, *saved, unscaled, line_scale, gains.weight, gains.x)
+        if line_scale is None:
+            return y
+        return y.mul_(line_scale[:, None, :]) if unscaled is None else y * line_scale[:, None, :]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x, scale, inside_dac, inside, *factors = ctx.saved_tensors
-        gains, grad = Gains(*factors), grads[0]
-        if not ctx.like_aihwkit:
-            grad = grad * ctx.out_scale if ctx.out_scale != 1.0 else grad
-            grad = grad if inside is None else grad * inside
-        grad_weight = grad_x = None
-        if ctx.needs_input_grad[0]:
-            unscaled = grad if scale is None else grad / scale
-            grad_weight = outer_sum(gains.for_weight(unscaled), x)
-        if ctx.needs_input_grad[1]:
-            if ctx.like_aihwkit and inside is not None:
-                grad = grad * inside
-            # The scale into the DAC and the one back cancel.
-            grad_x = product(gains.for_x(grad), weight.transpose(1, 2))
-            if inside_dac is not None:
-                grad_x = grad_x * inside_dac
-        return grad_weight, grad_x, None, None, None, None, None, None
+        weight, x, scale, inside_dac, inside, y, line_scale, *factors = ctx.saved_tensors
+        gains = Gains(*factors)
+
+        def back(part: slice) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+            grad, own = grads[0][part], gains.of(part)
+            grad_lines = None if y is None else (grad * y[part]).sum(dim=1)
+            if line_scale is not None:
+                grad = grad * line_scale[part, None, :]
+            if not ctx.like_aihwkit:
+                grad = grad * ctx.out_scale if ctx.out_scale != 1.0 else grad
+                grad = grad if inside is None else grad * inside[part]
+            grad_weight = grad_x = None
+            if ctx.needs_input_grad[0]:
+                unscaled = grad if scale is None else grad / scale.expand(len(weight), -1, -1)[part]
+                grad_weight = outer_sum(own.for_weight(unscaled), x[part])
+            if ctx.needs_input_grad[1]:
+                if ctx.like_aihwkit and inside is not None:
+                    grad = grad * inside[part]
+                # The scale into the DAC and the one back cancel.
+                grad_x = product(own.for_x(grad), weight[part].transpose(1, 2))
+                if inside_dac is not None:
+                    grad_x = grad_x * inside_dac[part]
+            return grad_weight, grad_x, grad_lines
+
+        tiles, batch, outputs = grads[0].shape
+        in_between = 3 * batch * outputs + (batch + outputs) * weight.shape[2]
+        return *in_parts(back, parts_of(tiles, in_between, weight)), *[None] * 6

@@ -64,13 +64,13 @@ def clip_weights_(weight: Tensor, clip: WeightClipParameter, populated: Tensor |
         bound = clip.sigma * _std_per_tile(weight, populated)
     else:  # AVERAGE_CHANNEL_MAX
         rows = _existing_rows(weight, populated)
-        bound = ((_largest(weight, (2,)) * rows).sum(dim=1) / rows.sum(dim=1))[:, None, None]
+        bound = ((largest_of(weight, (2,)) * rows).sum(dim=1) / rows.sum(dim=1))[:, None, None]
     if clip.fixed_value > 0:
         bound = bound.clamp(max=clip.fixed_value)
     weight.clamp_(-bound, bound)
 
 
-def _largest(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
+def largest_of(weight: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Return the largest absolute weight over some dimensions, without a copy of the weights."""
     return torch.maximum(weight.amax(dim=dims), -weight.amin(dim=dims))
 
@@ -107,9 +107,9 @@ def remap_weights_(weight: Tensor, scales: Tensor, remap: WeightRemapParameter) 
     if remap.type == WeightRemapType.NONE:
         return scales
     if remap.type == WeightRemapType.LAYERWISE_SYMMETRIC:
-        largest = _largest(weight, (1, 2))[:, None] / remap.remapped_wmax
+        largest = largest_of(weight, (1, 2))[:, None] / remap.remapped_wmax
     else:
-        largest = _largest(weight, (2,))
+        largest = largest_of(weight, (2,))
         if remap.max_scale_range > 0:
             new = _limited_scales(scales, largest, remap)
             weight.mul_((scales / new)[..., None])

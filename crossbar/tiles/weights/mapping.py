@@ -9,6 +9,7 @@ from torch import Tensor
 from devices.units import Dimensionless
 
 from ...reading.noise import NoiseStream
+from .constraints import largest_of
 from .modifiers import modify_weights
 
 
@@ -28,7 +29,7 @@ def map_weights(
     scales = weight.new_ones(weight.shape[:2])
     if omega:
         dims = (2,) if columnwise else (1, 2)
-        scales = (weight.abs().amax(dim=dims, keepdim=True) / omega)[..., 0].expand_as(scales)
+        scales = (largest_of(weight, dims).view(len(weight), -1) / omega).expand_as(scales)
         scales = torch.where(scales > 0, scales, torch.ones_like(scales))
     return weight / scales[..., None], scales
 
