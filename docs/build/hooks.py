@@ -1,9 +1,13 @@
 """What MkDocs does beside its plugins: links into the source, and a page of commands made from the program."""
 
+import inspect
 import re
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+import docstring_parser
+import tyro
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -40,7 +44,8 @@ def _commands() -> str:
 
     parts = [
         "# Commands and their options\n",
-        "Made from the program itself: what `xbar COMMAND --help` prints.\n",
+        "Made from the classes that `xbar COMMAND --help` is made of. Without a default an option is left open, "
+        "and the text says what it is then.\n",
     ]
     for command in COMMANDS:
         config = load(command.config)
@@ -50,8 +55,6 @@ def _commands() -> str:
 
 def _paragraphs(docstring: str) -> str:
     """A docstring without its list of attributes; its examples as code."""
-    import inspect
-
     text = re.split(r"\n(?:Attributes|Args|Raises):\n", inspect.cleandoc(docstring))[0]
     lines, code = [], False
     for line in text.split("\n"):
@@ -63,17 +66,48 @@ def _paragraphs(docstring: str) -> str:
 
 
 def _options(config: Any) -> str:
-    import tyro
-
-    parser = tyro.extras.get_parser(config, config=(tyro.conf.FlagCreatePairsOff,))
-    rows = [
-        "| option | what it does |",
-        "|---|---|",
-    ]
-    for action in parser._actions:
-        if "--help" in action.option_strings:
-            continue
-        name = ", ".join(action.option_strings) or str(action.metavar)
-        helped = re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", str(action.help or "")))
-        rows.append(f"| `{name}` | {helped.replace('|', chr(92) + '|').replace('<', '&lt;')} |")
+    """A table of the fields of a dataclass, as tyro makes options of them."""
+    told = {one.arg_name: one.description or "" for one in docstring_parser.parse_from_object(config).params}
+    hints = get_type_hints(config, include_extras=True)
+    rows = ["| option | values | default | what it does |", "|---|---|---|---|"]
+    for field in fields(config):
+        if not told.get(field.name):
+            raise PluginError(f"{config.__name__} does not say what {field.name} is.")
+        notes = getattr(hints[field.name], "__metadata__", ())
+        values = next((note.metavar for note in notes if getattr(note, "metavar", None)), None)
+        name = field.name.strip("_").replace("_", "-")
+        name = name.upper() if tyro.conf.Positional in notes else f"--{name}"
+        values = _values(hints[field.name]) if values is None else values
+        cells = (_code(name), _code(values), _code(_default(field)), _plain(told[field.name]))
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
+
+
+def _values(hint: Any) -> str:
+    """What may be written for a type: its choices, or its kind in capitals; nothing for a flag."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _values(parts[0])
+    if origin is Literal:
+        return "{" + ",".join(map(str, parts)) + "}"
+    if origin is tuple:
+        return f"{_values(parts[0])} ..."
+    if origin is not None:  # of None and something else
+        return "|".join(dict.fromkeys(_values(part) for part in parts if part is not type(None)))
+    return {bool: "", str: "STR", int: "INT", float: "FLOAT", Path: "PATH"}[hint]
+
+
+def _default(field: Any) -> str:
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    if value is MISSING or value is None or value is False:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _code(text: str) -> str:
+    return f"`{_plain(text)}`" if text else ""
+
+
+def _plain(text: str) -> str:
+    """Text for a cell of a table."""
+    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")

@@ -17,6 +17,7 @@ from experiments.studies.does_it_matter import study as does_it_matter
 from experiments.studies.does_it_matter.effects import Effect
 from experiments.studies.in_situ import study as in_situ
 from experiments.studies.paper import study as paper
+from experiments.studies.patterns import study as patterns
 from experiments.studies.results import numbers_file
 from experiments.studies.what_if import study as what_if
 from experiments.studies.what_if.gains import Gain
@@ -26,7 +27,7 @@ from experiments.support.json_files import write_json
 
 TINY = ["--train-images", "64", "--test-images", "30", "--epochs", "1", "--chips", "1", "--times", "1s"]
 DRIFT = f"{devices.fitting.__path__[0]}/example_drift.csv"
-STUDIES = (compare_devices, demo, in_situ, paper)
+STUDIES = (compare_devices, demo, in_situ, paper, patterns)
 
 MINE = 'name = "m"\ntechnology = "t"\nsource = "s"\n[pulses]\nlaw = "SoftBounds"\n'
 
@@ -44,6 +45,7 @@ WORDS = {
     "compare-devices": ("--jobs 1 --out OUT --runs OUT", "rows"),
     "published": ("--look --scale smoke --out OUT --runs OUT", "rows"),
     "in-situ": ("--jobs 1 --out OUT --runs OUT", "rows"),
+    "patterns": ("--jobs 1 --out OUT --runs OUT", "rows"),
     "retention": ("EVALUATED --out OUT", "rows"),
     "wires": ("RUN --ohms 3 --tile-sizes 64", "points"),
     "wires-training": ("WIRED --out OUT", "rows"),
