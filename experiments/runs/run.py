@@ -70,6 +70,7 @@ class Run:
     weight_scaling: Dimensionless | None
     engine: Engine | None
     refresh: Refresh | None
+    transfer_every: int | None
     write_every: int | None
     write_tolerance: Dimensionless | None
     soft_sharing: Dimensionless
@@ -207,6 +208,7 @@ _UNSAID: dict[str, tuple[object, ...]] = {
     "loss": ("cross-entropy",),
     "metric": ("accuracy",),
     "measure_every": (0,),
+    "transfer_every": (None,),
 }
 
 

@@ -41,6 +41,8 @@ def put_on_learning_tiles(network: nn.Module, run: Run, change: Change | None = 
     writing = None if run.write_tolerance is None else WriteVerify(tolerance=run.write_tolerance)
     if writing is not None and run.write_every is not None:  # in situ, only copies and sleep are written
         rpu_config = write_verify_config(rpu_config, writing, write_every=run.write_every)
+    if run.transfer_every is not None:
+        rpu_config.device.transfer_every = run.transfer_every
     rpu_config.mapping.weight_scaling_omega = run.weight_scaling
     if run.tile_size is not None:
         mapping = rpu_config.mapping

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import experiments.runs.training as training
+import experiments.studies.tune.study  # noqa: F401  before anything is patched, so that no module keeps the patch
+from crossbar import tile_arrays
 from devices.files import parse_toml
 from experiments.cli import main
 from experiments.runs.options.config import TrainConfig
@@ -17,7 +19,7 @@ from experiments.runs.rates.tuned import TunedRates
 
 TINY = [
     *("tune", "--devices", "pcm", "--mechanisms", "hwa", "--schemes", "time_multiplexed", "free"),
-    *("--train-images", "40", "--epochs", "2", "--batch-sizes", "10", "15", "--trials", "4", "--jobs", "1"),
+    *("--train-images", "40", "--epochs", "1", "--batch-sizes", "10", "15", "--trials", "4", "--jobs", "1"),
 ]
 DIGITS = (1, 8, 8)
 
@@ -38,9 +40,9 @@ def tuned(tmp_path_factory):
     """A search, and how many images were looked at each time; tests must leave it as it is."""
     folder, look, seen = tmp_path_factory.mktemp("tuned"), training.loss_and_accuracy, []
 
-    def looking(model, images):
+    def looking(model, images, *more, **others):
         seen.append(len(images))
-        return look(model, images)
+        return look(model, images, *more, **others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "loss_and_accuracy", looking)
@@ -65,7 +67,7 @@ def test_what_a_search_writes(tuned):
         assert row["validation_accuracy"] == max(trial["accuracy"] for trial in complete)
         assert row["lr"] in [t["lr"] for t in complete if t["accuracy"] == row["validation_accuracy"]]
     written = parse_toml((tuned[1] / "tuned.toml").read_bytes())
-    assert written["rates"] == rows
+    assert written["rates"] == [{k: v for k, v in row.items() if v is not None} for row in rows]
     assert TunedRates.read(tuned[1] / "tuned.toml").to_toml() == (tuned[1] / "tuned.toml").read_text()
     assert not list(tuned[0].glob("runs/searches/*/trial-*"))  # only what was found is kept
     assert main(["report", str(tuned[1])]) == 0
@@ -100,12 +102,67 @@ def test_studies_search_by_themselves_and_take_a_file(tuned, tmp_path, capsys):
     assert (tmp_path / "own" / "tuned.toml").exists()
 
 
+def test_transfers_are_searched_where_there_are_any(tmp_path):
+    words = [
+        "tune",
+        "--devices",
+        "ecram",
+        "ttv2-reram-sb",
+        "--mechanisms",
+        "in-situ",
+        "--schemes",
+        "time_multiplexed",
+    ]
+    words += [
+        "--train-images",
+        "20",
+        "--epochs",
+        "1",
+        "--trials",
+        "2",
+        "--transfers",
+        "4",
+        "2",
+        "--jobs",
+        "1",
+    ]
+    assert main([*words, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "study")]) == 0
+    rows, trials = numbers(tmp_path / "study")
+    assert rows[0]["transfer_every"] is None
+    assert list(trials.values())[1][0]["transfer_every"] == 4  # the first that was named
+    wish = TrainConfig(mode="in-situ", device="ttv2-reram-sb", model="cnn_digits")
+    run = resolve(replace(wish, tuned=tmp_path / "study" / "tuned.toml"), DIGITS)
+    assert run.transfer_every == rows[1]["transfer_every"]
+    cells = [array.in_situ.cells for _, array in tile_arrays(training.make_model(run))]
+    assert {cell.compound.transfer_every for cell in cells} == {run.transfer_every}
+    with pytest.raises(
+        ValueError, match=r"`transfer_every` must be \d with --tuned, or be left out, but is 9"
+    ):
+        resolve(replace(wish, tuned=tmp_path / "study" / "tuned.toml", transfer_every=9), DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ({"mode": "in-situ", "device": "ecram"}, "its rule transfers nothing"),
+        (
+            {"mode": "write-verify", "device": "ecram"},
+            "no rule transfers; every device is written for itself",
+        ),
+        ({"mode": "hwa"}, "only learning by pulses has it"),
+    ],
+)
+def test_an_interval_of_transfers_without_transfers_is_refused(wish, reason):
+    with pytest.raises(ValueError, match=f"`transfer_every` must be left out with .*, but is 5: {reason}"):
+        resolve(TrainConfig(transfer_every=5, **wish), DIGITS)
+
+
 def test_a_search_that_is_stopped_ends_as_if_it_had_not_been(tuned, tmp_path, monkeypatch, capsys):
     take_step, steps = training._take_step, []
 
     def counting(*arguments):
         steps.append(None)
-        if len(steps) == 24:  # in the middle of a training
+        if len(steps) == 6:  # in the middle of a training
             os.kill(os.getpid(), signal.SIGINT)
         return take_step(*arguments)
 
@@ -124,6 +181,7 @@ def test_a_search_that_is_stopped_ends_as_if_it_had_not_been(tuned, tmp_path, mo
         ("--lr-range 3 0.1", "`lr_range` must be two positive numbers, the smaller first, but is 3 0.1"),
         ("--trials 0", "`trials` must be 1 or more, but is 0"),
         ("--batch-sizes 0 4", "`batch_sizes` must be 1 or more, but has 0"),
+        ("--transfers 5", "`transfers` must be left out without the mechanism in-situ, but is 5"),
         ("--data-dir x", "`data_dir` must be left out with --data digits"),
         ("--devices capacitor", "`mechanisms` must fit the devices and schemes"),
         (

@@ -162,6 +162,10 @@ class TrainConfig:
     """In situ, on pairs of devices that pulses only raise (pcm): when they are read, and those that have filled up
     reset and written anew. when-full: a tile when its busiest pair can be full, by the pulses sent on its lines.
     every-batch: all tiles after every mini-batch, as aihwkit's preset does. (default: when-full)"""
+    transfer_every: Annotated[int | None, OPEN_INT] = None
+    """In situ, by rules that gather updates on fast devices or in digital and transfer them to slow ones (Tiki-Taka
+    and its kin, mixed precision): vectors, or mini-batches where the device counts in those, between two transfers.
+    (default: as the device says)"""
     write_every: Annotated[int | None, OPEN_INT] = None
     """Write-verify: steps after which the devices are written; the digital weights learn in between, but
     forward and backward go through the devices as they are. (default: 1)"""
@@ -190,7 +194,7 @@ class TrainConfig:
     4e-3 for 28 x 28, 1e-3 for 32 x 32; in situ and write-verify 1, and 0.3 for 32 x 32, in situ three times
     that for Tiki-Taka v1; with your own model by a rule that is printed, from the inputs of its layers)"""
     tuned: Annotated[Path | None, OPEN_PATH] = None
-    """Take learning rate and batch size from this file, which `xbar tune` has written, in place of --lr."""
+    """Take learning rate, batch size and interval of transfers from this file, which `xbar tune` has written."""
     schedule: Schedule = "cosine"
     """Learning rate over the run: constant, falling to zero along half a cosine, or in steps: a tenth after
     half of the run, a hundredth after three quarters. In situ it should fall: every pulse misses its size at
@@ -244,6 +248,7 @@ class TrainConfig:
             "train_images",
             "test_images",
             "threads",
+            "transfer_every",
             "write_every",
             "wires_every",
         ):

@@ -133,6 +133,7 @@ def digital_reference(run: Run, known: Facts | Shape) -> Run:
         weight_scaling=None,
         engine=None,
         refresh=None,
+        transfer_every=None,
         write_every=None,
         write_tolerance=None,
         record_every=0,
@@ -145,7 +146,7 @@ def digital_reference(run: Run, known: Facts | Shape) -> Run:
 
 def _resolve_in_software(wish: TrainConfig) -> TrainConfig:
     """Fill in what a training in software leaves open, digital or hardware-aware, and refuse what it cannot use."""
-    for name in ("weight_scaling", "engine", "refresh", "record_every"):
+    for name in ("weight_scaling", "engine", "refresh", "transfer_every", "record_every"):
         if is_given(wish, name):
             raise without_effect(name, wish, "only learning by pulses has it. Use --mode in-situ")
     for name in ("write_every", "write_tolerance"):

@@ -20,6 +20,12 @@ def label(device: str) -> str:
     return get(device).name if device != NO_DEVICE and device.endswith(_ENDING) else device
 
 
+def has_transfers(device: str) -> bool:
+    """Say whether a device learns by a rule that gathers updates, and transfers them every so often."""
+    model = get(device)
+    return model.build_training is not None and hasattr(model.training_config().device, "transfer_every")
+
+
 @cache
 def refreshes(device: str) -> bool:
     """Say whether a device of the catalogue is a pair of which pulses only raise one or the other."""

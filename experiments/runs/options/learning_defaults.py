@@ -9,7 +9,7 @@ from devices.units import Dimensionless
 
 from ..training_on_devices import ages, why_not_batched
 from .config import Refresh, TrainConfig
-from .device_names import kept_name, refreshes
+from .device_names import has_transfers, kept_name, refreshes
 from .device_times import resolve_times
 from .refusals import find_device, is_given, without_effect
 
@@ -51,6 +51,8 @@ def resolve_in_situ(wish: TrainConfig, placement: str) -> TrainConfig:
                 f"`placement` must be without sync_every, but is {placement!r}: aihwkit's own tiles cannot be "
                 f"written by a write-verify loop, and here nothing else computes ({reason}). Leave it out."
             )
+    if wish.transfer_every is not None and not has_transfers(wish.device):
+        raise without_effect("transfer_every", wish, "its rule transfers nothing")
     has_pairs = refreshes(kept_name(wish.device, device))
     if is_given(wish, "refresh") and not has_pairs:
         raise without_effect("refresh", wish, "its devices go up and down, and never fill up")
@@ -78,6 +80,8 @@ def resolve_write_verify(wish: TrainConfig) -> TrainConfig:
         raise without_effect("engine", wish, "no pulse trains meet; every device is written for itself")
     if is_given(wish, "refresh"):
         raise without_effect("refresh", wish, "pairs are refreshed where a write finds them full")
+    if wish.transfer_every is not None:
+        raise without_effect("transfer_every", wish, "no rule transfers; every device is written for itself")
     if wish.backend == "aihwkit":
         raise without_effect("backend", wish, "aihwkit's tiles have no write-verify loop. Use batched")
     return _resolve_chip(

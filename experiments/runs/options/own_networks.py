@@ -13,7 +13,15 @@ from .config import LEARNS_ON_DEVICES, TrainConfig
 from .refusals import is_given, speaking_of, without_effect
 
 # What the configurations of an analog network's own layers decide.
-_OF_ITS_LAYERS: Final = ("tile_size", "weight_noise", "weight_scaling", "engine", "wires", "wires_every")
+_OF_ITS_LAYERS: Final = (
+    "tile_size",
+    "weight_noise",
+    "weight_scaling",
+    "engine",
+    "transfer_every",
+    "wires",
+    "wires_every",
+)
 
 
 def wished_network(wish: TrainConfig, model: str, placement: str, facts: Facts) -> nn.Module:
@@ -45,6 +53,7 @@ def as_its_layers_say(wish: TrainConfig) -> TrainConfig:
         weight_noise=None,
         weight_scaling=None,
         engine=None,
+        transfer_every=None,
         wires=None,
         wires_every=None,
     )

@@ -44,6 +44,8 @@ class TunedRate:
         highest: Upper end.
         is_at_end: Whether the rate lies so near an end that better ones may lie beyond.
         did_learn: Whether the network learned at all with it, on the validation images; see `chance.RULE`.
+        transfer_every: Vectors or mini-batches between two transfers, of rules that transfer; None where it was not
+            searched.
     """
 
     data: str
@@ -63,6 +65,7 @@ class TunedRate:
     highest: Dimensionless
     is_at_end: bool
     did_learn: bool
+    transfer_every: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.lr < float("inf") or self.batch_size < 1 or self.epochs < 1:
@@ -109,7 +112,8 @@ class TunedRates:
         ]
         for rate in self.rates:
             lines += ["", "[[rates]]"]
-            lines += [f"{item.name} = {_quoted(getattr(rate, item.name))}" for item in fields(rate)]
+            values = {item.name: getattr(rate, item.name) for item in fields(rate)}
+            lines += [f"{name} = {_quoted(value)}" for name, value in values.items() if value is not None]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -143,7 +147,7 @@ class TunedRates:
 
 
 def at_tuned_rate(wish: TrainConfig, model: str, placement: str) -> TrainConfig:
-    """Return the wish with learning rate and batch size of the file that it names; the wish itself if it names none.
+    """Return the wish with what the file that it names has for it; the wish itself if it names none.
 
     Args:
         wish: What was asked for.
@@ -152,7 +156,7 @@ def at_tuned_rate(wish: TrainConfig, model: str, placement: str) -> TrainConfig:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it has no rate for this training, or one for another batch size than was asked for.
+        ValueError: If it has no rate for this training, or one for another batch size or interval.
     """
     if wish.tuned is None:
         return wish
@@ -169,7 +173,13 @@ def at_tuned_rate(wish: TrainConfig, model: str, placement: str) -> TrainConfig:
             f"`batch_size` must be {rate.batch_size} with --tuned, or be left out, but is {wish.batch_size}: the "
             "rate was found for that one. Leave it out."
         )
-    return replace(wish, lr=rate.lr, batch_size=rate.batch_size, tuned=None)
+    if rate.transfer_every is not None and wish.transfer_every not in (None, rate.transfer_every):
+        raise ValueError(
+            f"`transfer_every` must be {rate.transfer_every} with --tuned, or be left out, but is "
+            f"{wish.transfer_every}: the rate was found for that one. Leave it out."
+        )
+    every = rate.transfer_every or wish.transfer_every
+    return replace(wish, lr=rate.lr, batch_size=rate.batch_size, transfer_every=every, tuned=None)
 
 
 def key_of(wish: TrainConfig, model: str, placement: str) -> tuple[str, ...]:

@@ -7,12 +7,13 @@ from typing import Annotated, Final, final
 import tyro
 
 from ...data.objective_names import Loss, Metric
-from ...support.options.idle_options import refuse_given_folder, refuse_given_jobs
+from ...support.options.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
 from ...support.options.open_options import ALL, OPEN, OPEN_INT, OPEN_NAME, OPEN_PATH, OPEN_TILE, one_of
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 from ..sharing_cost.config import SCHEMES, Mechanism
 
+_MAY_BE_EMPTY: Final = ("batch_sizes", "transfers")
 _RANGE: Final = tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint="")
 
 
@@ -32,6 +33,7 @@ class TuneConfig:
       xbar tune --devices ecram --mechanisms in-situ --schemes time_multiplexed free
       xbar tune --data mnist --data-dir data --train-images 6000 --epochs 2 --trials 20
       xbar tune --batch-sizes 16 64 --lr-range 0.01 3
+      xbar tune --devices ttv2-reram-sb --mechanisms in-situ --transfers 1 5 20
       xbar train --mode in-situ --device ecram --tuned runs/tune-0123456789ab/tuned.toml
     """
 
@@ -65,6 +67,9 @@ class TuneConfig:
     the same for all schemes)"""
     batch_sizes: tuple[int, ...] = ()
     """Batch sizes that are searched with it. (default: only the usual one)"""
+    transfers: tuple[int, ...] = ()
+    """Intervals between transfers that are searched with it, in situ, for devices whose rule transfers (Tiki-Taka and
+    its kin, mixed precision), as --transfer-every of `xbar train`. (default: that of the device)"""
     seed: int = 100
     """Seed of the trainings of the search; take another than those of the trainings that will use the rates."""
 
@@ -92,14 +97,13 @@ class TuneConfig:
         Raises:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
-        refuse_doubles(
-            self, ("schemes", "devices", "mechanisms", "batch_sizes"), may_be_empty=("batch_sizes",)
-        )
+        refuse_doubles(self, ("schemes", "devices", "mechanisms", *_MAY_BE_EMPTY), may_be_empty=_MAY_BE_EMPTY)
         refuse_below_one(self, ("epochs", "train_images", "trials", "threads", "jobs"))
-        if any(size < 1 for size in self.batch_sizes):
-            raise ValueError(
-                f"`batch_sizes` must be 1 or more, but has {min(self.batch_sizes)}. Give larger numbers."
-            )
+        for name in _MAY_BE_EMPTY:
+            if min(getattr(self, name), default=1) < 1:
+                raise ValueError(
+                    f"`{name}` must be 1 or more, but has {min(getattr(self, name))}. Give larger numbers."
+                )
         if self.lr_range is not None:
             low, high = self.lr_range
             if not 0 < low < high < float("inf"):
@@ -115,6 +119,9 @@ class TuneConfig:
             ValueError: If there is such an option.
         """
         refuse_given_folder(self, self.data)
+        if "in-situ" not in self.mechanisms:
+            reason = "only rules of learning in situ transfer. Leave them out"
+            refuse_given(self, ("transfers",), "without the mechanism in-situ", reason)
         refuse_given_jobs(self)
 
     def resolved(self) -> "TunePlan":
@@ -140,6 +147,7 @@ class TunePlan:
     trials: int
     lr_range: tuple[float, float] | None
     batch_sizes: tuple[int, ...]
+    transfers: tuple[int, ...]
     seed: int
     epochs: int | None
     tile_size: int | str | None

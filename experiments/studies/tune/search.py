@@ -65,6 +65,8 @@ class Search:
         name: How a progress bar calls it.
         wish: The training; its learning rate is open.
         batch_sizes: Those that are searched; empty for that of the training.
+        transfers: Intervals between transfers that are searched; empty where nothing is transferred, or for that of
+            the device.
         lr_range: Lower and upper end of the rates; None for a range around the usual one.
         folder: Where all searches lie.
     """
@@ -72,6 +74,7 @@ class Search:
     name: str
     wish: TrainConfig
     batch_sizes: tuple[int, ...]
+    transfers: tuple[int, ...]
     lr_range: tuple[Dimensionless, Dimensionless] | None
     folder: Path
 
@@ -101,8 +104,12 @@ def advance(search: Search) -> None:
             lowest, highest = _range_of(search, usual)
             lr = trial.suggest_float("lr", lowest, highest, log=True)
             batch_size = trial.suggest_categorical("batch_size", _batch_sizes(search, usual))
+            wish = replace(search.wish, lr=lr, batch_size=batch_size)
+            if search.transfers:
+                every = trial.suggest_categorical("transfer_every", search.transfers)
+                wish = replace(wish, transfer_every=every)
         folder = RunFolder(path / f"trial-{trial.number}")
-        run = resolve(replace(search.wish, lr=lr, batch_size=batch_size), data.facts)
+        run = resolve(wish, data.facts)
         steps = run.epochs * steps_of(len(data.train), batch_size)
         run = replace(run, measure_every=math.ceil(steps / _LOOKS))
         state, attributes, value = _tried(run, data, folder, trial, interruption)
@@ -129,6 +136,7 @@ class Trial:
     Attributes:
         lr: Learning rate.
         batch_size: Images per step.
+        transfer_every: Vectors or mini-batches between two transfers; None where that was not searched.
         accuracy: On the validation images, when it ended; None if the loss was no longer a number.
         loss: Mean loss on them.
         is_complete: Whether it was trained to its end.
@@ -136,6 +144,7 @@ class Trial:
 
     lr: Dimensionless
     batch_size: int
+    transfer_every: int | None
     accuracy: Dimensionless | None
     loss: Dimensionless
     is_complete: bool
@@ -170,6 +179,7 @@ def outcome_of(search: Search, data: DataSplit) -> tuple[TunedRate, list[Trial]]
         device=device,
         lr=best.lr,
         batch_size=best.batch_size,
+        transfer_every=best.transfer_every,
         validation_accuracy=best.accuracy or 0.0,
         validation_images=len(data.validation),
         epochs=usual.epochs,
@@ -233,7 +243,8 @@ def _next_trial(study: optuna.study.Study, search: Search, usual: Run) -> optuna
     if not study.trials:
         lowest, highest = _range_of(search, usual)
         first = usual.lr if lowest <= usual.lr <= highest else math.sqrt(lowest * highest)
-        study.enqueue_trial({"lr": first, "batch_size": _batch_sizes(search, usual)[0]})
+        others = {"transfer_every": search.transfers[0]} if search.transfers else {}
+        study.enqueue_trial({"lr": first, "batch_size": _batch_sizes(search, usual)[0], **others})
     return study.ask()
 
 
@@ -277,6 +288,7 @@ def _trial_of(frozen: optuna.trial.FrozenTrial) -> Trial:
     return Trial(
         lr=float(frozen.params["lr"]),
         batch_size=int(frozen.params["batch_size"]),
+        transfer_every=frozen.params.get("transfer_every"),
         accuracy=None if frozen.state == TrialState.FAIL else frozen.value,
         loss=float(frozen.user_attrs.get("loss", math.inf)),
         is_complete=frozen.state == TrialState.COMPLETE,
@@ -297,5 +309,7 @@ def _path_of(search: Search, usual: Run) -> Path:
         name: value for name, value in usual.identity().items() if name not in _NOT_SEARCHED_FOR
     }
     identity |= {"batch_size": _batch_sizes(search, usual), "lr_range": _range_of(search, usual)}
+    if search.transfers:
+        identity["transfer_every"] = search.transfers
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6).hexdigest()
     return search.folder / f"search-{digest}"

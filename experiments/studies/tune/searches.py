@@ -9,6 +9,7 @@ from devices.files import make_folder, write_atomically
 
 from ...data.datasets import DataSplit
 from ...runs.options.defaults import resolve
+from ...runs.options.device_names import has_transfers
 from ...runs.rates.tuned import TunedRate, TunedRates, key_of
 from ...runs.run_data import images_of
 from ...support.environment import describe_environment
@@ -48,6 +49,7 @@ def searches_of(
     *,
     seed: int = SEED,
     batch_sizes: tuple[int, ...] = (),
+    transfers: tuple[int, ...] = (),
     lr_range: tuple[float, float] | None = None,
 ) -> list[Search]:
     """List the searches of a study: its runs without their seeds, each once.
@@ -57,6 +59,7 @@ def searches_of(
         data: Its images.
         seed: Seed of all trainings of the searches.
         batch_sizes: Those that are searched; empty for that of the study.
+        transfers: Intervals between transfers that are searched, where a rule has any; empty for that of the device.
         lr_range: Lower and upper end of the rates; None for a range around the usual one of each mode.
     """
     searches: dict[tuple[str, ...], Search] = {}
@@ -67,7 +70,14 @@ def searches_of(
         run = resolve(wish, data.facts)
         key = key_of(wish, run.model, run.placement)
         name = ", ".join((point.device, point.mechanism, point.scheme))
-        search = Search(name=name, wish=wish, batch_sizes=batch_sizes, lr_range=lr_range, folder=folder)
+        search = Search(
+            name=name,
+            wish=wish,
+            batch_sizes=batch_sizes,
+            transfers=transfers if wish.mode == "in-situ" and has_transfers(wish.device) else (),
+            lr_range=lr_range,
+            folder=folder,
+        )
         searches.setdefault(key, search)
     return list(searches.values())
 

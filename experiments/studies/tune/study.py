@@ -46,7 +46,12 @@ def run_tune(config: TunePlan) -> Answer:
     data = study.data(config.seed)
     study.look_at(data.facts)
     searches = searches_of(
-        study, data, seed=config.seed, batch_sizes=config.batch_sizes, lr_range=config.lr_range
+        study,
+        data,
+        seed=config.seed,
+        batch_sizes=config.batch_sizes,
+        transfers=config.transfers,
+        lr_range=config.lr_range,
     )
     found = search_all(searches, config.trials, config)
     command = line_of(NAME, config, TuneConfig().resolved())
@@ -117,9 +122,10 @@ def _of_all(rates: list[TunedRate], config: TunePlan) -> str:
 
 
 def _table(rates: list[TunedRate]) -> Table:
+    searched = any(rate.transfer_every is not None for rate in rates)  # intervals between transfers, too
     header = [
-        "device", "mechanism", "network", "scheme", "learning rate", "batch size", "validation, %", "searched",
-        "trials", "stopped early",
+        "device", "mechanism", "network", "scheme", "learning rate", "batch size",
+        *(["transfer every"] if searched else []), "validation, %", "searched", "trials", "stopped early",
     ]  # fmt: skip
     rows = [
         [
@@ -129,6 +135,7 @@ def _table(rates: list[TunedRate]) -> Table:
             f"`{rate.placement}`{mark([rate.did_learn])}",
             f"{rate.lr:.3g}{' (!)' if rate.is_at_end else ''}",
             str(rate.batch_size),
+            *([str(rate.transfer_every or NOTHING)] if searched else []),
             f"{100 * rate.validation_accuracy:.1f}" if rate.validation_images else NOTHING,
             f"{rate.lowest:.3g} to {rate.highest:.3g}",
             str(rate.trials),

@@ -124,12 +124,14 @@ def _fronts(group: Sequence[Cell]) -> list[str]:
     """Say which scheme reaches an accuracy for least, from low accuracies to the highest."""
     items = []
     for price in PRICES:
-        parts: list[tuple[str, float, float]] = []
+        highest: list[tuple[str, float]] = []
         for _, accuracy, cell in front_of(group, price):
-            if parts and parts[-1][0] == scheme_label(cell.scheme):
-                parts[-1] = (parts[-1][0], parts[-1][1], accuracy)
-            else:
-                parts.append((scheme_label(cell.scheme), accuracy, accuracy))
-        words = "; ".join(f"{name} up to {100 * highest:.1f} %" for name, _, highest in parts)
+            name = scheme_label(cell.scheme)
+            if highest and highest[-1][0] == name:
+                highest.pop()
+            highest.append((name, accuracy))
+        # Where networks have hardly learned, who is ahead is chance.
+        told = [(name, accuracy) for name, accuracy in highest if accuracy >= highest[-1][1] / 2]
+        words = "; ".join(f"{name} up to {100 * accuracy:.1f} %" for name, accuracy in told)
         items.append(f"Pareto front, least {_PRICE_NAMES[price]} for an accuracy: {words}.")
     return items
