@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from experiments.drawing.sections import Section, Table
 from experiments.studies.paper.published import published_scores
-from experiments.studies.published.judgement import counts_of, judge, sections_of
+from experiments.studies.published.explanations import OPEN_SETTINGS, REAL_TILES, explain, explain_claims
+from experiments.studies.published.judgement import Pattern, counts_of, judge, sections_of
+from experiments.studies.published.kept_results import KeptResults
+from experiments.studies.published.kept_studies import from_paper, key_at
+from experiments.studies.published.learning_rules import LearningRules
 from experiments.studies.published.reproduction import Ask
 from experiments.studies.published.seed_paper import SeedPaper
-from experiments.studies.published.study import judged
+from experiments.studies.published.study import filled, judged
 from experiments.studies.published.tables import Cell, Rule, key_of, load_table, table_names
 
 # What the sources print: rows times columns.
@@ -103,7 +108,7 @@ def test_verdicts_name_every_cell_and_smoke_judges_none():
 def test_verdicts_say_with_how_much_less_training_and_scales_without_settings_are_the_papers():
     table = load_table("learning-rules")
     first = table.cells[0]
-    said = judge(table, {first.key: first.published}, is_smoke=False, remark="10 epochs")
+    said = judge(table, {first.key: first.published}, is_smoke=False, remarks={first.key: "10 epochs"})
     assert (said[0].text, said[1].text) == ("agrees (10 epochs)", "not run")
     assert not table.has("laptop")
     assert table.at("laptop") == table.at("paper")
@@ -117,7 +122,7 @@ def test_shorter_trainings_fill_the_gaps_of_longer_ones_and_say_so():
     def source(value, remark):
         made = SeedPaper(table, ask)
         made.values = lambda: value
-        made.remark = lambda: remark
+        made.remarks = lambda: dict.fromkeys(value, remark)
         return made
 
     first, second = table.cells[0], table.cells[1]
@@ -125,3 +130,56 @@ def test_shorter_trainings_fill_the_gaps_of_longer_ones_and_say_so():
     shorter = source({first.key: 0.0, second.key: second.published}, "10 epochs")
     found = judged(table, [longer, shorter], is_smoke=False)
     assert [one.text for one in found[:3]] == ["agrees (60 epochs)", "agrees (10 epochs)", "not run"]
+
+
+def test_kept_studies_of_the_seed_paper_are_judged_and_say_how_they_were_trained():
+    table = load_table("seed-paper")
+    docs = Path(__file__).parents[2] / "docs"
+    found = judge(table, {}, is_smoke=False)
+    for name in ("paper_long_fcn.md", "paper_mnist.md"):
+        found = filled(table, found, from_paper(docs / name))
+    by_key = {one.cell.key: one for one in found}
+    long = by_key[key_at("translation", 0.2, "fcn", "translation")]
+    assert long.computed == 98.5
+    assert long.text == "differs by +0.797 (xbar paper: last of 50 epochs, falling rate, 1 split)"
+    short = by_key[key_at("translation", 0.0, "cnn", "plain")]
+    assert short.text == "agrees (xbar paper: last of 6 epochs, falling rate, 3 splits)"
+    # 2 networks x strengths 0, 0.1, 0.2 and 0.4 x plain and shifted images; the second study fills what is left.
+    assert sum(one.computed is not None for one in found) == 2 * 4 * 2
+    with pytest.raises(ValueError, match="`from_` must name studies of MNIST, but"):
+        from_paper(docs / "paper_digits.md")
+    with pytest.raises(ValueError, match="`from_` must name a table of `xbar paper`"):
+        from_paper(docs / "index.md")
+
+
+def test_every_cell_that_differs_is_explained_by_what_was_tested():
+    """Of the kept study: real tiles first, then open settings; and what is kept comes out as it went in."""
+    table = load_table("learning-rules")
+    kept = KeptResults.read(Path(__file__).parents[2] / "docs" / "published")
+    found = filled(table, judge(table, {}, is_smoke=False), kept.values(table))
+    told = kept.completed(
+        [], LearningRules(table, Ask(scale="paper", runs=Path("x"), data_dir="", threads=1)).titles
+    )
+    assert [section.title for section in told] == [REAL_TILES, "Whether it has settled", OPEN_SETTINGS]
+    why = explain(table, found, told)
+    assert set(why) == {one.cell.key for one in found if one.word == "differs"}
+    agad = why[key_of({"states": 20.0, "rule": "agad", "sigma_r": 0.0})]
+    assert agad == (
+        "real aihwkit tiles 8.61 %, as ours: not the emulator; agrees with gamma_0 1000, preset converters "
+        "(5.42 %): a setting that the paper leaves open"
+    )
+    claims = explain_claims([Pattern(words="SGD's error falls", holds=False)], told)
+    assert (
+        claims[0].why == "real aihwkit tiles: 19 % at 20 states, 10.4 % at 100 states, an exponent of -0.37"
+    )
+    assert "no other setting tried" in why[key_of({"states": 400.0, "rule": "agad", "sigma_r": 0.0})]
+
+
+def test_lines_of_pieces_at_hand_stand_before_kept_ones_of_the_same_words():
+    own, earlier = (
+        Section(title="t", table=Table(header=["a", "b"], rows=rows, align="lr"))
+        for rows in ([["x", "1"]], [["x", "2"], ["y", "3"]])
+    )
+    kept = KeptResults(rows=[], sections=[earlier], commit="")
+    (section,) = kept.completed([own], ["t"])
+    assert section.table.rows == [["x", "1"], ["y", "3"]]

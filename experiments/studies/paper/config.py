@@ -30,7 +30,7 @@ _Seeds = Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="[INT [INT ...]
 _Names = Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="[STR [STR ...]]", help_behavior_hint="")]
 
 # smoke: shows that everything runs. laptop: the reference points of the paper, in reduced epochs. full: Ott et al.'s.
-_PRESETS: Final[dict[Scale, dict[str, Any]]] = {
+PRESETS: Final[dict[Scale, dict[str, Any]]] = {
     "smoke": {
         "data": "digits",
         "epochs": 12,
@@ -204,7 +204,7 @@ class PaperConfig:
         Raises:
             ValueError: If there is such an option.
         """
-        refuse_given_folder(self, self.data or _PRESETS[self.scale]["data"])
+        refuse_given_folder(self, self.data or PRESETS[self.scale]["data"])
         refuse_given_jobs(self)
         on_hardware = ("hardware_images", "hardware_strengths", "hardware_vcps", "hardware_epochs")
         for modes, names in (
@@ -219,7 +219,7 @@ class PaperConfig:
 
     def resolved(self) -> "PaperPlan":
         """Return what is done, with what the scale and the defaults stand for."""
-        preset = _PRESETS[self.scale]
+        preset = PRESETS[self.scale]
         open_ = [field.name for field in fields(self) if getattr(self, field.name) is None]
         filled = {name: preset[name] for name in open_ if name in preset}
         return planned(PaperPlan, self, f"paper-{self.scale}", **filled)
@@ -266,7 +266,7 @@ class PaperPlan:
     @property
     def schedule(self) -> Schedule:
         """Learning rate over a digital or hardware-aware run."""
-        schedule: Schedule = _PRESETS[self.scale]["schedule"]
+        schedule: Schedule = PRESETS[self.scale]["schedule"]
         return schedule
 
     def to_json(self) -> dict[str, object]:

@@ -11,6 +11,7 @@ from ..options import planned, refuse_below_one, refuse_doubles, to_json
 from .reproduction import Scale
 from .tables import table_names
 
+_FROM: Final = tyro.conf.arg(name="from", metavar="[PATH ...]")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 
@@ -37,6 +38,7 @@ class PublishedConfig:
     Examples:
       xbar published learning-rules
       xbar published learning-rules --scale paper --only "batched, 20 states"
+      xbar published seed-paper --scale laptop --data-dir data --from runs/paper-1a2b3c
       xbar published soft-bounds --scale paper --data-dir data --only "tau 0.7"
     """
 
@@ -46,6 +48,9 @@ class PublishedConfig:
     """How much is trained."""
     only: tuple[str, ...] = ()
     """Do only pieces whose name contains one of these; what is finished of the others still counts."""
+    from_: Annotated[tuple[Path, ...], _FROM] = ()
+    """Earlier studies, which fill gaps: of this command, whose pieces are not at hand; of `xbar paper` on MNIST, or
+    their tables (paper.md), what they found digitally, for seed-paper. Verdicts say with which training."""
     look: bool = False
     """Do nothing; show what is finished, and list the pieces that are not."""
     data_dir: str = "data"
@@ -90,6 +95,7 @@ class PublishedPlan:
     names: tuple[str, ...]
     scale: Scale
     only: tuple[str, ...]
+    from_: tuple[Path, ...]
     look: bool
     data_dir: str
     jobs: int

@@ -25,12 +25,14 @@ class Verdict:
         computed: The value that was computed, or None.
         word: The verdict.
         remark: With which training, where it was less than published.
+        why: What was tested to explain a cell that differs.
     """
 
     cell: Cell
     computed: Dimensionless | None
     word: Word
     remark: str = ""
+    why: str = ""
 
     @property
     def text(self) -> str:
@@ -50,15 +52,21 @@ class Pattern:
         words: The claim.
         holds: Whether it does; None if cells are missing.
         measured: The numbers that say so.
+        why: What was tested to explain one that does not hold.
     """
 
     words: str
     holds: bool | None
     measured: str = ""
+    why: str = ""
 
 
 def judge(
-    table: PublishedTable, computed: Mapping[Key, Dimensionless], *, is_smoke: bool, remark: str = ""
+    table: PublishedTable,
+    computed: Mapping[Key, Dimensionless],
+    *,
+    is_smoke: bool,
+    remarks: Mapping[Key, str] | None = None,
 ) -> list[Verdict]:
     """Judge every cell of a table by its rule.
 
@@ -66,7 +74,7 @@ def judge(
         table: The table.
         computed: What was computed, by key; keys that the table lacks do not count.
         is_smoke: Whether it was computed with less training than published: then no cell is judged.
-        remark: Stands beside the verdict of every cell that was computed.
+        remarks: With which training cells were computed, where it was less than published.
     """
     verdicts = []
     for cell in table.cells:
@@ -74,7 +82,7 @@ def judge(
         word: Word = "not run"
         if value is not None:
             word = "smoke" if is_smoke else "agrees" if table.rule.agrees(cell, value) else "differs"
-        said = "" if value is None else remark
+        said = "" if value is None or remarks is None else remarks.get(cell.key, "")
         verdicts.append(Verdict(cell=cell, computed=value, word=word, remark=said))
     return verdicts
 
@@ -100,12 +108,14 @@ def sections_of(
         patterns: The claims.
         title: Heading of the first section.
     """
+    is_explained = any(verdict.why for verdict in verdicts)
     lines = []
     records: list[dict[str, Any]] = []
     for verdict in verdicts:
         key, value = dict(verdict.cell.key), verdict.computed
         lines.append(
             [*key.values(), verdict.cell.text, NOTHING if value is None else f"{value:.4g}", verdict.text]
+            + [verdict.why or NOTHING] * is_explained
         )
         records.append(
             {
@@ -113,23 +123,33 @@ def sections_of(
                 "published": verdict.cell.published,
                 "computed": "" if value is None else value,
                 "verdict": verdict.word,
+                "remark": verdict.remark,
+                "why": verdict.why,
             }
         )
     unit = f" in {table.unit}" if table.unit else ""
     names = list(dict(table.cells[0].key))
-    header = [*names, f"published{unit}", f"computed{unit}", "verdict"]
+    header = [*names, f"published{unit}", f"computed{unit}", "verdict"] + [
+        "tested explanation"
+    ] * is_explained
     cells = Section(
         title=title,
         text=(f"{table.quantity[0].upper()}{table.quantity[1:]}{unit}. Source: {table.source}.",),
         items=(f"Rule {table.rule.version} of {table.rule.date}: {table.rule.words}",),
-        table=Table(header=header, rows=lines, align="l" * len(names) + "rrl"),
+        table=Table(header=header, rows=lines, align="l" * len(names) + "rrl" + "l" * is_explained),
         records=records,
     )
     found = [cells]
     if patterns:
-        rows = [[pattern.words, _said(pattern.holds), pattern.measured or NOTHING] for pattern in patterns]
-        heads = ["claim", "verdict", "measured"]
-        found.append(Section(title=f"{title}: claims", table=Table(header=heads, rows=rows, align="lll")))
+        are_explained = any(pattern.why for pattern in patterns)
+        rows = [
+            [pattern.words, _said(pattern.holds), pattern.measured or NOTHING]
+            + [pattern.why or NOTHING] * are_explained
+            for pattern in patterns
+        ]
+        heads = ["claim", "verdict", "measured"] + ["tested explanation"] * are_explained
+        claims = Table(header=heads, rows=rows, align="l" * len(heads))
+        found.append(Section(title=f"{title}: claims", table=claims))
     return found
 
 

@@ -5,7 +5,7 @@ Against the paper; and, where real aihwkit tiles have learned with the same devi
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -19,13 +19,15 @@ from devices.units import Dimensionless, Seconds
 from ...drawing.sections import Section, Table
 from ...support.json_files import read_json, write_json
 from ...support.statistics import NOTHING
-from .judgement import Pattern
+from .explanations import OPEN_SETTINGS, REAL_TILES, explain
+from .judgement import Pattern, Verdict
 from .layer_learning import Rule, learn
 from .piece_files import piece_file
 from .reproduction import Reproduction
 from .tables import Key, key_of
 
 _RULES: Final[tuple[Rule, ...]] = ("sgd", "ttv2", "chopped-ttv2", "agad")
+_SETTLED: Final = "Whether it has settled"
 # Two referees that agree: the difference of means lies within so many of its standard errors over constructions, of
 # which there are few: Student's t for 4 degrees of freedom, two-sided, 1 in 1000.
 _ERRORS: Final = 8.6
@@ -207,7 +209,7 @@ class LearningRules(Reproduction):
             header = ["states", "rule", "sigma_r", "ours in %", "aihwkit in %", "verdict"]
             found.append(
                 Section(
-                    title="Against real aihwkit tiles",
+                    title=REAL_TILES,
                     text=(
                         "The same devices, targets and vectors on aihwkit's own C++ tiles, with their own noise: "
                         f"{agreed} of {len(rows)} agree. Rule 1 of 2026-11-29: means over constructions differ by "
@@ -245,11 +247,20 @@ class LearningRules(Reproduction):
         )
         return [
             Section(
-                title="What open settings can reach",
+                title=OPEN_SETTINGS,
                 text=(text,),
                 table=Table(header=header, rows=rows, align="l" + "r" * (len(sigmas) + 1)),
             )
         ]
+
+    @property
+    @override
+    def titles(self) -> tuple[str, ...]:
+        return REAL_TILES, _SETTLED, OPEN_SETTINGS
+
+    @override
+    def explanations(self, verdicts: Sequence[Verdict], sections: Sequence[Section]) -> dict[Key, str]:
+        return explain(self.table, verdicts, sections)
 
     @override
     def seconds(self) -> Seconds:
@@ -320,7 +331,7 @@ def _settling(finished: list[tuple[Piece, Any]]) -> Section:
             )
     header = ["tiles", "states", "rule", "sigma_r", "1/4", "1/2", "3/4", "all", "vectors", "processor s"]
     return Section(
-        title="Whether it has settled",
+        title=_SETTLED,
         text=("Weight error in % after parts of the training, mean over constructions.",),
         table=Table(header=header, rows=rows, align="llll" + "r" * 6),
     )

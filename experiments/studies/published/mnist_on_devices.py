@@ -25,7 +25,6 @@ from ...support.json_files import read_json, write_json
 from ...support.typed_values import typed
 
 _POWER: Final = "power "
-_STATES: Final = 1200  # steps from bound to bound with the power response
 
 
 @final
@@ -69,21 +68,29 @@ class Piece:
         return next(part[name] for part in parts if name in part)
 
 
-def device_of(response: str, tau: Dimensionless) -> Any:
-    """Describe the device: aihwkit's soft bounds with a reference, or its power response, with bounds at +-tau.
+def device_of(response: str, tau: Dimensionless, states: int) -> Any:
+    """Describe the device: aihwkit's soft bounds with a reference, or a power response, with bounds at +-tau.
 
-    aihwkit's power response is a step s ((bound - w) / (2 tau))^gamma: half of s, and less, at zero. That is the
-    stock law, which the authors say they have changed.
+    The paper's power response is a step s (1 - w / tau)^gamma up and s (1 + w / tau)^gamma down, of size s at zero.
+    aihwkit's stock device has s ((tau - w) / (2 tau))^gamma and s ((w + tau) / (2 tau))^gamma, s / 2^gamma at zero:
+    the same shape with more states. With 2^gamma times its `dw_min` it is the paper's law; its pulse trains are
+    scaled by the step at zero in either case.
+
+    Args:
+        response: "soft-bounds", or "power" and the exponent.
+        tau: Nominal bound.
+        states: Steps from bound to bound, of the size at zero, of a power response.
     """
     if response.startswith(_POWER):
+        gamma = float(response.removeprefix(_POWER))
         return PowStepDevice(
-            pow_gamma=float(response.removeprefix(_POWER)),
+            pow_gamma=gamma,
             pow_gamma_dtod=0.0,
             w_max=tau,
             w_min=-tau,
             w_max_dtod=0.0,
             w_min_dtod=0.0,
-            dw_min=2 * tau / _STATES,
+            dw_min=2**gamma * 2 * tau / states,
         )
     return SoftBoundsReferenceDevice(w_max=tau, w_min=-tau)
 
@@ -106,7 +113,9 @@ def network_of(piece: Piece) -> nn.Module:
     mapping = MappingParameter(
         weight_scaling_omega=omega, weight_scaling_columnwise=True, learn_out_scaling=True
     )
-    config: Any = build_config(piece.rule, device_of(piece.response, piece.tau), mapping=mapping)
+    config: Any = build_config(
+        piece.rule, device_of(piece.response, piece.tau, piece.settings["power"]["states"]), mapping=mapping
+    )
     if piece.rule == "ttv1":
         config.device.fast_lr = piece.settings["fast_lr"]
     with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,7 @@
 """What every reproduction of a table is: pieces of work that can be done side by side, and their values."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, final
 from devices.units import Dimensionless, Seconds
 
 from ...drawing.sections import Section
-from .judgement import Pattern
+from .judgement import Pattern, Verdict
 from .tables import Key, PublishedTable
 
 Scale = Literal["smoke", "laptop", "paper"]
@@ -73,6 +73,11 @@ class Reproduction(ABC):
         """Return what else there is to show: a second referee, what was left out, how long it took."""
         return []
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Titles of the sections of `more`, by which those of earlier studies are found."""
+        return ()
+
     def chosen(self) -> dict[str, Any]:
         """Return the pieces that were asked for."""
         only = self.ask.only
@@ -82,9 +87,18 @@ class Reproduction(ABC):
             if not only or any(word in name for word in only)
         }
 
-    def remark(self) -> str:
-        """Return how much less was trained than published, for the verdicts; empty where nothing is missing."""
-        return ""
+    def remarks(self) -> dict[Key, str]:
+        """Return by cell with which training it was computed, where that was less than published."""
+        return {}
+
+    def explanations(self, verdicts: Sequence[Verdict], sections: Sequence[Section]) -> dict[Key, str]:
+        """Return what was tested to explain cells that differ.
+
+        Args:
+            verdicts: On all cells.
+            sections: What else there is to show.
+        """
+        return {}
 
     def seconds(self) -> Seconds:
         """Return the processor time of all that is done, in s, as far as it was noted."""

@@ -18,16 +18,11 @@ from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.run_folder import RunFolder
 from .judgement import Pattern
+from .kept_studies import MEASURES, key_at
 from .reproduction import Reproduction
-from .tables import Key, key_of
+from .tables import Key
 
 _SHAPE: Final = (1, 28, 28)
-# How log.jsonl calls what the paper measures.
-_MEASURES: Final = {
-    "training": "accuracy",
-    "plain": "validation_accuracy",
-    "translation": "validation_translation",
-}
 # Part of the epochs after which the running median is shown.
 _PARTS: Final = (0.1, 0.25, 0.5, 1.0)
 
@@ -68,15 +63,15 @@ class SeedPaper(Reproduction):
     def values(self) -> dict[Key, Dimensionless]:
         found = {}
         for point, histories in self._finished().items():
-            for measure, name in _MEASURES.items():
+            for measure, name in MEASURES.items():
                 value = statistics.median(entry[name] for history in histories for entry in history)
-                found[self._key(*point, measure)] = 100 * value
+                found[key_at(*point, measure)] = 100 * value
         return found
 
     @override
     def patterns(self, values: Mapping[Key, Dimensionless]) -> list[Pattern]:
         def at(network: str, strength: Dimensionless, measure: str) -> Dimensionless | None:
-            return values.get(self._key("translation", strength, network, measure))
+            return values.get(key_at("translation", strength, network, measure))
 
         found = []
         for network in ("fcn", "cnn"):
@@ -91,20 +86,23 @@ class SeedPaper(Reproduction):
         return found
 
     @override
-    def remark(self) -> str:
-        """Say the epochs and folds, where they are fewer than the paper's."""
-        epochs, folds = self.settings["epochs"], self.settings["folds"]
-        published = self.table.settings
-        if (epochs, folds) == (published["epochs"], published["folds"]):
-            return ""
-        return f"{epochs} epochs, {folds} of {published['folds']} folds"
+    def remarks(self) -> dict[Key, str]:
+        found = {}
+        for point, histories in self._finished().items():
+            lengths, folds = [len(history) for history in histories], len(histories)
+            published = self.table.settings
+            if min(lengths) < published["epochs"] or folds < published["folds"]:
+                epochs = " and ".join(map(str, sorted(set(lengths))))
+                said = f"{epochs} of {published['epochs']} epochs, {folds} of {published['folds']} folds"
+                found |= {key_at(*point, measure): said for measure in MEASURES}
+        return found
 
     @override
     def more(self) -> list[Section]:
         rows = []
         for (augmentation, strength, network), histories in self._finished().items():
             longest = max(len(history) for history in histories)
-            for measure, name in _MEASURES.items():
+            for measure, name in MEASURES.items():
                 medians = []
                 for part in _PARTS:
                     until = max(round(part * longest), 1)
@@ -146,27 +144,24 @@ class SeedPaper(Reproduction):
             out=self.ask.runs,
         )
 
-    @staticmethod
-    def _key(augmentation: str, strength: Dimensionless, network: str, measure: str) -> Key:
-        return key_of(
-            {
-                "data": "mnist",
-                "augmentation": augmentation,
-                "strength": strength,
-                "network": network,
-                "measure": measure,
-            }
-        )
-
     def _finished(self) -> dict[tuple[str, Dimensionless, str], Sequence[Any]]:
+        """Return the logs by point; at laptop scale also those of runs that are not finished, as far as they go."""
         found: dict[tuple[str, Dimensionless, str], list[Any]] = {}
         for name, wish in self.pieces().items():
             folder = _folder(wish)
-            if folder.result_file.exists():
+            history = self._history(folder)
+            if history:
                 network, kind, _ = name.split(", ")
                 augmentation = kind.split()[0]
-                found.setdefault((augmentation, wish.strength, network), []).append(folder.read_log())
+                found.setdefault((augmentation, wish.strength, network), []).append(history)
         return found  # type: ignore[return-value]
+
+    def _history(self, folder: RunFolder) -> list[dict[str, float]]:
+        if folder.result_file.exists():
+            return folder.read_log()
+        # The learning rate is constant, so that epochs do not depend on how many follow.
+        is_told = self.ask.scale == "laptop" and folder.log_file.exists()
+        return folder.read_log(is_finished=False) if is_told else []
 
 
 def _folder(wish: TrainConfig) -> RunFolder:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
 
@@ -15,6 +15,8 @@ from .mnist_on_devices import Piece, history_of, result_of, train_piece
 from .piece_files import piece_file
 from .reproduction import Reproduction
 from .tables import Key, key_of
+
+_TRAININGS: Final = "Its trainings"
 
 
 @final
@@ -97,9 +99,12 @@ class SoftBounds(Reproduction):
             "processor s an epoch",
         ]
         text = "A cell is judged once all its epochs are done."
-        return [
-            Section(title="Its trainings", text=(text,), table=Table(header=header, rows=rows, align="llrrr"))
-        ]
+        return [Section(title=_TRAININGS, text=(text,), table=Table(header=header, rows=rows, align="llrrr"))]
+
+    @property
+    @override
+    def titles(self) -> tuple[str, ...]:
+        return (_TRAININGS,)
 
     @override
     def seconds(self) -> Seconds:

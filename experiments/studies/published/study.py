@@ -15,12 +15,15 @@ from ..options import line_of
 from ..results import numbers_file
 from ..study import Findings, write_findings
 from .config import PublishedConfig, PublishedPlan
+from .explanations import explain_claims
 from .judgement import SMOKE, Verdict, counts_of, judge, sections_of
+from .kept_results import KeptResults, is_kept
+from .kept_studies import from_paper
 from .learning_rules import LearningRules
 from .reproduction import Ask, Reproduction
 from .seed_paper import SeedPaper
 from .soft_bounds import SoftBounds
-from .tables import PublishedTable, load_table
+from .tables import Key, PublishedTable, load_table
 
 NAME: Final = "published"
 REPRODUCTIONS: Final[dict[str, type[Reproduction]]] = {
@@ -45,6 +48,8 @@ def run_published(config: PublishedPlan) -> Answer:
         threads=config.threads,
         only=config.only,
     )
+    kept = [KeptResults.read(place) for place in config.from_ if is_kept(place)]
+    papers = [place for place in config.from_ if not is_kept(place)]
     failed: dict[str, str] = {}
     verdicts: dict[str, list[Verdict]] = {}
     sections: list[Section] = []
@@ -61,10 +66,22 @@ def run_published(config: PublishedPlan) -> Answer:
             sources.append(kind(table, replace(ask, scale="laptop")))  # what is finished of it fills gaps
         hours[name] = sum(source.seconds() for source in sources) / 3600
         verdicts[name] = judged(table, sources, is_smoke=config.scale == "smoke")
+        if name == SeedPaper.table_name and config.scale != "smoke":
+            for place in papers:
+                verdicts[name] = filled(table, verdicts[name], from_paper(place))
+        told = [section for source in sources for section in source.more()]
+        for earlier in kept:
+            verdicts[name] = filled(table, verdicts[name], earlier.values(table))
+            told = told if reproduction is None else earlier.completed(told, reproduction.titles)
+        if reproduction is not None:
+            why = reproduction.explanations(verdicts[name], told)
+            verdicts[name] = [replace(one, why=why.get(one.cell.key, "")) for one in verdicts[name]]
         computed = {one.cell.key: one.computed for one in verdicts[name] if one.computed is not None}
         patterns = [] if reproduction is None else reproduction.patterns(computed)
+        if name == LearningRules.table_name:
+            patterns = explain_claims(patterns, told)
         sections += sections_of(table, verdicts[name], patterns, title=table.title)
-        sections += [section for source in sources for section in source.more()]
+        sections += told
         sections += _left(reproduction) if config.look else []
         rows += [_row(table, verdict) for verdict in verdicts[name]]
     if failed:
@@ -74,7 +91,7 @@ def run_published(config: PublishedPlan) -> Answer:
     begin_manifest(config.out)
     write_findings(
         Findings(
-            title="Published tables, computed anew",
+            title="Published tables, cell by cell",
             summary=_summary(verdicts),
             sections=[_overview(verdicts, hours, is_smoke=config.scale == "smoke"), *sections],
         ),
@@ -107,9 +124,24 @@ def judged(table: PublishedTable, sources: Sequence[Reproduction], *, is_smoke: 
     """Judge every cell by the first source that has computed it."""
     found = judge(table, {}, is_smoke=is_smoke)
     for source in sources:
-        judged = judge(table, source.values(), is_smoke=is_smoke, remark=source.remark())
+        judged = judge(table, source.values(), is_smoke=is_smoke, remarks=source.remarks())
         found = [new if old.computed is None else old for old, new in zip(found, judged, strict=True)]
     return found
+
+
+def filled(
+    table: PublishedTable, verdicts: Sequence[Verdict], kept: Mapping[Key, tuple[Dimensionless, str]]
+) -> list[Verdict]:
+    """Judge what earlier studies found of cells that were not computed.
+
+    Args:
+        table: The table.
+        verdicts: On all of its cells.
+        kept: By key a value, and with which training it was found.
+    """
+    values = {key: value for key, (value, _) in kept.items()}
+    judged_too = judge(table, values, is_smoke=False, remarks={key: said for key, (_, said) in kept.items()})
+    return [new if old.computed is None else old for old, new in zip(verdicts, judged_too, strict=True)]
 
 
 def _left(reproduction: Reproduction | None) -> list[Section]:
@@ -128,6 +160,7 @@ def _row(table: PublishedTable, verdict: Verdict) -> dict[str, Any]:
         "computed": verdict.computed,
         "verdict": verdict.word,
         "remark": verdict.remark,
+        "why": verdict.why,
     }
 
 
