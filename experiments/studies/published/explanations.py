@@ -32,9 +32,9 @@ def explain(
     """
     tables = {section.title: section.table for section in sections if section.table is not None}
     real: dict[Key, tuple[str, str]] = {}
-    for states, rule, sigma, _, theirs, verdict in tables[REAL_TILES].rows if REAL_TILES in tables else ():
+    for states, rule, sigma, _, theirs, word in tables[REAL_TILES].rows if REAL_TILES in tables else ():
         key = key_of({"states": float(states), "rule": rule, "sigma_r": float(sigma)})
-        real[key] = (theirs, verdict)
+        real[key] = (theirs, word)
     tried: dict[Key, list[tuple[float, str]]] = {}
     if OPEN_SETTINGS in tables:
         heads = tables[OPEN_SETTINGS].header
@@ -43,8 +43,8 @@ def explain(
             if match is None:
                 continue
             for head, value in zip(heads[1:-1], values, strict=True):
-                sigma = float(head.removeprefix("sigma_r "))
-                key = key_of({"states": float(match["states"]), "rule": match["rule"], "sigma_r": sigma})
+                at = float(head.removeprefix("sigma_r "))
+                key = key_of({"states": float(match["states"]), "rule": match["rule"], "sigma_r": at})
                 tried.setdefault(key, []).append((float(value), match["what"]))
     found = {}
     for verdict in verdicts:

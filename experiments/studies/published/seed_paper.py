@@ -87,7 +87,7 @@ class SeedPaper(Reproduction):
 
     @override
     def remarks(self) -> dict[Key, str]:
-        found = {}
+        found: dict[Key, str] = {}
         for point, histories in self._finished().items():
             lengths, folds = [len(history) for history in histories], len(histories)
             published = self.table.settings
