@@ -4,6 +4,7 @@ import pytest
 
 from experiments.runs.options.defaults import resolve
 from experiments.runs.rates.learning_rates import learning_rate
+from experiments.runs.rates.tuned import TunedRate, TunedRates, say_other_length
 from experiments.studies.compare_devices.config import CompareDevicesConfig
 from experiments.studies.compare_devices.points import Point as ComparedPoint
 from experiments.studies.compare_devices.points import wish_of as compared_wish
@@ -60,3 +61,50 @@ def test_short_trainings_take_larger_steps():
 @pytest.mark.parametrize("mode", ["digital", "hwa"])
 def test_adam_has_one_rate_for_all_schemes(mode, shape, rate):
     assert learning_rate(mode, "pcm", shape, "time_multiplexed") == rate
+
+
+def rate(**changes):
+    known = {
+        "data": "digits", "model": "cnn_digits", "placement": "time_multiplexed", "mode": "in-situ",
+        "device": "ecram", "lr": 0.21, "batch_size": 32, "validation_accuracy": 0.9, "validation_images": 144,
+        "epochs": 20, "train_images": 1294, "trials": 4, "stopped": 2, "lowest": 0.03, "highest": 10.0,
+        "is_at_end": False, "did_learn": True,
+    }  # fmt: skip
+    return TunedRate(**{**known, **changes})
+
+
+def test_studies_take_tuned_rates(tmp_path, capsys):
+    free = rate(model="fcn_digits", placement="free", lr=0.83, batch_size=16)
+    rates = TunedRates(
+        command="", commit="", method="", seed=100, rates=(rate(), free, rate(mode="hwa", device="pcm"))
+    )
+    file = tmp_path / "tuned.toml"
+    file.write_text(rates.to_toml())
+    assert TunedRates.read(file) == rates
+    for scheme, network, of_scheme in (("time_multiplexed", "cnn", rate()), ("free", "fcn", free)):
+        sharing = SharingCostConfig(tuned=file).resolved()
+        compared = CompareDevicesConfig(tuned=file).resolved()
+        wishes = (
+            sharing_wish(SharingPoint("ecram", "in-situ", scheme, 0), sharing, DIGITS, 10),
+            compared_wish(ComparedPoint("ecram", "in-situ", network, 0), compared, DIGITS),
+        )
+        assert {(wish.lr, wish.batch_size, wish.tuned) for wish in wishes} == {
+            (of_scheme.lr, of_scheme.batch_size, None)
+        }
+    compared = CompareDevicesConfig(tuned=file).resolved()
+    assert compared_wish(ComparedPoint("pcm", "hwa", "cnn", 0), compared, DIGITS).lr == 0.21
+    say_other_length(file, 20, 1294)
+    assert capsys.readouterr().out == ""
+    say_other_length(file, 2, 1294)
+    assert "was found for 20 epochs of 1,294 images, not 2 of 1,294" in capsys.readouterr().out
+
+
+def test_a_study_is_named_by_what_is_in_its_file_of_rates(tmp_path):
+    def folder(file, *rates):
+        tuned = TunedRates(command="", commit="", method="", seed=100, rates=rates)
+        (tmp_path / file).write_text(tuned.to_toml())
+        return SharingCostConfig(tuned=tmp_path / file).resolved().out
+
+    assert folder("a", rate()) == folder("b", rate())
+    assert folder("a", rate()) != folder("b", rate(lr=0.3))
+    assert SharingCostConfig(tune=2).resolved().out != SharingCostConfig().resolved().out

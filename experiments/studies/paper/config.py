@@ -29,7 +29,9 @@ _Strengths = Annotated[
 _Seeds = Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="[INT [INT ...]]", help_behavior_hint="")]
 _Names = Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="[STR [STR ...]]", help_behavior_hint="")]
 
-# smoke: shows that everything runs. laptop: the reference points of the paper, in reduced epochs. full: Ott et al.'s.
+# smoke: shows that everything runs. laptop: the paper's reference points, in reduced epochs. full: Ott et al.'s.
+# Learning rates: full, the paper's for MNIST; laptop, assumed, between that and `xbar train`'s, as its epochs are
+# few; smoke, that of `xbar train`.
 PRESETS: Final[dict[Scale, dict[str, Any]]] = {
     "smoke": {
         "data": "digits",
