@@ -94,12 +94,14 @@ def test_studies_search_by_themselves_and_take_a_file(tuned, tmp_path, capsys):
     assert main(given) == 0
     rows = json.loads((tmp_path / "given" / "sharing_cost.json").read_text())["rows"]
     assert {row["scheme"]: row["lr"] for row in rows} == rates
+    assert "tuned.toml, chosen on validation images." in (tmp_path / "given" / "sharing_cost.md").read_text()
     assert main([*words, "--tune", "2", "--tuned", "x"]) == 2
     assert "`tune` must be left out with --tuned, but is 2" in capsys.readouterr().err
     assert main([*words, "--batch-size", "10", "--tune", "1", "--out", str(tmp_path / "own")]) == 0
     rows = json.loads((tmp_path / "own" / "sharing_cost.json").read_text())["rows"]
     assert {row["lr"] for row in rows} == {5e-3}  # that of the only trial
     assert (tmp_path / "own" / "tuned.toml").exists()
+    assert "1 trials each (tuned.toml)" in (tmp_path / "own" / "sharing_cost.md").read_text()
 
 
 def test_transfers_are_searched_where_there_are_any(tmp_path):

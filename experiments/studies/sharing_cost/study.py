@@ -39,6 +39,7 @@ from .flips import find_flips
 from .pareto import draw_pareto
 from .points import Point, points_of, wish_of
 from .prices import bill_of, ledgers_of, price_again, row_of, row_of_run
+from .rates import rates_section
 from .residual import draw_residual
 from .rows import MECHANISM_NAMES, Row, cells_of
 from .sensitivity import Flip
@@ -153,6 +154,7 @@ class SharingCost(Study[Point, Row]):
         draw_scope_map(demands, out / "static_power.png")
         told = [*sections(rows, self.left_out, failed, flips, ranges, targets), *scope_sections(demands)]
         told += step_parts_section(rows, folders, schemes, self.profiles, self.config)
+        told.append(rates_section(cells_of(rows), self.config))
         told += self._of_layers(rows, folders)
         return Findings(
             title=TITLE,
