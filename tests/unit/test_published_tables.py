@@ -161,6 +161,7 @@ def test_every_cell_that_differs_is_explained_by_what_was_tested():
         [], LearningRules(table, Ask(scale="paper", runs=Path("x"), data_dir="", threads=1)).titles
     )
     assert [section.title for section in told] == [REAL_TILES, "Whether it has settled", OPEN_SETTINGS]
+    assert kept.hours(table) == 0.26
     why = explain(table, found, told)
     assert set(why) == {one.cell.key for one in found if one.word == "differs"}
     agad = why[key_of({"states": 20.0, "rule": "agad", "sigma_r": 0.0})]
@@ -180,6 +181,6 @@ def test_lines_of_pieces_at_hand_stand_before_kept_ones_of_the_same_words():
         Section(title="t", table=Table(header=["a", "b"], rows=rows, align="lr"))
         for rows in ([["x", "1"]], [["x", "2"], ["y", "3"]])
     )
-    kept = KeptResults(rows=[], sections=[earlier], commit="")
+    kept = KeptResults(rows=[], sections=[earlier])
     (section,) = kept.completed([own], ["t"])
     assert section.table.rows == [["x", "1"], ["y", "3"]]

@@ -21,13 +21,11 @@ class KeptResults:
 
     Attributes:
         rows: One for each cell.
-        sections: What it told.
-        commit: Of the code that computed it.
+        sections: What it told, of which the first is an overview: a line for each table, its hours at the end.
     """
 
     rows: Sequence[Mapping[str, Any]]
     sections: Sequence[Section]
-    commit: str
 
     @classmethod
     def read(cls, folder: Path) -> "KeptResults":
@@ -38,8 +36,13 @@ class KeptResults:
             ValueError: If it is damaged.
         """
         results = read_results(numbers_file(_STUDY, folder), _STUDY)
-        commit = str(results.environment.get("commit", ""))
-        return cls(rows=results.rows, sections=sections_from_json(results.sections, folder), commit=commit)
+        return cls(rows=results.rows, sections=sections_from_json(results.sections, folder))
+
+    def hours(self, table: PublishedTable) -> Dimensionless:
+        """Return the processor hours of a table, in h."""
+        overview = self.sections[0].table
+        lines = () if overview is None else overview.rows
+        return sum(float(line[-1]) for line in lines if line[0] == table.name)
 
     def values(self, table: PublishedTable) -> dict[Key, tuple[Dimensionless, str]]:
         """Return by cell of a table what was computed, and with which training where that was said."""

@@ -72,6 +72,7 @@ def run_published(config: PublishedPlan) -> Answer:
         told = [section for source in sources for section in source.more()]
         for earlier in kept:
             verdicts[name] = filled(table, verdicts[name], earlier.values(table))
+            hours[name] += earlier.hours(table)
             told = told if reproduction is None else earlier.completed(told, reproduction.titles)
         if reproduction is not None:
             why = reproduction.explanations(verdicts[name], told)
@@ -82,7 +83,7 @@ def run_published(config: PublishedPlan) -> Answer:
             patterns = explain_claims(patterns, told)
         sections += sections_of(table, verdicts[name], patterns, title=table.title)
         sections += told
-        sections += _left(reproduction) if config.look else []
+        sections += _left(reproduction) if config.look and not config.from_ else []
         rows += [_row(table, verdict) for verdict in verdicts[name]]
     if failed:
         items = [f"{name}: {reason}" for name, reason in failed.items()]
