@@ -272,9 +272,13 @@ class AnalogLayer(CountsTiles, nn.Module):
             weight = weight.reshape(self.kernel_shape())
         check_values("weight", weight, self.kernel_shape())
         if bias is not None:
-            if not self.has_bias:
-                raise ValueError("`bias` must be None for a layer without bias, but is given.")
             check_values("bias", bias, self.bias_shape())
+            if not self.has_bias:
+                if bias.any():
+                    raise ValueError(
+                        "`bias` must be None or zero for a layer without bias, but is given. Make the layer with one."
+                    )
+                bias = None
         kernels = self._as_kernels(weight.detach())
         if self.has_analog_bias:
             held = self.get_weights(trained=True)[1] if bias is None else bias.detach()

@@ -4,6 +4,7 @@ import io
 
 import pytest
 import torch
+from aihwkit.simulator.configs import ConstantStepDevice
 from torch import nn
 
 from crossbar import (
@@ -19,6 +20,7 @@ from crossbar.aihwkit.adapter import (
     FloatingPointRPUConfig,
     InferenceRPUConfig,
     PerColumnDriftCompensation,
+    SingleRPUConfig,
     TheirLinear,
     TileModuleError,
     TorchInferenceRPUConfig,
@@ -130,3 +132,50 @@ def test_conductances_for_fusion_come_back_tile_by_tile(tmp_path):
         fusion_import({**conductances, "0": conductances["0"][1:]}, model, parameters)
     with pytest.raises(ValueError, match="must have layer '0'"):
         fusion_import({}, model, parameters)
+
+
+def test_what_stands_behind_a_tile_is_read_printed_and_set():
+    layer = AnalogLinear(3, 2, rpu_config=SingleRPUConfig(device=ConstantStepDevice()))
+    tile = layer.analog_module.tile
+    assert (
+        str(tile)
+        == "SimulatedTile(tiles=1, out_size=2, in_size=3, batched, SingleRPUConfig, ConstantStepDevice)"
+    )
+    assert (tile.get_d_size(), tile.get_x_size()) == (2, 3)
+    names = tile.get_hidden_parameter_names()
+    assert tile.get_hidden_parameters().shape == (len(names), 2, 3)
+    wider = tile.get_hidden_parameters()
+    wider[names.index("max_bound")] = 2.0
+    tile.set_hidden_parameters(wider)
+    tile.set_weights(torch.full((2, 3), 1.5))
+    assert torch.equal(tile.get_weights(), torch.full((2, 3), 1.5))  # above the bounds of before
+    tile.set_learning_rate(0.3)
+    assert layer.tile_array.get_learning_rate() == tile.get_learning_rate() == 0.3
+
+
+def test_devices_are_reset_to_their_reset_values():
+    settings = {"reset": 0.1, "reset_dtod": 0.0, "reset_std": 0.0}
+    config = SingleRPUConfig(device=ConstantStepDevice(**settings))
+    layers = AnalogLinear(4, 3, rpu_config=config), TheirLinear(4, 3, rpu_config=config)
+    for layer in layers:
+        layer.set_weights(torch.full((3, 4), 0.2), torch.zeros(3))
+        layer.analog_module.reset_columns(3, 2)  # the last, and the first behind it
+    ours, theirs = (layer.get_weights()[0] for layer in layers)
+    assert torch.allclose(ours, theirs)
+    assert torch.allclose(ours, torch.tensor([0.1, 0.2, 0.2, 0.1]).expand(3, 4))
+    layers[0].tile_array.reset()
+    assert torch.allclose(layers[0].get_weights()[0], torch.full((3, 4), 0.1))
+    with pytest.raises(ValueError, match="must name some of 4 word lines, but are 4 and 1"):
+        layers[0].tile_array.reset_columns(4)
+    with pytest.raises(ValueError, match="a InferenceRPUConfig with no devices that learn in place does not"):
+        AnalogLinear(4, 3).tile_array.reset()
+
+
+def test_a_bias_of_zeros_fits_a_layer_without_one():
+    layer = AnalogLinear(3, 2, bias=False)
+    layer.set_weights(torch.ones(2, 3), torch.zeros(2))
+    assert layer.get_weights()[1] is None
+    with pytest.raises(
+        ValueError, match="`bias` must be None or zero for a layer without bias, but is given"
+    ):
+        layer.set_weights(torch.ones(2, 3), torch.ones(2))
