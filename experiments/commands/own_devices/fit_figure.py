@@ -110,9 +110,11 @@ def _draw_steps(axes: Axes, fit: PulseFit) -> None:
                 error.append(change[inside].std(ddof=1) / np.sqrt(inside.sum()))
         axes.errorbar(where, mean, error, fmt=marker, color=GREY, ms=5, capsize=2, zorder=5)
     grid = np.linspace(fit.g_min, fit.g_max, 200)
-    for law, color in zip(fit.candidates, SERIES, strict=False):
+    others = iter(color for color in SERIES if color != VERMILION)
+    for law in fit.candidates:
         up, down = fit.steps(law, grid)
         best = law is fit.best
+        color = VERMILION if best else next(others)
         for sizes, label in ((up, law.law), (-down, None)):
             axes.plot(grid, sizes, color=color, lw=2.2 if best else 1, zorder=4 if best else 3, label=label)
     axes.axhline(0, color=GREY, lw=0.8)

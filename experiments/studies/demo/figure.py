@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from ...drawing.figures import save_figure
 from ...drawing.palette import GREY, PALE, scheme_color
@@ -46,6 +46,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     accuracy.xaxis.set_major_locator(FixedLocator(list(rows[0].times)))
     accuracy.xaxis.set_minor_locator(NullLocator())
     accuracy.set_xticks(rows[0].times, [format_time(time) for time in rows[0].times])
+    accuracy.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
     accuracy.set_xlabel("time since programming")
     accuracy.set_ylabel("test accuracy, compensated")

@@ -187,7 +187,14 @@ def _stack(axes: Axes, group: Sequence[Cell], work: str) -> dict[str, str]:
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, 1.14 * max(left))
     for place, total in enumerate(left):
-        axes.text(total + 0.01 * max(left), place, f"{total:.3g}", va="center", fontsize=7.5, color=GREY)
+        axes.text(
+            total + 0.01 * max(left),
+            place,
+            f"{float(f'{total:.3g}'):,g}",
+            va="center",
+            fontsize=7.5,
+            color=GREY,
+        )
     return used
 
 

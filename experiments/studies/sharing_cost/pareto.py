@@ -59,6 +59,9 @@ def draw_pareto(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None
             axes.set_xlabel(label)
             axes.set_ylabel("test accuracy in %")
             _widen(axes, names)
+            axes.set_ylim(
+                max(axes.get_ylim()[0], -3.0), min(axes.get_ylim()[1], 103.0)
+            )  # no accuracy lies outside
             strip(axes)
             drawn.append((axes, names))
         pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)

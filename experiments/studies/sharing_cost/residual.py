@@ -98,7 +98,7 @@ def _draw_since_synchronisation(axes: Axes, cells: Sequence[Cell]) -> None:
             lw=1,
         )
         ends.append((means[-1], cell.label, scheme_color(cell.scheme)))
-    axes.set_xlabel("steps since the last synchronisation (0.5: just done)")
+    axes.set_xlabel("steps since copies were made equal\n(0.5: just done)")
     axes.set_ylabel("difference of copies in %")
     if ends:
         axes.set_xscale("log")
@@ -163,4 +163,5 @@ def dash_of(period: int):  # type: ignore[no-untyped-def]
 
 
 def _say_nothing(axes: Axes) -> None:
+    axes.set_axis_off()
     axes.text(0.5, 0.5, "nothing recorded", transform=axes.transAxes, ha="center", color=GREY, fontsize=9)
