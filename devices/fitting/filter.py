@@ -13,7 +13,7 @@ Laws, with v = w for pulses up and v = -w for pulses down, S the step in the mid
     linear       S (1 - q v), until a bound (0: soft bounds, where it has none but where it vanishes)
     exponential  S (1 - q (exp(k v) - 1) / k)
     power        S (1 - c v) ** (q / c)
-    polygon      nodes from one bound to the other; a table has a second one for the noise
+    polygon      nodes over the measured range; a table has a second one for the noise
 
 All are smooth where a device is linear (k or c = 0), which aihwkit's own parameters are not.
 """
@@ -120,11 +120,11 @@ def curve(law: StepLaw, x: Values, readings: Readings) -> Values:
 
 
 @njit(cache=True, inline="always")
-def _polygon(x, first, nodes, w, lowest, highest):  # type: ignore[no-untyped-def]
-    """Return height and slope of a polygon with equally distant nodes."""
-    spacing = max(highest - lowest, 1e-6) / (nodes - 1)
-    place = min(max((w - lowest) / spacing, 0.0), nodes - 1.0)
-    left = min(int(place), nodes - 2)
+def _polygon(x, first, nodes, w):  # type: ignore[no-untyped-def]
+    """Return height and slope of a polygon with equally distant nodes over the measured range."""
+    spacing = 2.0 / (nodes - 1)
+    place = (w + 1.0) / spacing
+    left = min(max(int(place), 0), nodes - 2)
     rise = x[first + left + 1] - x[first + left]
     return x[first + left] + rise * (place - left), rise / spacing
 
@@ -146,10 +146,10 @@ def _bounds(law, nodes, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _step(law, nodes, x, w, is_up, highest, lowest):  # type: ignore[no-untyped-def]
+def _step(law, nodes, x, w, is_up):  # type: ignore[no-untyped-def]
     """Return the size of the mean step, and its slope against the weight."""
     if law in (_POLYGON, _TABLE):
-        return _polygon(x, 0 if is_up else nodes, nodes, w, lowest, highest)
+        return _polygon(x, 0 if is_up else nodes, nodes, w)
     way = 1.0 if is_up else -1.0
     v = way * w
     size = exp(min(x[0] if is_up else x[1], 3.0))
@@ -180,11 +180,11 @@ def _step(law, nodes, x, w, is_up, highest, lowest):  # type: ignore[no-untyped-
 @njit(cache=True, inline="always")
 def _pulse(law, nodes, x, noise, is_up, mean, variance, shared, highest, lowest):  # type: ignore[no-untyped-def]
     """Move mean and variance of the state, and its covariance with the slow fluctuation, by one pulse."""
-    size, slope = _step(law, nodes, x, mean, is_up, highest, lowest)
+    size, slope = _step(law, nodes, x, mean, is_up)
     way = 1.0 if is_up else -1.0
     growth = 1.0 + way * slope
     if law == _TABLE:
-        height, _ = _polygon(x, 2 * nodes if is_up else 3 * nodes, nodes, mean, lowest, highest)
+        height, _ = _polygon(x, 2 * nodes if is_up else 3 * nodes, nodes, mean)
         of_step = exp(2.0 * min(height, 2.0))
     else:
         of_step = noise * noise * (size * size + slope * slope * variance)
@@ -273,9 +273,8 @@ def _slopes(  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _sizes(law, nodes, x, w, is_up, sizes):  # type: ignore[no-untyped-def]
-    highest, lowest = _bounds(law, nodes, x)
     for i in range(len(w)):
-        sizes[i], _ = _step(law, nodes, x, w[i], is_up, highest, lowest)
+        sizes[i], _ = _step(law, nodes, x, w[i], is_up)
 
 
 @njit(cache=True)
@@ -284,6 +283,6 @@ def _curve(law, nodes, x, is_up, begins, before, weights):  # type: ignore[no-un
     w = 0.0
     for i in range(len(is_up)):
         w = min(max(before[i], lowest), highest) if begins[i] else w
-        size, _ = _step(law, nodes, x, w, is_up[i], highest, lowest)
+        size, _ = _step(law, nodes, x, w, is_up[i])
         w = min(max(w + size if is_up[i] else w - size, lowest), highest)
         weights[i] = w

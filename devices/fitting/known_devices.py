@@ -10,6 +10,7 @@ from ..measurements import PulseTrace
 from ..pulsed import DeviceArray, send_pulses
 from ..streams import derive_seed, generator
 from ..units import Dimensionless, MicroSiemens, Mixed
+from .polygon_laws import drawn_on
 from .screening import unscaled
 from .step_law import Code, StepLaw, Values
 
@@ -83,12 +84,16 @@ def known_coordinates(law: StepLaw, array: DeviceArray, middle: Dimensionless, h
     bounds = [(highest - middle) / half, (lowest - middle) / half]
     noise = [np.full(len(up), np.log(max(float(array.constants[0]), 1e-9)))]
     if law.nodes:
+        places = middle + half * np.linspace(-1.0, 1.0, law.nodes)
         nodes = [
-            np.outer(array.nodes_up.numpy(), up) / half,
-            np.outer(array.nodes_down.numpy(), down) / half,
-        ]
+            np.array([
+                drawn_on(shape.double().numpy() * size / half, places, (low, high))
+                for size, low, high in zip(sizes, lowest, highest, strict=True)
+            ]).T
+            for shape, sizes in ((array.nodes_up, up), (array.nodes_down, down))
+        ]  # fmt: skip
         if law.code == Code.TABLE:
-            return np.vstack([*nodes, *(np.log(own) + noise[0] for own in nodes), *bounds])
+            return np.vstack([*nodes, *(np.log(np.maximum(own, 1e-9)) + noise[0] for own in nodes), *bounds])
         return np.vstack([*nodes, *bounds, *noise])
     if law.code == Code.CONSTANT:
         return np.vstack([np.log(up / half), np.log(down / half), *bounds, *noise])

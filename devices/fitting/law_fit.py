@@ -9,14 +9,12 @@ import numpy as np
 from typing_extensions import final
 
 from ..units import Dimensionless, Mixed
-from .device_fit import DeviceFit, profile_interval
+from .device_fit import DeviceFit
 from .population import Population, population
 from .readings import Readings
 from .step_law import Coordinate, StepLaw, Values
 
-_NORMAL: Final = 1.96
 _WIDEST: Final = 0.3  # relative spread that is written: more would turn bounds inside out; assumed
-_OPEN: Final = 0.4  # part of the reach that is left when devices say nearly nothing; as of a single one
 
 
 @final
@@ -94,66 +92,19 @@ def criterion(fits: Sequence[DeviceFit], readings: Sequence[Readings]) -> Dimens
     return total
 
 
-def populations(fits: Sequence[DeviceFit]) -> list[Population]:
-    """Return the distribution of each coordinate over devices; for one device that of its own error.
-
-    Devices whose data do not determine a coordinate say nothing of it: their values are where the search began. If
-    they are half of all, it counts as not determined.
-    """
-    shown = []
-    for i, coordinate in enumerate(fits[0].coordinates):
-        telling = [fit for fit in fits if not fit.is_open[i]]
-        estimates = np.array([fit.x[i] for fit in fits])
-        variances = np.array([fit.covariance[i, i] for fit in fits])
-        if len(fits) > 1 and len(telling) <= max(1, len(fits) // 2):
-            value, error = float(np.median(estimates)), coordinate.reach
-            shown.append(Population(value, error, -math.inf, math.inf, 0.0, 0.0, math.inf))
-        elif len(fits) > 1:
-            own = np.array([(fit.x[i], fit.covariance[i, i]) for fit in telling])
-            shown.append(population(own[:, 0], own[:, 1]))
-        else:
-            value, error = float(estimates[0]), math.sqrt(variances[0])
-            reach = _NORMAL * error
-            shown.append(Population(value, error, value - reach, value + reach, 0.0, 0.0, math.inf))
-    return shown
-
-
-def parameters(
-    law: StepLaw,
-    fits: Sequence[DeviceFit],
-    readings: Sequence[Readings],
-    over: Sequence[Population],
-    *,
-    is_exact: bool = False,
-) -> tuple[Parameter, ...]:
+def parameters(fits: Sequence[DeviceFit], over: Sequence[Population]) -> tuple[Parameter, ...]:
     """Return what is reported, with intervals.
 
-    Of a single device they are those of the profile likelihood where Fisher's information is a poor guide, and say
-    nothing about other devices; of several, those of the mean of all such devices.
-
     Args:
-        law: The law.
-        fits: Its fits to the devices.
-        readings: What was measured on each.
+        fits: The law's fits to the devices.
         over: The distribution of each coordinate.
-        is_exact: Whether to look for the ends of a single device's intervals, which takes a while.
     """
-    found = []
-    for i, (coordinate, own) in enumerate(zip(fits[0].coordinates, over, strict=True)):
-        low, high = own.low, own.high
-        is_open = own.error > _OPEN * coordinate.reach
-        if is_exact and len(fits) == 1 and (not law.nodes or (is_open and coordinate.name.endswith("noise"))):
-            low, high = profile_interval(law, readings[0], fits[0], i)
-        elif is_open:
-            low, high = -math.inf, math.inf
-        found.append(_parameter(coordinate, own, low, high, len(fits), is_open))
-    return tuple(found)
+    return tuple(_parameter(c, own, len(fits)) for c, own in zip(fits[0].coordinates, over, strict=True))
 
 
-def _parameter(
-    coordinate: Coordinate, own: Population, low: Mixed, high: Mixed, devices: int, is_open: bool
-) -> Parameter:
-    remark = "not determined by the data" if is_open else ""
+def _parameter(coordinate: Coordinate, own: Population, devices: int) -> Parameter:
+    low, high = own.low, own.high
+    remark = "not determined by the data" if own.is_open else ""
     # The mean of numbers whose logarithms are normal lies above the middle one.
     lift = math.exp(own.spread**2 / 2) if coordinate.kind == "log" and own.spread < 1 else 1.0
     value = coordinate.shown(own.mean) * lift
@@ -190,11 +141,9 @@ def device_of(
     for i, (coordinate, own) in enumerate(zip(fits[0].coordinates, over, strict=True)):
         if coordinate.name in ("w_max", "w_min"):
             relative = spread[i] / max(abs(mean[i]), 1e-6)
-            if own.error > _OPEN * coordinate.reach:
+            if own.is_open:
                 relative = 0.0
-                notes.append(
-                    f"{coordinate.name} was not reached: the file takes the farthest that was measured."
-                )
+                notes.append(f"{coordinate.name} was not reached: {mean[i]:.3g} of the range is assumed.")
             elif relative > _WIDEST:
                 notes.append(
                     f"{coordinate.name} differs by {relative:.0%} over devices; {_WIDEST:.0%} are written."

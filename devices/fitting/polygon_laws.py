@@ -6,17 +6,36 @@ from typing import Any, Final
 import numpy as np
 from typing_extensions import final, override
 
-from ..units import Dimensionless
+from ..units import Dimensionless, Mixed
 from .step_law import Code, Coordinate, Moments, Notes, StepLaw, Values, common, hard_bounds, written_bounds
 
 _NODES: Final = 6  # of the polygon of a piecewise law, in each direction; assumed
 _FINE_NODES: Final = 12  # of the finer one, where that is too coarse; assumed
 _TABLE_NODES: Final = 8  # of a lookup table; assumed
+_FINER: Final = 2  # nodes of a file for one of a fit: those are equally distant between the bounds; assumed
 _SPREAD: Final = 0.3  # of a step, to start from; assumed
 
 
+def drawn_on(sizes: Values, places: Values, ends: tuple[Mixed, Mixed] = (-1.0, 1.0)) -> Values:
+    """Return a polygon at places, also beyond its ends, where its last stretches go on.
+
+    Args:
+        sizes: (nodes,) at equal distances.
+        places: Where.
+        ends: Of the polygon.
+    """
+    last = len(sizes) - 1
+    place = (places - ends[0]) / (ends[1] - ends[0]) * last
+    left = np.clip(np.floor(place).astype(int), 0, last - 1)
+    return np.asarray(sizes[left] + (sizes[left + 1] - sizes[left]) * (place - left))
+
+
 class _Polygon(StepLaw):
-    """Steps follow a polygon over the range: no law, but whatever was measured."""
+    """Steps follow a polygon: no law, but whatever was measured.
+
+    Its nodes are equally distant over the measured range, the same for all devices: there they are determined. Where
+    steps end is another matter; a device file, whose nodes lie between its bounds, has the polygon drawn on to there.
+    """
 
     file_law = "Piecewise"
     code = Code.POLYGON
@@ -29,13 +48,15 @@ class _Polygon(StepLaw):
                 for way, size in (("up", moments.up), ("down", moments.down))
                 for node in range(self.nodes)
             ),
-            *hard_bounds(moments, reach=0.1),  # farther out there is nothing to draw a polygon from
+            *hard_bounds(moments),
         ]
 
     @override
     def device(self, x: Values) -> tuple[dict[str, Any], Notes]:
         notes: Notes = []
-        up, down = x[: self.nodes], x[self.nodes : 2 * self.nodes]
+        bounds = written_bounds(x[2 * self.nodes], x[2 * self.nodes + 1], notes)
+        places = np.linspace(bounds["w_min"], bounds["w_max"], _FINER * (self.nodes - 1) + 1)
+        up, down = (drawn_on(own, places) for own in (x[: self.nodes], x[self.nodes : 2 * self.nodes]))
         if min(up.min(), down.min()) < 0:
             notes.append("Steps of some nodes were against the direction of the pulse, and are written as 0.")
             up, down = np.maximum(up, 0.0), np.maximum(down, 0.0)
@@ -44,7 +65,7 @@ class _Polygon(StepLaw):
         scale_up = sizes["dw_min"] * (weaker if sizes["up_down"] < 0 else 1.0)
         scale_down = sizes["dw_min"] * (weaker if sizes["up_down"] > 0 else 1.0)
         return {
-            **sizes, **written_bounds(x[2 * self.nodes], x[2 * self.nodes + 1], notes),
+            **sizes, **bounds,
             "piecewise_up": (up / scale_up).tolist(), "piecewise_down": (down / scale_down).tolist(),
         }, notes  # fmt: skip
 
@@ -109,6 +130,6 @@ class LookupTable(_Polygon):
             x: The coordinates.
         """
         n = self.nodes
-        weights = np.linspace(x[4 * n + 1], x[4 * n], n)
+        weights = np.linspace(-1.0, 1.0, n)
         columns = (weights, x[:n], np.exp(x[2 * n : 3 * n]), x[n : 2 * n], np.exp(x[3 * n : 4 * n]))
         return [tuple(map(float, row)) for row in zip(*columns, strict=True)]

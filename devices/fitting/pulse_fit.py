@@ -8,7 +8,7 @@ form for small samples. A slow fluctuation is looked for with the best law first
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,12 @@ from typing_extensions import final
 from ..measurements import Layout, PulseTrace, read_pulse_traces
 from ..units import Dimensionless, MicroSiemens, Mixed
 from .device_fit import DeviceFit, fit_device
-from .law_fit import LawFit, criterion, device_of, mean_of, parameters, populations
+from .distribution import curves_of, distribution
+from .law_fit import LawFit, criterion, device_of, mean_of, parameters
 from .laws import FREE_LAWS, STEP_LAWS
 from .polygon_laws import LookupTable
 from .readings import Readings
+from .restricted import restricted
 from .screening import check, readings_of, scaled, unscaled
 from .step_law import StepLaw, Values
 
@@ -175,9 +177,11 @@ def fit_traces(
     as_good = [own for own in candidates if _height(own) <= _height(candidates[0]) + _UNDECIDED]
     simplest = min(as_good, key=lambda own: len(own.parameters))
     candidates = [simplest, *(own for own in candidates if own is not simplest)]
-    name = candidates[0].law
-    exact = parameters(law_named(name), fits[name], readings, populations(fits[name]), is_exact=True)
-    candidates[0] = replace(candidates[0], parameters=exact)
+    written = candidates[0]
+    exact = restrict(law_named(written.law), fits[written.law], readings)
+    candidates[0] = _law_fit(
+        law_named(written.law), exact, readings, written.aicc, written.weight, is_exact=True
+    )
     several, device = len(traces) > 1, candidates[0].device
     return PulseFit(
         candidates=tuple(candidates),
@@ -233,19 +237,37 @@ def fit_all(
     return fits, left_out
 
 
+def restrict(law: StepLaw, fits: Sequence[DeviceFit], readings: Sequence[Readings]) -> list[DeviceFit]:
+    """Return the fits of restricted likelihood, whose noises and errors are not too small.
+
+    Args:
+        law: The law.
+        fits: The most likely ones.
+        readings: What was measured on each device.
+    """
+    return [restricted(law, own, fit) for fit, own in zip(fits, readings, strict=True)]
+
+
 def _law_fit(
     law: StepLaw,
-    fits: list[DeviceFit],
+    fits: Sequence[DeviceFit],
     readings: Sequence[Readings],
     aicc: Dimensionless,
     weight: Dimensionless,
+    *,
+    is_exact: bool = False,
 ) -> LawFit:
     from .filter import curve  # here: compiled code reads its cache
 
-    over = populations(fits)
+    likelihoods = [
+        curves_of(law, own, fit, is_alone=len(fits) == 1)
+        for fit, own in zip(fits, readings, strict=True)
+        if is_exact
+    ]
+    over = distribution(fits, likelihoods)
     mean = mean_of(fits[0].coordinates, over)
     device, notes, at_limit = device_of(law, fits, over)
-    shown = parameters(law, fits, readings, over)
+    shown = parameters(fits, over)
     numbers = {c.name: c.shown(own.mean) for c, own in zip(fits[0].coordinates, over, strict=True)}
     curves = [curve(law, fit.x, own) for fit, own in zip(fits, readings, strict=True)]
     measured = np.concatenate([own.after for own in readings])

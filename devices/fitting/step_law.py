@@ -24,6 +24,9 @@ Notes: TypeAlias = list[str]
 SHORTEST: Final = 3.0
 """Pulses that a slow fluctuation lasts at least, lest it be taken for noise of readings; assumed."""
 
+NOISES: Final = ("noise", "read_noise", "slow_noise", "slow_pulses")
+"""Coordinates that follow those of a law."""
+
 
 class Code(IntEnum):
     """A law in compiled code."""
@@ -56,6 +59,16 @@ class Coordinate:
     start: Mixed
     scale: Mixed
     reach: Mixed
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether it is a noise, that of a table's nodes included, and not where the law leads."""
+        return self.name in NOISES or "_spread_" in self.name
+
+    @property
+    def is_hard_bound(self) -> bool:
+        """Whether it is a bound at which steps end, not one that follows from how they decline."""
+        return self.name in ("w_max", "w_min") and self.kind == "plain"
 
     def shown(self, x: Mixed) -> Mixed:
         """Return the number that is reported."""
@@ -116,16 +129,15 @@ class StepLaw(ABC):
         return {}
 
 
-def hard_bounds(m: Moments, reach: Dimensionless = 1.0) -> list[Coordinate]:
+def hard_bounds(m: Moments) -> list[Coordinate]:
     """Return the coordinates of bounds at which steps end.
 
     Args:
         m: What the measurement says at first sight.
-        reach: How far from there they are looked for.
     """
     return [
-        Coordinate("w_max", "plain", m.highest, 0.03, reach),
-        Coordinate("w_min", "plain", m.lowest, 0.03, reach),
+        Coordinate("w_max", "plain", m.highest, 0.03, 1.0),
+        Coordinate("w_min", "plain", m.lowest, 0.03, 1.0),
     ]
 
 

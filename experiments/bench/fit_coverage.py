@@ -19,11 +19,11 @@ from typing import Any, Final
 import numpy as np
 
 from devices.device_file import LAWS
-from devices.fitting.device_fit import DeviceFit
+from devices.fitting.device_fit import DeviceFit, fit_device
+from devices.fitting.distribution import Curves, curves_of, distribution
 from devices.fitting.known_devices import Scheme, known_coordinates, measure
-from devices.fitting.law_fit import parameters, populations
-from devices.fitting.pulse_fit import ALL_LAWS, fit_all
-from devices.fitting.readings import Readings
+from devices.fitting.law_fit import parameters
+from devices.fitting.pulse_fit import ALL_LAWS, restrict
 from devices.fitting.screening import readings_of
 from devices.fitting.step_law import Coordinate, StepLaw, Values
 from devices.pulsed import fabricate
@@ -73,7 +73,14 @@ def one_set(law: StepLaw, seed: int) -> Counts:
     shown = np.concatenate([np.append(trace.after, trace.before[0]) for trace in traces])
     g_min, g_max = float(shown.min()), float(shown.max())
     readings = [readings_of(trace, g_min, g_max) for trace in traces]
-    fits = fit_all([law], readings, None)[0][law.name]
+    fits = restrict(law, [fit_device(law, trace) for trace in readings], readings)
+    curves, alone = (
+        [
+            curves_of(law, trace, fit, is_alone=is_alone)
+            for trace, fit in zip(readings[:most], fits[:most], strict=True)
+        ]
+        for most, is_alone in ((_DEVICES, False), (_SINGLES, True))
+    )
     span = SCHEME.g_max - SCHEME.g_min
     middle, half = (g_min + g_max - SCHEME.g_min - SCHEME.g_max) / span, (g_max - g_min) / span
     own = known_coordinates(law, array, middle, half)
@@ -83,19 +90,19 @@ def one_set(law: StepLaw, seed: int) -> Counts:
         for start in range(0, _SINGLES if size == 1 else _DEVICES, size):
             group = slice(start, start + size)
             truth = own[:, group] if size == 1 else everyone
-            _count(counts.setdefault(str(size), {}), law, fits[group], readings[group], truth, half)
+            known = alone if size == 1 else curves
+            _count(counts.setdefault(str(size), {}), fits[group], known[group], truth, half)
     return counts
 
 
 def _count(
     counts: dict[str, list[int]],
-    law: StepLaw,
     fits: Sequence[DeviceFit],
-    readings: Sequence[Readings],
+    curves: Sequence[Curves],
     truth: Values,
     half: float,
 ) -> None:
-    found = parameters(law, fits, readings, populations(fits), is_exact=True)
+    found = parameters(fits, distribution(fits, curves))
     known = [_mean(c, x) for c, x in zip(fits[0].coordinates, truth, strict=False)]
     for parameter, value in zip(found, [*known, SCHEME.read_noise / half], strict=False):
         inside = parameter.low <= value <= parameter.high
