@@ -59,6 +59,7 @@ from .network.residual import (  # noqa: E402
     weight_signal_to_noise,
 )
 from .network.soft_sharing import neighbour_penalty, sleep  # noqa: E402
+from .network.spreading import gather_tiles, spread_tiles  # noqa: E402
 from .network.storage import load_model, save_model  # noqa: E402
 from .placement.placement import Placement, placement  # noqa: E402
 from .reading.gradient import Gradient  # noqa: E402
@@ -127,6 +128,7 @@ __all__ = [
     "from_aihwkit",
     "fusion_export",
     "fusion_import",
+    "gather_tiles",
     "load_aihwkit_state",
     "load_chip_state",
     "load_model",
@@ -144,6 +146,7 @@ __all__ = [
     "sleep",
     "solve_crossbar",
     "solve_nodes",
+    "spread_tiles",
     "synchronise",
     "tile_arrays",
     "to_aihwkit",

@@ -142,8 +142,7 @@ class AnalogLayer(CountsTiles, nn.Module):
     @property
     def tile_array(self) -> TileArray:
         """The physical tiles of this layer."""
-        array: TileArray = self.analog_module
-        return array
+        return self.analog_module
 
     def multiply(self, x: Tensor, valid: Tensor | None = None, locations: int = 1) -> Tensor:
         """Send (tiles, batch, in) through the physical tiles of each kernel: (tiles, batch, out).
@@ -174,6 +173,7 @@ class AnalogLayer(CountsTiles, nn.Module):
         that are trained in place there is no gradient.
         """
         array = self.tile_array
+        array.refuse_part()
         if array.in_situ is None:
             kernels: Tensor = LearnedWeight.apply(array.weight, array)
         else:

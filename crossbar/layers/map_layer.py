@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ..distributed.locations_of_process import LocationsOfProcess
 from ..placement.geometry import Geometry
 from ..placement.grouping import Grouping
 from ..placement.patches import extract_patches, group_patches, ungroup
@@ -22,6 +23,7 @@ class MapLayer(nn.Module):
         grouping: The locations, sorted by what computes them.
         connections: (in_channels, *sizes), which inputs there are; None for all.
         populated: (kernels or tiles, out, in, *kernel_size), which weights have a device; None for all.
+        spread: The locations whose tiles this process holds, where they are spread over several; None for all.
     """
 
     dimensions: ClassVar[int]
@@ -30,6 +32,7 @@ class MapLayer(nn.Module):
     grouping: Grouping
     connections: Tensor | None
     populated: Tensor | None
+    spread: LocationsOfProcess | None = None
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -64,10 +67,12 @@ class MapLayer(nn.Module):
             multiply: (groups of locations, vectors, inputs) -> (groups of locations, vectors, outputs).
 
         Returns:
-            (locations, batch, outputs).
+            (locations, batch, outputs), of the process's own locations where they are spread.
         """
         if self.connections is not None:
             x = x * self.connections
+        if self.spread is not None:
+            return multiply(self.spread.patches(x, geometry))
         patches = extract_patches(x, geometry, locations_first=grouping.is_identity)
         return ungroup(multiply(group_patches(patches, grouping)), grouping, patches.shape[1])
 

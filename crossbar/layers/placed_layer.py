@@ -145,6 +145,8 @@ class PlacedLayer(MapLayer, AnalogLayer, TheirConvolution):
         bias = self.bias_of_kernels
         if bias is not None:
             y = y + self._bias_of_locations(bias, chosen)[:, None, :]
+        if self.spread is not None:
+            y = self.spread.outputs(y)
         outputs = self.quantise(assemble(_BatchInnermost.apply(y), geometry))
         return outputs[0] if single else outputs
 

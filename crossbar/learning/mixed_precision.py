@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from devices.parts import uniform_
 from devices.pulsed import Engine, WriteCounts, WriteVerify
 from devices.units import Dimensionless
 
@@ -54,6 +55,11 @@ class MixedPrecision(WrittenCells):
     def granularity(self) -> Dimensionless:
         given: Dimensionless = self.compound.granularity
         return given if given > 0 else self.cells.granularity
+
+    @property
+    @override
+    def draws_by_tile(self) -> bool:
+        return self.cells.draws_by_tile
 
     @override
     def memories(self) -> list[DigitalMemory]:
@@ -128,11 +134,13 @@ class MixedPrecision(WrittenCells):
         self.chi.scatter_(1, index, chi - steps * self.granularity)
         if not self.cells.needs_every_vector:  # no schedule counts rows: those without a step are left out
             is_written = (steps != 0).any(dim=2)
-            most = int(is_written.sum(dim=1).max())
-            if most == 0:
+            rows_of_any = noise.most(int(is_written.sum(dim=1).max()))
+            if rows_of_any == 0:
                 return
-            if most < number:
-                written = is_written.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+            if rows_of_any < number:
+                written = is_written.to(torch.int8).argsort(dim=1, descending=True, stable=True)[
+                    :, :rows_of_any
+                ]
                 chosen = chosen.gather(1, written)
                 steps = steps.gather(1, written[..., None].expand(-1, -1, self.in_size))
         rate = self.granularity * settings.transfer_lr
@@ -158,5 +166,5 @@ def _into_bins(
     width = torch.where(width == 0, torch.ones_like(width), width)
     position = values / width
     if is_stochastic:
-        position = position + (torch.rand(values.shape, generator=rng).to(values.device) - 0.5)
+        position = position + (uniform_(torch.empty(values.shape), rng).to(values.device) - 0.5)
     return position.round().clamp(-half, half) * width

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from devices.parts import any_of, drawn_for_own
 from devices.pulsed import DeviceArray, pulsed_update
 from devices.units import Dimensionless
 
@@ -100,7 +101,7 @@ class Lines:
             update: aihwkit's settings of the pulses.
             rng: Draws trains and cycle-to-cycle noise.
         """
-        if learning_rate == 0 or not gradients.any():
+        if learning_rate == 0 or not any_of(gradients.any(), rng):
             return
         tiles, out_size, in_size = devices.shape
         chosen = one_hot(lines, in_size if self.are_columns else out_size).expand(tiles, -1, -1)
@@ -119,7 +120,9 @@ def choose_line(number: int, tiles: int, *, rng: torch.Generator) -> Int[Tensor,
         tiles: Number of tiles.
         rng: Draws four numbers for each tile.
     """
-    drawn = torch.randint(number, (4, tiles, 1), generator=rng)
+    drawn = drawn_for_own(
+        (4, tiles, 1), lambda shape: torch.randint(number, shape, generator=rng), rng, axis=1
+    )
     at_most = [torch.where(drawn[k] < number - 1, drawn[k + 1], number - 1) for k in (0, 2)]
     return torch.where(at_most[0] > 0, at_most[1], 0)
 

@@ -159,7 +159,7 @@ class OneSidedCells(UnitCells):
         rng = noise.generator("cpu")
         trains = draw_trains(x, d, learning_rate, self.granularity, self.update_parameters, rng=rng)
         done, seen = 0, int(self.updates)
-        count_lines(self.plus, trains, tile_of_train)  # sent once, to both devices of a pair
+        count_lines(self.plus, trains, tile_of_train, rng=rng)  # sent once, to both devices of a pair
         if self.lines is not None:
             self._pulse(trains, rng, engine, tile_of_train)
             due = self.lines.note(trains, tile_of_train)

@@ -53,6 +53,11 @@ class SingleCells(UnitCells):
 
     @property
     @override
+    def draws_by_tile(self) -> bool:
+        return True
+
+    @property
+    @override
     def is_written_as_one(self) -> bool:
         return True
 

@@ -122,6 +122,14 @@ class UnitCells(nn.Module, ABC):
         return False
 
     @property
+    def draws_by_tile(self) -> bool:
+        """Whether the random numbers of updates belong to tiles, so that they can be drawn for some of them.
+
+        Not so where it depends on the devices how many numbers there are, as in write-verify loops.
+        """
+        return False
+
+    @property
     def is_written_as_one(self) -> bool:
         """Whether writing copies to the mean of what they show makes their devices equal.
 

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from devices.parts import any_of, drawn_for_own
 from devices.pulsed import DeviceArray, Engine, apply_trains, count_lines, draw_trains
 from devices.units import Dimensionless
 
@@ -79,6 +80,11 @@ class VectorCells(UnitCells):
     def granularity(self) -> Dimensionless:
         return float(torch.stack([array.granularity for array in self._arrays()]).mean())
 
+    @property
+    @override
+    def draws_by_tile(self) -> bool:
+        return True
+
     @override
     def weights(self) -> Float[Tensor, "tiles out in"]:
         return weighted_sum(self._arrays(), self.gamma)
@@ -115,7 +121,8 @@ class VectorCells(UnitCells):
             return
         rng = noise.generator("cpu")
         trains = draw_trains(x, d, learning_rate, self.granularity, self.update_parameters, rng=rng)
-        count_lines(self._arrays()[0], trains, tile_of_train)  # sent once, to all devices of a cell
+        # Sent once, to all devices of a cell.
+        count_lines(self._arrays()[0], trains, tile_of_train, rng=rng)
         if self.policy == VectorUnitCellUpdatePolicy.ALL:
             for array in self._arrays():
                 apply_trains(array, trains, rng=rng, engine=engine, tile_of_train=tile_of_train)
@@ -124,7 +131,7 @@ class VectorCells(UnitCells):
         chosen = self._choose(batch, rng)
         for number, array in enumerate(self._arrays()):
             mine = chosen == number
-            if mine.any():
+            if any_of(mine.any(), rng):
                 apply_trains(array, trains.where(mine[..., None]), rng=rng, engine=engine)
         self.current.copy_(chosen[:, -1])
 
@@ -143,7 +150,8 @@ class VectorCells(UnitCells):
         """Choose the device that each vector updates."""
         number, shape = len(self.arrays), (self.tiles, batch)
         if self.policy == VectorUnitCellUpdatePolicy.SINGLE_RANDOM:
-            return torch.randint(number, shape, generator=rng).to(self.current.device)
+            chosen = drawn_for_own(shape, lambda all: torch.randint(number, all, generator=rng), rng)
+            return chosen.to(self.current.device)
         if self.policy == VectorUnitCellUpdatePolicy.SINGLE_SEQUENTIAL:
             steps = torch.arange(1, batch + 1, device=self.current.device)
             return (self.current[:, None] + steps) % number

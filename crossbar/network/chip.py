@@ -37,7 +37,7 @@ def seed_noise(model: nn.Module, seed: int, *names: Name) -> None:
         names: What the noise is for, for example `"train", step`.
     """
     for name, array in tile_arrays(model):
-        array.noise = NoiseStream(seed, *names, name)
+        array.noise = NoiseStream(seed, *names, name, part=array.noise.part)
     for name, module in model.named_modules():
         if isinstance(module, LocallyConnected):
             module.placement_rng = generator(seed, *names, name, "placement")

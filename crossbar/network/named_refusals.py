@@ -7,6 +7,7 @@ from torch import nn
 
 from ..aihwkit.adapter import AihwkitException, AnalogLayerBase, TileModule
 from ..layers.analog_layer import AnalogLayer
+from ..layers.map_layer import MapLayer
 from ..tiles.tile_array import TileArray
 
 _OF_A_LAYER = ".analog_module"
@@ -45,16 +46,19 @@ def foreign_layers(model: nn.Module) -> dict[str, str]:
     return found
 
 
-def refuse_foreign_layers(model: nn.Module, action: str) -> None:
+def refuse_foreign_layers(model: nn.Module, action: str, *, may_be_spread: bool = False) -> None:
     """Refuse a model with analog layers of aihwkit's own, whose tiles would be passed over without a word.
 
     Args:
         model: A model.
         action: What cannot be done with them, as in "cannot be {action}".
+        may_be_spread: Whether it can be done where this process holds a part of the tiles only.
 
     Raises:
-        ValueError: If there are such layers; names them.
+        ValueError: If there are such layers, or tiles are spread; names them.
     """
+    if not may_be_spread:
+        refuse_spread_layers(model, action)
     foreign = foreign_layers(model)
     if foreign:
         names = ", ".join(f"{name or '(model)'!r} ({kind})" for name, kind in foreign.items())
@@ -62,6 +66,25 @@ def refuse_foreign_layers(model: nn.Module, action: str) -> None:
             f"`model` must have analog layers of this emulator only, but has aihwkit's own: {names}. Their tiles "
             f"cannot be {action}. Convert the digital network with crossbar.convert_to_analog, and name what should "
             "stay digital in `exclude_modules`."
+        )
+
+
+def refuse_spread_layers(model: nn.Module, action: str) -> None:
+    """Refuse a model of whose tiles this process holds a part only.
+
+    Args:
+        model: A model.
+        action: What cannot be done with it, as in "cannot be {action}".
+
+    Raises:
+        ValueError: If there are such layers; names them.
+    """
+    spread = [name for name, layer in model.named_modules() if isinstance(layer, MapLayer) and layer.spread]
+    if spread:
+        names = ", ".join(repr(name or "(model)") for name in spread)
+        raise ValueError(
+            f"`model` must have all its tiles in this process, but those of {names} are spread over several, and "
+            f"cannot be {action}. Call `gather_tiles` first, in all of them."
         )
 
 

@@ -20,6 +20,7 @@ from ..placement.mean_of_copies import mean_of_copies
 from ..placement.placement import Placement
 from ..reading.noise import NoiseStream
 from ..tiles.tile_array import TileArray
+from .named_refusals import refuse_spread_layers
 
 Local = LocallyConnected | PlacedLayer
 
@@ -47,6 +48,7 @@ def neighbour_penalty(model: nn.Module, strength: Dimensionless) -> Float[Tensor
     """
     if strength < 0:
         raise ValueError(f"`strength` must be at least 0, but is {strength}. Use 0 for no soft sharing.")
+    refuse_spread_layers(model, "pulled together")
     penalty = torch.zeros(())
     for name, layer in _layers(model):
         cells = layer.tile_array.cells if isinstance(layer, PlacedLayer) else None
@@ -96,6 +98,7 @@ def sleep(model: nn.Module, factor: Dimensionless, reach: int | None = None, *, 
         raise ValueError(f"`reach` must be at least 0 locations, but is {reach}. Use None for the whole map.")
     if factor == 0:
         return
+    refuse_spread_layers(model, "moved by sleep")
     for name, layer in _layers(model):
         if layer.placement.kernels > 1:
             move = factor * _towards_neighbours(layer.placement, reach)

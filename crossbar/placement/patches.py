@@ -95,27 +95,48 @@ def continue_around(x: Tensor, geometry: Geometry) -> Tensor:
     return x.movedim(-1, 0)
 
 
+def windows_of(x: Tensor, geometry: Geometry) -> Tensor:
+    """Return the windows of all locations, which overlap: a view (*map, channels, *kernel, batch).
+
+    Args:
+        x: (batch, in_channels, *sizes); what lies around it is zero.
+        geometry: Sizes of the layer.
+    """
+    before, after = geometry.paddings
+    pixels = x.movedim(0, -1)  # (channels, *sizes, batch)
+    if any(before) or any(after):
+        pixels = F.pad(pixels, (0, 0, *_last_axis_first(before, after)))
+    elif pixels.stride(-1) != 1:
+        # One transposition of the image costs less than one for each of the overlapping windows.
+        pixels = pixels.contiguous()
+    channel, *along, image = pixels.stride()
+    steps = [stride * step for stride, step in zip(along, geometry.stride, strict=True)]
+    distances = [stride * distance for stride, distance in zip(along, geometry.dilation, strict=True)]
+    return pixels.as_strided(
+        (*geometry.output_size, x.shape[1], *geometry.kernel_size, len(x)),
+        (*steps, channel, *distances, image),
+    )
+
+
+def without_padding(pixels: Tensor, geometry: Geometry) -> Tensor:
+    """Return (batch, in_channels, *sizes) without their padding, from (*padded sizes, in_channels, batch)."""
+    before, after = geometry.paddings
+    if min(after) < 0:  # elements that no window reaches
+        pixels = F.pad(pixels, (0, 0, 0, 0, *(-n for n in _last_axis_first(before, after))))
+    else:
+        ends = [start + size for start, size in zip(before, geometry.input_size, strict=True)]
+        pixels = pixels[tuple(map(slice, before, ends))]
+    return pixels.movedim((-1, -2), (0, 1))
+
+
 class _Extract(torch.autograd.Function):
     """Copies of overlapping windows; the gradient adds the copies up again."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, geometry: Geometry, locations_first: bool) -> Tensor:
         ctx.geometry = geometry
-        axes, (batch, channels) = geometry.dimensions, x.shape[:2]
-        before, after = geometry.paddings
-        pixels = x.movedim(0, -1)  # (channels, *sizes, batch)
-        if any(before) or any(after):
-            pixels = F.pad(pixels, (0, 0, *_last_axis_first(before, after)))
-        elif pixels.stride(-1) != 1:
-            # One transposition of the image costs less than one for each of the overlapping windows.
-            pixels = pixels.contiguous()
-        channel, *along, image = pixels.stride()
-        steps = [stride * step for stride, step in zip(along, geometry.stride, strict=True)]
-        distances = [stride * distance for stride, distance in zip(along, geometry.dilation, strict=True)]
-        windows = pixels.as_strided(
-            (*geometry.output_size, channels, *geometry.kernel_size, batch),
-            (*steps, channel, *distances, image),
-        )
+        axes, batch = geometry.dimensions, len(x)
+        windows = windows_of(x, geometry)
         if locations_first:
             return windows.reshape(geometry.locations, geometry.patch_size, batch).transpose(1, 2)
         elements = windows.permute(*range(axes, 2 * axes + 1), *range(axes), 2 * axes + 1)
@@ -139,13 +160,7 @@ class _Fold(torch.autograd.Function):
         windows = windows.movedim(tuple(range(axes + 1, 2 * axes + 1)), tuple(range(axes)))
         for element in itertools.product(*map(range, geometry.kernel_size)):
             pixels[_places(element, geometry)] += windows[element]
-        before, after = geometry.paddings
-        if min(after) < 0:  # elements that no window reaches
-            pixels = F.pad(pixels, (0, 0, 0, 0, *(-n for n in _last_axis_first(before, after))))
-        else:
-            ends = [start + size for start, size in zip(before, geometry.input_size, strict=True)]
-            pixels = pixels[tuple(map(slice, before, ends))]
-        return pixels.movedim((-1, -2), (0, 1))
+        return without_padding(pixels, geometry)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from devices.parts import Part, PartialGenerator, normal_, uniform_
 from devices.streams import Name, generator
 
 
@@ -15,11 +16,14 @@ class NoiseStream:
     Args:
         seed: The run's seed.
         names: What the stream is for, for example `"train", step, "conv1"`.
+        part: The tiles that this process holds, where they are spread over several; None for all. The numbers of a
+            tile are the same.
     """
 
-    def __init__(self, seed: int, *names: Name) -> None:
+    def __init__(self, seed: int, *names: Name, part: Part | None = None) -> None:
         self.seed = seed
         self.names = names
+        self.part = part
         self._generators: dict[torch.device, torch.Generator] = {}
 
     def generator(self, torch_device: torch.device | str) -> torch.Generator:
@@ -27,8 +31,24 @@ class NoiseStream:
         torch_device = torch.device(torch_device)
         if torch_device not in self._generators:
             fresh = generator(self.seed, *self.names, torch_device=torch_device)
+            fresh = fresh if self.part is None else _with_part(fresh, self.part)
             self._generators.setdefault(torch_device, fresh)  # of several threads, the first one's counts
         return self._generators[torch_device]
+
+    def of_part(self, part: Part | None) -> "NoiseStream":
+        """Return this stream, from where it stands, as a process draws from it that holds a part of the tiles.
+
+        Args:
+            part: Which; None for all tiles.
+        """
+        stream = NoiseStream(self.seed, *self.names, part=part)
+        for torch_device, state in self.state().items():
+            stream.generator(torch_device).set_state(state)
+        return stream
+
+    def most(self, number: int) -> int:
+        """Return the largest of what the processes say that share the tiles; the number itself for one process."""
+        return number if self.part is None else int(self.part.most(number))
 
     def state(self) -> dict[torch.device, Tensor]:
         """Return where the stream stands."""
@@ -49,25 +69,18 @@ class NoiseStream:
             values: What the numbers will be added to.
             out: Memory of that shape and order to fill; fresh if None.
         """
-        drawn = torch.empty_like(values) if out is None else out
-        # torch draws 8 times slower across the memory order than along it.
-        (drawn.transpose(-1, -2) if _is_flipped(drawn) else drawn).normal_(
-            generator=self.generator(values.device)
-        )
-        return drawn
+        return normal_(torch.empty_like(values) if out is None else out, self.generator(values.device))
 
     def uniform_like(self, values: Tensor) -> Tensor:
         """Draw numbers uniform in [0, 1) in the shape and memory order of other values."""
-        drawn = torch.empty_like(values)
-        (drawn.transpose(-1, -2) if _is_flipped(drawn) else drawn).uniform_(
-            generator=self.generator(values.device)
-        )
-        return drawn
+        return uniform_(torch.empty_like(values), self.generator(values.device))
 
     def __repr__(self) -> str:
         return f"NoiseStream({self.seed}, {', '.join(map(repr, self.names))})"
 
 
-def _is_flipped(values: Tensor) -> bool:
-    """Tell whether the last two axes lie in memory in the other order."""
-    return values.dim() >= 2 and not values.is_contiguous() and values.transpose(-1, -2).is_contiguous()
+def _with_part(fresh: torch.Generator, part: Part) -> PartialGenerator:
+    partial = PartialGenerator(device=fresh.device)
+    partial.set_state(fresh.get_state())
+    partial.part = part
+    return partial

@@ -181,6 +181,7 @@ class AihwkitTile(TileWithHidden):
                 "`realistic` must be False for the trained weights while a chip is programmed, but is True: a read "
                 "sees the chip. Leave `trained` out, or erase the chip."
             )
+        self.refuse_part()
         self.settle()
         scales = self.scales()[..., None]
         if realistic:
@@ -216,6 +217,7 @@ class AihwkitTile(TileWithHidden):
         weight_scaling_omega: Dimensionless | None = None,
     ) -> None:
         """Set the weights of every kernel; see `set_weights`."""
+        self.refuse_part()
         if realistic and not hasattr(self.rpu_config, "noise_model"):
             raise ValueError(
                 f"`realistic` must be False for {type(self.rpu_config).__name__}, but is True: its devices are "
@@ -260,6 +262,23 @@ class AihwkitTile(TileWithHidden):
         if have_moved:
             self.forget_changed()
             self.show_devices()
+
+    @property
+    def all_tiles(self) -> int:
+        """Tiles of the array, those that other processes hold among them."""
+        return self.tiles if self.noise.part is None else self.noise.part.of_all
+
+    def refuse_part(self) -> None:
+        """Refuse what takes all tiles, where this process holds a part of them.
+
+        Raises:
+            ValueError: If so.
+        """
+        if self.noise.part is not None:
+            raise ValueError(
+                f"`layer` must have all its {self.noise.part.of_all} tiles in this process, but has "
+                f"{self.noise.part.tiles} of them. Call `gather_tiles` first, in all processes."
+            )
 
     def set_input_range(self, value: Tensor | Dimensionless) -> None:
         """Set every tile's input range."""

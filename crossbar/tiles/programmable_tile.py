@@ -82,6 +82,7 @@ class ProgrammableTile(AihwkitTile):
         Raises:
             ValueError: If devices that were trained in place have no law of drift, or are to fail only now.
         """
+        self.refuse_part()
         seed = self._draw_seed() if seed is None else seed
         if compensation is not None:
             check_compensation(compensation)

@@ -18,6 +18,7 @@ from ..aihwkit_adapter import (
     SoftBoundsPmaxDevice,
     SoftBoundsReferenceDevice,
 )
+from ..parts import normal_
 from ..units import Dimensionless
 from .laws import Law, steps
 
@@ -158,7 +159,7 @@ class DeviceArray(nn.Module):
     def redraw_write_noise(self, *, rng: torch.Generator) -> None:
         """Draw the write noise of every device anew."""
         if self.persistent_weight is not None:
-            noise = torch.empty_like(self.weight, device=rng.device).normal_(generator=rng).to(self.weight)
+            noise = normal_(torch.empty_like(self.weight, device=rng.device), rng).to(self.weight)
             torch.add(self.persistent_weight, noise, alpha=self.write_noise, out=self.weight)
             self.hold_stuck()
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
+from ..parts import first_tile, uniform_
 from ..units import Dimensionless
 from .slots import SLOTS, draw_slots
 from .train_loops import draw, mean_pulses, prepare
@@ -158,8 +159,8 @@ def draw_trains(
         )
         return PulseTrains(*signs, length, None, None, x_counts, d_counts, True)
     words = max(1, ceil(int(length.max()) / SLOTS)) if length.numel() else 1
-    x_bits, x_counts = draw_slots(p_x, length, words, int(seeds[0]))
-    d_bits, d_counts = draw_slots(p_d, length, words, int(seeds[1]))
+    x_bits, x_counts = draw_slots(p_x, length, words, int(seeds[0]), first_tile(rng))
+    d_bits, d_counts = draw_slots(p_d, length, words, int(seeds[1]), first_tile(rng))
     return PulseTrains(*signs, length, x_bits, d_bits, x_counts, d_counts, True)
 
 
@@ -224,6 +225,7 @@ def _draw_at_once(
         bool(update.update_bl_management),
         np.uint64(x_seed),
         np.uint64(d_seed),
+        first_tile(rng),
         length.numpy(),
         x_sign.numpy(),
         d_sign.numpy(),
@@ -274,6 +276,6 @@ def _resolve(p: Tensor, res: Dimensionless, is_stochastic: bool, rng: torch.Gene
         return p
     position = p / res
     if is_stochastic:
-        draws = torch.empty(p.shape, device=rng.device).uniform_(generator=rng).to(p.device)
+        draws = uniform_(torch.empty(p.shape, device=rng.device), rng).to(p.device)
         position = position + (draws - 0.5)
     return position.round() * res

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..parts import normal_, uniform_
 from ..units import Dimensionless
 from .device_array import DeviceArray
 
@@ -69,9 +70,9 @@ def reset_(
         after = after + array.device.reset_std * _normal(array, rng)
     chosen = torch.ones_like(weight, dtype=torch.bool) if where is None else where.expand_as(weight)
     if probability < 1:
-        chosen = chosen & (
-            torch.empty_like(weight, device=rng.device).uniform_(generator=rng) < probability
-        ).to(weight.device)
+        chosen = chosen & (uniform_(torch.empty_like(weight, device=rng.device), rng) < probability).to(
+            weight.device
+        )
     # The other devices lie within their bounds already.
     weight.copy_(torch.where(chosen, after, weight))
     _settle(array, rng)
@@ -148,5 +149,5 @@ def _settle(array: DeviceArray, rng: torch.Generator) -> None:
 
 
 def _normal(array: DeviceArray, rng: torch.Generator) -> Float[Tensor, "tiles out_size in_size"]:
-    noise = torch.empty_like(array.weight, device=rng.device).normal_(generator=rng)
+    noise = normal_(torch.empty_like(array.weight, device=rng.device), rng)
     return noise.to(array.weight.device)

@@ -19,7 +19,7 @@ _DIGITS = 16
 _SHORT = 12
 
 
-def draw_slots(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor, Tensor]:
+def draw_slots(p: Tensor, length: Tensor, words: int, seed: int, first: int = 0) -> tuple[Tensor, Tensor]:
     """Set every slot with the probability of its line.
 
     Args:
@@ -27,6 +27,7 @@ def draw_slots(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor
         length: (tiles, batch) slots of the trains.
         words: Machine words of the longest train.
         seed: Names the draws.
+        first: Number of the first tile.
 
     Returns:
         (tiles, batch, words, lines) slots with a pulse, and (tiles, batch, lines) how many there are.
@@ -39,16 +40,17 @@ def draw_slots(p: Tensor, length: Tensor, words: int, seed: int) -> tuple[Tensor
         p.contiguous().numpy().reshape(vectors, lines),
         length.contiguous().numpy().reshape(vectors),
         np.uint64(seed),
+        first * batch,
         bits.numpy().view(np.uint64).reshape(vectors, words, lines),
         counts.numpy().reshape(vectors, lines),
     )
     return bits, counts
 
 
-@threaded(lambda p, length, seed, bits, counts: 4 * bits.size)
-def _draw_bits(p: Any, length: Any, seed: Any, bits: Any, counts: Any) -> None:
+@threaded(lambda p, length, seed, first, bits, counts: 4 * bits.size)
+def _draw_bits(p: Any, length: Any, seed: Any, first: Any, bits: Any, counts: Any) -> None:
     for v in prange(len(bits)):
-        draw_train(bits[v], counts[v], p[v], length[v], start(seed, v))
+        draw_train(bits[v], counts[v], p[v], length[v], start(seed, first + v))
 
 
 @njit(cache=True, error_model="numpy")

@@ -107,6 +107,7 @@ def draw(
     are_lengths_managed: Any,
     x_seed: Any,
     d_seed: Any,
+    first_tile: Any,
     lengths: Any,
     x_sign: Any,
     d_sign: Any,
@@ -135,8 +136,9 @@ def draw(
         p_x, p_d = np.empty(inputs, np.float32), np.empty(d.shape[2], np.float32)
         _scale(x[t, b], for_x, p_x, x_sign[t, b])
         _scale(d[t, b], for_d, p_d, d_sign[t, b])
-        draw_train(x_bits[t, b], x_counts[t, b], p_x, length, start(x_seed, v))
-        draw_train(d_bits[t, b], d_counts[t, b], p_d, length, start(d_seed, v))
+        stream = first_tile * batch + v
+        draw_train(x_bits[t, b], x_counts[t, b], p_x, length, start(x_seed, stream))
+        draw_train(d_bits[t, b], d_counts[t, b], p_d, length, start(d_seed, stream))
 
 
 @njit(cache=True, error_model="numpy")

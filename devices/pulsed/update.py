@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
+from ..parts import mean_over_tiles, most
 from ..units import Dimensionless
 from .device_array import DeviceArray
 from .engines.aggregated import apply_aggregated
@@ -66,11 +67,11 @@ def apply_trains(
         tile_of_train = _each_its_own(len(devices.weight))
     if engine == "auto":
         many = _OF_DEVICE + _OF_VECTOR * trains.x_pulses.shape[1]
-        is_many = trains.is_stochastic and trains.mean_pulses() >= many
+        is_many = trains.is_stochastic and mean_over_tiles(trains.mean_pulses(), rng) >= many
         engine = "aggregated" if is_many or not has_bits else "exact"
     apply = apply_exactly if engine == "exact" else apply_aggregated
     seed = int(torch.randint(2**62, (), generator=rng))
-    apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train)
+    apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train, rng)
     devices.hold_stuck()
 
 
@@ -80,7 +81,11 @@ def _each_its_own(tiles: int) -> Tensor:
 
 
 def count_lines(
-    devices: DeviceArray, trains: PulseTrains, tile_of_train: Int[Tensor, " tiles"] | None = None
+    devices: DeviceArray,
+    trains: PulseTrains,
+    tile_of_train: Int[Tensor, " tiles"] | None = None,
+    *,
+    rng: torch.Generator,
 ) -> None:
     """Add the pulses on word and bit lines, and the slots they take, if they are counted.
 
@@ -91,6 +96,7 @@ def count_lines(
         devices: Whose counters they are added to.
         trains: Pulses on the lines, one set for each tile, or for each kernel.
         tile_of_train: For each tile, which trains it receives; its own if None.
+        rng: That of the trains, which knows of tiles in other processes: all wait for the busiest one.
     """
     if devices.line_pulses is None or devices.slots is None:
         return
@@ -99,7 +105,7 @@ def count_lines(
         pulses = (trains.x_pulses.sum(dim=2) + trains.d_pulses.sum(dim=2)).sum(dim=1, dtype=torch.float64)
         of_tiles = pulses if tile_of_train is None else pulses[tile_of_train]
         devices.line_pulses += of_tiles.sum().to(torch.int64)
-    devices.slots += trains.length.sum(dim=1, dtype=torch.float64).max().to(torch.int64)
+    devices.slots += int(most(float(trains.length.sum(dim=1, dtype=torch.float64).max()), rng))
 
 
 @torch.no_grad()
@@ -136,5 +142,5 @@ def pulsed_update(
         devices.redraw_write_noise(rng=rng)
         return
     trains = draw_trains(x, d, learning_rate, float(devices.granularity), update, rng=rng)
-    count_lines(devices, trains, tile_of_train)
+    count_lines(devices, trains, tile_of_train, rng=rng)
     apply_trains(devices, trains, rng=rng, engine=engine, tile_of_train=tile_of_train)

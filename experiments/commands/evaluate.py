@@ -26,6 +26,7 @@ from ..runs.options.wire_options import canonical_wires
 from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
+from ..runs.team.threads import use_threads
 from ..runs.training import make_model
 from ..support.answer import Answer
 from ..support.interruption import Interruption
@@ -33,7 +34,7 @@ from ..support.json_files import write_json
 from ..support.options.idle_options import refuse_given, refuse_moved_digits
 from .config import EvaluateConfig
 from .run_bill import RunBill, has_profile, no_price
-from .train import print_paths, use_threads
+from .train import print_paths
 
 
 def run_evaluate(config: EvaluateConfig) -> Answer:

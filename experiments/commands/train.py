@@ -1,11 +1,11 @@
 """`xbar train`: do a run, or go on with it, and print what came out."""
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
-import numba
-import torch
-
-from crossbar import load_model, save_model
+from crossbar import load_model
+from crossbar.distributed import communication
 
 from ..data.chance import mark
 from ..data.datasets import DataSplit, Facts, is_own
@@ -21,6 +21,9 @@ from ..runs.result import Result
 from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
+from ..runs.team.launching import joined, started_by_torchrun
+from ..runs.team.threads import use_threads
+from ..runs.team.training_together import begin_together, follow, keep, train_in_processes
 from ..runs.training import make_model, train
 from ..support.answer import Answer
 from ..support.environment import describe_environment
@@ -40,8 +43,16 @@ def run_train(wish: TrainConfig) -> Answer:
         FileNotFoundError: If the data are missing.
         RunInterrupted: If the user stopped it.
     """
+    with joined() if started_by_torchrun() else nullcontext():
+        return _run_train(wish)
+
+
+def _run_train(wish: TrainConfig) -> Answer:
     data = images_of(wish)
     run = resolve(wish, data.facts)
+    if communication.rank() > 0:
+        follow(run, RunFolder.of(run), data)
+        sys.exit(0)  # the first process says what came out
     refuse_too_many(wish, data)
     say_what_is_own(run, data.facts)
     if wish.tuned is not None:
@@ -78,6 +89,7 @@ def _run(run: Run, folder: RunFolder, data: DataSplit) -> Result:
             folder.clear()
         folder.check_origin()
         if folder.result_file.exists():
+            begin_together(trains=False)
             print(f"{folder.path} is finished; `xbar train` with its options and --force would repeat it.")
             return Result.from_json(read_json(folder.result_file))
         fingerprint = data.fingerprint()
@@ -87,11 +99,15 @@ def _run(run: Run, folder: RunFolder, data: DataSplit) -> Result:
             folder.check_data(fingerprint)
             folder.say_where_it_goes_on()
         if folder.model_file.exists():
+            begin_together(trains=False)
+            model = load_model(folder.model_file, make_model(run, facts=data.facts)).eval()
+        elif run.processes > 1 and communication.processes() == 1:
+            train_in_processes(run, folder, interruption, fingerprint)
             model = load_model(folder.model_file, make_model(run, facts=data.facts)).eval()
         else:
+            begin_together(trains=True)
             model = train(run, data, folder, interruption, fingerprint=fingerprint)
-            save_model(model, folder.model_file)
-            folder.delete_checkpoint()
+            keep(model, folder)
         trained = RunEvents.read(folder.ledger_file)
         result, events = evaluate(run, model, data, interruption)
         RunEvents(trained.training, events).write(folder.ledger_file)
@@ -115,12 +131,6 @@ def say_what_is_own(run: Run, facts: Facts) -> None:
 def title_of(folder: RunFolder, result: Result) -> str:
     """Return what figures call a run: its folder's name, marked if its network did not learn."""
     return folder.path.name + mark([result.did_learn])
-
-
-def use_threads(threads: int) -> None:
-    """Compute with this many threads."""
-    torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
 def print_paths(result: Path, ledger: Path, *figures: Path) -> None:

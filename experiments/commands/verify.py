@@ -11,12 +11,13 @@ from ..runs.options.config import TrainConfig, available_threads
 from ..runs.options.defaults import resolve
 from ..runs.result import Result
 from ..runs.run_folder import RunFolder
+from ..runs.team.threads import use_threads
 from ..support.answer import Answer, DoubtfulResult
 from ..support.environment import describe_environment
 from ..support.json_files import read_json, write_json
 from ..support.progress_bar import progress_bar
 from .config import VerifyConfig
-from .train import run_train, use_threads
+from .train import run_train
 from .verify_checks import Check, quick_checks, training_checks
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from crossbar.distributed import communication
+from crossbar.network.spreading import whole_state
 from crossbar.network.storage import check_fits, read_tensors, write_tensors
 from devices.files import parse_json
 
@@ -29,6 +31,8 @@ _OTHER_MACHINE: Final = 1e-4  # relative: another processor may round the draws 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: object) -> None:
     """Write a checkpoint atomically.
 
+    Where tiles are spread over processes, all of them call it together; the first one writes what all hold.
+
     Args:
         path: The file.
         model: Its parameters and buffers are saved.
@@ -36,10 +40,10 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
             has none.
         progress: Counters and records, in the types of JSON.
     """
-    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer/{key}/{name}"] = value
+    state = whole_state(model, optimizer)
+    if communication.rank() > 0:
+        return
+    tensors = {f"{kind}/{name}": value for kind, values in state.items() for name, value in values.items()}
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     metadata = {"format": _FORMAT, "progress": json.dumps(progress, allow_nan=False)}
     write_tensors(path, plain, metadata)

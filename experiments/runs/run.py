@@ -29,7 +29,15 @@ from .options.config import (
 from .options.device_names import refreshes
 
 # Where a run lies, how it is watched and how fast it computes: no part of what it computes.
-NOT_IN_THE_HASH: Final = ("out", "force", "threads", "download", "checkpoint_seconds", "reference")
+NOT_IN_THE_HASH: Final = (
+    "out",
+    "force",
+    "threads",
+    "download",
+    "checkpoint_seconds",
+    "reference",
+    "processes",
+)
 
 
 @final
@@ -93,6 +101,7 @@ class Run:
     threads: int
     checkpoint_seconds: Seconds
     torch_device: str
+    processes: int
 
     def __post_init__(self) -> None:
         """Refuse values that no run could use.
@@ -115,6 +124,7 @@ class Run:
         batch_size: int,
         lr: Dimensionless,
         threads: int,
+        processes: int,
     ) -> "Run":
         """Make a run of a wish and of what the wish may leave open, but no run can.
 
@@ -128,9 +138,16 @@ class Run:
             batch_size: Images per step.
             lr: Learning rate.
             threads: Threads to compute with.
+            processes: Processes to compute in.
         """
         filled: dict[str, Any] = {"model": model, "placement": placement, "loss": loss, "metric": metric}
-        filled |= {"epochs": epochs, "batch_size": batch_size, "lr": lr, "threads": threads}
+        filled |= {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": lr,
+            "threads": threads,
+            "processes": processes,
+        }
         return cls(**{**_values(wish), **filled})
 
     def as_wish(self) -> TrainConfig:
@@ -205,6 +222,7 @@ _UNSAID: dict[str, tuple[object, ...]] = {
     "absent_pattern": (None,),
     "refresh": (None, "every-batch"),
     "torch_device": ("cpu",),
+    "processes": (1,),
     "loss": ("cross-entropy",),
     "metric": ("accuracy",),
     "measure_every": (0,),

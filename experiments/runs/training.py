@@ -15,7 +15,16 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from crossbar import convert_to_analog, neighbour_penalty, seed_noise, sleep, use_gradient
+from crossbar import (
+    convert_to_analog,
+    gather_tiles,
+    neighbour_penalty,
+    seed_noise,
+    sleep,
+    spread_tiles,
+    use_gradient,
+)
+from crossbar.distributed import communication
 from devices import derive_seed, get
 from devices.streams import generator
 from devices.units import Dimensionless
@@ -131,16 +140,22 @@ def train(
                 f"`data` must be the images that the run in {folder.path} was started with, but they have "
                 "changed. Bring them back, give their folder with --data-dir, or start over with --force."
             )
+    writes = communication.rank() == 0  # of several processes, the first one
+    if communication.processes() > 1:
+        communication.wait_for_all()  # until all have read the checkpoint
+        spread_tiles(model, optimizer)
     events = TrainingEvents(model, progress.events)
     recorder.restore(folder.record_file, progress.epoch * steps + progress.step)
     curve.restore(folder.curve_file, progress.epoch * steps + progress.step)
     # A kill between checkpoint and log leaves the log one line behind.
-    folder.write_log(progress.history)
+    if writes:
+        folder.write_log(progress.history)
 
     def save() -> None:
         # Record and curve go first: they may run ahead of the checkpoint, never fall behind.
-        recorder.save(folder.record_file)
-        curve.save(folder.curve_file)
+        if writes:
+            recorder.save(folder.record_file)
+            curve.save(folder.curve_file)
         progress.events = events.to_json()
         save_checkpoint(folder.checkpoint_file, model, optimizer, asdict(progress))
 
@@ -158,7 +173,7 @@ def train(
             model.train()
 
     done = progress.epoch * steps + progress.step
-    with _noticing_divergence(run), tqdm(total=run.epochs * steps, initial=done, **_bar()) as bar:
+    with _noticing_divergence(run), tqdm(total=run.epochs * steps, initial=done, **_bar(writes)) as bar:
         while progress.epoch < run.epochs:
             with events.recording():
                 _train_epoch(
@@ -168,11 +183,16 @@ def train(
             last = progress.history[-1]
             keep(progress.epoch * steps, last["validation_loss"], last["validation_accuracy"])
             save()
-            folder.write_log(progress.history)
-            if bar.disable:
+            if writes:
+                folder.write_log(progress.history)
+            if bar.disable and writes:
                 _say_epoch(progress.history[-1], run.epochs, METRIC_NAMES[run.metric])
+            _stop_together(interruption)
             interruption.stop_if_requested()
-    RunEvents(events.total()).write(folder.ledger_file)
+    total = RunEvents(events.total())
+    if writes:
+        total.write(folder.ledger_file)
+    gather_tiles(model, optimizer)
     return model.eval().cpu()
 
 
@@ -224,6 +244,9 @@ def _train_epoch(
         if progress.step < len(batches):
             measure(step + 1)
         late = time.monotonic() - saved > run.checkpoint_seconds
+        if communication.processes() > 1:  # each has its own clock, and is asked to stop at its own moment
+            late = communication.any_process(late)
+            _stop_together(interruption)
         if (late or interruption.signal_number is not None) and progress.step < len(batches):
             save()
             saved = time.monotonic()
@@ -348,9 +371,9 @@ def loss_and_accuracy(
     return loss / len(images), correct / len(images)
 
 
-def _bar() -> dict[str, Any]:
+def _bar(is_shown: bool) -> dict[str, Any]:
     # Into a file or a pipe a bar would write thousands of lines; there each epoch gets one.
-    return {"unit": "step", "disable": None, "dynamic_ncols": True}
+    return {"unit": "step", "disable": None if is_shown else True, "dynamic_ncols": True}
 
 
 def _say_epoch(record: dict[str, float], epochs: int, metric: str) -> None:

@@ -47,9 +47,14 @@ class Interruption:
     Args:
         how_to_continue: The command that goes on after a stop.
         on_request: Called as soon as a signal has come.
+        is_patient: Whether further signals change nothing: in one of several processes, whose launcher hands on what
+            the terminal has sent to all of them already, and ends them if they take too long.
     """
 
-    def __init__(self, how_to_continue: str, on_request: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, how_to_continue: str, on_request: Callable[[], None] | None = None, *, is_patient: bool = False
+    ) -> None:
+        self._is_patient = is_patient
         self.how_to_continue = how_to_continue
         self.signal_number: int | None = None
         self._on_request = on_request
@@ -71,6 +76,8 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
+            if self._is_patient:
+                return
             raise KeyboardInterrupt
         self.signal_number = number
         if self._on_request is not None:

@@ -65,7 +65,7 @@ def by_both(
     for devices in (compiled, in_torch):
         devices.set_weights((middle + start * half).expand(devices.shape), rng=rng(5))
         devices.count_pulses()
-    apply_aggregated(compiled, trains, 6, polarity, own)
+    apply_aggregated(compiled, trains, 6, polarity, own, rng(8))
     apply_in_torch(in_torch, trains, 7, polarity, own)
     return compiled, in_torch
 

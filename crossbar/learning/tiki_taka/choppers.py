@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from devices.parts import uniform_
 from devices.pulsed import PulseTrains
 from devices.units import Dimensionless
 
@@ -156,14 +157,14 @@ class Choppers(nn.Module):
         if self.is_regular:
             is_switched |= sweeps % self.period + 1 == self.period
         if self.is_random:
-            is_switched |= (torch.rand(is_switched.shape, generator=rng) < self.probability).to(device)
+            is_switched |= (uniform_(torch.empty(is_switched.shape), rng) < self.probability).to(device)
         is_turned = _states(self.is_turned, batch, vectors, lines, is_switched)
 
         ends = vectors[is_last]
         shape = tiles, len(ends), self.is_other_turned.shape[1]
         switches = torch.zeros(shape, dtype=torch.bool, device=device)
         if self.other_probability > 0:
-            switches |= (torch.rand(shape, generator=rng) < self.other_probability).to(device)
+            switches |= (uniform_(torch.empty(shape), rng) < self.other_probability).to(device)
         is_other_turned = _states(self.is_other_turned, batch, ends, slice(None), switches)
 
         self.sweeps.add_(is_last.sum())

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from devices.parts import any_of, uniform_
 from devices.pulsed import reset_
 from devices.units import Dimensionless
 
@@ -41,6 +42,6 @@ class Transfer(TransferCells):
         """Reset lines of some tiles after the read."""
         assert reads.reset is not None
         probability = self.compound.with_reset_prob
-        is_reset = torch.rand(self.tiles, 1, generator=rng).to(reads.reset.device) < probability
-        if is_reset.any():
+        is_reset = uniform_(torch.empty(self.tiles, 1), rng).to(reads.reset.device) < probability
+        if any_of(is_reset.any(), rng):
             reset_(self.chain[reads.source], (is_reset & reads.reset)[:, None, :], rng=rng)

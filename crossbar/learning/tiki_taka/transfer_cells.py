@@ -106,6 +106,11 @@ class TransferCells(UnitCells):
         return float(torch.stack([array.granularity for array in self.chain]).mean())
 
     @property
+    @override
+    def draws_by_tile(self) -> bool:
+        return True
+
+    @property
     def chain(self) -> list[DeviceArray]:
         """The devices, fast ones first."""
         return list(self.arrays)  # type: ignore[arg-type]
@@ -152,7 +157,7 @@ class TransferCells(UnitCells):
         rates = self._gradient_rates(x, d, learning_rate, tile_of_train)
         trains = draw_trains(x, d, rates, self.granularity, self.update_parameters, rng=rng)
         trains = for_every_tile(trains, tile_of_train)
-        count_lines(self.chain[0], trains)
+        count_lines(self.chain[0], trains, rng=rng)
         chops = self._chop(schedule, rates, batch, tile_of_train, rng)
         if chops is not None:
             trains = chops.turn(trains, self.lines.are_columns)

@@ -68,7 +68,8 @@ class AnalogWatch:
         if isinstance(layer, AnalogConvTranspose):
             self.events.add("forward", overlap_adds=layer.overlap_adds(x, y))
         if repeats:
-            of_vectors = torch.stack(repeats).sum(dim=0)
+            of_vectors, part = torch.stack(repeats).sum(dim=0), self.array.noise.part
+            of_vectors = of_vectors if part is None else part.gather(of_vectors)
             images = of_vectors.shape[1]  # that follow each other; a dense layer has one vector of each
             if isinstance(layer, PlacedLayer):
                 images = 1 if layer.is_single(x) else len(x)
@@ -180,7 +181,7 @@ class AnalogWatch:
                 adc_conversions=values,
                 cell_reads=values,
                 readback_rows=rows,
-                serial_rows=-(-rows // self.array.tiles),
+                serial_rows=-(-rows // self.array.all_tiles),
             )
 
     def _enter_writes(self, counted: Tally) -> None:

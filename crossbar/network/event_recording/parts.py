@@ -1,6 +1,6 @@
 """What the parts of a tile array count by themselves: devices their pulses, rules their reads and writes."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -76,16 +76,27 @@ class PartsWatch:
     def most_pulses(self) -> int:
         """Return the pulses of the device that has received most meanwhile."""
         before = self._pulses_before
-        return max(
+        most = max(
             (int((now - then).max()) for now, then in zip(self._pulses(), before, strict=True)), default=0
         )
+        return self._array.noise.most(most)
 
     def stop(self) -> Tally:
         """Return what was counted meanwhile; devices that did not count before forget their pulses."""
         counted = self._tally().since(self._before)
         for devices in self._started:
             devices.stop_counting()
-        return counted
+        part = self._array.noise.part
+        if part is None:
+            return counted
+        # Slots are those of the busiest tile anywhere already, and what else there is happens on whole layers only.
+        return replace(
+            counted,
+            pulses=int(part.total(counted.pulses)),
+            line_pulses=int(part.total(counted.line_pulses)),
+            rows_read=int(part.total(counted.rows_read)),
+            values_read=int(part.total(counted.values_read)),
+        )
 
     def _devices(self) -> list[DeviceArray]:
         """Return the devices in place that count; none of aihwkit's own."""
@@ -137,7 +148,8 @@ def enter_wear(ledger: EventLedger, model: nn.Module) -> None:
         devices = list(in_situ.cells.device_arrays().values())
         if all(one.pulse_count is not None for one in devices):
             counts = _pulses_of(array, devices)
-            ledger.layers[name].wear_is(max((int(count.max()) for count in counts), default=0))
+            most = max((int(count.max()) for count in counts), default=0)
+            ledger.layers[name].wear_is(array.noise.most(most))
 
 
 def _pulses_of(array: TileArray, devices: list[DeviceArray]) -> list[Tensor]:

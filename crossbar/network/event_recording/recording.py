@@ -49,7 +49,7 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
         >>> ledger.total("mvms"), ledger.total("adc_conversions")
         (3, 6)
     """
-    refuse_foreign_layers(model, "counted by record_events")
+    refuse_foreign_layers(model, "counted by record_events", may_be_spread=True)
     ledger = EventLedger()
     with ExitStack() as stack:
         for name, module in model.named_modules():

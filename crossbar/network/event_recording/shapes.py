@@ -20,10 +20,11 @@ def shape_of(layer: nn.Module) -> LayerShape:
     """
     if isinstance(layer, AnalogLayer):
         blocks, array = layer.blocks, layer.tile_array
-        tiles = array.tiles // blocks.per_kernel
+        tiles = array.all_tiles // blocks.per_kernel
+        kernels = array.kernels if array.all_tiles == array.tiles else array.all_tiles
         devices = 1 if array.in_situ is None else len(array.in_situ.cells.device_arrays())
         sizes: dict[str, Any] = {
-            "kernels": array.kernels // blocks.per_kernel,
+            "kernels": kernels // blocks.per_kernel,
             "tiles": tiles,
             "in_size": blocks.in_size,
             "out_size": blocks.out_size,

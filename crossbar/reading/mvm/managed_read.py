@@ -30,7 +30,9 @@ def managed_read(
     # A repetition starts from the inputs again.
     is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
     read = read_once(weight, x, inverse(alpha), io, periphery, noise, is_scaled, keeps_x, masks)
-    if io.bound_management != BoundManagementType.NONE and read.passed is not None:
+    if io.bound_management != BoundManagementType.NONE and (
+        read.passed is not None or noise.part is not None
+    ):
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
     if alpha is not None and io.inp_noise <= 0:
         dead = alpha <= 0
@@ -55,7 +57,14 @@ def _repeat_clipped(
     step = resolution(io.inp_res, io.inp_bound)
     reduction, repetition = 1.0, 0
     looks = may_look(x)
-    while not (looks and read.passed.all()):  # type: ignore[union-attr]
+    if read.passed is None:  # nothing clipped here, but tiles in other processes may have
+        read.passed = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    while True:
+        clipped = ~read.passed
+        # Every process draws noise for as many vectors as the tile needs of which most clipped.
+        width = noise.most(int(clipped.sum(dim=1).max())) if looks else clipped.shape[1]
+        if width == 0:
+            return
         if int(reduction) > io.max_bm_factor or (step > 0 and reduction > io.max_bm_res / step):
             return
         reduction *= 2.0
@@ -67,8 +76,6 @@ def _repeat_clipped(
             reduction = 1.0
         # Gather what clipped, so that one clipped vector costs one vector: slots beyond a tile's count repeat
         # a vector that passed, and are thrown away. Unseen, all are repeated as often as any could need.
-        clipped = ~read.passed  # type: ignore[operator]
-        width = int(clipped.sum(dim=1).max()) if looks else clipped.shape[1]
         index = clipped.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :width]
         chosen = clipped.gather(1, index)
         if periphery.repeats is not None:

@@ -18,9 +18,11 @@ them at a time: about a nanosecond for a device and vector, whether it is pulsed
 from typing import Any
 
 import numpy as np
+import torch
 from numba import njit, prange
 from torch import Tensor
 
+from ...parts import first_tile, most
 from ..device_array import DeviceArray
 from ..laws import Law
 from ..pulse_trains import PulseTrains
@@ -70,7 +72,12 @@ _SOFT, _SOFT_ADD = int(Law.SOFT_BOUNDS_REFERENCE), int(Law.SOFT_BOUNDS_REFERENCE
 
 
 def apply_aggregated(
-    devices: DeviceArray, trains: PulseTrains, seed: int, polarity: int, tile_of_train: Tensor
+    devices: DeviceArray,
+    trains: PulseTrains,
+    seed: int,
+    polarity: int,
+    tile_of_train: Tensor,
+    rng: torch.Generator,
 ) -> None:
     """Give every device the pulses of each vector at once.
 
@@ -80,11 +87,12 @@ def apply_aggregated(
         seed: Names the noise.
         polarity: 0 for both directions, +1 for the pulses that go up, -1 for those that go down, turned up.
         tile_of_train: (tiles,) which trains a tile receives.
+        rng: Knows which tiles these are.
     """
     if trains.x_bits is None or trains.d_bits is None or devices.weight.device.type != "cpu":
         apply_in_torch(devices, trains, seed, polarity, tile_of_train)
         return
-    longest = float(trains.length.max()) if trains.length.numel() else 0.0
+    longest = most(float(trains.length.max()) if trains.length.numel() else 0.0, rng)
     _apply(
         _halves(trains.x_bits, longest),
         _halves(trains.d_bits, longest),
@@ -94,6 +102,7 @@ def apply_aggregated(
         tile_of_train.numpy(),
         *as_arrays(devices),
         np.uint64(seed),
+        first_tile(rng),
         polarity,
     )
 
@@ -129,6 +138,7 @@ def _apply(
     write_noise: Any,
     pulse_count: Any,
     seed: Any,
+    first_tile: Any,
     polarity: Any,
 ) -> None:
     tiles, outs, ins = weight.shape
@@ -164,7 +174,7 @@ def _apply(
         else:
             prepare_curved(s, lanes, law, constants, len(nodes_up) - 1)
         is_quiet = is_affine and std <= _QUIET and _MANY * steep <= lanes
-        state = start(seed, block)
+        state = start(seed, first_tile * (down * across) + block)
         for begin in range(0, batch, _RUN if is_quiet else batch):
             end = min(begin + _RUN, batch) if is_quiet else batch
             if is_quiet:

@@ -8,9 +8,11 @@ line that both pulse, and one step for every pulse.
 from typing import Any
 
 import numpy as np
+import torch
 from numba import njit, prange, uint64
 from torch import Tensor
 
+from ...parts import first_tile
 from ..device_array import DeviceArray
 from ..pulse_trains import PulseTrains
 from ..random_numbers import normal, popcount, start
@@ -22,7 +24,12 @@ _PER_DEVICE = ("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "
 
 
 def apply_exactly(
-    devices: DeviceArray, trains: PulseTrains, seed: int, polarity: int, tile_of_train: Tensor
+    devices: DeviceArray,
+    trains: PulseTrains,
+    seed: int,
+    polarity: int,
+    tile_of_train: Tensor,
+    rng: torch.Generator,
 ) -> None:
     """Give every device its pulses, one after the other.
 
@@ -32,6 +39,7 @@ def apply_exactly(
         seed: Names the noise.
         polarity: 0 for both directions, +1 for the pulses that go up, -1 for those that go down, turned up.
         tile_of_train: (tiles,) which trains a tile receives.
+        rng: Knows which tiles these are.
     """
     kernel = _sparse if trains.is_stochastic else _dense
     lines: tuple[Any, ...]
@@ -42,7 +50,7 @@ def apply_exactly(
         lines = (x_bits, x_columns, x_numbers, _unsigned(trains.d_bits), trains.d_sign.contiguous().numpy())
     else:
         lines = (trains.x_pulses.contiguous().numpy(), trains.d_pulses.contiguous().numpy())
-    kernel(*lines, tile_of_train.numpy(), *as_arrays(devices), np.uint64(seed), polarity)
+    kernel(*lines, tile_of_train.numpy(), *as_arrays(devices), np.uint64(seed), first_tile(rng), polarity)
 
 
 def as_arrays(devices: DeviceArray) -> tuple[Any, ...]:
@@ -116,6 +124,7 @@ def _sparse(
     write_noise: Any,
     pulse_count: Any,
     seed: Any,
+    first_tile: Any,
     polarity: Any,
 ) -> None:
     tiles, outs, ins = weight.shape
@@ -125,7 +134,7 @@ def _sparse(
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
-        state = start(seed, row)
+        state = start(seed, first_tile * outs + row)
         received = np.zeros(ins, np.int32)
         w_row, mx_row, mn_row = weight[t, i], max_bound[t, i], min_bound[t, i]
         up_row, down_row = scale_up[t, i], scale_down[t, i]
@@ -197,6 +206,7 @@ def _dense(
     write_noise: Any,
     pulse_count: Any,
     seed: Any,
+    first_tile: Any,
     polarity: Any,
 ) -> None:
     tiles, outs, ins = weight.shape
@@ -206,7 +216,7 @@ def _dense(
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
-        state = start(seed, row)
+        state = start(seed, first_tile * outs + row)
         received = np.zeros(ins, np.int32)
         ref, shape_u, shape_d = np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for b in range(batch):

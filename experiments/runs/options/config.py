@@ -228,6 +228,10 @@ class TrainConfig:
     threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with; another number can change the last digits. (default: OMP_NUM_THREADS, or all
     cores)"""
+    processes: Annotated[int | None, OPEN_INT] = None
+    """Processes that share the training: each holds the tiles of its locations, of every layer whose locations have
+    kernels of their own, with the numbers of one process to the last bit. Under torchrun there are as many as it has
+    started. Hardware-aware, and in situ but for one-way devices (pcm). (default: 1)"""
     checkpoint_seconds: Seconds = 20.0
     """Time between checkpoints: the most that a power failure can cost."""
     torch_device: str = "cpu"
@@ -249,6 +253,7 @@ class TrainConfig:
             "test_images",
             "threads",
             "transfer_every",
+            "processes",
             "write_every",
             "wires_every",
         ):

@@ -17,6 +17,7 @@ from ..networks.rules import Rules
 from ..rates.learning_rates import learning_rate
 from ..rates.tuned import at_tuned_rate
 from ..run import Run
+from ..team.options import resolve_processes
 from .config import NO_DEVICE, TrainConfig, available_threads
 from .device_times import resolve_times
 from .fault_options import resolve_faults
@@ -61,6 +62,7 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
             f"`augment` must be left out for inputs that are no images, but is {wish.augment!r}, and an input of "
             f"{wish.data!r} has the shape {facts.image_shape}. Leave it out."
         )
+    processes = resolve_processes(wish)
     objective = objective_of(wish.loss, wish.metric, has_classes=not facts.is_regression)
     model = _resolve_model(wish, facts)
     placement = wish.placement or (AS_BUILT if is_own(model) else CATALOGUE[model].placement)
@@ -90,7 +92,8 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
         or learning_rate(
             wish.mode, wish.device, facts.image_shape, adam=None if rules is None else rules.adam
         ),
-        threads=wish.threads or available_threads(),
+        threads=wish.threads or max(1, available_threads() // processes),
+        processes=processes,
     )
 
 

@@ -17,7 +17,6 @@ from crossbar.layers.analog_layer import AnalogLayer
 from devices import derive_seed
 from devices.units import Dimensionless, MicroSiemens, Ohm
 
-from ...commands.train import use_threads
 from ...data.datasets import DataSplit
 from ...runs.networks.first_network import take_off_tiles
 from ...runs.networks.layers import stays_digital
@@ -25,6 +24,7 @@ from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threa
 from ...runs.run import Run
 from ...runs.run_data import images_of, refuse_too_many
 from ...runs.run_folder import RunFolder
+from ...runs.team.threads import use_threads
 from ...runs.training import loss_and_accuracy, make_model
 from ...support.answer import Answer
 from ...support.interruption import Interruption

@@ -1,0 +1,75 @@
+"""What processes send each other, by torch.distributed: parts of tensors, of unequal size, and agreed numbers."""
+
+from itertools import pairwise
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def processes() -> int:
+    """Return how many processes work together; 1 unless `torch.distributed` was started."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the number of this process among them."""
+    return dist.get_rank() if processes() > 1 else 0
+
+
+def shares(number: int, among: int) -> tuple[int, ...]:
+    """Return where each of near-equal shares starts, and the number at the end.
+
+    Example:
+        >>> shares(10, 4)
+        (0, 2, 5, 7, 10)
+    """
+    return tuple(number * share // among for share in range(among + 1))
+
+
+def gather(own: Tensor, starts: tuple[int, ...], axis: int = 0) -> Tensor:
+    """Put the parts of all processes together.
+
+    Args:
+        own: The part of this process, from starts[rank] to starts[rank + 1] along the axis.
+        starts: Where the part of every process starts, and the end of the last.
+        axis: Along which they lie.
+    """
+    sizes = [stop - start for start, stop in pairwise(starts)]
+    own = own.detach().movedim(axis, 0).contiguous()
+    # One size for all, as gloo asks for; booleans it does not know.
+    sent = own.new_zeros(max(sizes), *own.shape[1:])
+    sent[: len(own)] = own
+    sent = sent.view(torch.uint8) if sent.dtype == torch.bool else sent
+    received = [torch.empty_like(sent) for _ in sizes]
+    dist.all_gather(received, sent)
+    whole = torch.cat([part[:size] for part, size in zip(received, sizes, strict=True)])
+    return whole.view(own.dtype).movedim(0, axis)
+
+
+def wait_for_all() -> None:
+    """Wait until all processes have come here."""
+    if processes() > 1:
+        dist.barrier()
+
+
+def any_process(is_so: bool) -> bool:
+    """Tell whether it is so in any process; all ask together."""
+    return most(float(is_so)) > 0
+
+
+def most(number: float) -> float:
+    """Return the largest of what all processes say."""
+    if processes() == 1:
+        return number
+    said = torch.tensor([number], dtype=torch.float64)
+    dist.all_reduce(said, dist.ReduceOp.MAX)
+    return float(said)
+
+
+def everyones(number: float) -> list[float]:
+    """Return what each process says, in their order."""
+    said = torch.tensor([number], dtype=torch.float64)
+    received = [torch.empty_like(said) for _ in range(processes())]
+    dist.all_gather(received, said)
+    return [float(one) for one in received]

@@ -1,0 +1,91 @@
+"""Tiles spread over processes: every number is that of one process, to the last bit."""
+
+import multiprocessing
+import re
+
+import pytest
+import torch
+import torch.multiprocessing
+
+from crossbar import spread_tiles
+from experiments.support.interruption import Interruption
+from helpers.spread_training import CASES, network, tiny_run, train, train_in_process, train_run
+
+PROCESSES = (2, 4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Train in 2 and 4 processes, all at once, forked from one that has imported everything."""
+    path = tmp_path_factory.mktemp("spread")
+    multiprocessing.set_forkserver_preload(["crossbar", "devices", "helpers.spread_training"])
+    for number in PROCESSES:
+        torch.multiprocessing.start_processes(
+            train_in_process, (number, str(path)), nprocs=number, start_method="forkserver"
+        )
+    return path
+
+
+@pytest.fixture(scope="module")
+def of_one_process():
+    return {case: train(case, is_spread=False) for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("number", PROCESSES)
+def test_every_number_is_that_of_one_process(folder, of_one_process, number, case):
+    expected = of_one_process[case]
+    for rank in range(number):
+        found = torch.load(folder / f"{number} {rank} {case}.pt")
+        differ = [name for name, value in expected.items() if not _are_equal(found[name], value)]
+        assert not differ, f"rank {rank}"
+        assert found.keys() - expected.keys() == {"tiles", "refusals"}
+        tiles = [int(count) for count in re.findall(r"\d+", found["tiles"])]
+        # Locations 7 x 7, 3 x 4, 2 x 3; tiles for 18 inputs on 10 lines, for 2 groups of 18, for 24.
+        assert tiles == [
+            _share(49, number, rank) * 2,
+            _share(12, number, rank) * 6,
+            _share(6, number, rank) * 3,
+        ]
+
+
+def _share(locations, number, rank):
+    return locations * (rank + 1) // number - locations * rank // number
+
+
+def _are_equal(found, expected):
+    if isinstance(expected, str):
+        return found == expected
+    return found.dtype == expected.dtype and torch.equal(found.nan_to_num(7), expected.nan_to_num(7))
+
+
+def test_what_takes_all_tiles_is_refused(folder):
+    refusals = torch.load(folder / "2 0 hwa.pt")["refusals"].split("\n")
+    assert len(refusals) == 3
+    assert (
+        "those of '0', '2', '4' are spread over several, and cannot be programmed by program_chip"
+        in refusals[0]
+    )
+    assert all(
+        "must have all its 98 tiles in this process, but has 48 of them" in said for said in refusals[1:]
+    )
+
+
+def test_a_run_that_two_processes_began_goes_on_in_one(folder, tmp_path):
+    """One of the two was asked to stop, both did after the same step, and the first one wrote what both held."""
+    models, ledgers = [], []
+    for path in (folder / "run", tmp_path):
+        run, data, run_folder = tiny_run(path)
+        assert run_folder.checkpoint_file.exists() == (path != tmp_path)
+        with Interruption("") as interruption:
+            models.append(train_run(run, data, run_folder, interruption, fingerprint="").state_dict())
+        ledgers.append(run_folder.ledger_file.read_text())
+    assert all(torch.equal(models[0][name], value) for name, value in models[1].items())
+    assert ledgers[0] == ledgers[1]
+
+
+def test_one_process_that_has_not_joined_others_is_refused():
+    with pytest.raises(
+        RuntimeError, match=r"which has not been started: call torch.distributed.init_process_group"
+    ):
+        spread_tiles(network("hwa"))

@@ -1,0 +1,144 @@
+"""The same small trainings in one process, and with their tiles spread over several."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossbar import (
+    LocallyConnected2d,
+    convert_to_analog,
+    gather_tiles,
+    program_chip,
+    record_events,
+    seed_noise,
+    spread_tiles,
+)
+from crossbar.aihwkit.adapter import AnalogSGD
+from devices import get
+from experiments.data.datasets import DataSplit, load_data
+from experiments.runs.options.config import TrainConfig
+from experiments.runs.options.defaults import resolve
+from experiments.runs.run import Run
+from experiments.runs.run_folder import RunFolder
+from experiments.runs.training import train as train_run
+from experiments.support.interruption import Interruption, RunInterrupted
+
+CASES = {
+    "hwa": ("pcm", 20),
+    "hwa few images": ("pcm", 5),
+    "sgd": ("reram-sb", 20),
+    "tiki-taka": ("ttv2-reram-es", 9),
+    "choppers": ("chopped-ttv2-ecram", 6),
+    "mixed precision": ("mixed-precision-reram-es", 20),
+    "vector cells": ("reram-es-2", 6),
+}
+"""Device and batch size."""
+STEPS = 3
+
+
+def network(case: str) -> nn.Module:
+    """Make a network of layers that can be spread, with groups, padding, strides and kernels on several tiles."""
+    torch.manual_seed(4)
+    digital = nn.Sequential(
+        LocallyConnected2d(2, 4, 3, 7, padding=1, padding_mode="reflect"),
+        nn.ReLU(),
+        LocallyConnected2d(4, 6, (4, 3), 7, stride=2, padding=1, groups=2),
+        nn.ReLU(),
+        LocallyConnected2d(6, 4, 2, (3, 4)),
+        nn.Flatten(),
+        nn.Linear(24, 3),
+    )
+    device, _ = CASES[case]
+    rpu_config = get(device).rpu_config(weight_noise=0.1) if is_hwa(case) else get(device).training_config()
+    rpu_config.mapping.max_input_size = 10
+    return convert_to_analog(digital, rpu_config)
+
+
+def is_hwa(case: str) -> bool:
+    """Tell whether weights are trained in software."""
+    return case.startswith("hwa")
+
+
+def train(case: str, *, is_spread: bool) -> dict[str, Tensor | str]:
+    """Train a few steps, and return all that there is to compare."""
+    model, batch = network(case), CASES[case][1]
+    optimizer = (
+        torch.optim.Adam(model.parameters(), lr=1e-2)
+        if is_hwa(case)
+        else AnalogSGD(model.parameters(), lr=0.5)
+    )
+    refusals = []
+    if is_spread:
+        assert spread_tiles(model, optimizer) == ("0", "2", "4")
+        for action in (
+            lambda: program_chip(model, seed=1),
+            lambda: model[0].get_weights(),
+            lambda: model[0].weight,
+        ):
+            try:
+                action()
+            except ValueError as error:
+                refusals.append(str(error))
+    data, losses = torch.Generator().manual_seed(1), []
+    with record_events(model) as ledger:
+        for step in range(STEPS):
+            x = torch.rand(batch, 2, 7, 7, generator=data)
+            y = torch.randint(3, (batch,), generator=data)
+            seed_noise(model, 3, "train", step)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+    results: dict[str, Tensor | str] = {"ledger": json.dumps(ledger.to_json()), "loss": torch.stack(losses)}
+    if is_spread:
+        results["tiles"] = str([layer.tile_array.tiles for layer in model[:5:2]])
+        results["refusals"] = "\n".join(refusals)
+        gather_tiles(model, optimizer)
+    results |= model.state_dict()
+    for name, parameter in model.named_parameters():
+        results |= {f"{name} {key}": value for key, value in optimizer.state.get(parameter, {}).items()}
+    return results
+
+
+def train_in_process(rank: int, number: int, folder: str) -> None:
+    """Do all trainings as one of several processes, and leave the results in the folder."""
+    torch.set_num_threads(1)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting-{number}", rank=rank, world_size=number
+    )
+    try:
+        for case in CASES:
+            torch.save(train(case, is_spread=True), Path(folder) / f"{number} {rank} {case}.pt")
+        if number == 2:
+            stop_a_run_after_its_first_step(Path(folder) / "run")
+    finally:
+        dist.destroy_process_group()
+
+
+def tiny_run(folder: Path, processes: int = 1) -> tuple[Run, DataSplit, RunFolder]:
+    """Return a run of two steps on the digits."""
+    data = load_data("digits", "", seed=0, train_images=64, test_images=20)
+    wish = TrainConfig(batch_size=32, epochs=1, chips=1, threads=1, checkpoint_seconds=0, processes=processes)
+    run = resolve(wish, data.facts)
+    folder.mkdir(exist_ok=True)
+    return run, data, RunFolder(folder)
+
+
+def stop_a_run_after_its_first_step(folder: Path) -> None:
+    """Train in all processes until the last of them, and no other, is asked to stop."""
+    run, data, run_folder = tiny_run(folder, dist.get_world_size())
+    with Interruption("") as interruption:
+        if dist.get_rank() == dist.get_world_size() - 1:
+            interruption.signal_number = signal.SIGTERM
+        with pytest.raises(RunInterrupted) as stop:
+            train_run(run, data, run_folder, interruption, fingerprint="")
+    assert stop.value.signal_number == signal.SIGTERM
