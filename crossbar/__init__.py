@@ -58,6 +58,7 @@ from .network.residual import (  # noqa: E402
     model_sharing,
     weight_signal_to_noise,
 )
+from .network.sharing_batches import spread_images  # noqa: E402
 from .network.soft_sharing import neighbour_penalty, sleep  # noqa: E402
 from .network.spreading import gather_tiles, spread_tiles  # noqa: E402
 from .network.storage import load_model, save_model  # noqa: E402
@@ -146,6 +147,7 @@ __all__ = [
     "sleep",
     "solve_crossbar",
     "solve_nodes",
+    "spread_images",
     "spread_tiles",
     "synchronise",
     "tile_arrays",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..aihwkit.adapter import InputRangeParameter
+from ..distributed.images_of_process import ImagesOfProcess
 from .fused_loops import as_rows, divide_and_clip, select_askers
 from .looking import may_look
 
@@ -45,7 +46,12 @@ def keep_positive_(input_range: Tensor, settings: InputRangeParameter) -> None:
 
 @torch.no_grad()
 def range_from_data(
-    input_range: Tensor, updates: Tensor, x: Tensor, settings: InputRangeParameter, valid: Tensor | None
+    input_range: Tensor,
+    updates: Tensor,
+    x: Tensor,
+    settings: InputRangeParameter,
+    valid: Tensor | None,
+    images: ImagesOfProcess | None = None,
 ) -> None:
     """Average the range towards a multiple of the data's spread, over the first training batches, in place.
 
@@ -57,18 +63,24 @@ def range_from_data(
         x: (tiles, batch, in) the tiles' input vectors.
         settings: aihwkit's description.
         valid: (tiles, batch) which vectors are real, or None for all.
+        images: Which images of the batch `x` holds; None for all.
 
     Raises:
         ValueError: If inputs are so large that numbers overflow in this or a later pass.
     """
     if may_look(x) and bool((updates >= settings.init_from_data).all()):
         return
-    if valid is None:
+    if valid is None and images is None:
         std = x.flatten(1).std(dim=1)
     else:
-        count = valid.sum(dim=1) * x.shape[2]
-        mean = x.sum(dim=(1, 2)) / count.clamp(min=1)  # vectors that are not real are zero
-        square = ((x - mean[:, None, None]).square() * valid[..., None]).sum(dim=(1, 2))
+
+        def total(own: Tensor) -> Tensor:
+            return own if images is None else images.total(own)
+
+        valid = x.new_ones(x.shape[:2], dtype=torch.bool) if valid is None else valid
+        count = total(valid.sum(dim=1) * x.shape[2])
+        mean = total(x.sum(dim=(1, 2))) / count.clamp(min=1)  # vectors that are not real are zero
+        square = total(((x - mean[:, None, None]).square() * valid[..., None]).sum(dim=(1, 2)))
         std = (square / (count - 1).clamp(min=1)).sqrt()
     if may_look(x) and not bool((std < LARGEST_SPREAD).all()):
         raise ValueError(
@@ -98,14 +110,22 @@ class ScaledInput(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, input_range: Tensor, settings: InputRangeParameter, passes_clipped: bool
+        ctx: Any,
+        x: Tensor,
+        input_range: Tensor,
+        settings: InputRangeParameter,
+        passes_clipped: bool,
+        images: ImagesOfProcess | None = None,
     ) -> Tensor:
         """Clip and divide (tiles, batch, in)."""
         # A copy of the ranges: the next pass may move them before this one goes back.
         kept = input_range.detach().clone()
         voltages, counts = _divide_and_clip(x, kept.abs())
         ctx.settings, ctx.passes_clipped = settings, passes_clipped
+        ctx.processes = 1 if images is None else images.processes
         ctx.above, ctx.below = (counts[:, :2] > 0).any(dim=0).tolist() if may_look(x) else (True, True)
+        if images is not None:  # whether a range decays, all images decide
+            counts = images.total(counts)
         ctx.save_for_backward(x if ctx.above or ctx.below else None, kept, counts)
         return voltages
 
@@ -119,25 +139,27 @@ class ScaledInput(torch.autograd.Function):
         widen = torch.zeros_like(input_range)
         inside_share = torch.ones_like(input_range)
         if ctx.needs_input_grad[1]:
-            each = grad_x[0].numel()
+            each = grad_x[0].numel() * ctx.processes
             if ctx.above:
                 widen = _asks(x, grad_x, limit, 1)
-                inside_share = inside_share - counts[:, 0] / each
             if ctx.below:
                 widen = widen - _asks(x, grad_x, limit, -1)
+            if ctx.above or ctx.processes > 1:
+                inside_share = inside_share - counts[:, 0] / each
+            if ctx.below or ctx.processes > 1:
                 inside_share = inside_share - counts[:, 1] / each
         if ctx.above and not ctx.passes_clipped:
             grad_x = grad_x.masked_fill(x >= limit[:, None, None], 0)
         if ctx.below and not ctx.passes_clipped:
             grad_x = grad_x.masked_fill(x <= -limit[:, None, None], 0)
         if not ctx.needs_input_grad[1]:
-            return grad_x, None, None, None
+            return grad_x, None, None, None, None
         if settings.gradient_relative:
             widen = widen * input_range * settings.gradient_scale
         if settings.decay > 0:
             decays = (counts[:, 2] > 0) & (inside_share > settings.input_min_percentage)
             widen = widen + settings.decay * input_range * decays
-        return grad_x, widen, None, None
+        return grad_x, widen, None, None, None
 
 
 def _divide_and_clip(x: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,9 +2,12 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from devices.parts import Part, PartialGenerator, normal_, uniform_
 from devices.streams import Name, generator
+
+from ..distributed.images_of_process import ImagesOfProcess
 
 
 class NoiseStream:
@@ -46,6 +49,11 @@ class NoiseStream:
             stream.generator(torch_device).set_state(state)
         return stream
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes draw from it, too, and all have to draw as much."""
+        return self.part is not None
+
     def most(self, number: int) -> int:
         """Return the largest of what the processes say that share the tiles; the number itself for one process."""
         return number if self.part is None else int(self.part.most(number))
@@ -77,6 +85,45 @@ class NoiseStream:
 
     def __repr__(self) -> str:
         return f"NoiseStream({self.seed}, {', '.join(map(repr, self.names))})"
+
+
+class NoiseOfImages(NoiseStream):
+    """A stream as a process draws from it that computes some of the images of a batch.
+
+    Every image gets the numbers that it would get if one process computed them all. Where products are repeated
+    because the ADC clipped, all processes draw as much as the one that repeats most: other numbers of the same law.
+
+    Args:
+        stream: The stream, which stands at the same place in every process.
+        images: Which images this process computes.
+        locations: Vectors that every image gives a tile; those of one location lie together.
+    """
+
+    def __init__(self, stream: NoiseStream, images: ImagesOfProcess, locations: int) -> None:
+        super().__init__(stream.seed, *stream.names)
+        self._generators = stream._generators  # one state
+        self._images, self._locations = images, locations
+
+    @property
+    @override
+    def is_shared(self) -> bool:
+        return True
+
+    @override
+    def most(self, number: int) -> int:
+        return self._images.most(number)
+
+    @override
+    def normal_like(self, values: Tensor, *, out: Tensor | None = None) -> Tensor:
+        return self._own(super().normal_like(self._images.like_all(values)), values, out)
+
+    @override
+    def uniform_like(self, values: Tensor) -> Tensor:
+        return self._own(super().uniform_like(self._images.like_all(values)), values, None)
+
+    def _own(self, whole: Tensor, values: Tensor, out: Tensor | None) -> Tensor:
+        locations = self._locations if values.shape[1] % self._locations == 0 else 1
+        return (torch.empty_like(values) if out is None else out).copy_(self._images.own(whole, locations))
 
 
 def _with_part(fresh: torch.Generator, part: Part) -> PartialGenerator:

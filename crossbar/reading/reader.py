@@ -67,4 +67,4 @@ class Reader:
 
     def with_noise(self, noise: NoiseStream) -> "Reader":
         """Return a reader that draws from another stream."""
-        return replace(self, noise=noise)
+        return self if noise is self.noise else replace(self, noise=noise)

@@ -16,8 +16,9 @@ from devices.units import Dimensionless, Seconds
 
 from ..aihwkit.adapter import BaseNoiseModel, RPUConfigBase
 from ..cost.events import LayerEvents
+from ..distributed.images_of_process import ImagesOfProcess
 from ..learning.synchronisation import count_synchronisation
-from ..reading.noise import NoiseStream
+from ..reading.noise import NoiseOfImages, NoiseStream
 from ..reading.periphery import Periphery
 from ..reading.precision import keeping_precision
 from ..reading.quantised_outputs import QuantisedOutputs, quantised_outputs
@@ -53,6 +54,7 @@ class AihwkitTile(TileWithHidden):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
+        self.images: ImagesOfProcess | None = None  # of every batch; None for all
         self.quantised: QuantisedOutputs | None = None  # the layer's, which applies it
 
     def get_ready(self) -> None:
@@ -62,7 +64,7 @@ class AihwkitTile(TileWithHidden):
             RuntimeError: If devices that are trained in place are in one of several processes.
             ValueError: If outputs are to be quantised, which the layer would do, but there is no layer.
         """
-        self.refuse_other_processes()
+        self.refuse_other_processes(are_known=self.images is not None)
         if self.quantised is None and quantised_outputs(self.rpu_config, 1) is not None:
             raise ValueError(
                 f"`rpu_config` must not quantise digitally where an array belongs to no layer, but is a "
@@ -240,6 +242,9 @@ class AihwkitTile(TileWithHidden):
         Raises:
             RuntimeError: If the array is not trained in place.
         """
+        if self.images is not None:  # each process's loss is a mean over its own images
+            x_input = self.images.gather(x_input)
+            d_input = self.images.gather(d_input) / self.images.processes
         x, d = x_input, d_input / self.memory.of_tiles(self.mapping_scales)
         if self.input_range is not None:
             limit = self.input_range.detach().abs()[:, None]
@@ -262,6 +267,16 @@ class AihwkitTile(TileWithHidden):
         if have_moved:
             self.forget_changed()
             self.show_devices()
+
+    def noise_of_vectors(self, locations: int) -> NoiseStream:
+        """Return the stream of a pass, of which this process may compute some of the images.
+
+        Args:
+            locations: How many vectors every image gives a tile.
+        """
+        if self.images is None or not self.training:
+            return self.noise
+        return NoiseOfImages(self.noise, self.images, locations)
 
     @property
     def all_tiles(self) -> int:

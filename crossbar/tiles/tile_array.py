@@ -290,10 +290,9 @@ class TileArray(AdjustableTile):
         if self.input_range is not None:
             settings = self.rpu_config.pre_post.input_range
             if self.training:
-                range_from_data(self.input_range, self.input_range_updates, x, settings, valid)
-            voltages = ScaledInput.apply(
-                x, self.input_range, settings, follows_cpp(self.gradient, self.rpu_config)
-            )
+                range_from_data(self.input_range, self.input_range_updates, x, settings, valid, self.images)
+            like_cpp = follows_cpp(self.gradient, self.rpu_config)
+            voltages = ScaledInput.apply(x, self.input_range, settings, like_cpp, self.images)
             limit = self.input_range.detach().abs()
         chip = None if self.training else self.reading
         read = self.weight_for_reading() if chip is None else chip.weight
@@ -309,7 +308,8 @@ class TileArray(AdjustableTile):
             context=self.analog_ctx if self.memory.learns_in_place else None,
             quantised=self.quantised,
         )
-        y = self.memory.converted(self.memory.multiply(read, of, self.reader(), is_chip=chip is not None))
+        reader = self.reader().with_noise(self.noise_of_vectors(locations))
+        y = self.memory.converted(self.memory.multiply(read, of, reader, is_chip=chip is not None))
         return y if chip is None or chip.factor is None else y * chip.factor
 
     def pass_kind(self) -> tuple[bool, int]:

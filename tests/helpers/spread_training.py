@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from crossbar import (
     LocallyConnected2d,
@@ -18,7 +19,9 @@ from crossbar import (
     program_chip,
     record_events,
     seed_noise,
+    spread_images,
     spread_tiles,
+    use_gradient,
 )
 from crossbar.aihwkit.adapter import AnalogSGD
 from devices import get
@@ -118,6 +121,8 @@ def train_in_process(rank: int, number: int, folder: str) -> None:
     try:
         for case in CASES:
             torch.save(train(case, is_spread=True), Path(folder) / f"{number} {rank} {case}.pt")
+        for case in BY_IMAGES:
+            torch.save(train_on_images(case, number, rank), Path(folder) / f"{number} {rank} {case}.pt")
         if number == 2:
             stop_a_run_after_its_first_step(Path(folder) / "run")
     finally:
@@ -142,3 +147,41 @@ def stop_a_run_after_its_first_step(folder: Path) -> None:
         with pytest.raises(RunInterrupted) as stop:
             train_run(run, data, run_folder, interruption, fingerprint="")
     assert stop.value.signal_number == signal.SIGTERM
+
+
+BY_IMAGES = {
+    f"{device} {placement}": (device, placement)
+    for device in ("pcm", "reram-sb", "ttv2-reram-es", "mixed-precision-reram-es")
+    for placement in ("free", "replicated(tiles=3)", "time_multiplexed")
+}
+BATCH = 8
+
+
+def train_on_images(case: str, processes: int = 1, rank: int = 0) -> dict[str, Tensor]:
+    """Train a few steps on a share of every batch, and return all that there is to compare."""
+    device, placement = BY_IMAGES[case]
+    torch.manual_seed(4)
+    digital = nn.Sequential(
+        LocallyConnected2d(2, 4, 3, 5, stride=2, placement=placement),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    )
+    is_software = device == "pcm"
+    rpu_config = get(device).rpu_config(weight_noise=0.1) if is_software else get(device).training_config()
+    model: nn.Module = convert_to_analog(digital, rpu_config)
+    use_gradient(model, "exact")
+    parameters = list(model.parameters())
+    optimizer = torch.optim.SGD(parameters, lr=0.3) if is_software else AnalogSGD(parameters, lr=0.3)
+    trained = DistributedDataParallel(spread_images(model)) if processes > 1 else model
+    data, losses = torch.Generator().manual_seed(1), []
+    for step in range(STEPS):
+        x = torch.rand(BATCH, 2, 5, 5, generator=data).chunk(processes)[rank]
+        y = torch.randint(3, (BATCH,), generator=data).chunk(processes)[rank]
+        seed_noise(model, 3, "train", step)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(trained(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return {"losses": torch.stack(losses), **model.state_dict()}

@@ -11,6 +11,7 @@ from ...layers.analog_layer import AnalogLayer
 from ...layers.locally_connected import LocallyConnected
 from ...layers.map_layer import MapLayer
 from ...placement.connections import existing_devices
+from ...tiles.tile_array import TileArray
 
 
 @final
@@ -46,7 +47,7 @@ class ExistingParts:
         self._layer, self._shape = layer, shape
         self._parts: Tensor | None = None  # (holders, 5), the numbers of `Passes` of one vector
         if isinstance(layer, AnalogLayer):
-            population = layer.tile_array.tile_population()
+            population = _population_of_all(layer.tile_array)
             if population is not None:
                 self._parts = _of_tiles(layer, population)
         elif isinstance(layer, LocallyConnected):
@@ -79,13 +80,19 @@ class ExistingParts:
         return Passes(*(images * holders[index].sum(dim=0)).tolist())
 
 
+def _population_of_all(array: TileArray) -> Tensor | None:
+    """Return which devices exist of all tiles, those that other processes hold among them; None for all."""
+    population, part = array.tile_population(), array.noise.part
+    return population if population is None or part is None else part.gather(population)
+
+
 def lines_of_tiles(layer: AnalogLayer) -> tuple[Tensor, Tensor, Tensor]:
     """Return bit lines, word lines and devices of every physical tile, (tiles,) each."""
     array = layer.tile_array
-    population = array.tile_population()
+    population = _population_of_all(array)
     if population is None:
         sizes = (array.out_size, array.in_size, array.out_size * array.in_size)
-        return tuple(torch.full((array.tiles,), size) for size in sizes)  # type: ignore[return-value]
+        return tuple(torch.full((array.all_tiles,), size) for size in sizes)  # type: ignore[return-value]
     population = population.cpu()
     return population.any(dim=2).sum(dim=1), population.any(dim=1).sum(dim=1), population.sum(dim=(1, 2))
 

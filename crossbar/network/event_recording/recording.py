@@ -13,6 +13,7 @@ from ...layers.analog_layer import AnalogLayer
 from ...layers.attention import ScaledDotProduct
 from ...layers.locally_connected import LocallyConnected
 from ...layers.map_layer import MapLayer
+from ...tiles.tile_array import TileArray
 from ..named_refusals import refuse_foreign_layers
 from .analog_watch import AnalogWatch
 from .digital_watch import DigitalWatch, ProductWatch
@@ -39,7 +40,7 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
 
     Raises:
         RuntimeError: If the model is being recorded already.
-        ValueError: If the model has analog layers of aihwkit's own, which count nothing.
+        ValueError: If the model has analog layers of aihwkit's own, which count nothing, or images are spread.
 
     Example:
         >>> from crossbar import AnalogLinear
@@ -50,6 +51,11 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
         (3, 6)
     """
     refuse_foreign_layers(model, "counted by record_events", may_be_spread=True)
+    if any(module.images is not None for module in model.modules() if isinstance(module, TileArray)):
+        raise ValueError(
+            "`model` must compute all images of a batch to be recorded, but this process computes a part of them. "
+            "Record it in one process, or spread its tiles instead."
+        )
     ledger = EventLedger()
     with ExitStack() as stack:
         for name, module in model.named_modules():

@@ -30,9 +30,7 @@ def managed_read(
     # A repetition starts from the inputs again.
     is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
     read = read_once(weight, x, inverse(alpha), io, periphery, noise, is_scaled, keeps_x, masks)
-    if io.bound_management != BoundManagementType.NONE and (
-        read.passed is not None or noise.part is not None
-    ):
+    if io.bound_management != BoundManagementType.NONE and (read.passed is not None or noise.is_shared):
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
     if alpha is not None and io.inp_noise <= 0:
         dead = alpha <= 0

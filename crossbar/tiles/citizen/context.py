@@ -12,7 +12,7 @@ from ..memory import Memory
 CONTEXT = "analog_ctx"
 _SEVERAL = (
     "`{}` must not wrap devices that are trained in place: every process would have a chip of its own, which learns "
-    "from its share of each batch only, and nothing makes them equal again. Train in one process, or hardware-aware."
+    "from its share of each batch only, and nothing makes them equal again. Call `spread_images` before."
 )
 
 
@@ -37,13 +37,17 @@ class TileWithContext(TileModule, InferenceTileWithPeriphery):
         context.requires_grad_(self.memory.learns_in_place)
         self.supports_ddp = not self.memory.learns_in_place
 
-    def refuse_other_processes(self) -> None:
+    def refuse_other_processes(self, *, are_known: bool) -> None:
         """Refuse a pass inside `DistributedDataParallel`, if the devices are trained in place.
+
+        Args:
+            are_known: Whether every process gives its devices the vectors of all; see `spread_images`.
 
         Raises:
             RuntimeError: If so.
         """
-        if self.memory.learns_in_place and DistributedDataParallel._get_active_ddp_module() is not None:
+        learns = self.memory.learns_in_place and not are_known
+        if learns and DistributedDataParallel._get_active_ddp_module() is not None:
             raise RuntimeError(_SEVERAL.format("DistributedDataParallel"))
 
     def _replicate_for_data_parallel(self) -> Any:

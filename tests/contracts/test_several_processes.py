@@ -1,4 +1,8 @@
-"""Tiles spread over processes: every number is that of one process, to the last bit."""
+"""Trainings in several processes.
+
+With tiles spread over them every number is that of one process, to the last bit; with images, up to sums over images,
+and chips that learn in place are alike to the last bit.
+"""
 
 import multiprocessing
 import re
@@ -7,11 +11,24 @@ import pytest
 import torch
 import torch.multiprocessing
 
-from crossbar import spread_tiles
+from crossbar import record_events, spread_images, spread_tiles
+from crossbar.distributed.images_of_process import ImagesOfProcess
 from experiments.support.interruption import Interruption
-from helpers.spread_training import CASES, network, tiny_run, train, train_in_process, train_run
+from helpers.spread_training import (
+    BY_IMAGES,
+    CASES,
+    STEPS,
+    network,
+    tiny_run,
+    train,
+    train_in_process,
+    train_on_images,
+    train_run,
+)
 
 PROCESSES = (2, 4)
+# Sums over images in another order: 8 images of numbers of order one, in float32, of STEPS steps.
+TOLERANCE = STEPS * 8 * 2.0**-23
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +76,23 @@ def _are_equal(found, expected):
     return found.dtype == expected.dtype and torch.equal(found.nan_to_num(7), expected.nan_to_num(7))
 
 
+@pytest.mark.parametrize("case", BY_IMAGES)
+@pytest.mark.parametrize("number", PROCESSES)
+def test_processes_learn_alike_and_what_one_learns(folder, number, case):
+    """Chips in place to the last bit, as between the processes; what sums over images up to their rounding."""
+    expected = train_on_images(case)
+    of_ranks = [torch.load(folder / f"{number} {rank} {case}.pt") for rank in range(number)]
+    losses = torch.stack([of_rank.pop("losses") for of_rank in of_ranks])
+    torch.testing.assert_close(losses.mean(dim=0), expected.pop("losses"), rtol=TOLERANCE, atol=TOLERANCE)
+    for name, value in expected.items():
+        found = of_ranks[0][name]
+        assert all(_are_equal(found, other[name]) for other in of_ranks), name
+        if ".in_situ." in name and not name.endswith((".chi", ".x", ".d", ".buffer")):
+            assert _are_equal(found, value), name
+        else:
+            torch.testing.assert_close(found, value, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True, msg=name)
+
+
 def test_what_takes_all_tiles_is_refused(folder):
     refusals = torch.load(folder / "2 0 hwa.pt")["refusals"].split("\n")
     assert len(refusals) == 3
@@ -89,3 +123,15 @@ def test_one_process_that_has_not_joined_others_is_refused():
         RuntimeError, match=r"which has not been started: call torch.distributed.init_process_group"
     ):
         spread_tiles(network("hwa"))
+
+
+def test_a_share_of_the_images_is_refused_alone_and_not_recorded():
+    with pytest.raises(RuntimeError, match="images are spread over the processes of"):
+        spread_images(network("hwa"))
+    model = network("hwa")
+    model[0].tile_array.images = ImagesOfProcess(2, 0)
+    with (
+        pytest.raises(ValueError, match="must compute all images of a batch to be recorded"),
+        record_events(model),
+    ):
+        pass
