@@ -70,6 +70,7 @@ CONSTANTS: Final[Mapping[str, Mapping[str, Quantity]]] = {
         "mac_energy": "energy",  # one multiplication and addition
         "add_energy": "energy",  # one addition
     },
+    "interconnect": {},  # between machines that share a training: all of it may be left out
 }
 """The tables of a profile, and in each the constants and what kind of quantity they are."""
 
@@ -118,6 +119,12 @@ OPTIONAL: Final[Mapping[str, Mapping[str, OptionalConstant]]] = {
     },
     "movement": {
         "link_energy": OptionalConstant("energy", 0, "what leaves a chip costs nothing more"),  # one byte
+    },
+    "interconnect": {
+        "bit_energy": OptionalConstant("energy", 0, "what machines send each other costs no energy"),
+        # Into one machine: the inverse of the bandwidth.
+        "byte_time": OptionalConstant("time", 0, "machines receive at once whatever is sent"),
+        "latency": OptionalConstant("time", 0, "machines do not wait for each other"),  # of one exchange
     },
 }
 """Constants that a profile may leave out, and what holds then."""
@@ -243,7 +250,8 @@ class HardwareProfile:
             content = parse_toml(text.encode())
         except ValueError as problem:
             raise ValueError(f"{file}: it must be TOML, but is not: {problem}. Correct that line.") from None
-        _check_keys(content, {*_TEXTS, _FLAG, *CONSTANTS}, file, "", optional=frozenset({_EVERY_CYCLE}))
+        may_lack = frozenset({_EVERY_CYCLE, *(table for table, names in CONSTANTS.items() if not names)})
+        _check_keys(content, {*_TEXTS, _FLAG, *CONSTANTS} - may_lack, file, "", optional=may_lack)
         texts: dict[str, str] = {}
         for key in _TEXTS:
             texts[key] = _text(content[key], file, key)
@@ -256,6 +264,7 @@ class HardwareProfile:
                 raise _wrong(file, flag, "true or false", content[flag], "Write one of the two.")
         constants = {}
         for table, names in CONSTANTS.items():
+            content.setdefault(table, {})
             if not isinstance(content[table], dict):
                 raise _wrong(file, table, "a table", content[table], f"Begin it with [{table}].")
             optional = OPTIONAL.get(table, {})

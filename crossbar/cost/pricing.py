@@ -22,6 +22,7 @@ from .bill import ANALOG, COMPONENTS, Bill, LayerBill, OffBlock
 from .distances import Network, leaves_chip, with_distances
 from .events import PHASES, EventLedger, LayerEvents, LayerShape
 from .hardware_profile import HardwareProfile
+from .interconnect import sent_energy, with_waits
 from .packing import Packing, PackingMode, pack
 from .static_power import StaticPower, idle_power
 
@@ -91,7 +92,8 @@ def price(
     profile = with_distances(profile, arrays_of_all, network)
     per_byte = leaves_chip(profile, arrays_of_all) * profile["link_energy"]
     busy = {
-        name: _seconds(layer, profile, packings[name], off_block) for name, layer in ledger.layers.items()
+        name: with_waits(_seconds(layer, profile, packings[name], off_block), layer, profile)
+        for name, layer in ledger.layers.items()
     }
     images = ledger.images + ledger.training_images
     is_on = static.seconds_on(busy, images)
@@ -224,7 +226,8 @@ def _energy(
         "programming": sent * profile["programming_energy"],
         "verify": rows * sum(number * energy for number, energy in zip(line, constants, strict=True)),
         "movement": local * profile["buffer_energy"]
-        + on_network * (profile["hops"] * profile["network_energy"] + per_byte),
+        + on_network * (profile["hops"] * profile["network_energy"] + per_byte)
+        + sent_energy(counts, profile),
         "digital": (counts["digital_macs"] + counts["scalings"]) * profile["mac_energy"]
         + added * profile["add_energy"],
     }

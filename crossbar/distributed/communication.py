@@ -1,5 +1,6 @@
 """What processes send each other, by torch.distributed: parts of tensors, of unequal size, and agreed numbers."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -27,13 +28,16 @@ def shares(number: int, among: int) -> tuple[int, ...]:
     return tuple(number * share // among for share in range(among + 1))
 
 
-def gather(own: Tensor, starts: tuple[int, ...], axis: int = 0) -> Tensor:
+def gather(
+    own: Tensor, starts: tuple[int, ...], axis: int = 0, note: Callable[[int], None] | None = None
+) -> Tensor:
     """Put the parts of all processes together.
 
     Args:
         own: The part of this process, from starts[rank] to starts[rank + 1] along the axis.
         starts: Where the part of every process starts, and the end of the last.
         axis: Along which they lie.
+        note: Called with the bytes that came from other processes; those of unequal parts are filled up.
     """
     sizes = [stop - start for start, stop in pairwise(starts)]
     own = own.detach().movedim(axis, 0).contiguous()
@@ -43,6 +47,8 @@ def gather(own: Tensor, starts: tuple[int, ...], axis: int = 0) -> Tensor:
     sent = sent.view(torch.uint8) if sent.dtype == torch.bool else sent
     received = [torch.empty_like(sent) for _ in sizes]
     dist.all_gather(received, sent)
+    if note is not None:
+        note(sent.numel() * sent.element_size() * (len(sizes) - 1))
     whole = torch.cat([part[:size] for part, size in zip(received, sizes, strict=True)])
     return whole.view(own.dtype).movedim(0, axis)
 
@@ -60,15 +66,17 @@ def any_process(is_so: bool) -> bool:
 
 def most(number: float) -> float:
     """Return the largest of what all processes say."""
-    if processes() == 1:
-        return number
-    said = torch.tensor([number], dtype=torch.float64)
-    dist.all_reduce(said, dist.ReduceOp.MAX)
-    return float(said)
+    return max(everyones(number))
+
+
+BYTES_OF_A_NUMBER = 8
+"""Of one that processes agree on."""
 
 
 def everyones(number: float) -> list[float]:
     """Return what each process says, in their order."""
+    if processes() == 1:
+        return [number]
     said = torch.tensor([number], dtype=torch.float64)
     received = [torch.empty_like(said) for _ in range(processes())]
     dist.all_gather(received, said)

@@ -65,3 +65,15 @@ class ImagesOfProcess:
         sizes = (own.shape[0], own.shape[1] * self.processes, own.shape[2])
         whole = own.new_empty([sizes[axis] for axis in order])
         return whole.permute([order.index(axis) for axis in range(3)])
+
+    def product_of_all(self, own: Tensor, vectors_go_last: bool) -> Tensor:
+        """Return memory for (tiles, vectors of all images, n), as a product of all of them would leave it.
+
+        Args:
+            own: (tiles, own vectors, n).
+            vectors_go_last: Whether the vectors lie innermost then.
+        """
+        tiles, vectors, size = own.shape[0], own.shape[1] * self.processes, own.shape[2]
+        if vectors_go_last:
+            return own.new_empty(tiles, size, vectors).transpose(1, 2)
+        return own.new_empty(tiles, vectors, size)

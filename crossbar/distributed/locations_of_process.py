@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from typing_extensions import final
 from ..placement.geometry import Geometry
 from ..placement.patches import continue_around, windows_of, without_padding
 from . import communication
+from .traffic import Traffic
 
 
 @final
@@ -23,9 +24,11 @@ class LocationsOfProcess:
 
     Attributes:
         starts: First location of every process, and the number of all at the end.
+        traffic: What this process has received for the layer.
     """
 
     starts: tuple[int, ...]
+    traffic: Traffic = field(default_factory=Traffic, compare=False)
 
     @cached_property
     def own(self) -> slice:
@@ -75,7 +78,9 @@ class _AllOutputs(torch.autograd.Function):
         ctx.own = locations.own
         # As it lies in memory, which is how the next layer of a single process would find it.
         is_flipped = not y.is_contiguous()
-        whole = communication.gather(y.transpose(1, 2) if is_flipped else y, locations.starts)
+        in_order = y.transpose(1, 2) if is_flipped else y
+        note = partial(locations.traffic.note, "forward")
+        whole = communication.gather(in_order, locations.starts, note=note)
         return whole.transpose(1, 2) if is_flipped else whole
 
     @staticmethod
@@ -115,6 +120,7 @@ def _fold_in_order(patches: Tensor, geometry: Geometry, locations: LocationsOfPr
         overlap = pixels[reached[own + 1][0] - first :]
         received = torch.empty_like(overlap)
         dist.recv(received, own + 1)
+        locations.traffic.note("backward", received.numel() * received.element_size())
         overlap.copy_(received)
     _add(pixels, patches, geometry, locations)
     begin = first
@@ -129,7 +135,7 @@ def _fold_in_order(patches: Tensor, geometry: Geometry, locations: LocationsOfPr
     ends[-1] = geometry.padded_size[0]
     if own + 1 == number:  # rows that no window reaches
         final = torch.cat([final, final.new_zeros(ends[-1] - after, *final.shape[1:])])
-    return communication.gather(final, tuple(ends))
+    return communication.gather(final, tuple(ends), note=partial(locations.traffic.note, "backward"))
 
 
 def _rows_of_input(rows: tuple[int, int], geometry: Geometry) -> tuple[int, int]:

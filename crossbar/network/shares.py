@@ -14,6 +14,9 @@ from ..distributed.tiles_of_process import TilesOfProcess
 from ..layers.placed_layer import PlacedLayer
 from ..tiles.tile_array import TileArray
 
+# What `Memory.populate` makes of one mask.
+_FOLLOWS_FROM_POPULATED = ("population", "word_lines", "bit_lines")
+
 
 @dataclass(frozen=True)
 class Share:
@@ -47,7 +50,7 @@ def tiles_of(layer: PlacedLayer, locations: LocationsOfProcess) -> TilesOfProces
         locations: The locations of every process.
     """
     each = layer.geometry.groups * layer.blocks.per_kernel
-    return TilesOfProcess.of(tuple(start * each for start in locations.starts))
+    return TilesOfProcess.of(tuple(start * each for start in locations.starts), locations.traffic)
 
 
 def shares_of(layer: PlacedLayer, locations: LocationsOfProcess) -> Iterator[Share]:
@@ -60,6 +63,8 @@ def shares_of(layer: PlacedLayer, locations: LocationsOfProcess) -> Iterator[Sha
     array, starts = layer.tile_array, tiles_of(layer, locations).starts
     axes = dict(_axes_of_tiles(array))
     for name, value in _tensors(array):
+        if name in (f"{array.memory.name}.{one}" for one in _FOLLOWS_FROM_POPULATED):
+            continue
         # What two small arrays do not have, a count or a copy for example, is one value for each device.
         axis = axes.get(name, 0 if value.shape == (array.tiles, array.out_size, array.in_size) else None)
         if axis is not None:

@@ -212,6 +212,7 @@ def _replace(
 
 
 def _begin_anew(array: TileArray) -> None:
+    array.populated = array.populated
     array.passes.forget()
     if array.in_situ is not None:
         array.show_devices()

@@ -8,6 +8,7 @@ from devices.parts import Part, PartialGenerator, normal_, uniform_
 from devices.streams import Name, generator
 
 from ..distributed.images_of_process import ImagesOfProcess
+from .memory_order import goes_last
 
 
 class NoiseStream:
@@ -79,6 +80,15 @@ class NoiseStream:
         """
         return normal_(torch.empty_like(values) if out is None else out, self.generator(values.device))
 
+    def normal_of_products(self, values: Tensor, *, out: Tensor) -> Tensor:
+        """Draw standard normal numbers for results of `product`, whose memory order follows from their number.
+
+        Args:
+            values: (tiles, batch, out), in that order, what the numbers will be added to.
+            out: Memory of that shape and order to fill.
+        """
+        return self.normal_like(values, out=out)
+
     def uniform_like(self, values: Tensor) -> Tensor:
         """Draw numbers uniform in [0, 1) in the shape and memory order of other values."""
         return uniform_(torch.empty_like(values), self.generator(values.device))
@@ -115,7 +125,13 @@ class NoiseOfImages(NoiseStream):
 
     @override
     def normal_like(self, values: Tensor, *, out: Tensor | None = None) -> Tensor:
-        return self._own(super().normal_like(self._images.like_all(values)), values, out)
+        whole = self._images.like_all(values)
+        return self._own(super().normal_like(whole, out=whole), values, out)
+
+    @override
+    def normal_of_products(self, values: Tensor, *, out: Tensor) -> Tensor:
+        whole = self._images.product_of_all(values, goes_last(values.shape[1] * self._images.processes))
+        return self._own(super().normal_like(whole, out=whole), values, out)
 
     @override
     def uniform_like(self, values: Tensor) -> Tensor:

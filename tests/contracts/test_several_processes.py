@@ -4,6 +4,7 @@ With tiles spread over them every number is that of one process, to the last bit
 and chips that learn in place are alike to the last bit.
 """
 
+import json
 import multiprocessing
 import re
 
@@ -24,6 +25,7 @@ from helpers.spread_training import (
     train_in_process,
     train_on_images,
     train_run,
+    without_exchanges,
 )
 
 PROCESSES = (2, 4)
@@ -56,7 +58,7 @@ def test_every_number_is_that_of_one_process(folder, of_one_process, number, cas
         found = torch.load(folder / f"{number} {rank} {case}.pt")
         differ = [name for name, value in expected.items() if not _are_equal(found[name], value)]
         assert not differ, f"rank {rank}"
-        assert found.keys() - expected.keys() == {"tiles", "refusals"}
+        assert found.keys() - expected.keys() == {"tiles", "refusals", "exchanged"}
         tiles = [int(count) for count in re.findall(r"\d+", found["tiles"])]
         # Locations 7 x 7, 3 x 4, 2 x 3; tiles for 18 inputs on 10 lines, for 2 groups of 18, for 24.
         assert tiles == [
@@ -105,6 +107,36 @@ def test_what_takes_all_tiles_is_refused(folder):
     )
 
 
+@pytest.mark.parametrize("number", PROCESSES)
+def test_the_ledger_counts_what_processes_send_each_other(folder, number):
+    """Against closed forms, for numbers of 4 bytes and layers of 7 x 7, 3 x 4 and 2 x 3 locations."""
+    batch = CASES["hwa"][1]
+    exchanged = json.loads(torch.load(folder / f"{number} 0 hwa.pt")["exchanged"])
+    for name, locations, channels in (("0", 49, 4), ("2", 12, 6), ("4", 6, 4)):
+        # Every process gets the largest part of the map from each of the others: parts are filled up to that.
+        largest = max(_share(locations, number, rank) for rank in range(number))
+        into_each = STEPS * (number - 1) * largest * channels * batch * 4
+        assert exchanged[f"{name} forward process_bytes"] == number * into_each
+        assert exchanged[f"{name} forward serial_process_bytes"] == into_each
+        assert exchanged[f"{name} forward process_exchanges"] == STEPS
+    # The image needs no gradient.
+    assert not any(name.startswith("0 backward") for name in exchanged)
+    assert not any("update" in name for name in exchanged)
+
+
+def test_gradients_of_overlapping_windows_pass_from_process_to_process(folder):
+    """Layer 4, 2 x 2 windows at 2 x 3 locations of a map of 3 x 4 with 6 channels, in two processes: a row each.
+
+    The second one reaches rows 1 and 2 of the map, and sends row 1 on; then rows 0 and 1 come from the first process
+    and row 2, filled up to two rows, from the second.
+    """
+    exchanged = json.loads(torch.load(folder / "2 0 hwa.pt")["exchanged"])
+    row = 4 * 6 * CASES["hwa"][1] * 4
+    assert exchanged["4 backward process_bytes"] == STEPS * (row + 2 * 2 * row)
+    assert exchanged["4 backward serial_process_bytes"] == STEPS * (row + 2 * row)
+    assert exchanged["4 backward process_exchanges"] == STEPS * 2
+
+
 def test_a_run_that_two_processes_began_goes_on_in_one(folder, tmp_path):
     """One of the two was asked to stop, both did after the same step, and the first one wrote what both held."""
     models, ledgers = [], []
@@ -113,9 +145,12 @@ def test_a_run_that_two_processes_began_goes_on_in_one(folder, tmp_path):
         assert run_folder.checkpoint_file.exists() == (path != tmp_path)
         with Interruption("") as interruption:
             models.append(train_run(run, data, run_folder, interruption, fingerprint="").state_dict())
-        ledgers.append(run_folder.ledger_file.read_text())
+        ledger = json.loads(run_folder.ledger_file.read_text())
+        ledgers.append(without_exchanges(ledger["training"]))
     assert all(torch.equal(models[0][name], value) for name, value in models[1].items())
-    assert ledgers[0] == ledgers[1]
+    assert ledgers[0][0] == ledgers[1][0]
+    assert ledgers[0][1]["local1 forward process_exchanges"] == 1  # of the step that two processes took
+    assert not ledgers[1][1]
 
 
 def test_one_process_that_has_not_joined_others_is_refused():

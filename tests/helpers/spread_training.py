@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,9 @@ from experiments.support.interruption import Interruption, RunInterrupted
 CASES = {
     "hwa": ("pcm", 20),
     "hwa few images": ("pcm", 5),
+    "hwa, some absent": ("pcm", 5),
     "sgd": ("reram-sb", 20),
+    "sgd, some absent": ("reram-sb", 5),
     "tiki-taka": ("ttv2-reram-es", 9),
     "choppers": ("chopped-ttv2-ecram", 6),
     "mixed precision": ("mixed-precision-reram-es", 20),
@@ -50,7 +53,7 @@ def network(case: str) -> nn.Module:
     """Make a network of layers that can be spread, with groups, padding, strides and kernels on several tiles."""
     torch.manual_seed(4)
     digital = nn.Sequential(
-        LocallyConnected2d(2, 4, 3, 7, padding=1, padding_mode="reflect"),
+        LocallyConnected2d(2, 4, 3, 7, padding=1, padding_mode="reflect", connections=connections(case)),
         nn.ReLU(),
         LocallyConnected2d(4, 6, (4, 3), 7, stride=2, padding=1, groups=2),
         nn.ReLU(),
@@ -62,6 +65,15 @@ def network(case: str) -> nn.Module:
     rpu_config = get(device).rpu_config(weight_noise=0.1) if is_hwa(case) else get(device).training_config()
     rpu_config.mapping.max_input_size = 10
     return convert_to_analog(digital, rpu_config)
+
+
+def connections(case: str) -> Tensor | None:
+    """Return which inputs there are: not all in some of the cases, and none at all in a corner."""
+    if not case.endswith("absent"):
+        return None
+    present = torch.rand(2, 7, 7, generator=torch.Generator().manual_seed(2)) < 0.7
+    present[:, :2, :2] = False
+    return present
 
 
 def is_hwa(case: str) -> bool:
@@ -100,8 +112,10 @@ def train(case: str, *, is_spread: bool) -> dict[str, Tensor | str]:
             loss.backward()
             optimizer.step()
             losses.append(loss.detach())
-    results: dict[str, Tensor | str] = {"ledger": json.dumps(ledger.to_json()), "loss": torch.stack(losses)}
+    found, exchanged = without_exchanges(ledger.to_json())
+    results: dict[str, Tensor | str] = {"ledger": json.dumps(found), "loss": torch.stack(losses)}
     if is_spread:
+        results["exchanged"] = json.dumps(exchanged)
         results["tiles"] = str([layer.tile_array.tiles for layer in model[:5:2]])
         results["refusals"] = "\n".join(refusals)
         gather_tiles(model, optimizer)
@@ -109,6 +123,17 @@ def train(case: str, *, is_spread: bool) -> dict[str, Tensor | str]:
     for name, parameter in model.named_parameters():
         results |= {f"{name} {key}": value for key, value in optimizer.state.get(parameter, {}).items()}
     return results
+
+
+def without_exchanges(ledger: Any) -> tuple[Any, Any]:
+    """Take what processes have sent each other out of a ledger in the types of JSON; return both."""
+    exchanged = {}
+    for name, layer in ledger["layers"].items():
+        for phase, counts in layer["counts"].items():
+            of_processes = [event for event in counts if "process_" in event]
+            exchanged |= {f"{name} {phase} {event}": counts.pop(event) for event in of_processes}
+        layer["counts"] = {phase: counts for phase, counts in layer["counts"].items() if counts}
+    return ledger, exchanged
 
 
 def train_in_process(rank: int, number: int, folder: str) -> None:

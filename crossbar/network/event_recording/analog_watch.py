@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from devices.pulsed import WriteCounts
 
 from ...cost.events import LayerEvents
+from ...distributed import communication
+from ...distributed.traffic import Traffic
 from ...layers.analog_layer import AnalogLayer
 from ...layers.analog_transposed import AnalogConvTranspose
 from ...layers.placed_layer import PlacedLayer
@@ -41,15 +43,33 @@ class AnalogWatch:
             layer.register_forward_hook(self._after_forward),
         ]
         self._parts = PartsWatch(array)
+        self._received_before = self._received()
 
     def stop(self) -> None:
         """Stop counting, and enter what parts of the array have counted meanwhile."""
         for handle in self._handles:
             handle.remove()
         array, events = self.array, self.events
+        self._enter_traffic()
         array.periphery.repeats = array.events = None
         events.wear_is(self._parts.most_pulses())
         self._enter(self._parts.stop())
+
+    def _received(self) -> Traffic:
+        """Return what this process has received from others for the layer, if its tiles are spread over several."""
+        spread = self._layer.spread if isinstance(self._layer, PlacedLayer) else None
+        return Traffic() if spread is None else spread.traffic.copy()
+
+    def _enter_traffic(self) -> None:
+        received = self._received().since(self._received_before)
+        for phase in ("forward", "backward", "update") if self.array.noise.part is not None else ():
+            of_all = communication.everyones(received.received[phase])
+            self.events.add(
+                phase,
+                process_bytes=int(sum(of_all)),
+                serial_process_bytes=int(max(of_all)),
+                process_exchanges=int(communication.most(received.exchanges[phase])),
+            )
 
     def _before_forward(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.array.periphery.repeats = []

@@ -92,7 +92,7 @@ def adc(
         out_std = stages.out_noise_values[:, None, :]
 
     def draw() -> Tensor:
-        return noise.normal_like(y, out=stages.scratch("near", y))
+        return noise.normal_of_products(y, out=stages.scratch("near", y))
 
     shaped = stages.out_nonlinearity is not None or io.out_asymmetry > 0
     if shaped:

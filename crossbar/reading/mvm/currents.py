@@ -5,11 +5,8 @@ from torch import Tensor
 
 from ...aihwkit.adapter import AnalogMVType, IOParameters, WeightNoiseType
 from ..fused_loops import as_rows, lower_by_drop
+from ..memory_order import FEW_VECTORS, goes_last
 from ..periphery import Stages
-
-# torch's CPU product is about 3 times slower with fewer than 16 numbers (one AVX-512 register) in the last axis
-# of its result. Longer batches go there, which is also where the patches of an image have them.
-_FEW = 16
 
 
 def product(x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
@@ -20,7 +17,7 @@ def product(x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
         weight: Weights.
         out: Memory for the products in that order; fresh if None.
     """
-    if x.shape[1] < _FEW:
+    if not goes_last(x.shape[1]):
         return torch.bmm(x, weight.transpose(1, 2), out=out)
     out = None if out is None else out.transpose(1, 2)
     return torch.bmm(weight, x.transpose(1, 2), out=out).transpose(1, 2)
@@ -30,14 +27,14 @@ def room_for_product(x: Tensor, weight: Tensor) -> Tensor:
     """Return memory for the products of all tiles, in the order in which `product` writes them."""
     tiles, batch, _ = x.shape
     outputs = weight.shape[1]
-    if batch < _FEW:
+    if not goes_last(batch):
         return x.new_empty(tiles, batch, outputs)
     return x.new_empty(tiles, outputs, batch).transpose(1, 2)
 
 
 def outer_sum(grad: Tensor, x: Tensor) -> Tensor:
     """Sum the outer products of a batch: (tiles, batch, out), (tiles, batch, in) to (tiles, out, in)."""
-    if x.shape[2] < _FEW <= grad.shape[2]:
+    if x.shape[2] < FEW_VECTORS <= grad.shape[2]:
         return torch.bmm(x.transpose(1, 2), grad).transpose(1, 2).contiguous()  # as the weights lie
     return torch.bmm(grad.transpose(1, 2), x)
 

@@ -40,7 +40,8 @@ def read_once(
     tiles, batch, inputs = x.shape
     outputs = weight.shape[1]
     in_between = outputs * inputs + 2 * batch * inputs + 2 * batch * outputs
-    parts = [slice(0, tiles)] if _draws_in_turns(io, periphery) else parts_of(tiles, in_between, x)
+    is_one = noise.is_shared or _draws_in_turns(io, periphery)  # other processes hold parts already
+    parts = [slice(0, tiles)] if is_one else parts_of(tiles, in_between, x)
     if len(parts) == 1:
         return _read(weight, x, scale, io, periphery.of(parts[0]), noise, is_scaled, keeps_x, masks)
     asks = masks or io.bound_management != BoundManagementType.NONE
