@@ -58,9 +58,9 @@ from .network.residual import (  # noqa: E402
     model_sharing,
     weight_signal_to_noise,
 )
-from .network.sharing_batches import spread_images  # noqa: E402
 from .network.soft_sharing import neighbour_penalty, sleep  # noqa: E402
-from .network.spreading import gather_tiles, spread_tiles  # noqa: E402
+from .network.spread.images import spread_images  # noqa: E402
+from .network.spread.tiles import gather_tiles, spread_tiles  # noqa: E402
 from .network.storage import load_model, save_model  # noqa: E402
 from .placement.placement import Placement, placement  # noqa: E402
 from .reading.gradient import Gradient  # noqa: E402

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from .units import Dimensionless
+
 # Numbers that are drawn at once; a multiple of 16, in which torch fills memory with normal numbers.
 _CHUNK = 1 << 18
 
@@ -32,7 +34,7 @@ class Part(ABC):
     of_all: int
 
     @abstractmethod
-    def most(self, number: float) -> float:
+    def most(self, number: Dimensionless) -> Dimensionless:
         """Return the largest of what all processes say."""
 
     @abstractmethod
@@ -40,10 +42,10 @@ class Part(ABC):
         """Put together what belongs to the tiles of all processes, along the axis of the tiles."""
 
     @abstractmethod
-    def total(self, number: float) -> float:
+    def total(self, number: Dimensionless) -> Dimensionless:
         """Return the sum of what all processes say, added in the order of their tiles."""
 
-    def mean(self, of_own_tiles: float) -> float:
+    def mean(self, of_own_tiles: Dimensionless) -> Dimensionless:
         """Return the mean over all tiles, from the mean over those of each process."""
         return self.total(of_own_tiles * self.tiles) / self.of_all
 
@@ -65,13 +67,13 @@ def first_tile(rng: torch.Generator) -> int:
     return 0 if part is None else part.first
 
 
-def most(number: float, rng: torch.Generator) -> float:
+def most(number: Dimensionless, rng: torch.Generator) -> Dimensionless:
     """Return the largest of what the processes say that share the tiles; the number itself for one process."""
     part = part_of(rng)
     return number if part is None else part.most(number)
 
 
-def mean_over_tiles(of_own_tiles: float, rng: torch.Generator) -> float:
+def mean_over_tiles(of_own_tiles: Dimensionless, rng: torch.Generator) -> Dimensionless:
     """Return the mean over all tiles, from the mean over those of this process."""
     part = part_of(rng)
     return of_own_tiles if part is None else part.mean(of_own_tiles)

@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from devices.units import Dimensionless
+
 
 def processes() -> int:
     """Return how many processes work together; 1 unless `torch.distributed` was started."""
@@ -64,7 +66,7 @@ def any_process(is_so: bool) -> bool:
     return most(float(is_so)) > 0
 
 
-def most(number: float) -> float:
+def most(number: Dimensionless) -> Dimensionless:
     """Return the largest of what all processes say."""
     return max(everyones(number))
 
@@ -73,7 +75,7 @@ BYTES_OF_A_NUMBER = 8
 """Of one that processes agree on."""
 
 
-def everyones(number: float) -> list[float]:
+def everyones(number: Dimensionless) -> list[Dimensionless]:
     """Return what each process says, in their order."""
     if processes() == 1:
         return [number]

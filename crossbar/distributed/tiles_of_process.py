@@ -6,6 +6,7 @@ from torch import Tensor
 from typing_extensions import final, override
 
 from devices.parts import Part
+from devices.units import Dimensionless
 
 from . import communication
 from .traffic import Traffic
@@ -40,17 +41,17 @@ class TilesOfProcess(Part):
         return communication.gather(values, self.starts, axis)
 
     @override
-    def most(self, number: float) -> float:
+    def most(self, number: Dimensionless) -> Dimensionless:
         self._note_a_number()
         return communication.most(number)
 
     @override
-    def mean(self, of_own_tiles: float) -> float:
+    def mean(self, of_own_tiles: Dimensionless) -> Dimensionless:
         self._note_a_number()
         return super().mean(of_own_tiles)
 
     @override
-    def total(self, number: float) -> float:
+    def total(self, number: Dimensionless) -> Dimensionless:
         return sum(communication.everyones(number))
 
     def _note_a_number(self) -> None:

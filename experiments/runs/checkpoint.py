@@ -4,7 +4,9 @@ A checkpoint can come from anywhere, so it is read as data: safetensors holds no
 shape is compared with what the model expects before a value is used.
 """
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from crossbar.distributed import communication
-from crossbar.network.spreading import whole_state
+from crossbar.network.spread.tiles import state_in_shares
 from crossbar.network.storage import check_fits, read_tensors, write_tensors
-from devices.files import parse_json
+from devices.files import MANIFEST, is_listed, parse_json, remove
 
 _FORMAT: Final = "crossbar-emulator training 1"
+_SHARD: Final = "crossbar-emulator share of a training 1"
+_SHARD_NAME: Final = re.compile(r"-[0-9a-f]{8}-\d+-of-\d+\.safetensors$")
 # What torch's Adam remembers of each parameter: a counter, and two running means as large as the parameter.
 _ADAMS_MEMORY: Final = {"step", "exp_avg", "exp_avg_sq"}
 _NEVER_NEGATIVE: Final = ("step", "exp_avg_sq")
@@ -31,7 +35,9 @@ _OTHER_MACHINE: Final = 1e-4  # relative: another processor may round the draws 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: object) -> None:
     """Write a checkpoint atomically.
 
-    Where tiles are spread over processes, all of them call it together; the first one writes what all hold.
+    Where tiles are spread over processes, all of them call it together. Each writes what it holds to a file of its
+    own, beside that of the first process, which names them all; that one is written last, and takes the place of the
+    one before. (`torch.distributed.checkpoint` would keep its metadata as a pickle.)
 
     Args:
         path: The file.
@@ -40,13 +46,63 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
             has none.
         progress: Counters and records, in the types of JSON.
     """
-    state = whole_state(model, optimizer)
-    if communication.rank() > 0:
-        return
-    tensors = {f"{kind}/{name}": value for kind, values in state.items() for name, value in values.items()}
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    state, shares = state_in_shares(model, optimizer)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     metadata = {"format": _FORMAT, "progress": json.dumps(progress, allow_nan=False)}
-    write_tensors(path, plain, metadata)
+    files: list[str] = []
+    if shares:
+        files = _shard_files(path, progress)
+        own = {name: tensors.pop(name) for name in shares}
+        write_tensors(path.with_name(files[communication.rank()]), own, {"format": _SHARD})
+        axes = {name: share.axis for name, share in shares.items()}
+        metadata["shards"] = json.dumps({"files": files, "axes": axes})
+        communication.wait_for_all()
+    if communication.rank() == 0:
+        write_tensors(path, tensors, metadata)
+        for file in shards_beside(path):
+            if file.name not in files:
+                remove(file)
+
+
+def shards_beside(path: Path) -> list[Path]:
+    """Return the files of several processes that lie beside a checkpoint, those of an unfinished one among them."""
+    return [file for file in path.parent.glob(f"{path.stem}-*.safetensors") if _SHARD_NAME.search(file.name)]
+
+
+def _shard_files(path: Path, progress: object) -> list[str]:
+    """Return the names of the files of all processes: others than those of a checkpoint at another step."""
+    number = communication.processes()
+    step = hashlib.blake2b(json.dumps(_step_of(progress)).encode(), digest_size=4).hexdigest()
+    return [f"{path.stem}-{step}-{rank + 1}-of-{number}.safetensors" for rank in range(number)]
+
+
+def _step_of(progress: object) -> list[object]:
+    return [progress.get(name) for name in ("epoch", "step")] if isinstance(progress, dict) else []
+
+
+def _with_shards(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> dict[str, Tensor]:
+    """Return all tensors of a checkpoint: those that several processes have written, put together.
+
+    Raises:
+        ValueError: If a file of theirs is missing, damaged, or of something else.
+    """
+    if "shards" not in metadata:
+        return tensors
+    try:
+        shards = parse_json(metadata["shards"])
+        files, axes = list(shards["files"]), dict(shards["axes"])
+        if not all(_SHARD_NAME.search(file) and Path(file).name == file for file in files):
+            raise ValueError("it names other files")
+        if any(is_listed(path.with_name(file)) is False for file in files):
+            raise ValueError(f"{MANIFEST} does not know it")
+        parts = [read_tensors(path.with_name(file))[0] for file in files]
+        whole = {name: torch.cat([part[name] for part in parts], dim=axis) for name, axis in axes.items()}
+    except (OSError, KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise ValueError(
+            f"`path` must lie beside the files of all processes that wrote it, but a part of {path} is missing or "
+            f"damaged ({error}). Start over with --force."
+        ) from None
+    return {**tensors, **whole}
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
@@ -65,6 +121,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         ValueError: If the file is damaged, no checkpoint, or one of another model.
     """
     tensors, metadata = read_tensors(path)
+    tensors = _with_shards(tensors, metadata, path)
     try:
         progress = parse_json(metadata["progress"])
     except (KeyError, ValueError):

@@ -32,6 +32,7 @@ from ..data.user_function import label_of
 from ..support.figure_formats import KNOWN as FIGURE_FORMATS
 from ..support.json_files import read_json, write_json
 from ..support.runs_folder import runs_folder
+from .checkpoint import shards_beside
 from .networks.own_files import OwnFiles
 from .options.device_names import label
 from .run import Run
@@ -227,13 +228,8 @@ class RunFolder:
     def clear(self) -> None:
         """Delete everything that an earlier run, and commands that looked at it, have written, and nothing else."""
         # The mark of a finished run goes first: half a run must not look like a whole one.
-        for file in (
-            self.result_file,
-            self.model_file,
-            self.checkpoint_file,
-            self.config_file,
-            *self._written(),
-        ):
+        first = self.result_file, self.model_file, self.checkpoint_file, self.config_file
+        for file in (*first, *self._written()):
             file.unlink(missing_ok=True)
         self.own_files.clear()
         for folder in self.path.glob("does_it_matter-*/"):
@@ -255,6 +251,7 @@ class RunFolder:
         return (
             self.config_file, self.device_file, self.own_files.origins, self.environment_file, self.checkpoint_file,
             self.model_file, self.record_file, self.curve_file, self.log_file, self.ledger_file, self.result_file,
+            *shards_beside(self.checkpoint_file),
         )  # fmt: skip
 
     def write_log(self, history: list[dict[str, float]]) -> None:
@@ -331,8 +328,9 @@ class RunFolder:
             print(f"The checkpoint of {self.path} is gone: its training begins anew, with the same numbers.")
 
     def delete_checkpoint(self) -> None:
-        """Delete the checkpoint, if there is one: the training is over."""
-        remove(self.checkpoint_file)
+        """Delete the checkpoint, if there is one, of all processes that wrote it: the training is over."""
+        for file in (self.checkpoint_file, *shards_beside(self.checkpoint_file)):
+            remove(file)
 
     def _tidy(self) -> None:
         """Delete what a killed process has left, and give a run of an earlier version its manifest."""

@@ -253,6 +253,13 @@ def _train_epoch(
             interruption.stop_if_requested()
 
 
+def _stop_together(interruption: Interruption) -> None:
+    """Let all processes stop where one of them has been asked to: those that did not hear it would wait for it."""
+    asked = communication.most(float(interruption.signal_number or 0))
+    if asked:
+        interruption.signal_number = int(asked)
+
+
 def _diverged(run: Run, what: str) -> Diverged:
     advice = f"Lower --lr{' or --weight-noise' if run.mode == 'hwa' else ''}."
     return Diverged(f"`lr` must be small enough to train, but with {run.lr} {what}. {advice}")

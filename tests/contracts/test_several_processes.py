@@ -7,6 +7,7 @@ and chips that learn in place are alike to the last bit.
 import json
 import multiprocessing
 import re
+import shutil
 
 import pytest
 import torch
@@ -14,11 +15,15 @@ import torch.multiprocessing
 
 from crossbar import record_events, spread_images, spread_tiles
 from crossbar.distributed.images_of_process import ImagesOfProcess
+from crossbar.network.storage import read_tensors
+from experiments.runs.checkpoint import load_checkpoint, shards_beside
+from experiments.runs.training import make_model
 from experiments.support.interruption import Interruption
 from helpers.spread_training import (
     BY_IMAGES,
     CASES,
     STEPS,
+    cases_of,
     network,
     tiny_run,
     train,
@@ -50,8 +55,7 @@ def of_one_process():
     return {case: train(case, is_spread=False) for case in CASES}
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("number", PROCESSES)
+@pytest.mark.parametrize(("number", "case"), [(n, case) for n in PROCESSES for case in cases_of(n, CASES)])
 def test_every_number_is_that_of_one_process(folder, of_one_process, number, case):
     expected = of_one_process[case]
     for rank in range(number):
@@ -78,8 +82,9 @@ def _are_equal(found, expected):
     return found.dtype == expected.dtype and torch.equal(found.nan_to_num(7), expected.nan_to_num(7))
 
 
-@pytest.mark.parametrize("case", BY_IMAGES)
-@pytest.mark.parametrize("number", PROCESSES)
+@pytest.mark.parametrize(
+    ("number", "case"), [(n, case) for n in PROCESSES for case in cases_of(n, BY_IMAGES)]
+)
 def test_processes_learn_alike_and_what_one_learns(folder, number, case):
     """Chips in place to the last bit, as between the processes; what sums over images up to their rounding."""
     expected = train_on_images(case)
@@ -135,6 +140,23 @@ def test_gradients_of_overlapping_windows_pass_from_process_to_process(folder):
     assert exchanged["4 backward process_bytes"] == STEPS * (row + 2 * 2 * row)
     assert exchanged["4 backward serial_process_bytes"] == STEPS * (row + 2 * row)
     assert exchanged["4 backward process_exchanges"] == STEPS * 2
+
+
+def test_every_process_writes_what_it_holds(folder, tmp_path):
+    """Of every tensor with an entry for each tile, each of the two files has one half; the rest is in a third."""
+    _, _, run_folder = tiny_run(shutil.copytree(folder / "run", tmp_path / "run"))
+    whole, _ = read_tensors(run_folder.checkpoint_file)
+    first, second = sorted(shards_beside(run_folder.checkpoint_file))
+    (one, _), (other, _) = read_tensors(first), read_tensors(second)
+    assert one.keys() == other.keys()
+    assert "optimizer/exp_avg/local1.analog_module.weight" in one
+    assert not one.keys() & whole.keys()
+    assert "model/dense1.analog_module.weight" in whole
+    assert [len(part["model/local1.bias"]) for part in (one, other)] == [18, 18]
+    second.unlink()
+    model = make_model(tiny_run(tmp_path)[0])
+    with pytest.raises(ValueError, match=r"a part of .*checkpoint.safetensors is missing or damaged"):
+        load_checkpoint(run_folder.checkpoint_file, model, torch.optim.Adam(model.parameters()))
 
 
 def test_a_run_that_two_processes_began_goes_on_in_one(folder, tmp_path):

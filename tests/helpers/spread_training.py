@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,18 @@ CASES = {
 }
 """Device and batch size."""
 STEPS = 3
+
+
+def cases_of(number: int, cases: Iterable[str]) -> list[str]:
+    """Return the cases that so many processes try: all, or where there are more than two the most different ones."""
+    few = (
+        "hwa",
+        "sgd, some absent",
+        "tiki-taka",
+        "pcm replicated(tiles=3)",
+        "ttv2-reram-es time_multiplexed",
+    )
+    return [case for case in cases if number == 2 or case in few]
 
 
 def network(case: str) -> nn.Module:
@@ -144,9 +157,9 @@ def train_in_process(rank: int, number: int, folder: str) -> None:
         "gloo", init_method=f"file://{folder}/meeting-{number}", rank=rank, world_size=number
     )
     try:
-        for case in CASES:
+        for case in cases_of(number, CASES):
             torch.save(train(case, is_spread=True), Path(folder) / f"{number} {rank} {case}.pt")
-        for case in BY_IMAGES:
+        for case in cases_of(number, BY_IMAGES):
             torch.save(train_on_images(case, number, rank), Path(folder) / f"{number} {rank} {case}.pt")
         if number == 2:
             stop_a_run_after_its_first_step(Path(folder) / "run")
@@ -176,8 +189,15 @@ def stop_a_run_after_its_first_step(folder: Path) -> None:
 
 BY_IMAGES = {
     f"{device} {placement}": (device, placement)
-    for device in ("pcm", "reram-sb", "ttv2-reram-es", "mixed-precision-reram-es")
-    for placement in ("free", "replicated(tiles=3)", "time_multiplexed")
+    for device, placement in (
+        ("pcm", "free"),
+        ("pcm", "replicated(tiles=3)"),
+        ("pcm", "time_multiplexed"),
+        ("reram-sb", "free"),
+        ("reram-sb", "replicated(tiles=3,sync_every=2)"),
+        ("ttv2-reram-es", "time_multiplexed"),
+        ("mixed-precision-reram-es", "replicated(tiles=3)"),
+    )
 }
 BATCH = 8
 

@@ -355,6 +355,9 @@ PRICES = {
     "refreshes": ("refresh", None, None),  # their reads and pulses are priced
     "serial_resets": ("refresh", None, 300e-9),
     "overlap_adds": ("forward", 0.1, None),
+    "process_bytes": ("forward", 8 * 30, None),
+    "serial_process_bytes": ("forward", None, 0.08e-9),
+    "process_exchanges": ("forward", None, 2e-6),
 }
 
 

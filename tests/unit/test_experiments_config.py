@@ -26,13 +26,23 @@ OTHER = {
     "transfer_every": 5, "measure_every": 5, "torch_device": "cuda",
     "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
-    "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "checkpoint_seconds": 1.0,
+    "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "processes": 3,
+    "checkpoint_seconds": 1.0,
 }  # fmt: skip
 IN_SITU = {"mode": "in-situ", "device": "reram-sb"}
 WRITTEN = {"mode": "write-verify", "device": "reram-sb"}
 SYNCED = {**IN_SITU, "model": "cnn_digits", "placement": "replicated(tiles=2,sync_every=5)"}
 # Where it lies, how it is watched, how fast it computes.
-MUST_NOT_COUNT = {"data_dir", "out", "force", "threads", "download", "checkpoint_seconds", "reference"}
+MUST_NOT_COUNT = {
+    "data_dir",
+    "out",
+    "force",
+    "threads",
+    "processes",
+    "download",
+    "checkpoint_seconds",
+    "reference",
+}
 
 
 def test_a_configuration_of_an_older_version_is_refused():

@@ -37,6 +37,8 @@ def test_under_torchrun_there_are_as_many_as_it_has_started(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert resolve(TrainConfig(), DIGITS).processes == 3
+    with pytest.raises(ValueError, match="`reference` must be left out under torchrun"):
+        resolve(TrainConfig(reference=True), DIGITS)
     with pytest.raises(ValueError, match="`processes` must be 3, as many as torchrun has started, but is 2"):
         resolve(TrainConfig(processes=2), DIGITS)
 

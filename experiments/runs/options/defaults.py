@@ -144,6 +144,7 @@ def digital_reference(run: Run, known: Facts | Shape) -> Run:
         times=None,
         compensation="global",  # as in every digital run; it compensates nothing, and belongs to the run's name
         reference=False,
+        processes=1,
     )
 
 

@@ -103,8 +103,9 @@ def _as_ours(error: ChildFailedError, number: int) -> Exception:
     """Return what to raise where a process failed: its own error, if that is one for the user."""
     rank, failure = error.get_first_failure()
     said = failure.message
-    if said.startswith("ValueError: "):
-        return ValueError(said.removeprefix("ValueError: "))
+    _, _, sentence = said.partition(": ")
+    if sentence.startswith("`"):  # one of ours, after the name of its class
+        return ValueError(sentence)
     why = " ".join(said.split()) or f"exit code {failure.exitcode}"
     return ChildProcessError(
         f"process {rank} of {number} has ended before its work was done ({why}), and the others were stopped. Repeat "

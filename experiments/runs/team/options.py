@@ -33,6 +33,10 @@ def resolve_processes(wish: TrainConfig) -> int:
         raise _one_process("backend", wish.backend, "the noise of aihwkit's own tiles cannot be seeded")
     if wish.torch_device != "cpu":
         raise _one_process("torch_device", wish.torch_device, "processes share the work of a CPU")
+    if started is not None and wish.reference:
+        raise ValueError(
+            "`reference` must be left out under torchrun, but is True: one process trains it. Use --processes."
+        )
     if wish.scores:
         raise _one_process("scores", wish.scores, "they compare the kernels of all tiles after every epoch")
     for name in _TAKES_ALL_TILES:

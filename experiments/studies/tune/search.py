@@ -27,7 +27,6 @@ from optuna.trial import TrialState
 from devices import derive_seed
 from devices.units import Dimensionless
 
-from ...commands.train import use_threads
 from ...data.chance import highest_from
 from ...data.datasets import DataSplit
 from ...data.examples import Facts
@@ -37,6 +36,7 @@ from ...runs.rates.tuned import TunedRate, key_of
 from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
+from ...runs.team.threads import use_threads
 from ...runs.training import Diverged, train
 from ...runs.watching.curve import Measurement
 from ...support.interruption import Interruption

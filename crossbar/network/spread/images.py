@@ -4,12 +4,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..aihwkit.adapter import NoiseManagementType
-from ..distributed import communication
-from ..distributed.images_of_process import ImagesOfProcess
-from ..tiles.tile_array import TileArray
-from .chip import tile_arrays
-from .named_refusals import layer_name, naming, refuse_spread_layers
+from ...aihwkit.adapter import NoiseManagementType
+from ...distributed import communication
+from ...distributed.images_of_process import ImagesOfProcess
+from ...tiles.tile_array import TileArray
+from ..chip import tile_arrays
+from ..named_refusals import layer_name, naming, refuse_spread_layers
 
 
 def spread_images(model: nn.Module) -> nn.Module:

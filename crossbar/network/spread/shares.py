@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..distributed import communication
-from ..distributed.locations_of_process import LocationsOfProcess
-from ..distributed.tiles_of_process import TilesOfProcess
-from ..layers.placed_layer import PlacedLayer
-from ..tiles.tile_array import TileArray
+from ...distributed import communication
+from ...distributed.locations_of_process import LocationsOfProcess
+from ...distributed.tiles_of_process import TilesOfProcess
+from ...layers.placed_layer import PlacedLayer
+from ...tiles.tile_array import TileArray
 
 # What `Memory.populate` makes of one mask.
 _FOLLOWS_FROM_POPULATED = ("population", "word_lines", "bit_lines")

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..distributed import communication
-from ..distributed.locations_of_process import LocationsOfProcess
-from ..layers.placed_layer import PlacedLayer
-from ..tiles.lasting import lasting
-from ..tiles.tile_array import TileArray
-from .chip import tile_arrays
-from .named_refusals import layer_name, naming
-from .shares import say_how_many, shares_of, tiles_of
+from ...distributed import communication
+from ...distributed.locations_of_process import LocationsOfProcess
+from ...layers.placed_layer import PlacedLayer
+from ...tiles.lasting import lasting
+from ...tiles.tile_array import TileArray
+from ..chip import tile_arrays
+from ..named_refusals import layer_name, naming
+from .shares import Share, say_how_many, shares_of, tiles_of
 
 
 @lasting
@@ -90,37 +90,34 @@ def gather_tiles(model: nn.Module, optimizer: Optimizer | None = None) -> None:
             _bring_together(layer, optimizer)
 
 
-def whole_state(model: nn.Module, optimizer: Optimizer | None = None) -> dict[str, dict[str, Tensor]]:
-    """Return what one process would save of a spread model: its state, and the optimizer's of every parameter.
-
-    All processes call it together, and all get it.
+def state_in_shares(
+    model: nn.Module, optimizer: Optimizer | None = None
+) -> tuple[dict[str, Tensor], dict[str, Share]]:
+    """Return what this process would save of a model, and of which tensors it holds a share only.
 
     Args:
         model: A model, spread or not.
         optimizer: The optimizer of its parameters.
 
     Returns:
-        Tensors by name under "model", and under "optimizer/" and the name of what it remembers, by parameter.
+        Tensors, those of the model under "model/" and their name, those that the optimizer remembers of a parameter
+        under "optimizer/", what they are and the parameter's name; and the shares under the same names.
     """
-    shares = {
+    of_layers = {
         f"{owner}.{share.name}" if owner else share.name: share
         for owner, layer in _analog_layers(model)
         if isinstance(layer, PlacedLayer) and layer.spread is not None
         for share in shares_of(layer, layer.spread)
     }
-    state = {
-        "model": {
-            name: shares[name].gather(value) if name in shares else value
-            for name, value in model.state_dict().items()
-        }
-    }
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    shares = {f"model/{name}": share for name, share in of_layers.items() if f"model/{name}" in tensors}
     for name, parameter in model.named_parameters():
         memory = {} if optimizer is None else optimizer.state.get(parameter, {})
-        for key, value in sorted(memory.items()):
-            is_shared = name in shares and value.shape == parameter.shape
-            whole = shares[name].gather(value) if is_shared else value
-            state.setdefault(f"optimizer/{key}", {})[name] = whole
-    return state
+        for key, value in memory.items():
+            tensors[f"optimizer/{key}/{name}"] = value
+            if name in of_layers and value.shape == parameter.shape:
+                shares[f"optimizer/{key}/{name}"] = of_layers[name]
+    return tensors, shares
 
 
 def _analog_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
