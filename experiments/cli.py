@@ -37,7 +37,9 @@ examples:
 
 `xbar COMMAND --help` explains every option. With any command
   --json             prints what came out as JSON, for programs; tables and progress go to the standard error
-  --format svg pdf   writes figures in these formats, too (PNG always; or set XBAR_FIGURES=svg,pdf)
+  --format svg pdf   writes figures in these formats, too (PNG always; csv: the numbers that are drawn)
+  --width single     writes figures for print: single (89 mm), double (183 mm), or a width in mm
+  --style FILE       draws them in a matplotlib style of your own
   --debug            shows where an error came from
 `xbar --version` names the versions of this program and of what it computes with. `xbar --completion bash` prints what
 makes a shell complete commands and options (also zsh, tcsh). Runs lie in the folder `runs`, or in that of XBAR_RUNS.

@@ -1,16 +1,14 @@
 """The figure of `xbar bench`, drawn from its measurements."""
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from devices.files import write_atomically
-
+from ..drawing.figures import save_figure
+from ..drawing.output.figure_page import new_figure
 from ..drawing.palette import BLUE, GREEN, GREY, PALE, VERMILION
 from .growth import BATCH_SIZE, IN_SIZE, OUT_SIZE, GrowthPoint
 from .speed import TOGETHER, Comparison
@@ -50,14 +48,14 @@ def draw_bench(comparisons: Sequence[Comparison], growth: Sequence[GrowthPoint],
         path: The PNG file.
     """
     rows = [bool(comparisons), bool(growth)]
-    figure = Figure(figsize=(12.5, 4.5 * sum(rows)), layout="constrained")
+    figure = new_figure((12.5, 4.5 * sum(rows)))
     axes = iter(figure.subplots(sum(rows), 2, squeeze=False).flat)
     if comparisons:
         _draw_speeds(next(axes), next(axes), comparisons)
     if growth:
         _draw_pass_times(next(axes), growth)
         _draw_memory(next(axes), growth)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_learning(
@@ -74,7 +72,7 @@ def draw_learning(
         path: The PNG file.
     """
     panels = [bool(updates), bool(steps)]
-    figure = Figure(figsize=(6.25 * sum(panels), 5.5), layout="constrained")
+    figure = new_figure((6.25 * sum(panels), 5.5))
     axes = iter(figure.subplots(1, sum(panels), squeeze=False).flat)
     if updates:
         _draw_times(
@@ -92,13 +90,7 @@ def draw_learning(
             f"training step, {network}, {STEP_DEVICE}",
             lambda c: False,
         )
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    write_atomically(path, buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _draw_speeds(left: Axes, right: Axes, comparisons: Sequence[Comparison]) -> None:
@@ -218,7 +210,9 @@ def _finish(axes: Axes, axis: object, quantity: str, title: str) -> None:
             log_axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
             log_axis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", linewidth=0.5, alpha=0.5)
-    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_title(title, fontsize="large", loc="left")
     # Beneath, as there is no corner that some measurement does not reach.
     columns = 3 if axis is axes.xaxis else 2
-    axes.legend(fontsize=8, ncols=columns, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    axes.legend(
+        fontsize="small", ncols=columns, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13)
+    )

@@ -8,23 +8,22 @@ the aggregated engine. It is promised to be at most 2 % of the update and a quar
 and the spread itself to be right within 2 %. Writes update_error.json and update_error.png.
 """
 
-import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from crossbar.aihwkit.adapter import UpdateParameters
 from devices import get
-from devices.files import write_atomically
 from devices.pulsed import DeviceArray, Engine, fabricate, pulsed_update
 from devices.streams import generator
 from devices.units import Dimensionless
 
+from ..drawing.figures import save_figure
+from ..drawing.output.figure_page import new_figure
 from ..drawing.palette import GREY, device_look
 from ..support.json_files import write_json
 from ..support.progress_bar import progress_bar
@@ -210,7 +209,7 @@ def run_update_error(repeats: int | None, out: Path, *, quick: bool = False) -> 
 
 
 def _draw(errors: list[UpdateError], path: Path) -> None:
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    figure = new_figure((13, 4.2))
     of_update, of_spread, spread = figure.subplots(1, 3)
     sizes = sorted({error.batch_size for error in errors})
     for device in dict.fromkeys(error.device for error in errors):
@@ -243,16 +242,16 @@ def _draw(errors: list[UpdateError], path: Path) -> None:
     of_update.set(yscale="log", ylabel="error of the mean / update (rms)")
     of_spread.set(yscale="log", ylabel="error of the mean / spread (rms)")
     spread.set(ylim=(0.9, 1.1), ylabel="standard deviation, aggregated / exact")
-    of_update.set_title("Error, of the update (hollow: sampling error, if larger)", fontsize=9, loc="left")
-    of_spread.set_title("Error, of the standard deviation from batch to batch", fontsize=9, loc="left")
-    spread.set_title("Spread of the update", fontsize=9, loc="left")
+    of_update.set_title(
+        "Error, of the update (hollow: sampling error, if larger)", fontsize="medium", loc="left"
+    )
+    of_spread.set_title("Error, of the standard deviation from batch to batch", fontsize="medium", loc="left")
+    spread.set_title("Spread of the update", fontsize="medium", loc="left")
     for axes, promised in ((of_update, [_OF_UPDATE]), (of_spread, [_OF_SPREAD]), (spread, [0.98, 1.02])):
         for value in promised:
             axes.axhline(value, color=GREY, lw=1, ls=(0, (5, 3)))
         axes.set(xscale="log", xlabel="pulses per device and batch")
         axes.spines[["top", "right"]].set_visible(False)
     for axes in (of_update, of_spread):
-        axes.legend(frameon=False, fontsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    write_atomically(path, content.getvalue())
+        axes.legend(frameon=False, fontsize="small")
+    save_figure(figure, path)

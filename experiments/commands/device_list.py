@@ -10,6 +10,7 @@ from devices import DeviceModel, catalogue, characterise, get
 from devices.times import MeasuredTimes
 
 from ..drawing.characterisation_figure import draw_characterisation
+from ..drawing.measured_response import measured_on
 from ..runs.options.device_names import kept_name
 from ..runs.options.device_times import DEFAULT_TIMES
 from ..runs.training_on_devices import why_not_batched
@@ -30,7 +31,7 @@ def run_devices(config: DevicesConfig) -> Answer:
     if config.name is not None:
         device = get(config.name)
         print("\n".join(_described(device, config.name)), flush=True)
-        files = _draw(device, Path(config.out))
+        files = _draw(device, config.name, Path(config.out))
         print("\n".join(f"  {what.capitalize()}: {file}" for what, file in files.items()))
         return {**_facts(device), **files}
     models = [get(name) for name in catalogue()]
@@ -116,12 +117,12 @@ def _described(device: DeviceModel, asked: str) -> Iterator[str]:
     yield from _wrapped(f"Source: {device.source}.")
 
 
-def _draw(device: DeviceModel, folder: Path) -> dict[str, Path]:
+def _draw(device: DeviceModel, asked: str, folder: Path) -> dict[str, Path]:
     """Measure simulated devices, and write what was found as a figure and as a table; returns both files."""
     folder.mkdir(parents=True, exist_ok=True)
     figure, numbers = (folder / f"{device.name}{ending}" for ending in (".png", ".csv"))
     characterisation = characterise(device)
-    draw_characterisation(characterisation, figure)
+    draw_characterisation(characterisation, figure, *measured_on(device, asked))
     characterisation.write_csv(numbers)
     return {"figure": figure, "numbers": numbers}
 

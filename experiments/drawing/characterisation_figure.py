@@ -1,14 +1,15 @@
 """The figure of `xbar devices NAME`: a device as a device paper would show it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from torch import Tensor
 
 from devices.characterisation import (
     Characterisation,
@@ -18,9 +19,18 @@ from devices.characterisation import (
     Quantity,
     Retention,
 )
-from devices.units import Seconds
+from devices.units import MicroSiemens, Mixed, Seconds
 
 from .figures import save_figure, strip
+from .measured_response import (
+    MeasuredTrace,
+    Values,
+    draw_measured,
+    draw_measured_steps,
+    draw_residuals,
+    legend_above,
+)
+from .output.figure_page import new_figure
 from .palette import AMBER, BLUE, COMPENSATIONS, GREY, SKY, VERMILION
 
 _LEVELS: Final = (SKY, BLUE, AMBER, VERMILION)
@@ -41,41 +51,86 @@ _TIMES: Final[dict[Seconds, str]] = {
 }
 _PANEL: Final = (4.1, 3.1)
 _COLUMNS: Final = 3
-_SMALL: Final = 7.5
+_SMALL: Final = "x-small"
 
 
-def draw_characterisation(characterisation: Characterisation, path: Path) -> None:
-    """Draw what was measured on a device, one panel for each kind of measurement.
+@final
+@dataclass(frozen=True)
+class _Unit:
+    """What pulses change, as it is drawn.
+
+    Attributes:
+        name: With its unit.
+        zero: Where a weight of 0 lies.
+        one: How much a weight of 1 is.
+    """
+
+    name: str = "weight"
+    zero: Mixed = 0.0
+    one: Mixed = 1.0
+
+    def place(self, weights: Tensor) -> Values:
+        """Return where weights lie."""
+        return np.asarray(self.zero + self.one * weights.numpy())
+
+    def size(self, changes: Tensor) -> Values:
+        """Return how large changes of weights are."""
+        return np.asarray(self.one * changes.numpy())
+
+
+def draw_characterisation(
+    characterisation: Characterisation,
+    path: Path,
+    conductances: tuple[MicroSiemens, MicroSiemens] | None = None,
+    measured: Sequence[MeasuredTrace] = (),
+) -> None:
+    """Draw what simulated devices do, one panel for each kind of measurement, and what was measured on real ones.
 
     Args:
         characterisation: What `characterise` returned.
         path: The PNG file.
+        conductances: Those of the weights -1 and 1, to draw pulse responses in µS; None if they are not known.
+        measured: The measured pulse response that the device was fitted to, if there is one.
     """
-    panels = _panels(characterisation)
+    unit = _Unit()
+    if conductances is not None:
+        low, high = conductances
+        unit = _Unit("conductance (µS)", (low + high) / 2, (high - low) / 2)
+    panels = _panels(characterisation, unit, measured)
     columns = 2 if len(panels) == 4 else _COLUMNS
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.4), layout="constrained")
+    figure = new_figure((_PANEL[0] * columns, _PANEL[1] * rows + 0.4))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
-    for letter, axes, draw in zip("abcdefgh", grid.flat, panels, strict=False):
+    for letter, axes, draw in zip("abcdefghij", grid.flat, panels, strict=False):
         draw(axes)
-        axes.set_title(f"({letter}) {axes.get_title()}", loc="left", fontsize=9.5)
+        axes.set_title(f"({letter}) {axes.get_title()}", loc="left", fontsize="medium")
         axes.set_title("")
+        legend_above(axes)
+    how = "simulated and measured" if measured else "simulated"
     figure.suptitle(
-        f"{characterisation.name}: {characterisation.technology}, simulated", x=0.01, ha="left", fontsize=11
+        f"{characterisation.name}: {characterisation.technology}, {how}", x=0.01, ha="left", fontsize="large"
     )
     save_figure(figure, path)
 
 
-def _panels(characterisation: Characterisation) -> list[Callable[[Axes], None]]:
+def _panels(
+    characterisation: Characterisation, unit: _Unit, measured: Sequence[MeasuredTrace]
+) -> list[Callable[[Axes], None]]:
     panels: list[Callable[[Axes], None]] = []
     response, programming = characterisation.response, characterisation.programming
     drift, retention = characterisation.drift, characterisation.retention
     if response is not None:
-        panels += [lambda axes: _draw_ramp(axes, response), lambda axes: _draw_steps(axes, response)]
+        panels.append(lambda axes: _draw_ramp(axes, response, unit))
+        panels.append(lambda axes: _draw_steps(axes, response, unit, measured))
         if programming is None:
             panels.append(lambda axes: _write_numbers(axes, response.rows()))
+    if measured:
+        panels[1:1] = [
+            lambda axes: draw_measured(axes, measured),
+            lambda axes: draw_residuals(axes, measured),
+        ]
     if programming is not None:
         panels.append(lambda axes: _draw_programming(axes, programming))
     if drift is not None:
@@ -86,72 +141,64 @@ def _panels(characterisation: Characterisation) -> list[Callable[[Axes], None]]:
     return panels
 
 
-def _draw_ramp(axes: Axes, response: PulseResponse) -> None:
-    pulses, mean = response.pulses.numpy(), response.mean.numpy()
+def _draw_ramp(axes: Axes, response: PulseResponse, unit: _Unit) -> None:
+    pulses, mean = response.pulses.numpy(), unit.place(response.mean)
     for std, color, alpha, label in (
-        (response.device_std.numpy(), BLUE, 0.22, "device to device"),
-        (response.cycle_std.numpy(), VERMILION, 0.30, "cycle to cycle"),
+        (unit.size(response.device_std), BLUE, 0.22, "device to device"),
+        (unit.size(response.cycle_std), VERMILION, 0.30, "cycle to cycle"),
     ):
         axes.fill_between(pulses, mean - std, mean + std, color=color, alpha=alpha, lw=0, label=f"± {label}")
-    axes.plot(pulses, response.traces[0].numpy(), color=GREY, lw=0.7, label="one device")
+    axes.plot(pulses, unit.place(response.traces[0]), color=GREY, lw=0.7, label="one device")
     axes.plot(pulses, mean, color="black", lw=1.6, label="mean")
     if not response.is_one_way:
         turn = float(pulses[response.turn - 1])
-        axes.axvline(turn, ymax=0.78, color=GREY, lw=0.8, ls=":")  # below the legend
+        axes.axvline(turn, color=GREY, lw=0.8, ls=":")
         for x, text in ((0.25, "pulses up"), (0.75, "pulses down")):
             axes.text(x, 0.03, text, transform=axes.transAxes, ha="center", fontsize=_SMALL, color=GREY)
     axes.set_xlim(0, float(pulses[-1]))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-    _head_room(axes)
+    _foot_room(axes)
     axes.set_xlabel("pulses")
-    axes.set_ylabel("weight")
-    axes.set_title("pulse response")
-    _finish(axes, columns=2)
+    axes.set_ylabel(unit.name)
+    axes.set_title("pulse response, standard scheme")
+    strip(axes)
 
 
-def _draw_steps(axes: Axes, response: PulseResponse) -> None:
-    levels = response.levels.numpy()
-    axes.plot(levels, response.step_up.numpy(), color=BLUE, lw=1.6, marker="^", ms=4, label="mean step up")
+def _draw_steps(axes: Axes, response: PulseResponse, unit: _Unit, measured: Sequence[MeasuredTrace]) -> None:
+    levels = unit.place(response.levels)
+    up, down, noise = (unit.size(own) for own in (response.step_up, response.step_down, response.cycle_noise))
+    if measured:
+        draw_measured_steps(axes, measured, sign_of_down=1.0)
+    simulated = ", simulated" if measured else ""
+    axes.plot(levels, up, color=BLUE, lw=1.6, marker="^", ms=3, label=f"mean step up{simulated}")
     if not response.is_one_way:
-        axes.plot(
-            levels,
-            response.step_down.numpy(),
-            color=VERMILION,
-            lw=1.6,
-            marker="v",
-            ms=4,
-            label="mean step down",
-        )
-    axes.plot(
-        levels, response.cycle_noise.numpy(), color=GREY, lw=1.2, ls="--", label="noise of one pulse, as read"
-    )
-    values = np.concatenate([v[np.isfinite(v) & (v > 0)] for v in _curves(response)])
+        axes.plot(levels, down, color=VERMILION, lw=1.6, marker="v", ms=3, label=f"mean step down{simulated}")
+    axes.plot(levels, noise, color=GREY, lw=1.2, ls="--", label="noise of one pulse, as read")
+    values = np.concatenate([own[np.isfinite(own) & (own > 0)] for own in (up, down, noise)])
     # Where noise is many times the step a linear axis would show nothing but the noise.
-    if values.max() > 20 * np.median(values) or values.max() > 20 * response.step_up.nanmedian():
+    if values.max() > 20 * np.median(values) or values.max() > 20 * np.nanmedian(up):
         axes.set_yscale("log")
-        axes.set_ylim(values.min() / 1.5, values.max() * 6)
+        axes.set_ylim(values.min() / 1.5, values.max() * 1.5)
     else:
-        axes.set_ylim(0, 1.45 * values.max())
-    axes.set_xlabel("weight")
-    axes.set_ylabel("size of a step in weight")
+        axes.set_ylim(0, 1.08 * max(values.max(), axes.get_ylim()[1] / 1.05))
+    axes.set_xlabel(unit.name)
+    axes.set_ylabel(
+        unit.name.replace("conductance", "size of a step") if "(" in unit.name else "size of a step in weight"
+    )
     axes.set_title("step of one pulse")
-    _finish(axes)
-
-
-def _curves(response: PulseResponse) -> list[np.ndarray]:
-    return [response.step_up.numpy(), response.step_down.numpy(), response.cycle_noise.numpy()]
+    strip(axes)
 
 
 def _write_numbers(axes: Axes, rows: list[Quantity]) -> None:
     axes.set_axis_off()
-    axes.set_title("median and spread over devices")
+    axes.set_title("median and spread over devices, of weights")
     for index, row in enumerate(rows):
         y = 0.95 - index * 0.088
-        axes.text(0.0, y, row.name, transform=axes.transAxes, fontsize=8.5, va="top")
+        axes.text(0.0, y, row.name, transform=axes.transAxes, fontsize="small", va="top")
         value, spread = _rounded(row)
         for x, text in ((0.74, value), (1.0, spread)):
-            axes.text(x, y, text, transform=axes.transAxes, fontsize=8.5, va="top", ha="right")
+            axes.text(x, y, text, transform=axes.transAxes, fontsize="small", va="top", ha="right")
 
 
 def _rounded(row: Quantity) -> tuple[str, str]:
@@ -178,11 +225,11 @@ def _draw_programming(axes: Axes, programming: ProgrammingError) -> None:
     if is_any_outside:
         _say(axes, "* extrapolated")
     axes.axhline(0, color=GREY, lw=0.6)
-    _head_room(axes)
+    _foot_room(axes)
     axes.set_xlabel("target conductance (µS)")
     axes.set_ylabel("error (µS)")
     axes.set_title("programming error and read noise")
-    _finish(axes, columns=2)
+    strip(axes)
 
 
 def _draw_trajectories(axes: Axes, drift: DriftTrajectories) -> None:
@@ -247,12 +294,11 @@ def _draw_spread(axes: Axes, drift: DriftTrajectories) -> None:
             histtype="step",
             color=color,
             lw=1.5,
-            label=f"{g_target:.3g} µS",
+            label=f"target {g_target:.3g} µS",
         )
-    axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.set_xlabel(label)
     axes.set_ylabel("devices")
-    _finish(axes, title="target")
+    strip(axes)
 
 
 def _draw_retention(axes: Axes, retention: tuple[Retention, ...], is_continuous: bool) -> None:
@@ -274,7 +320,7 @@ def _draw_retention(axes: Axes, retention: tuple[Retention, ...], is_continuous:
             markerfacecolor="white",
         )
     axes.set_xscale("log")
-    axes.set_ylim(0, 1.4 * max(max(point.error for point in retention), 1e-3))
+    axes.set_ylim(0, 1.08 * max(max(point.error for point in retention), 1e-3))
     _label_times(axes, retention[0].time, retention[-1].time)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_xlabel("time since programming")
@@ -282,7 +328,7 @@ def _draw_retention(axes: Axes, retention: tuple[Retention, ...], is_continuous:
     if any(point.is_extrapolated for point in retention):
         _say(axes, "hollow: extrapolated")
     axes.set_title("retention with compensation")
-    _finish(axes, columns=2)
+    strip(axes)
 
 
 def _say(axes: Axes, text: str) -> None:
@@ -297,21 +343,7 @@ def _label_times(axes: Axes, first: Seconds, last: Seconds) -> None:
     axes.set_xlim(first / 2, last * 2)
 
 
-def _head_room(axes: Axes) -> None:
-    """Leave space for a legend above and a word below the curves."""
+def _foot_room(axes: Axes) -> None:
+    """Leave space for a word below the curves."""
     low, high = axes.get_ylim()
-    axes.set_ylim(low - 0.08 * (high - low), high + 0.28 * (high - low))
-
-
-def _finish(axes: Axes, columns: int = 1, title: str | None = None) -> None:
-    axes.legend(
-        fontsize=_SMALL,
-        frameon=False,
-        ncols=columns,
-        loc="upper right" if title else "upper left",
-        title=title,
-        title_fontsize=_SMALL,
-        columnspacing=1.0,
-        handlelength=1.6,
-    )
-    strip(axes)
+    axes.set_ylim(low - 0.08 * (high - low), high)

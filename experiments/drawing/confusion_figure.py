@@ -5,13 +5,13 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..data.confusion import Counts
 from ..runs.result import Result
 from .confusion_tables import MOST_SHOWN, name_of
 from .figures import save_figure
+from .output.figure_page import new_figure
 from .palette import FULL, GREY
 
 _DARK: Final = 0.5  # from this part of a class on, numbers in its field are white
@@ -32,13 +32,13 @@ def draw_confusion(result: Result, title: str, path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     panels = len(result.confusion)
-    figure = Figure(figsize=(1.0 + 4.2 * panels, 4.7), layout="constrained")
+    figure = new_figure((1.0 + 4.2 * panels, 4.7))
     grid = figure.subplots(1, panels, squeeze=False)[0]
     for axes, (state, counts) in zip(grid, result.confusion.items(), strict=True):
         image = axes.imshow(_shares(counts), cmap=FULL, vmin=0.0, vmax=1.0)
         if len(counts) <= MOST_SHOWN:
             _write_counts(axes, counts)
-        axes.set_title(name_of(state, result), loc="left", fontsize=10)
+        axes.set_title(name_of(state, result), loc="left", fontsize="medium")
         axes.set_xlabel("answer")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
@@ -48,7 +48,7 @@ def draw_confusion(result: Result, title: str, path: Path) -> None:
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     bar.set_label("part of the class")
     bar.outline.set_visible(False)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize="large")
     save_figure(figure, path)
 
 

@@ -59,7 +59,7 @@ def draw_changes(
             100 * found.value, place, xerr=100 * found.reach, fmt=change.marker, color=change.color, ms=5,
             capsize=2.5, lw=1.3, label=label,
         )  # fmt: skip
-    axes.set_yticks(range(len(changes)), [change.name for change in changes], fontsize=8.5)
+    axes.set_yticks(range(len(changes)), [change.name for change in changes], fontsize="small")
     for label_text, change in zip(axes.get_yticklabels(), changes, strict=True):
         label_text.set_color(change.color)
     axes.set_ylim(len(changes) - 0.4, -0.6)

@@ -10,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from .output.figure_page import fit_to_page
+
 # Where a name may stand, in points from its point: nearest first; farther ones get a thin line to the point.
 _PLACES: Final = [
     (dx, dy)
@@ -45,6 +47,7 @@ def label_points(figure: Figure, axes: Axes, points: Sequence[Named], fontsize: 
         points: The points.
         fontsize: Of the names.
     """
+    fit_to_page(figure)
     canvas = FigureCanvasAgg(figure)
     # The layout engine settles here; before, nobody knows where a point lies in pixels.
     canvas.draw()  # type: ignore[no-untyped-call]

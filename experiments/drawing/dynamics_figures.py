@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..runs.watching.record import OF_THE_UPDATE, Column, Record
 from .figures import save_figure, strip
+from .output.figure_page import new_figure
 from .palette import AMOUNT, GREY, SERIES
 
 _STYLES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), "-.")
@@ -47,7 +47,7 @@ def draw_dynamics(record: Record, title: str, path: Path) -> None:
         if record.layers_with(quantity)
     ]
     rows = 3 if not extra else 4
-    figure = Figure(figsize=(12.5, 8.6 * rows / 3), layout="constrained")
+    figure = new_figure((12.5, 8.6 * rows / 3))
     grid = figure.subplots(rows, 3)
     colors = dict(zip(record.layers, SERIES * math.ceil(len(record.layers) / len(SERIES)), strict=False))
     for axes, (quantity, name, unit) in zip(grid.flat, _PANELS, strict=False):
@@ -80,7 +80,7 @@ def draw_dynamics(record: Record, title: str, path: Path) -> None:
             draw(axes, record, colors)
     handles, names = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper right", ncols=len(names), frameon=False)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure.suptitle(title, x=0.01, ha="left", fontsize="large")
     save_figure(figure, path)
 
 
@@ -106,25 +106,27 @@ def draw_pulse_maps(record: Record, title: str, path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     layers, roles = (list(dict.fromkeys(names)) for names in zip(*maps, strict=True))
-    figure = Figure(figsize=(1.2 + 3.7 * len(layers), 0.9 + 3.5 * len(roles)), layout="constrained")
+    figure = new_figure((1.2 + 3.7 * len(layers), 0.9 + 3.5 * len(roles)))
     grid = figure.subplots(len(roles), len(layers), squeeze=False)
     for row, role in zip(grid, roles, strict=True):
         for axes, layer in zip(row, layers, strict=True):
             pulses = maps[layer, role]
             image = axes.imshow(pulses, cmap=AMOUNT, norm=_scale_of(pulses), interpolation="nearest")
             bar = figure.colorbar(image, ax=axes, shrink=0.85)
-            bar.set_label("pulses per device", fontsize=9)
+            bar.set_label("pulses per device", fontsize="medium")
             bar.outline.set_visible(False)
             height, width = pulses.shape
             tiles = len(np.unique(record.columns[f"{layer}/tile_of_location"]))
             what = f"{layer}: {height} x {width} locations, {tiles} {'tile' if tiles == 1 else 'tiles'}"
-            axes.set_title(what + ("" if role == "main" else f"\n{role} devices"), loc="left", fontsize=10)
-            axes.set_xlabel("column of the image plane", fontsize=9)
-            axes.set_ylabel("row", fontsize=9)
+            axes.set_title(
+                what + ("" if role == "main" else f"\n{role} devices"), loc="left", fontsize="medium"
+            )
+            axes.set_xlabel("column of the image plane", fontsize="medium")
+            axes.set_ylabel("row", fontsize="medium")
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     last = int(record.steps[-1]) + 1
-    figure.suptitle(f"{title}: pulses per device in {last} steps", x=0.01, ha="left", fontsize=12)
+    figure.suptitle(f"{title}: pulses per device in {last} steps", x=0.01, ha="left", fontsize="large")
     save_figure(figure, path)
 
 
@@ -163,7 +165,7 @@ def _draw_weight_snr(axes: Axes, record: Record, colors: dict[str, str]) -> None
     if infinite:
         # One weight that is the same everywhere is enough, for example behind a pixel that is always dark.
         text = f"{', '.join(infinite)}: infinite, as some weights are equal everywhere"
-        axes.text(0.5, 0.02, text, transform=axes.transAxes, color=GREY, ha="center", fontsize=8)
+        axes.text(0.5, 0.02, text, transform=axes.transAxes, color=GREY, ha="center", fontsize="small")
     _scale_positive(axes)
     _finish(axes, "Weight signal-to-noise over locations", "mean² / variance", record)
 
@@ -192,7 +194,7 @@ def _draw_histogram(axes: Axes, record: Record, colors: dict[str, str]) -> None:
     axes.set_xlabel("pulses (each bin: from here to the double)")
     axes.set_ylabel("fraction of devices")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-    axes.set_title("Pulses per device at the end", loc="left", fontsize=10.5)
+    axes.set_title("Pulses per device at the end", loc="left", fontsize="large")
     _name_roles(axes, record)
     strip(axes)
 
@@ -211,11 +213,11 @@ def _name_roles(axes: Axes, record: Record) -> None:
     if len(roles) > 1:
         for role, style in zip(roles, _STYLES, strict=False):
             axes.plot([], [], color=GREY, linestyle=style, label=f"{role} devices")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize="small")
 
 
 def _finish(axes: Axes, name: str, unit: str, record: Record) -> None:
-    axes.set_title(name, loc="left", fontsize=10.5)
+    axes.set_title(name, loc="left", fontsize="large")
     axes.set_xlabel("step")
     axes.set_ylabel(unit)
     axes.set_xlim(0, max(int(record.steps[-1]), 1))

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Final
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
@@ -17,6 +17,8 @@ from ..data.objective_names import METRIC_NAMES, Metric
 from ..runs.result import Result
 from ..support.durations import format_time
 from ..support.figure_formats import figure_formats
+from .output.figure_numbers import figure_csv
+from .output.figure_page import fit_to_page, new_figure
 from .palette import BLUE, COMPENSATIONS, GREY, PALE, VERMILION
 from .run_tables import COMPENSATION_NAMES, TRAINED
 
@@ -34,7 +36,7 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
         result: With at least one time.
         path: The PNG file.
     """
-    figure = Figure(figsize=(7.2, 4.5), layout="constrained")
+    figure = new_figure((7.2, 4.5))
     axes = figure.subplots()
     axes.axhline(result.digital_accuracy, color=GREY, linestyle=(0, (5, 3)), linewidth=1.4, zorder=1)
     lowest = result.digital_accuracy
@@ -74,7 +76,7 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
     axes.set_title(
         f"{result.model} ({result.placement}), {how}\n",
         loc="left",
-        fontsize=11,
+        fontsize="large",
     )
     axes.text(
         0.0,
@@ -87,7 +89,7 @@ def draw_accuracy_over_time(result: Result, path: Path) -> None:
         + ("; hollow: extrapolated" if result.extrapolated else ""),
         transform=axes.transAxes,
         color=GREY,
-        fontsize=9,
+        fontsize="medium",
     )
     strip(axes)
     save_figure(figure, path)
@@ -104,7 +106,7 @@ def draw_learning_curve(
         path: The PNG file.
         metric: What stands for the accuracy.
     """
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+    figure = new_figure((8.4, 3.6))
     epochs = [record["epoch"] for record in history]
     for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for prefix, name, color in (("", "training", VERMILION), ("validation_", "validation", BLUE)):
@@ -128,7 +130,7 @@ def draw_learning_curve(
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.legend(frameon=False)
         strip(axes)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize="large")
     save_figure(figure, path)
 
 
@@ -170,10 +172,14 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     Args:
         figure: What was drawn.
-        path: The PNG file; others stand beside it.
+        path: The PNG file; others stand beside it, the numbers that are drawn as NAME_figure.csv.
     """
+    fit_to_page(figure)
     with rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "pdf.fonttype": 42}):
         for ending in ("png", *figure_formats()):
+            if ending == "csv":
+                write_atomically(path.with_name(f"{path.stem}_figure.csv"), figure_csv(figure).encode())
+                continue
             content = io.BytesIO()
-            figure.savefig(content, format=ending, dpi=160, metadata=_UNDATED.get(ending))
+            figure.savefig(content, format=ending, dpi=rcParams["savefig.dpi"], metadata=_UNDATED.get(ending))
             write_atomically(path.with_suffix(f".{ending}"), content.getvalue())

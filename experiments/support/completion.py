@@ -8,11 +8,13 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import shtab
 from tyro.conf import Positional
 
-from .figure_formats import KNOWN
+from .figure_formats import KNOWN, WIDTHS
 
 _OF_ALL: Final[dict[str, tuple[str, ...] | None]] = {
     "--json": None,
     "--format": ("png", *KNOWN),
+    "--width": tuple(WIDTHS),
+    "--style": (),
     "--debug": None,
 }
 

@@ -10,7 +10,7 @@ import pytest
 from devices import get, read_device_file
 from devices.fitting import PredictedTrace, PredictiveCheck, PulseTrace
 from experiments.cli import main
-from experiments.commands.own_devices.fit_numbers import response_csv
+from experiments.drawing.measured_response import read_response, response_csv, traces_of
 
 TRAIN = [
     "train",
@@ -170,15 +170,25 @@ def test_drift_writes_and_reads_make_a_device_to_program(
     assert Path("writes.png").stat().st_size > 5_000
 
 
-def test_the_numbers_of_the_figure_are_those_of_the_check() -> None:
+def test_the_numbers_of_the_figure_are_those_of_the_check(tmp_path: Path) -> None:
     trace = PulseTrace("a,1", np.array([1.0, -1.0]), np.array([2.0, 3.0]), np.array([3.0, 2.5]))
     own = PredictedTrace(
         trace=trace, low=np.array([2.0, 2.0]), middle=np.array([2.75, 2.5]), high=np.array([4.0, 3.0]),
         inside=np.array([True, True]), scatter=(0.1, 0.0, 1.0), reached=(0.5, 0.0, 1.0),
     )  # fmt: skip
-    rows = response_csv(PredictiveCheck(traces=(own,), copies=2)).splitlines()
-    assert rows[1:] == [
-        "device,number,pulse,measured,low,middle,high,residual",
-        '"a,1",1,1,3,2,2.75,4,0.25',
-        '"a,1",2,-1,2.5,2,2.5,3,0',
+    traces = traces_of(PredictiveCheck(traces=(own,), copies=2))
+    text = response_csv(traces)
+    assert text.splitlines()[1:] == [
+        "device,number,pulse,before,measured,low,middle,high,residual",
+        '"a,1",1,1,2,3,2,2.75,4,0.25',
+        '"a,1",2,-1,3,2.5,2,2.5,3,0',
     ]
+    file = tmp_path / "my_response.csv"
+    file.write_text(text)
+    (read,) = read_response(file)
+    assert read.device == "a,1"
+    for name in ("pulses", "before", "after", "low", "middle", "high"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(traces[0], name))
+    file.write_text(text.replace("2.75", "x"))
+    with pytest.raises(ValueError, match=r"`device` must have an undamaged measurement .* but .*my_res"):
+        read_response(file)

@@ -30,11 +30,11 @@ from devices.fitting.screening import check
 from devices.fitting.step_law import StepLaw
 from devices.measurements import Layout, PulseTrace, layout_of, read_pulse_traces, refuse_unused
 
+from ...drawing.measured_response import response_beside, response_csv, traces_of
 from ...support.answer import Answer, DoubtfulResult
 from ...support.progress_bar import progress_bar
 from .config import FitDeviceConfig
 from .fit_figure import draw_fits
-from .fit_numbers import response_csv
 from .fit_text import (
     check_lines,
     drift_lines,
@@ -185,8 +185,8 @@ def _tell(found: _Findings, name: str, out: Path) -> None:
             f"table:   {file}, with the spread at each conductance; the device file has their mean ratio to the step"
         )
     if check is not None:
-        file = out.with_name(f"{out.stem}_response.csv")
-        write_atomically(file, response_csv(check).encode())
+        file = response_beside(out)
+        write_atomically(file, response_csv(traces_of(check)).encode())
         print(f"numbers: {file}, the measurement, the band of 90 % and residuals of the figure")
     figure = out.with_suffix(".png")
     draw_fits(pulses, check, found.drift, found.writes, found.reads, name, figure)

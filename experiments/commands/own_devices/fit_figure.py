@@ -1,16 +1,28 @@
 """The figure of `xbar fit-device`: what was measured, and what the fitted laws make of it."""
 
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from devices.fitting import DriftFit, PredictiveCheck, PulseFit, ReadFit, WriteFit
 
 from ...drawing.figures import save_figure, strip
+from ...drawing.measured_response import (
+    draw_measured,
+    draw_measured_steps,
+    draw_residuals,
+    legend_above,
+    traces_of,
+)
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import BLUE, GREY, SERIES, VERMILION
+
+_COLUMNS: Final = 3
+_PANEL: Final = (3.7, 3.3)
+_FITTED: Final = 10.0  # of AICc above the best: laws beyond have no support (Burnham and Anderson, 2002)
 
 
 def draw_fits(
@@ -33,20 +45,32 @@ def draw_fits(
         name: What the device is called.
         path: The PNG file.
     """
-    others = [own for own in (drift, writes, reads) if own is not None]
-    panels = 2 * (pulses is not None) + len(others)
-    figure = Figure(figsize=(4.6 * panels, 3.7), layout="constrained")
-    axes = list(np.ravel(figure.subplots(1, panels)))
-    if pulses is not None:
-        _draw_curves(axes.pop(0), pulses, check)
-        _draw_steps(axes.pop(0), pulses)
+    panels: list[Callable[[Axes], None]] = []
+    if pulses is not None and check is not None:
+        traces = traces_of(check)
+        panels += [
+            lambda axes: draw_measured(axes, traces),
+            lambda axes: draw_residuals(axes, traces),
+            lambda axes: _draw_steps(axes, pulses, check),
+        ]
     if drift is not None:
-        _draw_drift(axes.pop(0), drift)
+        panels.append(lambda axes: _draw_drift(axes, drift))
     if writes is not None:
-        _draw_writes(axes.pop(0), writes)
+        panels.append(lambda axes: _draw_writes(axes, writes))
     if reads is not None:
-        _draw_reads(axes.pop(0), reads)
-    figure.suptitle(name, fontsize=11)
+        panels.append(lambda axes: _draw_reads(axes, reads))
+    columns = min(_COLUMNS, len(panels)) if len(panels) != 4 else 2
+    rows = -(-len(panels) // columns)
+    figure = new_figure((_PANEL[0] * columns, _PANEL[1] * rows + 0.3))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    for letter, axes, draw in zip("abcdefgh", grid.flat, panels, strict=False):
+        draw(axes)
+        axes.set_title(f"({letter}) {axes.get_title()}", loc="left", fontsize="medium")
+        axes.set_title("")
+        legend_above(axes)
+    figure.suptitle(f"{name}: measured, and fitted", x=0.01, ha="left", fontsize="large")
     save_figure(figure, path)
 
 
@@ -61,7 +85,7 @@ def _draw_writes(axes: Axes, fit: WriteFit) -> None:
     axes.set_ylim(0, 1.35 * max(float(error.max()), float(fit.spread(grid).max())))
     axes.set_xlabel("target (µS)")
     axes.set_ylabel("rms error of a write (µS)")
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    axes.set_title("programming error")
     strip(axes)
 
 
@@ -72,55 +96,37 @@ def _draw_reads(axes: Axes, fit: ReadFit) -> None:
     axes.set_ylim(0, 1.35 * max(float(fit.noises.max()), fit.noise))
     axes.set_xlabel("conductance (µS)")
     axes.set_ylabel("noise of a reading (µS)")
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    axes.set_title("read noise")
     strip(axes)
 
 
-def _draw_curves(axes: Axes, fit: PulseFit, check: PredictiveCheck | None) -> None:
-    if check is not None:
-        band = check.traces[0]
-        which = "90 % of simulated devices" + (", first trace" if len(fit.traces) > 1 else "")
-        axes.fill_between(
-            range(len(band.low)), band.low, band.high, color=BLUE, alpha=0.25, lw=0, label=which
-        )
-    for number, trace in enumerate(fit.traces):
-        label = "measured" if number == 0 else None
-        axes.plot(trace.after, ".", color=GREY, ms=3, mew=0, alpha=0.5, label=label)
-    first = fit.traces[0]
-    axes.plot(fit.curve(fit.best, first), color=VERMILION, lw=2, label=f"{fit.best.law}, without noise")
-    axes.set_xlabel("pulse")
-    axes.set_ylabel("conductance (µS)")
-    axes.legend(fontsize=8, frameon=False)
-    strip(axes)
-
-
-def _draw_steps(axes: Axes, fit: PulseFit) -> None:
-    """Mean measured step in bins of conductance, up and down, and the steps of all laws."""
-    before = np.concatenate([trace.before for trace in fit.traces])
-    change = np.concatenate([trace.after - trace.before for trace in fit.traces])
-    pulses = np.concatenate([trace.pulses for trace in fit.traces])
-    edges = np.linspace(fit.g_min, fit.g_max, 11)
-    for way, marker in ((1, "^"), (-1, "v")):
-        where, mean, error = [], [], []
-        for low, high in pairwise(edges):
-            inside = (pulses == way) & (before >= low) & (before <= high)
-            if inside.sum() > 2:
-                where.append((low + high) / 2)
-                mean.append(change[inside].mean())
-                error.append(change[inside].std(ddof=1) / np.sqrt(inside.sum()))
-        axes.errorbar(where, mean, error, fmt=marker, color=GREY, ms=5, capsize=2, zorder=5)
+def _draw_steps(axes: Axes, fit: PulseFit, check: PredictiveCheck) -> None:
+    """Mean measured step in bins of conductance, up and down, and those of the laws that fit."""
+    draw_measured_steps(axes, traces_of(check))
     grid = np.linspace(fit.g_min, fit.g_max, 200)
+    best = fit.best.aicc
+    fitting = [law for law in fit.candidates if law is fit.best or law.aicc - best <= _FITTED]
     others = iter(color for color in SERIES if color != VERMILION)
-    for law in fit.candidates:
+    for law in fitting:
         up, down = fit.steps(law, grid)
-        best = law is fit.best
-        color = VERMILION if best else next(others)
-        for sizes, label in ((up, law.law), (-down, None)):
-            axes.plot(grid, sizes, color=color, lw=2.2 if best else 1, zorder=4 if best else 3, label=label)
+        written = law is fit.best
+        color = VERMILION if written else next(others)
+        label = f"{law.law}{', written' if written else ''}"
+        for sizes, name in ((up, label), (-down, None)):
+            axes.plot(
+                grid, sizes, color=color, lw=2.2 if written else 1, zorder=4 if written else 3, label=name,
+                ls="-" if written else "--",
+            )  # fmt: skip
+    left_out = [law.law for law in fit.candidates if law.law not in {own.law for own in fitting}]
+    if left_out:
+        text = f"did not fit: {', '.join(left_out)}"
+        axes.text(0.02, 0.02, text, transform=axes.transAxes, fontsize="x-small", color=GREY)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - 0.12 * (high - low), high)
     axes.axhline(0, color=GREY, lw=0.8)
     axes.set_xlabel("conductance (µS)")
-    axes.set_ylabel("mean step up (▲) and down (▼) (µS)")
-    axes.legend(fontsize=7.5, frameon=False, ncols=2)
+    axes.set_ylabel("mean step, up and down (µS)")
+    axes.set_title("steps, and the laws that fit")
     strip(axes)
 
 
@@ -134,5 +140,5 @@ def _draw_drift(axes: Axes, fit: DriftFit) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("time since programming (s)")
     axes.set_ylabel("conductance (µS)")
-    axes.set_title(rf"$\nu$ = {fit.exponent:.3f} ± {fit.exponent_spread:.3f} over devices", fontsize=9)
+    axes.set_title(rf"drift: $\nu$ = {fit.exponent:.3f} ± {fit.exponent_spread:.3f} over devices")
     strip(axes)

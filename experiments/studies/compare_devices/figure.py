@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from devices.characterisation import Characterisation, PulseResponse
 
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, PALE, Look, device_looks
 from ...support.durations import format_time
 from ...support.statistics import mean_and_std
@@ -39,7 +39,7 @@ def draw_comparison(rows: Sequence[Row], sheets: Mapping[str, Characterisation],
     small_rows = -(-len(pulsed) // 4)
     bars = 0.24 * len(names) + 0.9
     heights = [3.4, bars, *([1.7] * small_rows)]
-    figure = Figure(figsize=(5.2 * columns, sum(heights) + 0.5), layout="constrained")
+    figure = new_figure((5.2 * columns, sum(heights) + 0.5))
     grid = figure.add_gridspec(2 + small_rows, 4 * columns, height_ratios=heights)
     for column, network in enumerate(networks):
         groups = groups_of(rows, network)
@@ -57,7 +57,7 @@ def draw_comparison(rows: Sequence[Row], sheets: Mapping[str, Characterisation],
     }
     if handles:
         figure.legend(
-            handles.values(), handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8.5
+            handles.values(), handles, loc="outside upper center", ncols=3, frameon=False, fontsize="small"
         )
     save_figure(figure, path)
 
@@ -84,11 +84,11 @@ def _draw_over_time(axes: Axes, groups: Sequence[Group], looks: _Looks, title: s
     times = sorted({time for group in aging for time in group.times})
     axes.xaxis.set_major_locator(FixedLocator(times))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([format_time(time) for time in times], fontsize=7.5, rotation=25, ha="right")
+    axes.set_xticklabels([format_time(time) for time in times], fontsize="x-small", rotation=25, ha="right")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_xlabel("time since programming, or the end of training")
     axes.set_ylabel("test accuracy")
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_title(title, fontsize="medium", loc="left")
     strip(axes)
 
 
@@ -100,7 +100,7 @@ def _draw_ranking(axes: Axes, groups: Sequence[Group], looks: _Looks) -> None:
         axes.plot([fresh, last], [place, place], color=color, lw=1)
         axes.plot(fresh, place, "|", color=color, ms=9)
         axes.errorbar(last, place, xerr=spread, fmt=marker, color=color, ms=5.5, capsize=2, lw=1)
-    axes.set_yticks(range(len(groups)), [group.name for group in groups], fontsize=8)
+    axes.set_yticks(range(len(groups)), [group.name for group in groups], fontsize="small")
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_xlabel("accuracy at the last known time; |: fresh")
@@ -113,9 +113,9 @@ def _draw_response(axes: Axes, name: str, response: PulseResponse, color: str) -
     pulses, mean, spread = response.pulses.numpy(), response.mean.numpy(), response.device_std.numpy()
     axes.fill_between(pulses, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
     axes.plot(pulses, mean, color=color, lw=1.4)
-    axes.set_title(textwrap.fill(name, 18), fontsize=8.5, loc="left")
-    axes.tick_params(labelsize=7)
-    axes.set_xlabel("pulse", fontsize=7.5)
-    axes.set_ylabel("weight", fontsize=7.5)
+    axes.set_title(textwrap.fill(name, 18), fontsize="small", loc="left")
+    axes.tick_params(labelsize="x-small")
+    axes.set_xlabel("pulse", fontsize="x-small")
+    axes.set_ylabel("weight", fontsize="x-small")
     axes.axhline(0, color=GREY, lw=0.5)
     strip(axes)

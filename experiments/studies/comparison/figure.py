@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ...data.chance import mark
 from ...drawing.figures import label_times, save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import SERIES
 from .rows import Compared
 
@@ -23,7 +23,7 @@ def draw(runs: Sequence[Compared], path: Path) -> None:
         path: The PNG file.
     """
     aged = [run for run in runs if len(run.result.times) > 1]
-    figure = Figure(figsize=(9.5 if aged else 5.5, 4.2), layout="constrained")
+    figure = new_figure((9.5 if aged else 5.5, 4.2))
     axes = figure.subplots(1, 2 if aged else 1, squeeze=False)[0]
     for number, run in enumerate(runs):
         look = {"color": SERIES[number % len(SERIES)], "ls": _LINES[number // len(SERIES) % len(_LINES)]}
@@ -47,5 +47,7 @@ def draw(runs: Sequence[Compared], path: Path) -> None:
     for panel in axes:
         panel.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         strip(panel)
-    figure.legend(loc="outside lower center", ncols=1 if len(runs) < 4 else 2, frameon=False, fontsize=8)
+    figure.legend(
+        loc="outside lower center", ncols=1 if len(runs) < 4 else 2, frameon=False, fontsize="small"
+    )
     save_figure(figure, path)

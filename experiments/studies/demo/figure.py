@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from ...drawing.figures import save_figure
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, PALE, scheme_color
 from ...support.durations import format_time
 from .rows import SCHEMES, Row
@@ -29,7 +29,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         rows: The schemes; the first is what others are compared with.
         path: The PNG file.
     """
-    figure = Figure(figsize=(9.5, 4.0), layout="constrained")
+    figure = new_figure((9.5, 4.0))
     accuracy, prices = figure.subplots(1, 2, width_ratios=(1, 1))
     for number, (row, marker) in enumerate(zip(rows, _MARKERS, strict=False)):
         color = scheme_color(SCHEMES[row.scheme][1])
@@ -60,5 +60,5 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.grid(color=PALE, lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle("What exact weight sharing costs, and what happens without it", fontsize=12)
+    figure.suptitle("What exact weight sharing costs, and what happens without it", fontsize="large")
     save_figure(figure, path)

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
-
 from devices.units import Dimensionless
 
 from ...drawing.differences import Change, draw_changes
 from ...drawing.figures import save_figure
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import VERDICTS
 from .effects import Effect
 
@@ -25,7 +24,7 @@ def draw_effects(effects: Sequence[Effect], title: str, path: Path, threshold: D
         path: The PNG file.
         threshold: Changes up to this one do not matter to the user; shaded.
     """
-    figure = Figure(figsize=(8.6, 0.32 * len(effects) + 1.6), layout="constrained")
+    figure = new_figure((8.6, 0.32 * len(effects) + 1.6))
     axes = figure.subplots()
     changes = [
         Change(
@@ -39,6 +38,6 @@ def draw_effects(effects: Sequence[Effect], title: str, path: Path, threshold: D
     ]
     draw_changes(axes, changes, threshold)
     axes.set_xlabel("accuracy gained without it, percentage points, 95 % interval")
-    axes.set_title(title, loc="left", fontsize=9.5)
-    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=5)
+    axes.set_title(title, loc="left", fontsize="medium")
+    figure.legend(fontsize="small", frameon=False, loc="outside lower center", ncols=5)
     save_figure(figure, path)

@@ -7,7 +7,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final, final
 
-from matplotlib.figure import Figure
 from typing_extensions import override
 
 from devices.units import Dimensionless
@@ -16,6 +15,7 @@ from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
 from ...data.examples import Facts, Shape
 from ...drawing.figures import save_figure
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, PALE, scheme_color
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import NO_DEVICE, TrainConfig
@@ -228,7 +228,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw accuracy, and pulses per device of the first layer, for each device and placement."""
     devices = list(dict.fromkeys(row.device for row in rows))
     cells = [Cell(group) for group in by_key(rows, lambda row: (row.device, row.placement))]
-    figure = Figure(figsize=(9.5, 1.0 + 0.55 * len(devices)), layout="constrained")
+    figure = new_figure((9.5, 1.0 + 0.55 * len(devices)))
     accuracy, pulses = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     for offset, placement in zip((-0.22, 0.0, 0.22), PLACEMENTS, strict=True):
         color = scheme_color(placement)
@@ -242,7 +242,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                     axes.plot(statistics.fmean(values), y, "|", color=color, ms=13, mew=2.5, label=name)
             if cell.mark:
                 place = (100 * max(row.accuracy for row in cell.rows) + 1.5, y)
-                accuracy.annotate(cell.mark.lstrip(", "), place, color=GREY, fontsize=7, va="center")
+                accuracy.annotate(cell.mark.lstrip(", "), place, color=GREY, fontsize="x-small", va="center")
     accuracy.set_yticks(range(len(devices), 0, -1), devices)
     accuracy.set_xlabel("test accuracy in %")
     pulses.set_xlabel("pulses per device, first layer")

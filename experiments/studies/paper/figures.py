@@ -7,13 +7,13 @@ from typing import Any, Final
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from devices.units import Dimensionless
 
 from ...data.augmentation import PLAIN, VALIDATIONS
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import AMOUNT, BLACK, GREEN, GREY, device_look, scheme_color
 from ...runs.options.config import NO_DEVICE
 from ...support.statistics import Mean
@@ -80,19 +80,19 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     with_vcp = [setting for setting in settings if rows.vcps(setting)]
     below = len(in_situ) + 2 * bool(with_vcp)  # one for its legend
     columns = max(len(settings), below)
-    figure = Figure(figsize=(3.2 * columns, 3.3 * (1 + bool(below))), layout="constrained")
+    figure = new_figure((3.2 * columns, 3.3 * (1 + bool(below))))
     grid = figure.subplots(1 + bool(below), columns, sharey=True, squeeze=False)
     for axes, setting in zip(grid[0], settings, strict=False):
         _curves(axes, rows, setting, common, lambda row: [float(entry["epoch"]) for entry in row.history])
         axes.set_xlabel("epochs")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_title(str(setting), loc="left", fontsize=9.5)
+        axes.set_title(str(setting), loc="left", fontsize="medium")
     for axes, setting in zip(grid[-1], in_situ, strict=False):
         _curves(axes, rows, setting, common, _joules)
         axes.set_xlabel("energy of the training on the chip, J")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.set_title(f"{setting}, by energy", loc="left", fontsize=9.5)
+        axes.set_title(f"{setting}, by energy", loc="left", fontsize="medium")
     if with_vcp:
         place, beside = grid[-1][len(in_situ) : len(in_situ) + 2]
         _draw_absent(place, beside, rows, with_vcp, is_papers_data)
@@ -104,9 +104,9 @@ def draw_price(rows: Rows, is_papers_data: bool, path: Path) -> None:
     for row in grid:
         row[0].set_ylabel("validation accuracy")
     if not all(row.did_learn for row in rows.rows):
-        figure.supxlabel("dotted or ringed: did not learn; not drawn by energy", fontsize=8, color=GREY)
+        figure.supxlabel("dotted or ringed: did not learn; not drawn by energy", fontsize="small", color=GREY)
     for axes in grid[0][: 1 if common else len(settings)]:
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize="small")
     save_figure(figure, path)
 
 
@@ -129,14 +129,14 @@ def _draw_absent(
     if is_papers_data:
         axes.plot(list(VCP), list(VCP.values()), "x", color=BLACK, ms=8, mew=2, label="published (digital)")
     axes.set_xlabel("share of inputs that are absent, FCN")
-    axes.set_title("absent inputs", loc="left", fontsize=9.5)
-    beside.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=8, loc="center left")
+    axes.set_title("absent inputs", loc="left", fontsize="medium")
+    beside.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize="small", loc="center left")
 
 
 def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
     """Question 4: distance between neighbouring kernels, and how they turned: by strength, by epoch."""
     settings = rows.settings()
-    figure = Figure(figsize=(1.2 + 2.7 * len(settings), 9), layout="constrained")
+    figure = new_figure((1.2 + 2.7 * len(settings), 9))
     grid = figure.subplots(3, len(settings), sharey="row", squeeze=False)
     everywhere = sorted({strength for setting in settings for strength in rows.strengths(setting)})
     shades = dict(
@@ -156,7 +156,7 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
         _level(lower, 0)
         _line(lower, rows, setting, "fcn", Row.turned, "-", "trained", GREEN)
         _line(lower, rows, setting, "fcn", lambda row: row.turned(YEAR), "--", "chips a year later", GREEN)
-        upper.set_title(str(setting), loc="left", fontsize=9.5)
+        upper.set_title(str(setting), loc="left", fontsize="medium")
         _turning(during, rows, setting, shades)
         for axes in (upper, lower):
             axes.set_xlabel(f"strength of the {rows.what}")
@@ -164,14 +164,16 @@ def draw_emergence(rows: Rows, is_papers_data: bool, path: Path) -> None:
             strip(axes)
     turned = "change of the cosine distance"
     for row, ylabel in zip(grid, ("Euclidean distance", turned, turned), strict=True):
-        row[0].set_ylabel(f"{ylabel} of\nneighbouring kernels of the first layer", fontsize=9)
+        row[0].set_ylabel(f"{ylabel} of\nneighbouring kernels of the first layer", fontsize="medium")
         handles = {
             name: handle
             for axes in row
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        row[0].legend(handles.values(), handles, frameon=False, fontsize=8, loc="best", handlelength=3.5)
-    figure.supxlabel(_below(rows, "", is_papers_data), fontsize=8, color=GREY)
+        row[0].legend(
+            handles.values(), handles, frameon=False, fontsize="small", loc="best", handlelength=3.5
+        )
+    figure.supxlabel(_below(rows, "", is_papers_data), fontsize="small", color=GREY)
     save_figure(figure, path)
 
 
@@ -195,7 +197,7 @@ def _turning(axes: Axes, rows: Rows, setting: Setting, shades: Mapping[Dimension
 def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
     """All six validation sets, as in the paper's panels: accuracy against the strength of the augmentation."""
     settings = rows.settings()
-    figure = Figure(figsize=(1.2 + 2.3 * len(VALIDATIONS), 0.8 + 2.3 * len(settings)), layout="constrained")
+    figure = new_figure((1.2 + 2.3 * len(VALIDATIONS), 0.8 + 2.3 * len(settings)))
     grid = figure.subplots(len(settings), len(VALIDATIONS), sharey=True, squeeze=False)
     for line, setting in zip(grid, settings, strict=True):
         for axes, name in zip(line, VALIDATIONS, strict=True):
@@ -207,14 +209,18 @@ def draw_validations(rows: Rows, is_papers_data: bool, path: Path) -> None:
                     _crosses(axes, published_scores()[network, name], color, rows.strengths(setting))
             _ticks_at_strengths(axes, rows, setting)
             _percent_axis(axes)
-        line[0].set_ylabel(f"{setting}\naccuracy", fontsize=9)
+        line[0].set_ylabel(f"{setting}\naccuracy", fontsize="medium")
     for axes, name in zip(grid[0], VALIDATIONS, strict=True):
-        axes.set_title(name, loc="left", fontsize=9.5)
+        axes.set_title(name, loc="left", fontsize="medium")
     figure.legend(
-        *grid[0][0].get_legend_handles_labels(), loc="outside upper left", ncols=4, frameon=False, fontsize=9
+        *grid[0][0].get_legend_handles_labels(),
+        loc="outside upper left",
+        ncols=4,
+        frameon=False,
+        fontsize="medium",
     )
     below = f"strength of the {rows.what}; dashed, hollow: chips a year later"
-    figure.supxlabel(_below(rows, below, is_papers_data), fontsize=9, color=GREY)
+    figure.supxlabel(_below(rows, below, is_papers_data), fontsize="medium", color=GREY)
     save_figure(figure, path)
 
 
@@ -227,7 +233,7 @@ def _panels(
 ) -> None:
     """Draw a column for each place of learning, and a row for each quantity."""
     settings = rows.settings()
-    figure = Figure(figsize=(1.2 + 2.7 * len(settings), 1 + 2.9 * len(drawn)), layout="constrained")
+    figure = new_figure((1.2 + 2.7 * len(settings), 1 + 2.9 * len(drawn)))
     grid = figure.subplots(len(drawn), len(settings), sharex="col", sharey="row", squeeze=False)
     for line, (ylabel, draw) in zip(grid, drawn.items(), strict=True):
         for axes, setting in zip(line, settings, strict=True):
@@ -235,11 +241,11 @@ def _panels(
             _ticks_at_strengths(axes, rows, setting)
         line[0].set_ylabel(ylabel)
     for axes, setting in zip(grid[0], settings, strict=True):
-        axes.set_title(str(setting), loc="left", fontsize=9.5)
+        axes.set_title(str(setting), loc="left", fontsize="medium")
     for axes in grid[-1]:
         axes.set_xlabel(f"strength of the {rows.what}")
-    grid[0][0].legend(frameon=False, fontsize=8, loc="best")
-    figure.supxlabel(_below(rows, note, is_papers_data), fontsize=8, color=GREY)
+    grid[0][0].legend(frameon=False, fontsize="small", loc="best")
+    figure.supxlabel(_below(rows, note, is_papers_data), fontsize="small", color=GREY)
     save_figure(figure, path)
 
 

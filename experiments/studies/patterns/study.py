@@ -7,7 +7,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final, final
 
-from matplotlib.figure import Figure
 from typing_extensions import override
 
 from devices.units import Dimensionless
@@ -16,6 +15,7 @@ from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
 from ...data.examples import Facts, Shape
 from ...drawing.figures import save_figure
+from ...drawing.output.figure_page import new_figure
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, Mode, TrainConfig
 from ...runs.result import Result
@@ -290,7 +290,7 @@ def _difference(cell: Cell, best: Cell) -> Mean | None:
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw accuracy, and the difference of copies, against the share of absent weights; a column for each mode."""
     modes, cells = list(dict.fromkeys(row.mode for row in rows)), cells_of(rows)
-    figure = Figure(figsize=(3.2 * len(modes) + 0.6, 5.4), layout="constrained")
+    figure = new_figure((3.2 * len(modes) + 0.6, 5.4))
     panels = figure.subplots(2, len(modes), sharex=True, sharey="row", squeeze=False)
     for (above, below), mode in zip(zip(*panels, strict=True), modes, strict=True):
         for scheme, color in _COLORS.items():

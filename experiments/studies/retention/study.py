@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from devices import get
@@ -15,6 +14,7 @@ from devices.units import Dimensionless, Seconds
 
 from ...data.chance import RULE, mark
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import Look, device_looks
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import available_threads
@@ -212,7 +212,7 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
     devices = list(dict.fromkeys(row.device for row in rows))
     looks = dict(zip(devices, device_looks(devices), strict=True))
     by_row = {row.key: row for row in rows}
-    figure = Figure(figsize=(10.4, 4.4), layout="constrained")
+    figure = new_figure((10.4, 4.4))
     both = figure.subplots(1, 2, sharey=True)
     for axes, (network, title) in zip(both, _NETWORKS.items(), strict=True):
         times: set[Seconds] = set()
@@ -226,21 +226,21 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         axes.xaxis.set_major_locator(FixedLocator(sorted(times)))
         axes.xaxis.set_minor_locator(NullLocator())
         shown = [format_time(time) if time != 172800 else "" for time in sorted(times)]
-        axes.set_xticklabels(shown, fontsize=8)
+        axes.set_xticklabels(shown, fontsize="small")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.set_xlabel("time since programming")
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(title, loc="left", fontsize="medium")
         strip(axes)
     both[0].set_ylabel("test accuracy")
     for axes in both:
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, frameon=False, loc="lower left")
+            axes.legend(fontsize="small", frameon=False, loc="lower left")
             break
     both[1].text(
         0.02, 0.03,
         "solid: a factor for each tile; dotted: no compensation\nband: ± one standard deviation over chips\n"
         "hollow: extrapolated",
-        transform=both[1].transAxes, fontsize=8,
+        transform=both[1].transAxes, fontsize="small",
     )  # fmt: skip
     save_figure(figure, path)
 

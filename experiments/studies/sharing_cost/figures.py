@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import COMPONENTS, GREY, PALE, scheme_color
 from .rows import (
     FRESH,
@@ -58,7 +59,7 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
         (accuracy_at(FRESH), "test accuracy in %", False),
         (_percent_residual, "rms difference of copies in %", True),
     ]
-    figure = Figure(figsize=(11.5, 0.6 + 3.1 * len(devices)), layout="constrained")
+    figure = new_figure((11.5, 0.6 + 3.1 * len(devices)))
     panels = figure.subplots(len(devices), len(quantities), squeeze=False)
     color = scheme_color("replicated")
     for device, line in zip(devices, panels, strict=True):
@@ -86,7 +87,7 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
             axes.set_ylabel(label)
             strip(axes)
         copies = f"{tiles} copies" if tiles else "copies at all locations"
-        line[0].set_title(f"{device}: {copies}, in situ", loc="left", fontsize=10.5)
+        line[0].set_title(f"{device}: {copies}, in situ", loc="left", fontsize="large")
     _explain_crosses(figure, cells)
     save_figure(figure, path)
 
@@ -104,7 +105,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
         (scaled(time_per_step, 1e3), "time per training step in ms", True),
         (accuracy_at(FRESH), "test accuracy in %", False),
     ]
-    figure = Figure(figsize=(11.5, 0.9 + 3.1 * len(devices)), layout="constrained")
+    figure = new_figure((11.5, 0.9 + 3.1 * len(devices)))
     panels = figure.subplots(len(devices), len(quantities), squeeze=False)
     for device, line in zip(devices, panels, strict=True):
         for axes, (quantity, label, is_log) in zip(line, quantities, strict=True):
@@ -133,7 +134,7 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
             axes.set_xlabel("tiles in each local layer")
             axes.set_ylabel(label)
             strip(axes)
-        line[0].set_title(f"{device}, in situ", loc="left", fontsize=10.5)
+        line[0].set_title(f"{device}, in situ", loc="left", fontsize="large")
     figure.legend(
         *panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
     )
@@ -149,7 +150,7 @@ def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> N
         return
     lines = list(dict.fromkeys((cell.device, cell.mechanism) for cell in cells))
     heights = [0.55 + 0.27 * sum((c.device, c.mechanism) == line for c in cells) for line in lines]
-    figure = Figure(figsize=(11.0, 0.8 + sum(heights) + 0.45 * len(lines)), layout="constrained")
+    figure = new_figure((11.0, 0.8 + sum(heights) + 0.45 * len(lines)))
     panels = figure.subplots(len(lines), 2, squeeze=False, height_ratios=heights)
     used: dict[str, str] = {}
     for (device, mechanism), pair in zip(lines, panels, strict=True):
@@ -163,7 +164,7 @@ def draw_breakdown(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> N
             axes.grid(axis="x", color=PALE, linewidth=0.8)
             axes.set_axisbelow(True)
             axes.spines[["top", "right"]].set_visible(False)
-        pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)
+        pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize="large")
     order = [name for name in COMPONENTS if name in used]
     handles = [Patch(color=COMPONENTS[name]) for name in order]
     figure.legend(handles, order, loc="outside lower center", ncols=len(order), frameon=False)
@@ -182,7 +183,7 @@ def _stack(axes: Axes, group: Sequence[Cell], work: str) -> dict[str, str]:
             axes.barh(range(len(group)), values, left=left, color=color, height=0.72, lw=0)
             used[component] = color
         left += values
-    axes.set_yticks(range(len(group)), labels, fontsize=8.5)
+    axes.set_yticks(range(len(group)), labels, fontsize="small")
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, 1.14 * max(left))
@@ -192,7 +193,7 @@ def _stack(axes: Axes, group: Sequence[Cell], work: str) -> dict[str, str]:
             place,
             f"{float(f'{total:.3g}'):,g}",
             va="center",
-            fontsize=7.5,
+            fontsize="x-small",
             color=GREY,
         )
     return used
@@ -218,7 +219,7 @@ def _draw_seeds(axes: Axes, x: float, cell: Cell, quantity: Quantity, color: str
 def _note(figure: Figure, text: str) -> None:
     """Write what must be known above a figure: below it stands the legend."""
     if text:
-        figure.suptitle(text, x=0.01, ha="left", fontsize=8.5, color=GREY)
+        figure.suptitle(text, x=0.01, ha="left", fontsize="small", color=GREY)
 
 
 def _explain_crosses(figure: Figure, cells: Sequence[Cell]) -> None:
@@ -269,7 +270,7 @@ def name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], is_log: bool) 
         y = place - shift
         axes.annotate(
             name, (1.0, math.exp(y) if is_log else y), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", color=darker(color), fontsize=7.5, va="center", annotation_clip=False,
+            textcoords="offset points", color=darker(color), fontsize="x-small", va="center", annotation_clip=False,
         )  # fmt: skip
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ...drawing.direct_labels import Named, label_points
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, scheme_color
 from .figures import Quantity, darker, not_drawn, scaled, write_plainly
 from .rows import (
@@ -38,7 +38,7 @@ def draw_pareto(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None
     """
     cells = cells_of(rows, schemes)
     lines = list(dict.fromkeys((cell.device, cell.mechanism) for cell in cells))
-    figure = Figure(figsize=(10.5, 0.9 + 3.3 * len(lines)), layout="constrained")
+    figure = new_figure((10.5, 0.9 + 3.3 * len(lines)))
     panels = figure.subplots(len(lines), 2, squeeze=False)
     areas = [cell.mean(priced(lambda row: row.unpacked.area_mm2)) or 0.0 for cell in cells]
     later = _longest_time(rows)
@@ -64,12 +64,12 @@ def draw_pareto(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> None
             )  # no accuracy lies outside
             strip(axes)
             drawn.append((axes, names))
-        pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)
+        pair[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize="large")
     note = "Marker area: chip area, one kernel in each array. Bars: ± one standard deviation over the seeds."
     if later is not None:
         note += " Small mark: after the longest time."
     note += not_drawn(cells)
-    figure.supxlabel(note, fontsize=8.5, color=GREY)
+    figure.supxlabel(note, fontsize="small", color=GREY)
     for axes, names in drawn:
         label_points(figure, axes, names)
     save_figure(figure, path)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, scheme_color
 from ...support.durations import format_time
 from .figures import name_ends, sync_every, write_plainly
@@ -28,7 +28,7 @@ def draw_residual(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> No
     if not cells:
         return
     devices = list(dict.fromkeys(cell.device for cell in cells))
-    figure = Figure(figsize=(15.0, 0.7 + 3.3 * len(devices)), layout="constrained")
+    figure = new_figure((15.0, 0.7 + 3.3 * len(devices)))
     panels = figure.subplots(len(devices), 4, squeeze=False)
     for device, line in zip(devices, panels, strict=True):
         group = [cell for cell in cells if cell.device == device]
@@ -40,11 +40,11 @@ def draw_residual(rows: Sequence[Row], schemes: Sequence[str], path: Path) -> No
         _draw_since_programming(line[3], [c for c in cells_of(rows, schemes) if c.device == device])
         for axes in line:
             strip(axes)
-        line[0].set_title(f"{device}, in situ", loc="left", fontsize=10.5)
+        line[0].set_title(f"{device}, in situ", loc="left", fontsize="large")
     note = (
         "Mean over seeds and layers. Difference: rms over the copies of a kernel, relative to the rms weight."
     )
-    figure.supxlabel(f"{note} Thin: the largest difference.", fontsize=8.5, color=GREY)
+    figure.supxlabel(f"{note} Thin: the largest difference.", fontsize="small", color=GREY)
     save_figure(figure, path)
 
 
@@ -164,4 +164,6 @@ def dash_of(period: int):  # type: ignore[no-untyped-def]
 
 def _say_nothing(axes: Axes) -> None:
     axes.set_axis_off()
-    axes.text(0.5, 0.5, "nothing recorded", transform=axes.transAxes, ha="center", color=GREY, fontsize=9)
+    axes.text(
+        0.5, 0.5, "nothing recorded", transform=axes.transAxes, ha="center", color=GREY, fontsize="medium"
+    )

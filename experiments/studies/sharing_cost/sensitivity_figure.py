@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, scheme_color
 from .figures import name_ends, sync_every, write_plainly
 from .residual import dash_of
@@ -32,7 +32,7 @@ def draw_sensitivity(
     if not groups:
         return
     number = len(lines[groups[0]])
-    figure = Figure(figsize=(3.1 * number + 1.6, 0.8 + 2.9 * len(groups)), layout="constrained")
+    figure = new_figure((3.1 * number + 1.6, 0.8 + 2.9 * len(groups)))
     panels = figure.subplots(len(groups), number, squeeze=False, sharey="row")
     for group, row in zip(groups, panels, strict=True):
         device, mechanism, work = group
@@ -67,10 +67,10 @@ def draw_sensitivity(
                 name_ends(axes, ends, is_log=True)
         reference_name = "free" if "free" in next(iter(lines[group].values())) else "the first scheme"
         row[0].set_ylabel(f"energy per {work},\nrelative to {reference_name}")
-        row[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize=10.5)
+        row[0].set_title(f"{device}, {MECHANISM_NAMES[mechanism]}", loc="left", fontsize="large")
     figure.supxlabel(
         "Circles: two schemes cost the same, and the other one is cheaper beyond. Grey line: the profile as it is.",
-        fontsize=8.5,
+        fontsize="small",
         color=GREY,
     )
     save_figure(figure, path)

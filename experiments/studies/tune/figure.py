@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, scheme_color
 from ..seeds import by_key
 from ..sharing_cost.figures import write_plainly
@@ -28,7 +28,7 @@ def draw_trials(found: Found, path: Path) -> None:
     """
     named = list(zip(found.rates, found.trials.values(), strict=True))
     groups = by_key(named, lambda item: (item[0].device, item[0].mode))
-    figure = Figure(figsize=(8.5, 0.6 + 3.0 * len(groups)), layout="constrained")
+    figure = new_figure((8.5, 0.6 + 3.0 * len(groups)))
     for axes, group in zip(figure.subplots(len(groups), 1, squeeze=False)[:, 0], groups, strict=True):
         handles = []
         for number, (rate, trials) in enumerate(group):
@@ -39,15 +39,15 @@ def draw_trials(found: Found, path: Path) -> None:
             handles.append(Line2D([], [], color=color, marker=marker, ls="", label=label))
         axes.set_xscale("log")
         write_plainly(axes.xaxis)
-        axes.set_title(f"{group[0][0].device}, {group[0][0].mode}", loc="left", fontsize=10.5)
+        axes.set_title(f"{group[0][0].device}, {group[0][0].mode}", loc="left", fontsize="large")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("validation accuracy in %")
         axes.legend(
-            handles=handles, fontsize=7.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
+            handles=handles, fontsize="x-small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
         )
         strip(axes)
     note = "Filled: trained to the end. Hollow: stopped early. Ring: chosen."
-    figure.supxlabel(note, fontsize=8.5, color=GREY)
+    figure.supxlabel(note, fontsize="small", color=GREY)
     save_figure(figure, path)
 
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
-
 from devices.units import Dimensionless
 
 from ...drawing.differences import Change, draw_changes
 from ...drawing.figures import save_figure
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import VERDICTS
 from .gains import HOW, Gain, ranked
 
@@ -30,7 +29,7 @@ def draw_gains(gains: Sequence[Gain], name: str, path: Path, threshold: Dimensio
     if not panels:
         return
     rows = [len(own) + 1.6 for own in panels.values()]
-    figure = Figure(figsize=(8.6, 0.32 * sum(rows) + 0.9), layout="constrained")
+    figure = new_figure((8.6, 0.32 * sum(rows) + 0.9))
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=rows)
     groups: set[str] = set()
     for axes, (mode, own) in zip(grid.flat, panels.items(), strict=True):
@@ -40,7 +39,7 @@ def draw_gains(gains: Sequence[Gain], name: str, path: Path, threshold: Dimensio
             if (verdict := gain.verdict) is not None
         ]
         draw_changes(axes, changes, threshold, named=groups)
-        axes.set_title(f"{HOW[mode]}: {name}", loc="left", fontsize=9.5)
+        axes.set_title(f"{HOW[mode]}: {name}", loc="left", fontsize="medium")
         axes.set_xlabel("accuracy gained, percentage points, 95 % interval")
-    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=5)
+    figure.legend(fontsize="small", frameon=False, loc="outside lower center", ncols=5)
     save_figure(figure, path)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from devices.files import write_atomically
 
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import AMOUNT, GREY, SERIES
 from ...drawing.sections import Section, Table, csv_of, markdown_of
 from ...support.statistics import mean_and_std, percent
@@ -82,7 +82,7 @@ def _records(points: Sequence[Point]) -> Iterator[dict[str, Any]]:
 
 
 def _draw(points: Sequence[Point], maps: Sequence[VoltageMap], sample: dict[str, Any], path: Path) -> None:
-    figure = Figure(figsize=(11, 7.4 if maps else 4.2), layout="constrained")
+    figure = new_figure((11, 7.4 if maps else 4.2))
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1)) if maps else [figure]
     accuracy, error, missed = halves[0].subplots(1, 3)
     layouts = list(dict.fromkeys(_layout(point) for point in points))
@@ -105,25 +105,25 @@ def _draw(points: Sequence[Point], maps: Sequence[VoltageMap], sample: dict[str,
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("ohm per wire segment")
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(title, loc="left", fontsize="medium")
         if axes is not accuracy:  # aihwkit's polynomial leaves every linear scale
             axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         strip(axes)
     missed.axhline(1, color=GREY, lw=1, ls=(0, (5, 3)))
     missed.annotate(
-        "as bad as no model of wires", (0.02, 1.06), xycoords=("axes fraction", "data"), fontsize=8
+        "as bad as no model of wires", (0.02, 1.06), xycoords=("axes fraction", "data"), fontsize="small"
     )
     missed.set_ylim(min(0.1, missed.get_ylim()[0]), max(2.0, missed.get_ylim()[1]))
     legend = accuracy.legend(
-        frameon=False, fontsize=8, loc="lower left", title="solid: exact; dotted: aihwkit"
+        frameon=False, fontsize="small", loc="lower left", title="solid: exact; dotted: aihwkit"
     )
     legend.get_title().set_fontsize(8)
     figure.suptitle(
         f"{sample['run']}, {sample['chips']} {sample['device']} chips, {sample['test_images']} test images",
         x=0.01,
         ha="left",
-        fontsize=11,
+        fontsize="large",
     )
     if maps:
         _draw_maps(halves[1], maps)
@@ -157,12 +157,14 @@ def _draw_maps(figure: Any, maps: Sequence[VoltageMap]) -> None:
         )
         bits, words = one.voltage.shape
         name = f"{one.layer}, unrolled" if one.is_unrolled else one.layer
-        axes.set_title(f"{name}\n{bits} x {words}\nleast {100 * float(one.voltage.min()):.3g} %", fontsize=8)
-        axes.tick_params(labelsize=7)
-    axes_of_maps[0].set_ylabel("bit line (driven at the top)", fontsize=8)
-    figure.supxlabel("word line (sensed at the right)", fontsize=8)
+        axes.set_title(
+            f"{name}\n{bits} x {words}\nleast {100 * float(one.voltage.min()):.3g} %", fontsize="small"
+        )
+        axes.tick_params(labelsize="x-small")
+    axes_of_maps[0].set_ylabel("bit line (driven at the top)", fontsize="small")
+    figure.supxlabel("word line (sensed at the right)", fontsize="small")
     if image is not None:
         bar = figure.colorbar(
             image, ax=list(axes_of_maps), shrink=0.9, format=PercentFormatter(1.0, symbol=" %")
         )
-        bar.set_label(f"voltage across the device, {maps[0].ohm:g} ohm", fontsize=8)
+        bar.set_label(f"voltage across the device, {maps[0].ohm:g} ohm", fontsize="small")

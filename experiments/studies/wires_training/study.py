@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, TypedDict, final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from crossbar import WireParameters
@@ -16,6 +15,7 @@ from devices.units import Dimensionless, Ohm
 
 from ...data.chance import RULE, mark
 from ...drawing.figures import save_figure, strip
+from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, SERIES
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import available_threads
@@ -206,7 +206,7 @@ def _ohm(ohm: Ohm) -> str:
 
 
 def _draw(rows: Sequence[Row], sample: str, path: Path) -> None:
-    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    figure = new_figure((9.6, 4.2))
     networks = [network for network in _NETWORKS if any(row.network == network for row in rows)]
     panels = figure.subplots(1, len(networks), sharey=True, squeeze=False)[0]
     for axes, network in zip(panels, networks, strict=True):
@@ -216,16 +216,16 @@ def _draw(rows: Sequence[Row], sample: str, path: Path) -> None:
             name = f"trained with wires of {_ohm(ohm)}" if ohm else "trained without wires"
             _line(axes, row.exact, color, marker, "-", name + mark(row.did_learn))
             _line(axes, row.aihwkit, color, marker, ":", None)
-        axes.set_title(_NETWORKS[network], loc="left", fontsize=10)
+        axes.set_title(_NETWORKS[network], loc="left", fontsize="medium")
         axes.set_xlabel("resistance of a wire segment, ohm")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         strip(axes)
     panels[0].set_ylabel("test accuracy")
     legend = panels[0].legend(
-        frameon=False, fontsize=8.5, loc="lower left", title="solid: exact; dotted: aihwkit's ir_drop"
+        frameon=False, fontsize="small", loc="lower left", title="solid: exact; dotted: aihwkit's ir_drop"
     )
     legend.get_title().set_fontsize(8.5)
-    figure.suptitle(sample, x=0.01, ha="left", fontsize=8.5, color=GREY)
+    figure.suptitle(sample, x=0.01, ha="left", fontsize="small", color=GREY)
     save_figure(figure, path)
 
 

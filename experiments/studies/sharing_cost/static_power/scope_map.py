@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 
 from ....drawing.figures import save_figure, strip
+from ....drawing.output.figure_page import new_figure
 from ....drawing.palette import GREY, scheme_color
 from ..figures import darker
 from ..rows import MECHANISM_NAMES, scheme_label
@@ -32,7 +32,7 @@ def draw_scope_map(demands: Mapping[Group, Mapping[str, Demand]], path: Path) ->
         return
     columns = min(2, len(groups))
     lines = -(-len(groups) // columns)
-    figure = Figure(figsize=(5.2 * columns + 0.6, 3.7 * lines + 0.6), layout="constrained")
+    figure = new_figure((5.2 * columns + 0.6, 3.7 * lines + 0.6))
     panels = figure.subplots(lines, columns, squeeze=False).flatten()
     for axes in panels[len(groups) :]:
         axes.set_axis_off()
@@ -65,7 +65,7 @@ def draw_scope_map(demands: Mapping[Group, Mapping[str, Demand]], path: Path) ->
             x, y = rates[int(np.median(places))], factors[int(np.quantile(rows, 0.3 + 0.4 * (turn % 2)))]
             if len(rows) > 0.02 * winner.size:
                 axes.text(
-                    x, y, label, ha="center", va="center", fontsize=9, color=color,
+                    x, y, label, ha="center", va="center", fontsize="medium", color=color,
                     bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 1.5},
                 )  # fmt: skip
         axes.axhline(1.0, color="black", lw=0.8, ls=":")
@@ -73,12 +73,12 @@ def draw_scope_map(demands: Mapping[Group, Mapping[str, Demand]], path: Path) ->
         axes.set_yscale("log")
         axes.set_xlabel("images a second" if kind == "inference" else "training images a second")
         axes.set_ylabel("static power, relative to the profile")
-        axes.set_title(f"{device}, {MECHANISM_NAMES[mechanism]}, {kind}", loc="left", fontsize=10)
+        axes.set_title(f"{device}, {MECHANISM_NAMES[mechanism]}, {kind}", loc="left", fontsize="medium")
         strip(axes)
     figure.supxlabel(
         "Arrays always on. Colour: the scheme that takes the least energy for an image, of those that can take the "
         "rate;\ngrey: several within 2 %. Dotted: static power as the profile assumes it.",
-        fontsize=8.5,
+        fontsize="small",
         color=GREY,
     )
     save_figure(figure, path)

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ....drawing.figures import save_figure, strip
+from ....drawing.output.figure_page import new_figure
 from ....drawing.palette import GREY, PALE, scheme_color
 from ...seeds import by_key
 from ..figures import write_plainly
@@ -35,7 +35,7 @@ def draw_to_accuracy(cells: Sequence[Cell], targets: Sequence[float], path: Path
     groups = by_key(learning_cells(cells), lambda cell: (cell.device, cell.mechanism))
     if not groups:
         return
-    figure = Figure(figsize=(11.5, 0.6 + 3.6 * len(groups)), layout="constrained")
+    figure = new_figure((11.5, 0.6 + 3.6 * len(groups)))
     panels = figure.subplots(len(groups), len(PRICES), squeeze=False)
     for group, pair in zip(groups, panels, strict=True):
         for axes, price in zip(pair, PRICES, strict=True):
@@ -47,12 +47,12 @@ def draw_to_accuracy(cells: Sequence[Cell], targets: Sequence[float], path: Path
             axes.set_xlabel(_UNITS[price][0])
         pair[0].set_ylabel("validation accuracy in %")
         first = group[0]
-        pair[0].set_title(f"{first.device}, {MECHANISM_NAMES[first.mechanism]}", loc="left", fontsize=10.5)
-        pair[-1].legend(fontsize=7.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        pair[0].set_title(f"{first.device}, {MECHANISM_NAMES[first.mechanism]}", loc="left", fontsize="large")
+        pair[-1].legend(fontsize="x-small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     note = (
         "Line, band: mean and standard deviation over the seeds. Broad grey line: least cost for an accuracy."
     )
-    figure.supxlabel(note, fontsize=8.5, color=GREY)
+    figure.supxlabel(note, fontsize="small", color=GREY)
     save_figure(figure, path)
 
 

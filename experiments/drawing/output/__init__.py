@@ -1,0 +1,1 @@
+"""How a figure becomes files: style, width, formats, numbers."""
