@@ -39,6 +39,16 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _LINK.sub(as_path, markdown)
 
 
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuse what a page would fetch: it is read from a disk, perhaps without a network."""
+    fetched = re.search(
+        r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(https?://[^\"' >]+)", output
+    )
+    if fetched and 'rel="canonical"' not in fetched[0]:
+        raise PluginError(f"{page.file.src_uri} would fetch {fetched[1]}.")
+    return output
+
+
 def _commands() -> str:
     from experiments.cli import COMMANDS, load
 

@@ -1,10 +1,11 @@
-"""The page of commands has exactly the options that the command line takes."""
+"""The page of commands has exactly the options that the command line takes; pages fetch nothing."""
 
 import contextlib
 import importlib.util
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,14 @@ def hooks():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_a_page_that_would_fetch_something_is_refused(hooks):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
+    kept = '<a href="https://example.org">elsewhere</a><script src="build/iframe-worker.js"></script>'
+    assert hooks.on_post_page(kept, page, None) == kept
+    with pytest.raises(Exception, match=r"index\.md would fetch https://example\.org/x\.js"):
+        hooks.on_post_page('<script src="https://example.org/x.js"></script>', page, None)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
