@@ -114,7 +114,8 @@ def _sentence_of(error: Exception) -> str:
 
 
 def _overview() -> str:
-    lines = (f"  {command.name:<12}  {command.summary}" for command in COMMANDS)
+    width = max(len(command.name) for command in COMMANDS)
+    lines = (f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS)
     return _OVERVIEW.format(commands="\n".join(lines))
 
 
