@@ -1,5 +1,7 @@
 """Devices of other programs do what those programs say: one pulse on aihwkit's own tiles, against published laws."""
 
+import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 from aihwkit.simulator.configs import SingleRPUConfig
+from aihwkit.simulator.configs.compounds import VectorUnitCell
+from aihwkit.simulator.configs.devices import LinearStepDevice
 from aihwkit.simulator.parameters.enums import PulseType
+from aihwkit.simulator.parameters.inference import DriftParameter
 from aihwkit.simulator.parameters.training import UpdateParameters
 from aihwkit.simulator.tiles import AnalogTile
 
@@ -122,4 +127,30 @@ def test_the_command_writes_what_commands_take(
         (["crosssim", "a.txt"], "dG_decreasing.txt"),
     ):
         assert main(["import-device", *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_configurations_kept_as_json_are_known_by_their_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for law, kind in LAWS.items():
+        config = SingleRPUConfig(device=kind(dw_min=0.004, w_max=0.7))
+        Path("my.json").write_text(json.dumps(dataclasses.asdict(config), default=str))
+        assert from_aihwkit("my.json").pulses == {"law": law, "dw_min": 0.004, "w_max": 0.7}
+    assert main(["import-device", "aihwkit", "my.json", "--name", "mine"]) == 0
+    assert get("mine.toml").training_config().device == kind(dw_min=0.004, w_max=0.7)
+    device = dataclasses.asdict(LinearStepDevice(drift=DriftParameter(nu=0.1)))
+    Path("device.json").write_text(json.dumps(device))
+    assert from_aihwkit("device.json").not_modelled.startswith(
+        "The device's drift, which a device file does not"
+    )
+    compound = SingleRPUConfig(device=VectorUnitCell(unit_cell_devices=[LinearStepDevice()]))
+    for content, message in (
+        (json.dumps(dataclasses.asdict(compound), default=str), "has a compound of devices"),
+        ("[1]", "has other fields"),
+        (json.dumps(device | {"w_max": "a"}), "`w_max` must be a number, but is 'a'"),
+    ):
+        Path("wrong.json").write_text(content)
+        assert main(["import-device", "aihwkit", "wrong.json"]) == 2
         assert message in capsys.readouterr().err

@@ -52,7 +52,7 @@ def _described(config: ImportDeviceConfig) -> Described:
     if config.program == "aihwkit":
         if len(what) != 1:
             raise ValueError(
-                f"`what` must be the name of one preset, but are {len(what)}. Give ReRamESPreset, say."
+                f"`what` must be the name of one preset or a .json file, but are {len(what)}. Say ReRamESPreset."
             )
         return from_aihwkit(what[0])
     given = {}
