@@ -37,7 +37,6 @@ from experiments.support.interruption import Interruption, RunInterrupted
 
 CASES = {
     "hwa": ("pcm", 20),
-    "hwa few images": ("pcm", 5),
     "hwa, some absent": ("pcm", 5),
     "sgd": ("reram-sb", 20),
     "sgd, some absent": ("reram-sb", 5),
