@@ -17,8 +17,9 @@ from experiments.drawing.sections import csv_of, markdown_of
 from experiments.runs.result import Result
 from experiments.runs.run_folder import RunFolder
 from experiments.studies.compare_devices import table as compared_table
+from experiments.studies.compare_devices.config import CompareDevicesConfig
 from experiments.studies.compare_devices.rows import Row as ComparedRow
-from experiments.studies.compare_devices.rows import groups_of
+from experiments.studies.compare_devices.rows import aged_of, groups_of
 from experiments.studies.compare_devices.study import _summary
 from experiments.studies.in_situ.study import Row as InSituRow
 from experiments.studies.in_situ.study import _findings as in_situ_findings
@@ -121,6 +122,41 @@ def test_compared_devices_are_ranked_only_if_they_learned():
     assert RULE not in compared_table.markdown(rows[2:3], {}, {}, "xbar compare-devices")
     assert "no network learned on lucky, in-situ." in _summary(rows)
     assert "did_learn" in compared_table.records(rows)[0]
+    assert "A quick look" in compared_table.markdown(rows[:1], {}, {}, "xbar compare-devices")
+
+
+def test_devices_age_in_one_list_at_one_time():
+    def row(device, **accuracy):
+        times = {float(name[1:]): value for name, value in accuracy.items()}
+        return ComparedRow(
+            device=device, mode="hwa", network="cnn", seed=0, run="", command="", trained=0.9,
+            accuracy=times, chips={}, extrapolated=(), pulses=None, at_bound=None,
+        )  # fmt: skip
+
+    rows = [
+        row("a", t1=0.9, t10=0.5, t100=0.4),
+        row("b", t1=0.8, t10=0.7, t100=0.6),
+        row("c", t1=0.95, t10=0.6),
+    ]
+    groups = groups_of(rows, "cnn")
+    assert [group.first.device for group in groups] == ["c", "a", "b"]
+    time, aged = aged_of(groups)
+    assert time == 10.0  # the last one at which all three are known
+    assert [group.first.device for group in aged] == ["b", "c", "a"]
+    text = compared_table.markdown(rows, {}, {}, "xbar compare-devices")
+    assert "| 3 | a, written | 50.0 % | 40.0 |" in text
+    assert aged_of([]) == (None, [])
+
+
+def test_a_device_of_ones_own_gets_a_rate_of_its_own():
+    own = CompareDevicesConfig(devices=("pcm", "my.toml"))
+    assert own.resolved().tune == 6
+    assert replace(own, tune=3).resolved().tune == 3
+    assert replace(own, tune=0).resolved().tune == 0
+    assert replace(own, quick=True).resolved().tune == 0
+    assert CompareDevicesConfig(devices=("pcm",)).resolved().tune is None
+    with pytest.raises(ValueError, match="`tune` must be 0 or more, but is -1"):
+        CompareDevicesConfig(tune=-1)
 
 
 def paper_row(network, strength, seed, accuracy, *, did_learn=True, vcp=0.0):

@@ -21,6 +21,8 @@ DEVICES: Final = (
 _QUICK_DEVICES: Final = ("pcm", "reram-cmo", "ecram", "reram-sb")
 _SEEDS: Final = (0, 1, 2)
 _CHIPS: Final = 5
+_TRIALS: Final = 6
+"""Of a search for the rate of each training, where a device of one's own is among them; assumed."""
 _OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
 _OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 _ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
@@ -79,7 +81,8 @@ class CompareDevicesConfig:
     epochs: Annotated[int | None, _OPEN_INT] = None
     """Passes through the training images. (default: 20 for the digits, else as `xbar train`)"""
     tune: Annotated[int | None, _OPEN_INT] = None
-    """Search the learning rate of every training first, with so many trials each, as `xbar tune` does."""
+    """Search the learning rate of every training first, with so many trials each, as `xbar tune` does; 0: take the
+    usual ones. (default: 6 if a device file is among the devices, which has no usual one of its own; else 0)"""
     tuned: Annotated[Path | None, _OPEN_PATH] = None
     """Take learning rates and batch sizes from this file, which `xbar tune` has written."""
     chips: Annotated[int | None, _OPEN_INT] = None
@@ -108,8 +111,10 @@ class CompareDevicesConfig:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
         refuse_doubles(self, ("devices", "networks", "seeds"))
-        refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs", "tune"))
+        refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs"))
         refuse_two_rates(self, ("tune", "tuned"))
+        if self.tune is not None and self.tune < 0:
+            raise ValueError(f"`tune` must be 0 or more, but is {self.tune}. 0 searches nothing.")
 
     def refuse_idle(self) -> None:
         """Refuse what a user typed and nothing would come of.
@@ -133,6 +138,12 @@ class CompareDevicesConfig:
                 chips=self.chips or 2,
             )
         epochs = config.epochs or (20 if self.data == "digits" else None)
+        if (
+            config.tune is None
+            and config.tuned is None
+            and any(own.endswith(".toml") for own in config.devices)
+        ):
+            config = replace(config, tune=0 if self.quick else _TRIALS)
         return planned(
             CompareDevicesPlan, config, "compare-devices", epochs=epochs, chips=config.chips or _CHIPS
         )

@@ -14,7 +14,7 @@ from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import GREY, PALE, Look, device_looks
 from ...support.durations import format_time
 from ...support.statistics import mean_and_std
-from .rows import Group, Row, groups_of
+from .rows import Group, Row, aged_of, groups_of
 from .table import NETWORK_NAMES
 
 _Looks = Mapping[tuple[str, str], Look]
@@ -93,17 +93,19 @@ def _draw_over_time(axes: Axes, groups: Sequence[Group], looks: _Looks, title: s
 
 
 def _draw_ranking(axes: Axes, groups: Sequence[Group], looks: _Looks) -> None:
+    time, aged = aged_of(groups)
     for place, group in enumerate(groups):
         color, marker = looks[(group.first.device, group.first.mode)]
-        fresh, last, spread = group.fresh().value, group.last().value, group.last().std
         color = color if group.has_learned else GREY
-        axes.plot([fresh, last], [place, place], color=color, lw=1)
-        axes.plot(fresh, place, "|", color=color, ms=9)
-        axes.errorbar(last, place, xerr=spread, fmt=marker, color=color, ms=5.5, capsize=2, lw=1)
+        fresh, later = group.fresh(), group.at(time) if time is not None and group in aged else None
+        if later is not None:
+            axes.plot([fresh.value, later.value], [place, place], color=color, lw=1)
+            axes.plot(later.value, place, "|", color=color, ms=9)
+        axes.errorbar(fresh.value, place, xerr=fresh.std, fmt=marker, color=color, ms=5.5, capsize=2, lw=1)
     axes.set_yticks(range(len(groups)), [group.name for group in groups], fontsize="small")
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    axes.set_xlabel("accuracy at the last known time; |: fresh")
+    axes.set_xlabel("accuracy, fresh" + ("" if time is None else f"; |: after {format_time(time)}"))
     axes.grid(axis="x", color=PALE, lw=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -108,6 +108,11 @@ def row_of(point: Point, command: str, folder: RunFolder, model: str = "") -> Ro
     )
 
 
+def fresh_of(row: Row) -> Dimensionless:
+    """Return the accuracy of the devices at first: as trained, or right after programming."""
+    return row.trained if row.mode == "in-situ" else next(iter(row.accuracy.values()))
+
+
 @final
 @dataclass(frozen=True)
 class Group(Seeds[Row]):
@@ -130,17 +135,26 @@ class Group(Seeds[Row]):
 
     def fresh(self) -> Mean:
         """Return the accuracy of the devices at first: as trained, or right after programming."""
-        return Mean.of_all(
-            [row.trained if row.mode == "in-situ" else next(iter(row.accuracy.values())) for row in self.rows]
-        )
-
-    def last(self) -> Mean:
-        """Return the accuracy at the last known time, by which devices are ranked."""
-        return (self.at(self.times[-1]) if self.times else None) or self.fresh()
+        return Mean.of_all([fresh_of(row) for row in self.rows])
 
 
 def groups_of(rows: Sequence[Row], network: str) -> list[Group]:
-    """Return the devices of a network, ranked by the last known accuracy, the best first; then what did not learn."""
+    """Return the devices of a network, ranked fresh, the best first; then those on which none learned."""
     mine = [row for row in rows if row.network == network]
     groups = [Group(group) for group in by_key(mine, lambda row: (row.device, row.mode))]
-    return sorted(groups, key=lambda group: (not group.has_learned, -group.last().value))
+    return sorted(groups, key=lambda group: (not group.has_learned, -group.fresh().value))
+
+
+def aged_of(groups: Sequence[Group]) -> tuple[Seconds | None, list[Group]]:
+    """Return the time at which most devices that age are known, the latest of such, and their ranking then.
+
+    Devices without a model of ageing, those not known at that time, and those on which no network learned are left
+    out: fresh devices and aged ones, or ages, are never ranked in one list.
+    """
+    ageing = [group for group in groups if group.times and group.has_learned]
+    counts = {time: sum(time in group.times for group in ageing) for group in ageing for time in group.times}
+    if not counts:
+        return None, []
+    time = max(counts, key=lambda own: (counts[own], own))
+    known = [(mean.value, group) for group in ageing if (mean := group.at(time)) is not None]
+    return time, [group for _, group in sorted(known, key=lambda pair: -pair[0])]

@@ -15,10 +15,12 @@ from ...data.datasets import DataSplit
 from ...data.examples import Facts, Shape
 from ...data.user_function import label_of
 from ...drawing.characterisation_figure import draw_characterisation
+from ...drawing.measured_response import measured_on
 from ...drawing.sections import Picture, Section
 from ...runs.options.config import TrainConfig
 from ...runs.run_folder import RunFolder
 from ...support.answer import Answer
+from ...support.durations import format_time
 from ...support.progress_bar import progress_bar
 from ...support.typed_values import typed
 from ..does_it_matter.config import DoesItMatterConfig
@@ -32,7 +34,7 @@ from ..tune.searches import tune_for
 from .config import CompareDevicesConfig, CompareDevicesPlan
 from .figure import draw_comparison
 from .points import points_of, wish_of
-from .rows import Row, groups_of, row_of
+from .rows import Row, aged_of, groups_of, row_of
 from .table import NETWORK_NAMES, TITLE, network_title, sections
 
 NAME: Final = "compare-devices"
@@ -80,7 +82,7 @@ class CompareDevices(Study[Point, Row]):
 
     @override
     def prepare(self, data: DataSplit) -> None:
-        self._tuned = tune_for(self, data) if self.config.tune is not None else self.config.tuned
+        self._tuned = tune_for(self, data) if self.config.tune else self.config.tuned
 
     @override
     def wish(self, point: Point, known: Facts | Shape) -> TrainConfig:
@@ -91,13 +93,29 @@ class CompareDevices(Study[Point, Row]):
         model = "" if self.config.model is None else label_of(self.config.model)
         return row_of(point, command, folder, model)
 
+    def _how_rates(self) -> str:
+        """Say how learning rates were chosen."""
+        config = self.config
+        if config.tune:
+            return (
+                f"Learning rates: the best of {config.tune} trials for every training, searched alike on validation "
+                "images with another seed."
+            )
+        if config.tuned is not None:
+            return f"Learning rates: those of {config.tuned}."
+        own = [device for device in config.devices if device.endswith(".toml")]
+        warning = (
+            f" Nobody has tuned one for {', '.join(own)}, which may lose for that: use --tune." if own else ""
+        )
+        return f"Learning rates: the usual one of each mode and device.{warning}"
+
     @override
     def findings(self, rows: Sequence[Row], failed: Mapping[str, str], out: Path) -> Findings:
         sheets = _characterise(self.config.devices, out / "devices")
         draw_comparison(rows, sheets, out / _FIGURE)
         measured = {name: sheet.rows() for name, sheet in sheets.items()}
         found = [
-            *sections(rows, measured, failed, self.command),
+            *sections(rows, measured, failed, self.command, self._how_rates()),
             *_pictures(out),
             *_sheets(self.config.devices, out),
             *_effects(rows, sheets),
@@ -142,7 +160,7 @@ def _characterise(devices: Sequence[str], folder: Path) -> dict[str, Characteris
         sheet = characterise(get(device))
         sheets[sheet.name] = sheet
         bar.update()
-        draw_characterisation(sheet, folder / f"{sheet.name}.png")
+        draw_characterisation(sheet, folder / f"{sheet.name}.png", *measured_on(get(device), device))
         sheet.write_csv(folder / f"{sheet.name}.csv")
     return sheets
 
@@ -156,8 +174,14 @@ def _summary(rows: Sequence[Row]) -> str:
         if ranked:
             best, worst = ranked[0], ranked[-1]
             sentences.append(
-                f"{name}: {best.name} ends best with {100 * best.last().value:.1f} %, "
-                f"{worst.name} last with {100 * worst.last().value:.1f} %."
+                f"{name}, fresh: {best.name} is best with {100 * best.fresh().value:.1f} %, "
+                f"{worst.name} last with {100 * worst.fresh().value:.1f} %."
+            )
+        time, aged = aged_of(groups)
+        best_aged = aged[0].at(time) if time is not None and aged else None
+        if time is not None and best_aged is not None:
+            sentences.append(
+                f"{name}, after {format_time(time)}: {aged[0].name} is best with {100 * best_aged.value:.1f} %."
             )
         lost = [f"{group.first.device}, {group.first.mode}" for group in groups if not group.has_learned]
         if lost:

@@ -10,7 +10,7 @@ from ...data.objective_names import METRIC_NAMES
 from ...drawing.sections import Section, Table, markdown_of
 from ...support.durations import format_time
 from ...support.statistics import NOTHING, Mean
-from .rows import Group, Row, groups_of
+from .rows import Group, Row, aged_of, fresh_of, groups_of
 
 TITLE: Final = "Devices compared"
 Sheets = Mapping[str, Sequence[Quantity]]
@@ -79,26 +79,52 @@ def markdown(rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], com
     return markdown_of(TITLE, sections(rows, sheets, failed, command))
 
 
-def sections(rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], command: str) -> list[Section]:
-    """Return the ranked tables of all networks, and what broke off."""
+def sections(
+    rows: Sequence[Row], sheets: Sheets, failed: Mapping[str, str], command: str, rates: str = ""
+) -> list[Section]:
+    """Return the ranked tables of all networks, and what broke off; `rates` says how learning rates were chosen."""
     seeds = sorted({row.seed for row in rows})
     what = METRIC_NAMES[rows[0].metric].capitalize()
     lead = (
         f"`{command}`. {what} on the test images, mean ± standard deviation over {len(seeds)} "
         f"seed{'s' * (len(seeds) != 1)} ({', '.join(map(str, seeds))}), each the mean over chips, with drift "
-        "compensation. Ranked by the last known accuracy."
+        "compensation. Ranked fresh; then, in tables of their own, those that age, all at the same time."
     )
-    found = [Section(text=(lead,), records=records(rows))]
+    quick = [_QUICK] if len(seeds) == 1 else []
+    found = [Section(text=(lead, *([rates] if rates else [])), warnings=quick, records=records(rows))]
     for network in NETWORK_NAMES:
         title, groups = network_title(network, rows), groups_of(rows, network)
         if groups:
             titles = header(groups)
             table = Table(header=titles, rows=cells(groups, sheets), align="rl" + "r" * (len(titles) - 2))
-            found.append(Section(title=title, table=table))
+            found.append(Section(title=f"{title}, fresh", table=table))
+            found += _aged(title, groups)
     found.append(Section(notes=notes(rows)))
     if failed:
         found.append(Section(title="Failed", items=[f"{name}: {reason}." for name, reason in failed.items()]))
     return found
+
+
+def _aged(title: str, groups: Sequence[Group]) -> list[Section]:
+    """Return the ranking of devices that age, at one time for all of them."""
+    time, aged = aged_of(groups)
+    if time is None or not aged:
+        return []
+    lines = []
+    for rank, group in enumerate(aged, start=1):
+        lost = group.of(lambda row: fresh_of(row) - row.accuracy[time] if time in row.accuracy else None)
+        lines.append(
+            [
+                str(rank),
+                group.name,
+                _percent(group.at(time), time in group.first.extrapolated),
+                NOTHING if lost is None else f"{100 * lost.value:.1f}",
+            ]
+        )
+    header = ["", "device", f"after {format_time(time)}", "points lost since fresh"]
+    left = [group.name for group in groups if group.has_learned and group not in aged]
+    text = (f"Not in this list, as they are not known at that time: {'; '.join(left)}.",) if left else ()
+    return [Section(title=f"{title}, aged", text=text, table=Table(header=header, rows=lines, align="rlrr"))]
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -106,6 +132,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return [*_NOTES, *([] if all(row.did_learn for row in rows) else [rule_of(rows[0].metric)])]
 
 
+_QUICK: Final = "A quick look: one seed does not say how sure these ranks are. Conclude nothing from them."
 _NOTES: Final = (
     "fresh: as training in situ left the devices, or at the first time after programming.",
     "*: beyond what was measured on such devices. -: no model of it, or not known at that time.",
