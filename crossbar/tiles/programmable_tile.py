@@ -47,13 +47,14 @@ class ProgrammableTile(AihwkitTile):
 
     @property
     def alpha(self) -> Tensor:
-        """The factors of drift compensation under aihwkit's name: (1,), or (out,) by column; of several tiles each.
+        """The factors of drift compensation under aihwkit's name: a number, or (out,) by column; by tile if several.
 
-        One before the first ageing, and without compensation.
+        (1,) with a one in it before the first ageing, and without compensation.
         """
         factor = None if self.reading is None else self.reading.factor
-        factor = self.weight.new_ones(1, 1, 1) if factor is None else factor
-        return factor[0, 0].clone() if len(factor) == 1 else factor[:, 0].clone()
+        if factor is None:
+            return self.weight.new_ones(1)
+        return factor[0, 0].squeeze().clone() if len(factor) == 1 else factor[:, 0].clone()
 
     @lasting
     def program(
