@@ -5,6 +5,7 @@ from dataclasses import replace
 from ..runs.options.defaults import resolve
 from ..runs.run_data import images_of
 from ..runs.run_folder import RunFolder
+from ..runs.team.launching import started_by_torchrun
 from ..support.answer import Answer
 from ..support.options.idle_options import refuse_moved_digits
 from .config import ResumeConfig
@@ -22,6 +23,10 @@ def run_resume(config: ResumeConfig) -> Answer:
         FileNotFoundError: If the run or its data are missing.
         RunInterrupted: If the user stopped it.
     """
+    if started_by_torchrun() is not None:
+        raise ValueError(
+            "`resume` must not be started by torchrun, but is. Repeat `train` there, which goes on, too."
+        )
     folder = RunFolder.existing(config.run)
     started = folder.read_config()
     folder.admit_own_files(trust=config.trust)

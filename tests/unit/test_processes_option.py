@@ -2,6 +2,7 @@
 
 import pytest
 
+from experiments.cli import main
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.options.defaults import resolve
 
@@ -41,6 +42,13 @@ def test_under_torchrun_there_are_as_many_as_it_has_started(monkeypatch):
         resolve(TrainConfig(reference=True), DIGITS)
     with pytest.raises(ValueError, match="`processes` must be 3, as many as torchrun has started, but is 2"):
         resolve(TrainConfig(processes=2), DIGITS)
+
+
+def test_resume_is_refused_under_torchrun(monkeypatch, capsys):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["resume", "nothing"]) == 2
+    assert "`resume` must not be started by torchrun" in capsys.readouterr().err
 
 
 def test_a_number_below_one_is_refused():
