@@ -138,12 +138,13 @@ def test_prices_of_two_ledgers_add(first, second, profile, packing, off_block):
 @few
 @given(ledgers(), profiles, st.sampled_from(sorted(ENERGIES)))
 def test_a_constant_moves_its_own_components_and_all_of_them_linearly(ledger, profile, constant):
-    """Three factors lie on one line. Times may bend where a converter is shared, so cycles are left out there."""
+    """Three factors lie on one line. Times may bend where a converter is shared, so what decides them is left out."""
     bills = [price(ledger, profile.scaled(constant, factor)) for factor in (1, 2, 3)]
     one, two, three = (parts(bill) for bill in bills)
     moved = {key[2] for key in one if one[key] != two[key]} - {"seconds"}
     assert moved <= ENERGIES[constant]
-    if constant not in ("cycle_time", "conversion_time", "bit_lines_per_adc", "column_groups"):
+    shared = ("cycle_time", "conversion_time", "bit_lines_per_adc", "column_groups", "conversions_per_output")
+    if constant not in shared:
         straight = {key: 2 * two[key] - one[key] for key in one}
         assert three == pytest.approx(straight, rel=10 * ROUNDING, abs=1e-12)
 
