@@ -290,11 +290,15 @@ def _difference(cell: Cell, best: Cell) -> Mean | None:
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw accuracy, and the difference of copies, against the share of absent weights; a column for each mode."""
     modes, cells = list(dict.fromkeys(row.mode for row in rows)), cells_of(rows)
-    figure = new_figure((3.2 * len(modes) + 0.6, 5.4))
-    panels = figure.subplots(2, len(modes), sharex=True, sharey="row", squeeze=False)
-    for (above, below), mode in zip(zip(*panels, strict=True), modes, strict=True):
-        for scheme, color in _COLORS.items():
-            for axes, quantity in ((above, _accuracy), (below, _residual)):
+    quantities = {"test accuracy in %": _accuracy}
+    if any(row.residual is not None for row in rows):
+        quantities["difference of copies in %"] = _residual
+    figure = new_figure((3.2 * len(modes) + 1.2, 2.7 * len(quantities) + 0.6))
+    panels = figure.subplots(len(quantities), len(modes), sharex=True, sharey="row", squeeze=False)
+    for line, (words, quantity) in zip(panels, quantities.items(), strict=True):
+        line[0].set_ylabel(words)
+        for axes, mode in zip(line, modes, strict=True):
+            for scheme, color in _COLORS.items():
                 known = [
                     (100 * share, mean)
                     for (of, share, which), cell in sorted(cells.items())
@@ -305,19 +309,19 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                     yerr=[100 * (mean.std or 0.0) for _, mean in known],
                     fmt="o-", color=color, ms=4, capsize=2, label=scheme,
                 )  # fmt: skip
-        above.set_title(_WORDS[mode])
-        below.set_xlabel("absent weights in %")
-        for axes in (above, below):
             axes.grid(color="#dddddd", lw=0.6)
             axes.spines[["top", "right"]].set_visible(False)
-    panels[0][0].set_ylabel("test accuracy in %")
-    panels[1][0].set_ylabel("difference of copies in %")
+    for axes, mode in zip(panels[0], modes, strict=True):
+        axes.set_title(_WORDS[mode])
+    for axes in panels[-1]:
+        axes.set_xlabel("absent weights in %")
     handles = panels[0][0].get_legend_handles_labels()
-    figure.legend(*handles, title="tiles share", loc="outside lower center", ncols=4, frameon=False)
+    columns = 4 if len(modes) > 1 else 2
+    figure.legend(*handles, title="tiles share", loc="outside lower center", ncols=columns, frameon=False)
     save_figure(figure, path)
 
 
-def _accuracy(row: Row) -> Dimensionless:
+def _accuracy(row: Row) -> Dimensionless | None:
     return row.accuracy
 
 
