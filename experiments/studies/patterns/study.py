@@ -16,6 +16,7 @@ from ...data.datasets import DataSplit, load_data
 from ...data.examples import Facts, Shape
 from ...drawing.figures import save_figure
 from ...drawing.output.figure_page import new_figure
+from ...drawing.palette import AMBER, BLUE, PALE, SKY, VERMILION
 from ...drawing.sections import Picture, Section, Table
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, Mode, TrainConfig
 from ...runs.result import Result
@@ -45,7 +46,7 @@ SCHEMES: Final = {
 }
 # Where nothing is absent, patterns do not differ.
 _ALIKE: Final = {WEIGHTS: BOTH, NEITHER: PATTERNS}
-_COLORS: Final = {BOTH: "#D55E00", WEIGHTS: "#E69F00", PATTERNS: "#0072B2", NEITHER: "#56B4E9"}
+_COLORS: Final = {BOTH: VERMILION, WEIGHTS: AMBER, PATTERNS: BLUE, NEITHER: SKY}
 _WORDS: Final[dict[Mode, str]] = {
     "digital": "digital",
     "hwa": "hardware-aware",
@@ -309,7 +310,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                     yerr=[100 * (mean.std or 0.0) for _, mean in known],
                     fmt="o-", color=color, ms=4, capsize=2, label=scheme,
                 )  # fmt: skip
-            axes.grid(color="#dddddd", lw=0.6)
+            axes.grid(color=PALE, lw=0.6)
             axes.spines[["top", "right"]].set_visible(False)
     for axes, mode in zip(panels[0], modes, strict=True):
         axes.set_title(_WORDS[mode])
