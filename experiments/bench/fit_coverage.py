@@ -117,38 +117,45 @@ def _mean(coordinate: Coordinate, x: Values) -> float:
     return float(np.exp(x).mean()) if coordinate.kind == "log" else coordinate.shown(float(x.mean()))
 
 
-def table(lines: Sequence[dict[str, Any]]) -> str:
-    """Return the table of shares, with how many intervals each stands for.
+def table(lines: Sequence[dict[str, Any]], *, is_whole: bool = False) -> str:
+    """Return the table of shares, with their binomial standard errors and how many intervals each stands for.
 
     Args:
         lines: What was counted, one entry for each set.
+        is_whole: Whether every parameter has a row; else those of a kind share one.
     """
-    total: dict[str, dict[str, dict[str, list[int]]]] = defaultdict(lambda: defaultdict(dict))
+    total: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
+    sets: dict[str, int] = defaultdict(int)
     for line in lines:
+        sets[line["law"]] += 1
         for size, counts in line["counts"].items():
             for name, tally in counts.items():
-                own = total[line["law"]][name].setdefault(size, [0, 0, 0])
-                total[line["law"]][name][size] = [a + b for a, b in zip(own, tally, strict=True)]
-    rows = ["| law | parameter | 1 device | 3 devices | 12 devices |", "|---|---|--:|--:|--:|"]
-    for law, names in total.items():
-        for name, sizes in names.items():
-            rows.append(
-                f"| {law} | {name} | {' | '.join(_cell(sizes.get(size)) for size in ('1', '3', '12'))} |"
-            )
-        rows.append(f"| **{law}** | all | {' | '.join(_all(names, size) for size in ('1', '3', '12'))} |")
+                row = total[line["law"], name if is_whole else _kind(name)]
+                row[size] = [a + b for a, b in zip(row.get(size, [0, 0, 0]), tally, strict=True)]
+    rows = ["| law (sets) | parameters | 1 device | 3 devices | 12 devices |", "|---|---|--:|--:|--:|"]
+    for (law, name), sizes in total.items():
+        cells = " | ".join(_cell(sizes.get(size)) for size in ("1", "3", "12"))
+        rows.append(f"| {law} ({sets[law]}) | {name} | {cells} |")
     return "\n".join(rows)
+
+
+def _kind(name: str) -> str:
+    if name in ("w_max", "w_min"):
+        return "bounds"
+    if name == "read_noise":
+        return "noise of a reading"
+    return "noise of a step" if name == "noise" or "_spread_" in name else "steps, slopes, bends"
 
 
 def _cell(tally: list[int] | None) -> str:
     if tally is None:
         return ""
     inside, bounded, count = tally
+    part = inside / count
+    # A share of 1 has an error, too: as if one half of an interval had missed.
+    doubted = min(max(part, 0.5 / count), 1 - 0.5 / count)
     unbounded = "" if bounded == count else f", {count - bounded} open"
-    return f"{inside / count:.0%} of {count}{unbounded}"
-
-
-def _all(names: dict[str, dict[str, list[int]]], size: str) -> str:
-    return _cell(np.sum([sizes[size] for sizes in names.values() if size in sizes], axis=0).tolist())
+    return f"{part:.0%} ± {np.sqrt(doubted * (1 - doubted) / count):.0%} of {count}{unbounded}"
 
 
 def main() -> None:
@@ -159,6 +166,7 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=17, help="sets of each law (12 devices each)")
     parser.add_argument("--laws", nargs="*", default=[law.name for law in ALL_LAWS], help="which laws")
     parser.add_argument("--out", type=Path, default=Path("runs/fit_coverage.jsonl"), help="what is kept")
+    parser.add_argument("--whole", action="store_true", help="a row for each parameter, not for each kind")
     asked = parser.parse_args()
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
@@ -171,7 +179,8 @@ def main() -> None:
                 with asked.out.open("a") as file:
                     file.write(json.dumps(line) + "\n")
     order = [law.name for law in ALL_LAWS]
-    print(table(sorted(lines, key=lambda line: (order.index(line["law"]), line["seed"]))))
+    lines.sort(key=lambda line: (order.index(line["law"]), line["seed"]))
+    print(table(lines, is_whole=asked.whole))
 
 
 if __name__ == "__main__":
