@@ -13,6 +13,8 @@ from ..support.statistics import Difference
 from .palette import GREY, PALE
 
 _TICKS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+_DECADES: Final = (0.01, 0.1, 1.0, 10.0, 100.0)
+_MANY: Final = 3  # on each side
 _FINEST: Final = 0.01  # percentage points: finer changes are nobody's concern
 
 
@@ -69,7 +71,9 @@ def draw_changes(
     low, high = min([*ends, -linear, -100 * threshold]), max([*ends, linear, 100 * threshold])
     axes.set_xscale("symlog", linthresh=linear, linscale=0.6)
     axes.set_xlim(low * 1.3, high * 1.3)
-    ticks = [tick for tick in _TICKS if tick >= 0.99 * linear]
+    ticks = [tick for tick in _TICKS if 0.99 * linear <= tick <= max(-low, high)]
+    if len(ticks) > _MANY:
+        ticks = [tick for tick in ticks if tick in _DECADES]
     axes.xaxis.set_major_locator(FixedLocator([*(-tick for tick in reversed(ticks)), 0.0, *ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))

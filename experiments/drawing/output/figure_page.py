@@ -22,6 +22,8 @@ _NARROWEST: Final = 2.9  # inches of a panel with its labels; assumed: title and
 _THINNER: Final = 0.7  # lines and markers at the width of a column
 _TALLEST, _FLATTEST = 1.1, 0.55  # height of a panel over its width, unless it is a list of many lines
 _CHARACTER: Final = 0.52  # mean width of a character over its size
+_LONG_NAME: Final = 24  # characters
+_INSIDE, _INSIDE_OF_NAMES = 0.85, 0.58  # of a panel's width, inside its axes; assumed
 _INCH: Final = 25.4  # mm
 
 
@@ -59,9 +61,11 @@ def fit_to_page(figure: Figure) -> None:
     if panels and narrowest < _NARROWEST and natural > 1:
         _stack(figure, panels, width, (old_width, old_height))
     else:
-        figure.set_size_inches(width, old_height * min(1.0, max(width / old_width * 1.1, 0.6)))
+        height = old_height * min(1.0, max(width / old_width * 1.1, 0.6))
         for own, span in zip(panels, spans, strict=True):
             _wrap(own, span * width)
+            height = max(height, _room_for_names(own) / _share_of_height(own))
+        figure.set_size_inches(width, height)
     _wrap_text(getattr(figure, "_suptitle", None), width)
     _reset_legends(figure, width)
     for own in figure.axes:
@@ -110,19 +114,37 @@ def _stack(figure: Figure, panels: list[Axes], width: float, old: tuple[float, f
 
 def _height(axes: Axes, width: float, old: tuple[float, float]) -> float:
     """Return the height of a panel with its labels: of its old shape, but a list keeps room for its lines."""
-    ratios = _spec(axes).get_gridspec().get_height_ratios() or [1] * _spec(axes).get_gridspec().nrows
-    span = _spec(axes).rowspan
-    old_height = old[1] * sum(ratios[span.start : span.stop]) / sum(ratios)
+    old_height = old[1] * _share_of_height(axes)
     old_width = old[0] * _columns_of(axes) / _spec(axes).get_gridspec().ncols
     height: float = min(max(width * old_height / old_width, _FLATTEST * width), _TALLEST * width)
-    names = [label for label in axes.get_yticklabels() if any(map(str.isalpha, label.get_text()))]
-    return max(height, 0.16 * len(names) + 0.6)
+    return max(height, _room_for_names(axes))
+
+
+def _share_of_height(axes: Axes) -> float:
+    """Return which part of its grid's height a panel has."""
+    grid, span = _spec(axes).get_gridspec(), _spec(axes).rowspan
+    ratios = grid.get_height_ratios() or [1] * grid.nrows
+    return float(sum(ratios[span.start : span.stop]) / sum(ratios))
+
+
+def _room_for_names(axes: Axes) -> float:
+    """Return the height in inches that the names at the ticks of a list take, broken as `_wrap` does."""
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    lines = [max(1, -(-len(name) // _LONG_NAME)) for name in names if any(map(str.isalpha, name))]
+    return 0.19 * max(lines, default=0) * len(lines) + 1.1 if lines else 0.0
 
 
 def _wrap(axes: Axes, width: float) -> None:
+    """Break the names at ticks, titles and labels of a panel with so many inches."""
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    inside = _INSIDE * width
+    if any(len(name) > _LONG_NAME and any(map(str.isalpha, name)) for name in names):
+        axes.set_yticks(axes.get_yticks(), [textwrap.fill(name, _LONG_NAME) for name in names])
+    if any(any(map(str.isalpha, name)) for name in names):
+        inside = _INSIDE_OF_NAMES * width
     for title in ("_left_title", "title", "_right_title"):
-        _wrap_text(getattr(axes, title), width)
-    _wrap_text(axes.xaxis.label, width)
+        _wrap_text(getattr(axes, title), inside)
+    _wrap_text(axes.xaxis.label, inside)
     _wrap_text(axes.yaxis.label, 0.8 * width)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from devices.characterisation import Characterisation, PulseResponse
 
@@ -104,6 +104,7 @@ def _draw_ranking(axes: Axes, groups: Sequence[Group], looks: _Looks) -> None:
         axes.errorbar(fresh.value, place, xerr=fresh.std, fmt=marker, color=color, ms=5.5, capsize=2, lw=1)
     axes.set_yticks(range(len(groups)), [group.name for group in groups], fontsize="small")
     axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_xlabel("accuracy, fresh" + ("" if time is None else f"; |: after {format_time(time)}"))
     axes.grid(axis="x", color=PALE, lw=0.6)
