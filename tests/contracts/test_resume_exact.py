@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import experiments.commands.train
 import experiments.runs.checkpoint
 import experiments.runs.evaluation
+import experiments.runs.team.training_together
 import experiments.runs.training
 from experiments.commands.config import ResumeConfig
 from experiments.commands.resume import run_resume
@@ -174,7 +175,7 @@ def test_power_failures_at_random_steps(tmp_path, monkeypatch, uninterrupted, ki
         (experiments.runs.training, "save_checkpoint", 1, True),  # saved, not in the log
         (experiments.runs.training, "save_checkpoint", 2, True),  # trained to the end, model not written
         (
-            experiments.commands.train,
+            experiments.runs.team.training_together,
             "save_model",
             1,
             False,

@@ -102,7 +102,8 @@ def _work_here(says_elsewhere: bool, work: Callable[..., Any], *arguments: Any) 
 def _as_ours(error: ChildFailedError, number: int) -> Exception:
     """Return what to raise where a process failed: its own error, if that is one for the user."""
     rank, failure = error.get_first_failure()
-    said = failure.message
+    told: Any = failure.message  # of an exception a table, of a signal a text
+    said = str(told.get("message", told) if isinstance(told, dict) else told)
     _, _, sentence = said.partition(": ")
     if sentence.startswith("`"):  # one of ours, after the name of its class
         return ValueError(sentence)
