@@ -37,7 +37,7 @@ class SingleCells(UnitCells):
     @property
     @override
     def granularity(self) -> Dimensionless:
-        return float(self.array.granularity)
+        return self.array.step_size
 
     @property
     @override

@@ -12,10 +12,12 @@ from .looking import may_look
 # A training pass of 10,000 tiles of 32 x 9, batch 8, takes 77 ms in parts of 1 MiB, 64 of 2, 60 of 4, 57 of 16, and
 # 68 in one (AMD EPYC, one thread).
 DEFAULT_BYTES = 2 * 2**20
+# Less than this is not divided unless somebody asks: it is little memory, and calls of torch take time.
+_LITTLE = 16 * 2**20
 # torch draws normal numbers sixteen at a time: parts of so many tiles draw what all tiles at once do.
 _TOGETHER = 16
 
-_BYTES: ContextVar[int] = ContextVar("bytes of a part", default=DEFAULT_BYTES)
+_BYTES: ContextVar[int | None] = ContextVar("bytes of a part", default=None)
 
 
 @contextmanager
@@ -48,7 +50,10 @@ def parts_of(tiles: int, numbers: int, like: Tensor) -> list[slice]:
         like: What it computes with. Parts are for the CPU: a GPU wants few and large products, and in a graph that
             `torch.compile` makes memory is the compiler's concern.
     """
-    at_once = max(_BYTES.get() // max(numbers * like.element_size(), 1) // _TOGETHER, 1) * _TOGETHER
+    of_tile, asked = max(numbers * like.element_size(), 1), _BYTES.get()
+    if asked is None and tiles * of_tile <= _LITTLE:
+        return [slice(0, tiles)]
+    at_once = max((asked or DEFAULT_BYTES) // of_tile // _TOGETHER, 1) * _TOGETHER
     if at_once >= tiles or not may_look(like) or like.is_meta:
         return [slice(0, tiles)]
     firsts = range(0, tiles - _TOGETHER + 1, at_once)  # the last part is not smaller than sixteen tiles

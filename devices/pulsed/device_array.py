@@ -84,6 +84,7 @@ class DeviceArray(nn.Module):
     constants: Tensor
     nodes_up: Tensor
     nodes_down: Tensor
+    _known_granularity: tuple[Tensor, int, Dimensionless] | None = None
 
     def __init__(self, device: Any, hidden: dict[str, Tensor | None], granularity: Dimensionless) -> None:
         super().__init__()
@@ -124,6 +125,15 @@ class DeviceArray(nn.Module):
         """Standard deviation of the noise between the hidden weight and the one that is read."""
         std: Dimensionless = getattr(self.device, "write_noise_std", 0.0) * self.device.dw_min
         return max(std, 0.0)
+
+    @property
+    def step_size(self) -> Dimensionless:
+        """`granularity` as a number of the host, which asks a GPU for it once, not at every update."""
+        values, known = self.granularity, self._known_granularity
+        version = 0 if values.is_inference() else values._version
+        if known is None or known[0] is not values or known[1] != version:
+            known = self._known_granularity = (values, version, float(values))
+        return known[2]
 
     @property
     def hidden_weight(self) -> Float[Tensor, "tiles out in"]:

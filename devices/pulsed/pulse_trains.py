@@ -126,13 +126,7 @@ def draw_trains(
     if update.pulse_type not in (*STOCHASTIC, PulseType.MEAN_COUNT, PulseType.DETERMINISTIC_IMPLICIT):
         raise ValueError(f"`update.pulse_type` must be one with pulses, but is {update.pulse_type}.")
     x, d = x.float(), d.float()
-    if (
-        x.device.type == "cpu"
-        and update.pulse_type in STOCHASTIC
-        and update.res <= 0
-        and update.desired_bl <= SLOTS
-        and (update.fixed_bl or update.update_bl_management)
-    ):
+    if are_drawn_at_once(x, update):
         return _draw_at_once(x, d, learning_rate, float(granularity), update, rng)
     rate = torch.as_tensor(learning_rate, dtype=torch.float32, device=x.device).abs().expand(x.shape[:2])
     prepare = _prepare_on_cpu if x.device.type == "cpu" else prepare_in_torch
@@ -162,6 +156,17 @@ def draw_trains(
     x_bits, x_counts = draw_slots(p_x, length, words, int(seeds[0]), first_tile(rng))
     d_bits, d_counts = draw_slots(p_d, length, words, int(seeds[1]), first_tile(rng))
     return PulseTrains(*signs, length, x_bits, d_bits, x_counts, d_counts, True)
+
+
+def are_drawn_at_once(x: Tensor, update: UpdateParameters) -> bool:
+    """Tell whether trains are drawn in one compiled loop: on the CPU, and none longer than a machine word."""
+    return (
+        x.device.type == "cpu"
+        and update.pulse_type in STOCHASTIC
+        and update.res <= 0
+        and update.desired_bl <= SLOTS
+        and (update.fixed_bl or update.update_bl_management)
+    )
 
 
 def prepare_in_torch(

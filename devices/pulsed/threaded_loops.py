@@ -30,6 +30,8 @@ def threaded(work: Callable[..., int], **options: Any) -> Callable[[Any], Any]:
     Each call takes as many threads as torch has at that moment (OMP_NUM_THREADS, `torch.set_num_threads`), and only
     the caller's where waking others takes longer than the work.
 
+    Compiled loops call its attribute `alone`, which stays on the caller's thread.
+
     Args:
         work: Returns how many devices or slots a call visits, from its arguments.
         options: numba's, for both.
@@ -51,6 +53,7 @@ def threaded(work: Callable[..., int], **options: Any) -> Callable[[Any], Any]:
             numba.set_num_threads(threads)
             return in_threads(*args)
 
+        call.alone = alone  # type: ignore[attr-defined]
         return call
 
     return compile_twice

@@ -8,12 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
-from ..parts import mean_over_tiles, most
+from ..parts import mean_over_tiles, most, part_of
 from ..units import Dimensionless
 from .device_array import DeviceArray
 from .engines.aggregated import apply_aggregated
+from .engines.at_once import ENGINES, draw_and_send, is_small
 from .engines.exact import apply_exactly
-from .pulse_trains import PulseTrains, draw_trains
+from .pulse_trains import PulseTrains, are_drawn_at_once, draw_trains
 
 Engine = Literal["auto", "exact", "aggregated"]
 Polarity = Literal["both", "up", "down"]
@@ -67,8 +68,11 @@ def apply_trains(
         tile_of_train = _each_its_own(len(devices.weight))
     if engine == "auto":
         many = _OF_DEVICE + _OF_VECTOR * trains.x_pulses.shape[1]
-        is_many = trains.is_stochastic and mean_over_tiles(trains.mean_pulses(), rng) >= many
-        engine = "aggregated" if is_many or not has_bits else "exact"
+        # On a GPU, which has no bits, nobody counts: the host would wait for the sum.
+        is_many = not has_bits or (
+            trains.is_stochastic and mean_over_tiles(trains.mean_pulses(), rng) >= many
+        )
+        engine = "aggregated" if is_many else "exact"
     apply = apply_exactly if engine == "exact" else apply_aggregated
     seed = int(torch.randint(2**62, (), generator=rng))
     apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train, rng)
@@ -141,6 +145,14 @@ def pulsed_update(
             devices.clip()
         devices.redraw_write_noise(rng=rng)
         return
-    trains = draw_trains(x, d, learning_rate, float(devices.granularity), update, rng=rng)
+    is_counted = devices.line_pulses is not None
+    is_at_once = engine in ENGINES and not is_counted and part_of(rng) is None and is_small(x, d)
+    if is_at_once and are_drawn_at_once(x, update):
+        tiles = _each_its_own(len(devices.weight)) if tile_of_train is None else tile_of_train
+        many = _OF_DEVICE + _OF_VECTOR * x.shape[1]
+        draw_and_send(devices, x, d, learning_rate, update, tiles, engine, many, rng=rng)
+        devices.hold_stuck()
+        return
+    trains = draw_trains(x, d, learning_rate, devices.step_size, update, rng=rng)
     count_lines(devices, trains, tile_of_train, rng=rng)
     apply_trains(devices, trains, rng=rng, engine=engine, tile_of_train=tile_of_train)

@@ -113,7 +113,7 @@ class TransferCells(UnitCells):
     @property
     def chain(self) -> list[DeviceArray]:
         """The devices, fast ones first."""
-        return list(self.arrays)  # type: ignore[arg-type]
+        return list(self.arrays._modules.values())  # type: ignore[arg-type]
 
     @override
     def weights(self) -> Float[Tensor, "tiles out in"]:
