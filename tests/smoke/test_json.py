@@ -39,6 +39,11 @@ WORDS = {
     "evaluate": ("RUN --times 1h", "digital_accuracy"),
     "report": ("RUN", "digital_accuracy"),
     "does-it-matter": ("RUN", "effects"),
+    "tune": (
+        "--devices pcm --mechanisms hwa --schemes free --train-images 20 --epochs 1 --trials 1 --jobs 1 "
+        "--out OUT --runs OUT",
+        "rows",
+    ),
     "what-if": ("MINE --jobs 1 --out OUT --runs OUT", "rows"),
     "sharing-cost": ("--from RUN --out OUT", "scheme"),
     "paper": ("--scale smoke --jobs 1 --out OUT --runs OUT", "rows"),
