@@ -161,10 +161,11 @@ def test_every_process_writes_what_it_holds(folder, tmp_path):
 
 def test_a_run_that_two_processes_began_goes_on_in_one(folder, tmp_path):
     """One of the two was asked to stop, both did after the same step, and the first one wrote what both held."""
+    begun = shutil.copytree(folder / "run", tmp_path / "begun")
     models, ledgers = [], []
-    for path in (folder / "run", tmp_path):
+    for path in (begun, tmp_path / "new"):
         run, data, run_folder = tiny_run(path)
-        assert run_folder.checkpoint_file.exists() == (path != tmp_path)
+        assert run_folder.checkpoint_file.exists() == (path == begun)
         with Interruption("") as interruption:
             models.append(train_run(run, data, run_folder, interruption, fingerprint="").state_dict())
         ledger = json.loads(run_folder.ledger_file.read_text())

@@ -286,7 +286,7 @@ def test_a_weight_cannot_become_a_parameter_but_takes_over_values():
     convolution, matrix = AnalogConv2d(2, 3, 2), torch.arange(24.0).reshape(3, 8)
     convolution.set_weights(matrix)
     torch.testing.assert_close(convolution.get_weights()[0], matrix)
-    with pytest.raises(ValueError, match="`bias` must be None for a layer without bias"):
+    with pytest.raises(ValueError, match="`bias` must be None or zero for a layer without bias"):
         AnalogLinear(4, 3, bias=False).bias = bias
 
 

@@ -46,6 +46,7 @@ def test_train_leaves_a_whole_run_folder_and_prints_a_table(tmp_path, capsys):
     assert files == {
         "config.json", "environment.json", "log.jsonl", "model.safetensors", "result.json", "lock",
         "ledger.json", "accuracy_over_time.png", "learning_curve.png", "manifest.json",
+        "curve.jsonl",
     }  # fmt: skip
     assert folder.name.startswith("fcn_digits-hwa-pcm-")
     result = json.loads((folder / "result.json").read_text())

@@ -8,7 +8,18 @@ import tyro
 
 from ...support.durations import Seconds
 from ...support.options.idle_options import refuse_given
-from ...support.options.open_options import OPEN_FLOAT, OPEN_NAME, OPEN_PATH
+from ...support.options.open_options import OPEN, OPEN_FLOAT, OPEN_NAME, OPEN_PATH, one_of
+
+Law = Literal[
+    "ConstantStep",
+    "LinearStep",
+    "SoftBounds",
+    "ExpStep",
+    "PowStep",
+    "Piecewise",
+    "PiecewiseStep",
+    "LookupTable",
+]
 
 
 @final
@@ -71,19 +82,7 @@ class FitDeviceConfig:
     such as A@0.1V. (default: µS)"""
     scheme: Annotated[str | None, OPEN_NAME] = None
     """How many pulses up and down follow each other, such as 50up,50down, where no column says it."""
-    law: (
-        Literal[
-            "ConstantStep",
-            "LinearStep",
-            "SoftBounds",
-            "ExpStep",
-            "PowStep",
-            "Piecewise",
-            "PiecewiseStep",
-            "LookupTable",
-        ]
-        | None
-    ) = None
+    law: Annotated[Law | None, one_of(Law), OPEN] = None
     """The step law that is written, whatever its AICc. (default: that with the lowest)"""
     reference_time: Annotated[Seconds | None, OPEN_FLOAT] = None
     """t_0 of the power law of drift, in s. (default: the time of the earliest reading)"""

@@ -48,7 +48,7 @@ class WhatIfConfig:
     factors: tuple[Dimensionless, ...] = (2.0,)
     """By how much a property is better: 2 halves a noise, a spread or a step, and doubles a range; below 1 it is
     worse."""
-    modes: tuple[Mode, ...] | None = None
+    modes: Annotated[tuple[Mode, ...], OPEN] = ()
     """in-situ: networks learn on the devices. hwa: networks trained in software are written onto them, and age.
     (default: what the device file has numbers for)"""
     data: str = "digits"
@@ -147,7 +147,7 @@ class WhatIfPlan:
 
     device: str
     factors: tuple[Dimensionless, ...]
-    modes: tuple[Mode, ...] | None
+    modes: tuple[Mode, ...]
     data: str
     data_dir: str
     download: bool
