@@ -49,6 +49,7 @@ def bench(tmp_path_factory):
     return run(BenchConfig(quick=True, threads=1, out=out)), out
 
 
+@pytest.mark.slow
 def test_every_piece_of_work_is_measured_once(bench):
     result, _ = bench
     measured = [(c["configuration"], c["batch_size"], c["layers"], c["work"]) for c in result["speed"]]
@@ -56,6 +57,7 @@ def test_every_piece_of_work_is_measured_once(bench):
     assert sorted(measured) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_times_and_ratios_are_positive_and_ordered(bench):
     result = bench[0]
     for kind, contestants in (
@@ -73,6 +75,7 @@ def test_times_and_ratios_are_positive_and_ordered(bench):
                 assert 0 < lower <= spread["median"] <= upper < float("inf")
 
 
+@pytest.mark.slow
 def test_every_rule_and_some_steps_are_measured(bench):
     result, _ = bench
     measured = [(c["rule"], c["gradients"], c["batch_size"]) for c in result["update"]]
@@ -81,6 +84,7 @@ def test_every_rule_and_some_steps_are_measured(bench):
     assert result["step_images"] == "digits"
 
 
+@pytest.mark.slow
 def test_networks_and_small_tiles_learn_in_place(bench):
     measured = [(c["what"], c["rule"], c["batch_size"]) for c in bench[0]["in_place"]]
     networks = list(product(IN_PLACE_NETWORKS, QUICK_RULES, (1, 8)))
@@ -109,6 +113,7 @@ def test_small_tiles_of_both_learn():
         assert learner.layers[0].weights().abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_tiles_are_counted_for_both_kinds(bench):
     points = {(point["contestant"], point["tiles"]): point for point in bench[0]["growth"]}
     assert set(points) == {("ours", 10), ("ours", 100), ("aihwkit_loop", 10), ("aihwkit_loop", 100)}
@@ -119,6 +124,7 @@ def test_tiles_are_counted_for_both_kinds(bench):
         assert point["pass_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_files_hold_what_was_returned(bench):
     result, out = bench
     assert sorted(path.name for path in out.iterdir()) == ["bench.json", "bench.png", "bench_update.png"]
@@ -343,6 +349,7 @@ def test_impossible_measurements_are_refused(flags, message):
         BenchConfig(**flags)
 
 
+@pytest.mark.slow
 def test_wires_are_measured_for_every_layer(bench):
     """Two polarities of every tile, and one array beside them."""
     sizes = [(t["layer"], t["arrays"], t["bit_lines"], t["word_lines"]) for t in bench[0]["wires"]]

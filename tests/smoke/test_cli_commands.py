@@ -279,7 +279,13 @@ def start(out):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        *(pytest.param(polite, marks=pytest.mark.slow) for polite in (signal.SIGINT, signal.SIGTERM)),
+    ],
+)
 def test_killed_processes_resume_to_the_same_numbers(tmp_path, longer, number, capsys):
     """Ends a real process as soon as it has left a checkpoint, at whatever step that finds it."""
     process = start(tmp_path)
