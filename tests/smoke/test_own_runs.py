@@ -116,7 +116,7 @@ def test_the_digital_twin_has_all_that_was_learned(tmp_path):
     twin = take_off_tiles(model, config, facts).eval()
     for name, value in model[2].norm1.state_dict().items():
         assert torch.equal(twin[2].norm1.state_dict()[name], value)
-    assert torch.allclose(twin[0].weight, model[0].get_weights()[0])
+    assert torch.allclose(twin[0].weight, model[0].get_weights()[0].reshape_as(twin[0].weight))
 
 
 @pytest.mark.parametrize("command", ["evaluate", "wires", "does-it-matter"])
