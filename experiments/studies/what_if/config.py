@@ -15,6 +15,7 @@ from ..options import planned, refuse_below_one, refuse_doubles, to_json
 Dimensionless = Annotated[float, "1"]
 Mode = Literal["in-situ", "hwa"]
 
+_MODES: Final = tyro.conf.arg(metavar="{in-situ,hwa} [{in-situ,hwa}]", help_behavior_hint="")
 _SEEDS: Final = (0, 1, 2, 3)
 _EPOCHS_OF_DIGITS: Final = 10
 
@@ -48,7 +49,7 @@ class WhatIfConfig:
     factors: tuple[Dimensionless, ...] = (2.0,)
     """By how much a property is better: 2 halves a noise, a spread or a step, and doubles a range; below 1 it is
     worse."""
-    modes: Annotated[tuple[Mode, ...], OPEN] = ()
+    modes: Annotated[tuple[Mode, ...] | None, _MODES] = None
     """in-situ: networks learn on the devices. hwa: networks trained in software are written onto them, and age.
     (default: what the device file has numbers for)"""
     data: str = "digits"
@@ -147,7 +148,7 @@ class WhatIfPlan:
 
     device: str
     factors: tuple[Dimensionless, ...]
-    modes: tuple[Mode, ...]
+    modes: tuple[Mode, ...] | None
     data: str
     data_dir: str
     download: bool

@@ -79,7 +79,7 @@ def _modes(plan: WhatIfPlan, base: DeviceModel) -> tuple[Mode, ...]:
         *(("in-situ",) if base.build_training is not None else ()),
         *(("hwa",) if base.build is not None else ()),
     )
-    for mode in plan.modes:
+    for mode in plan.modes or ():
         if mode not in known:
             section = "[pulses]" if mode == "in-situ" else "[drift]"
             raise ValueError(
