@@ -4,11 +4,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
-import tyro
-
 from ...data.objective_names import Loss, Metric
 from ...support.options.idle_options import refuse_given_folder, refuse_given_jobs
-from ...support.options.open_options import OPEN, one_of
+from ...support.options.open_options import ALL, OPEN, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, refuse_two_rates, to_json
 
@@ -23,10 +21,6 @@ _SEEDS: Final = (0, 1, 2)
 _CHIPS: Final = 5
 _TRIALS: Final = 6
 """Of a search for the rate of each training, where a device of one's own is among them; assumed."""
-_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
-_ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
-_OPEN_PATH: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 
 
 @final
@@ -58,16 +52,16 @@ class CompareDevicesConfig:
     """Folder of the data set."""
     download: bool = False
     """Fetch the data set into the data folder if it is missing."""
-    train_images: Annotated[int | None, _ALL] = None
+    train_images: Annotated[int | None, ALL] = None
     """Train on this many images only."""
-    test_images: Annotated[int | None, _ALL] = None
+    test_images: Annotated[int | None, ALL] = None
     """Test on this many images only."""
 
     loss: Annotated[Loss | None, one_of(Loss), OPEN] = None
     """What training lowers, as for `xbar train`. (default: that which suits the labels)"""
     metric: Annotated[Metric | None, one_of(Metric), OPEN] = None
     """What is counted, as for `xbar train`. (default: that which suits the loss)"""
-    model: Annotated[str | None, _OPEN_NAME] = None
+    model: Annotated[str | None, OPEN_NAME] = None
     """The network, as for `xbar train`: a name, or your own, my_network.py:build; fcn gives its convolutions a kernel
     for each location, cnn leaves it as it is. (default: those that fit the data)"""
 
@@ -78,30 +72,30 @@ class CompareDevicesConfig:
     seeds: tuple[int, ...] = _SEEDS
     """Seeds of the runs: of initial weights, order of images, devices and noise."""
 
-    epochs: Annotated[int | None, _OPEN_INT] = None
+    epochs: Annotated[int | None, OPEN_INT] = None
     """Passes through the training images. (default: 20 for the digits, else as `xbar train`)"""
-    tune: Annotated[int | None, _OPEN_INT] = None
+    tune: Annotated[int | None, OPEN_INT] = None
     """Search the learning rate of every training first, with so many trials each, as `xbar tune` does; 0: take the
     usual ones. (default: 6 if a device file is among the devices, which has no usual one of its own; else 0)"""
-    tuned: Annotated[Path | None, _OPEN_PATH] = None
+    tuned: Annotated[Path | None, OPEN_PATH] = None
     """Take learning rates and batch sizes from this file, which `xbar tune` has written."""
-    chips: Annotated[int | None, _OPEN_INT] = None
+    chips: Annotated[int | None, OPEN_INT] = None
     """Chips to program, or readings of one chip that was trained in situ. (default: 5)"""
     times: str = "1s,1h,1d,1month,1y"
     """Times since programming at which devices with a model of ageing are evaluated, where it is valid."""
 
     quick: bool = False
     """A first look in two minutes: four devices, one seed, few epochs. Its accuracies mean little."""
-    jobs: Annotated[int | None, _OPEN_INT] = None
+    jobs: Annotated[int | None, OPEN_INT] = None
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each run. Two runs with one thread are faster than one run with two."""
-    dask: Annotated[str | None, _OPEN_NAME] = None
+    dask: Annotated[str | None, OPEN_NAME] = None
     """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
     processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
     runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
-    out: Annotated[Path | None, _OPEN_PATH] = None
+    out: Annotated[Path | None, OPEN_PATH] = None
     """Folder for table, figures and page. (default: runs/compare-devices- and a hash of what was asked for)"""
 
     def __post_init__(self) -> None:

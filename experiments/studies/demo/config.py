@@ -2,14 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, final
+from typing import Annotated, final
 
-import tyro
-
+from ...support.options.open_options import OPEN_INT, OPEN_PATH
 from ..options import planned, refuse_below_one, to_json
-
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
-_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 
 
 @final
@@ -33,18 +29,18 @@ class DemoConfig:
     """Every random stream is derived from it."""
     chips: int = 5
     """Chips that each network is programmed onto."""
-    epochs: Annotated[int | None, _OPEN_INT] = None
+    epochs: Annotated[int | None, OPEN_INT] = None
     """Passes through the training images. (default: as `xbar train`)"""
     no_browser: bool = False
     """Do not open the page; its path is printed anyway."""
 
-    jobs: Annotated[int | None, _OPEN_INT] = None
+    jobs: Annotated[int | None, OPEN_INT] = None
     """Trainings at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each training."""
     runs: Path = Path("runs")
     """Folder that holds the folders of the single runs, as for `xbar train`."""
-    out: Annotated[Path | None, _OPEN_OUT] = None
+    out: Annotated[Path | None, OPEN_PATH] = None
     """Folder for table, figure and page. (default: runs/demo- and a hash of what was asked for)"""
 
     def __post_init__(self) -> None:

@@ -1,12 +1,11 @@
 """What `xbar does-it-matter` can be asked for."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final, final
+from typing import Annotated, final
 
 import tyro
 
-_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
+from ...support.options.open_options import OPEN_INT, OPEN_NAME
 
 
 @final
@@ -34,17 +33,17 @@ class DoesItMatterConfig:
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder, or its name in the folder of runs."""
-    time: Annotated[str | None, _OPEN_NAME] = None
+    time: Annotated[str | None, OPEN_NAME] = None
     """Time since programming at which to compare, for example 1d. (default: the run's last)"""
-    chips: Annotated[int | None, _OPEN_INT] = None
+    chips: Annotated[int | None, OPEN_INT] = None
     """Chips to program. (default: 10)"""
-    seeds: Annotated[int | None, _OPEN_INT] = None
+    seeds: Annotated[int | None, OPEN_INT] = None
     """Trainings for each switch, for networks that learned on devices. (default: 3)"""
-    epochs: Annotated[int | None, _OPEN_INT] = None
+    epochs: Annotated[int | None, OPEN_INT] = None
     """Epochs of these trainings. (default: 5, or the run's if it had fewer)"""
     threshold: float = 0.0
     """Changes of accuracy up to so many percentage points do not matter to you."""
-    jobs: Annotated[int | None, _OPEN_INT] = None
+    jobs: Annotated[int | None, OPEN_INT] = None
     """Trainings at the same time. (default: OMP_NUM_THREADS, or all cores)"""
     trust: bool = False
     """Execute the run's copy of a file of your own although it has been changed since the training."""

@@ -2,18 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, final
-
-import tyro
+from typing import Annotated, final
 
 from ...runs.options.config import Mode
 from ...support.options.idle_options import refuse_given_jobs
+from ...support.options.open_options import OPEN_INT, OPEN_NAME, OPEN_PATH
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
-
-_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
-_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 
 
 @final
@@ -43,22 +38,22 @@ class PatternsConfig:
     """Memory cell that learns in situ and by write-verify."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the runs."""
-    epochs: Annotated[int | None, _OPEN_INT] = None
+    epochs: Annotated[int | None, OPEN_INT] = None
     """Passes through the training images. (default: as `xbar train`)"""
-    train_images: Annotated[int | None, _OPEN_INT] = None
+    train_images: Annotated[int | None, OPEN_INT] = None
     """Train on this many images only. (default: all)"""
-    test_images: Annotated[int | None, _OPEN_INT] = None
+    test_images: Annotated[int | None, OPEN_INT] = None
     """Test on this many images only. (default: all)"""
 
-    jobs: Annotated[int | None, _OPEN_INT] = None
+    jobs: Annotated[int | None, OPEN_INT] = None
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each run."""
-    dask: Annotated[str | None, _OPEN_NAME] = None
+    dask: Annotated[str | None, OPEN_NAME] = None
     """Address of a Dask scheduler, whose workers do the runs in place of --jobs processes."""
     runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
-    out: Annotated[Path | None, _OPEN_OUT] = None
+    out: Annotated[Path | None, OPEN_PATH] = None
     """Folder for table, figure and page. (default: runs/patterns- and a hash of what was asked for)"""
 
     def __post_init__(self) -> None:

@@ -6,14 +6,13 @@ from typing import Annotated, Final, final
 
 import tyro
 
+from ...support.options.open_options import OPEN_INT, OPEN_PATH
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 from .reproduction import Scale
 from .tables import table_names
 
 _FROM: Final = tyro.conf.arg(name="from", metavar="[PATH ...]")
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
-_OPEN_OUT: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 
 
 @final
@@ -56,13 +55,13 @@ class PublishedConfig:
     data_dir: str = "data"
     """Folder of MNIST, as torchvision lays it out."""
 
-    jobs: Annotated[int | None, _OPEN_INT] = None
+    jobs: Annotated[int | None, OPEN_INT] = None
     """Pieces at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each piece."""
     runs: Path = field(default_factory=runs_folder)
     """Folder for what pieces leave behind."""
-    out: Annotated[Path | None, _OPEN_OUT] = None
+    out: Annotated[Path | None, OPEN_PATH] = None
     """Folder for table and page. (default: runs/published- and a hash of what was asked for)"""
 
     def __post_init__(self) -> None:

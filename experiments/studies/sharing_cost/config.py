@@ -11,7 +11,17 @@ from crossbar.cost.packing import parse_packing
 from ...data.objective_names import Loss, Metric
 from ...runs.options.config import lines_of_tile
 from ...support.options.idle_options import default_of, refuse_given, refuse_given_folder, refuse_given_jobs
-from ...support.options.open_options import OF_PACKING, OPEN, OPEN_TILE, one_of
+from ...support.options.open_options import (
+    ALL,
+    OF_PACKING,
+    OPEN,
+    OPEN_FLOAT,
+    OPEN_INT,
+    OPEN_NAME,
+    OPEN_PATH,
+    OPEN_TILE,
+    one_of,
+)
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, refuse_two_rates, to_json
 
@@ -37,13 +47,8 @@ _SEEDS: Final = (0, 1, 2)
 _CHIPS: Final = 5
 _BATCH_SIZE: Final = 64
 _QUICK_SCHEMES: Final = ("time_multiplexed", "replicated", "replicated(sync_every=10)", "free")
-_OPEN_NAME: Final = tyro.conf.arg(metavar="STR", help_behavior_hint="")
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
-_OPEN_FLOAT: Final = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
-_ALL: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all)")
 _TARGETS: Final = tyro.conf.arg(metavar="FLOAT [FLOAT ...]", help_behavior_hint="")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
-_OPEN_PATH: Final = tyro.conf.arg(metavar="PATH", help_behavior_hint="")
 # What decides how a run or a study is priced again.
 _PRICING: Final = (
     "profile",
@@ -92,16 +97,16 @@ class SharingCostConfig:
     """Folder of the data set."""
     download: bool = False
     """Fetch the data set into the data folder if it is missing."""
-    train_images: Annotated[int | None, _ALL] = None
+    train_images: Annotated[int | None, ALL] = None
     """Train on this many images only."""
-    test_images: Annotated[int | None, _ALL] = None
+    test_images: Annotated[int | None, ALL] = None
     """Test on this many images only."""
 
     loss: Annotated[Loss | None, one_of(Loss), OPEN] = None
     """What training lowers, as for `xbar train`. (default: that which suits the labels)"""
     metric: Annotated[Metric | None, one_of(Metric), OPEN] = None
     """What is counted, as for `xbar train`. (default: that which suits the loss)"""
-    model: Annotated[str | None, _OPEN_NAME] = None
+    model: Annotated[str | None, OPEN_NAME] = None
     """The network, as for `xbar train`: a name, or your own, my_network.py:build, whose convolutions are placed by
     every scheme. (default: those that fit the data)"""
 
@@ -120,27 +125,27 @@ class SharingCostConfig:
     seeds: tuple[int, ...] = _SEEDS
     """Seeds of the runs. Learning rates are chosen with seed 100."""
 
-    epochs: Annotated[int | None, _OPEN_INT] = None
+    epochs: Annotated[int | None, OPEN_INT] = None
     """Passes through the training images. (default: as `xbar train`)"""
-    lr: Annotated[float | None, _OPEN_FLOAT] = None
+    lr: Annotated[float | None, OPEN_FLOAT] = None
     """Learning rate of every run. (default: for each scheme, mechanism and device one found
     by a few trials; --tune searches better ones)"""
-    tune: Annotated[int | None, _OPEN_INT] = None
+    tune: Annotated[int | None, OPEN_INT] = None
     """Search the learning rate of every training first, with so many trials each, as `xbar tune` does."""
-    tuned: Annotated[Path | None, _OPEN_PATH] = None
+    tuned: Annotated[Path | None, OPEN_PATH] = None
     """Take learning rates and batch sizes from this file, which `xbar tune` has written."""
     tile_size: Annotated[int | str | None, OPEN_TILE] = None
     """Word lines and bit lines of emulated tiles, as for `xbar train`. (default: those of the profile's arrays: then
     accuracy and cost are those of one hardware; where others are given, the table says so)"""
-    batch_size: Annotated[int | None, _OPEN_INT] = None
+    batch_size: Annotated[int | None, OPEN_INT] = None
     """Images per step. What a step costs is proportional to it, except for writing and synchronising. (default: as
     `xbar train`)"""
-    chips: Annotated[int | None, _OPEN_INT] = None
+    chips: Annotated[int | None, OPEN_INT] = None
     """Chips to program, or readings of one chip that was trained in situ. (default: 5)"""
     times: str = "1s,1d,1y"
     """Times since programming at which devices with a model of ageing are evaluated."""
 
-    profile: Annotated[str | None, _OPEN_NAME] = None
+    profile: Annotated[str | None, OPEN_NAME] = None
     """Hardware profile for all devices: a name, or a TOML file of your own. (default: hermes-pcm for phase-change
     memory, isaac-reram for resistive memory, rpu-ecram for electrochemical memory)"""
     packing: Annotated[str, OF_PACKING] = "none"
@@ -159,25 +164,25 @@ class SharingCostConfig:
     static_scope: StaticScope = "network"
     """When arrays draw static power in tables and figures: while their layer works (layer), while the network works
     on an image (network), or all the time (always-on). One table tells all of them side by side."""
-    frame_rate: Annotated[float | None, _OPEN_FLOAT] = None
+    frame_rate: Annotated[float | None, OPEN_FLOAT] = None
     """With --static-scope always-on: images that come, or are trained on, in a second."""
-    duty_cycle: Annotated[float | None, _OPEN_FLOAT] = None
+    duty_cycle: Annotated[float | None, OPEN_FLOAT] = None
     """With --static-scope always-on, instead of a frame rate: part of the time in which the network works."""
 
     quick: bool = False
     """A first look in some minutes: few schemes, one seed, few epochs and images. Its accuracies mean little."""
-    jobs: Annotated[int | None, _OPEN_INT] = None
+    jobs: Annotated[int | None, OPEN_INT] = None
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each run. Two runs with one thread are faster than one run with two."""
-    dask: Annotated[str | None, _OPEN_NAME] = None
+    dask: Annotated[str | None, OPEN_NAME] = None
     """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
     processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
     runs: Path = field(default_factory=runs_folder)
     """Folder that holds the folders of the single runs, as for `xbar train`."""
     targets: Annotated[tuple[float, ...] | None, _TARGETS] = None
     """Validation accuracies in per cent of which is told what reaching them costs. (default: 90 95 97)"""
-    out: Annotated[Path | None, _OPEN_PATH] = None
+    out: Annotated[Path | None, OPEN_PATH] = None
     """Folder for table and figures. (default: runs/sharing-cost- and a hash of what was asked for; for a run that
     is priced again, the run's folder)"""
     from_: Annotated[Path | None, _FROM] = None

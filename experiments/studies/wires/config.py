@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeVar, final
+from typing import Annotated, TypeVar, final
 
 import tyro
 
+from ...support.options.open_options import OPEN_INT
+
 Number = TypeVar("Number", int, float)
-_OPEN_INT: Final = tyro.conf.arg(metavar="INT", help_behavior_hint="")
 
 
 @final
@@ -39,9 +40,9 @@ class WiresConfig:
     """Word lines and bit lines of the largest array; larger kernels are split, with digital sums."""
     chips: int = 2
     """Chips to program for each resistance; their spread is reported."""
-    test_images: Annotated[int | None, _OPEN_INT] = None
+    test_images: Annotated[int | None, OPEN_INT] = None
     """Test on this many images only. (default: those of the run, 1000 at most)"""
-    threads: Annotated[int | None, _OPEN_INT] = None
+    threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with."""
     force: bool = False
     """Compute everything anew."""
