@@ -201,14 +201,18 @@ def draw_absent_weights(model: nn.Module, absent: Dimensionless, seed: int, patt
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw the weights of a digital network from streams named after its layers.
 
-    The law is torch's for `Linear` and `Conv2d`: uniform in +-1/sqrt(n), weights and biases, n being the
-    number of inputs of one output. Drawn once; a layer's draw does not depend on the layers around it.
+    The law is torch's: of `Linear` and `Conv2d` uniform in +-1/sqrt(n), weights and biases, n being the number of
+    inputs of one output; of recurrent layers n is the size of the state. Drawn once; a layer's draw does not depend
+    on the layers around it.
 
     Args:
-        model: A network of locally connected layers, convolutions and `nn.Linear` layers; changed in place.
+        model: A network of locally connected layers, convolutions, `nn.Linear` and recurrent layers; changed in
+            place.
         seed: The run's seed.
     """
     for name, layer in model.named_modules():
+        if isinstance(layer, nn.RNNBase):
+            _initialise_recurrent(layer, generator(seed, "initial weights", name))
         if not isinstance(layer, LocallyConnected | nn.modules.conv._ConvNd | nn.Linear):
             continue
         stream = generator(seed, "initial weights", name)
@@ -219,6 +223,13 @@ def initialise(model: nn.Module, seed: int) -> None:
             layer.weight.uniform_(-bound, bound, generator=stream)
             if layer.bias is not None:
                 layer.bias.uniform_(-bound, bound, generator=stream)
+
+
+@torch.no_grad()
+def _initialise_recurrent(layer: nn.RNNBase, stream: torch.Generator) -> None:
+    bound = 1 / math.sqrt(layer.hidden_size)
+    for parameter in layer.parameters():
+        parameter.uniform_(-bound, bound, generator=stream)
 
 
 def fcn_mnist(placement: str | None = None) -> nn.Sequential:

@@ -18,6 +18,8 @@ from .image_folder import parts_of_folder
 from .objective import objective_of
 from .objective_names import Loss, Metric
 from .own_data import PARTS, Arrays, check_classes, checked, parts_of_archive, parts_of_result
+from .sentences import sentences
+from .text import decoded, parts_of_text
 from .user_function import as_function
 
 __all__ = ["CLASSES", "DataSplit", "Facts", "Images", "facts_of", "is_own", "load_data"]
@@ -47,8 +49,9 @@ def load_data(
 
     Args:
         data: "digits", "digits-32" (the same, scaled up to 3 x 32 x 32), "mnist", "fashion-mnist", "cifar10", "svhn";
-            a file ending in .npz with `images` and `labels`, or with `inputs` and `labels` of any shape; a function
-            of one's own, "my_data.py:splits"; or a folder with a folder of pictures for each class.
+            "sentences", 40,000 characters of a small grammar; a file ending in .npz with `images` and `labels`, or
+            with `inputs` and `labels` of any shape; a text ending in .txt; a function of one's own,
+            "my_data.py:splits"; or a folder with a folder of pictures for each class.
         data_dir: Folder of the data sets, in torchvision's layout.
         seed: The run's seed.
         download: Fetch a missing data set.
@@ -68,6 +71,8 @@ def load_data(
     parts: dict[str, Images]
     if data in _DIGITS:
         parts = {"train": _digits(data)}
+    elif data == _SENTENCES:
+        parts = _of_text(sentences(_CHARACTERS), "the built-in text", loss, metric)
     elif data in _TORCHVISION:
         parts = dict(
             zip(("train", "test"), _from_torchvision(data, Path(data_dir), download=download), strict=True)
@@ -95,7 +100,7 @@ def load_data(
 
 def is_own(data: str) -> bool:
     """Say whether data are a file, a function or a folder of one's own, and not a data set known by its name."""
-    return data not in _DIGITS and data not in _TORCHVISION
+    return data not in (*_DIGITS, _SENTENCES, *_TORCHVISION)
 
 
 def _own(data: str, folder: Path, seed: int, loss: Loss | None, metric: Metric | None) -> dict[str, Images]:
@@ -110,16 +115,29 @@ def _own(data: str, folder: Path, seed: int, loss: Loss | None, metric: Metric |
         if isinstance(read, Images):
             return {"train": read}
         arrays = read
+    elif data.endswith(".txt"):
+        return _of_text(decoded(_content_of(own_file(data, folder)), data), data, loss, metric)
     elif data.endswith("/") or Path(data).is_dir():
         arrays = parts_of_folder(Path(data))
     else:
         raise ValueError(
-            f"`data` must be {', '.join((*_DIGITS, *_TORCHVISION))}, a file ending in .npz, a function as in "
-            f"my_data.py:splits or a folder of pictures, but is {data!r}. Choose one."
+            f"`data` must be {', '.join((*_DIGITS, _SENTENCES, *_TORCHVISION))}, a file ending in .npz, a text "
+            f"ending in .txt, a function as in my_data.py:splits or a folder of pictures, but is {data!r}. Choose "
+            "one."
         )
     parts = {name: checked(arrays[name], data, loss, metric) for name in PARTS if name in arrays}
     check_classes(list(parts.values()), data)
     return parts
+
+
+def _of_text(text: str, source: str, loss: Loss | None, metric: Metric | None) -> dict[str, Images]:
+    if (loss is not None and loss != "cross-entropy") or metric == "r2":
+        name, value = ("metric", metric) if metric == "r2" else ("loss", loss)
+        raise ValueError(
+            f"`{name}` must be of a classification for a text, each character being a class, but is {value!r}. Leave "
+            "it out."
+        )
+    return {name: checked(part, source, loss, metric) for name, part in parts_of_text(text, source).items()}
 
 
 def _with_objective(images: Images, loss: Loss | None, metric: Metric | None) -> Images:
@@ -175,15 +193,18 @@ def own_file(data: str, data_dir: Path | str) -> Path:
     return moved if not path.exists() and moved.exists() else path
 
 
-def _from_file(path: Path) -> Images | dict[str, Arrays]:
+def _content_of(path: Path) -> bytes:
     try:
-        content = read_regular(path, "data")
+        return read_regular(path, "data")
     except FileNotFoundError:
         raise FileNotFoundError(
             f"`data` must be an existing file, but there is no {path}. Check the path."
         ) from None
+
+
+def _from_file(path: Path) -> Images | dict[str, Arrays]:
     try:
-        arrays = read_arrays(content)
+        arrays = read_arrays(_content_of(path))
     except ValueError as error:
         raise ValueError(
             f"`data` must be a readable numpy archive without pickled objects, but {path} is not: {error}. "
@@ -264,6 +285,8 @@ def _loaded(data: str, folder: Path, *, is_train: bool, download: bool) -> Any:
 
 _LARGE_DIGITS: Final = "digits-32"
 _DIGITS: Final = ("digits", _LARGE_DIGITS)
+_SENTENCES: Final = "sentences"
+_CHARACTERS: Final = 40_000  # assumed: half an hour of reading; some 30 steps of 32 windows in an epoch
 _OF_IDX_FILES: Final = ("mnist", "fashion-mnist")
 _TORCHVISION: Final = {
     "mnist": "MNIST",

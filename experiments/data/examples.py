@@ -1,6 +1,7 @@
 """Labelled examples, whole in memory, and what is known of them: the shape of one, how many, how many classes."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -65,6 +66,7 @@ class Facts:
         classes: Number of classes; None for a regression.
         target_shape: Shape of the labels of one example: () for one, (positions,) or (targets,) for several.
         has_tokens: Whether inputs are whole numbers to be looked up.
+        tokens: How many different ones there may be, 0 ... n-1; None if there are none, or their number is not known.
         is_regression: Whether labels are numbers to come close to.
     """
 
@@ -74,6 +76,7 @@ class Facts:
     target_shape: Shape = ()
     has_tokens: bool = False
     is_regression: bool = False
+    tokens: int | None = None
 
     @property
     def outputs(self) -> int:
@@ -96,6 +99,13 @@ class Facts:
         else:
             what = f"{self.classes} classes"
         return f"inputs of {shape}, {what}"
+
+
+def _tokens_of(inputs: Sequence[Tensor]) -> int | None:
+    """Count tokens from 0; None where negative numbers show that there are none."""
+    if min(int(x.min()) for x in inputs) < 0:
+        return None
+    return 1 + max(int(x.max()) for x in inputs)
 
 
 def facts_of(known: "Facts | Shape") -> Facts:
@@ -127,13 +137,15 @@ class DataSplit:
         """What is known of the images before a network sees them."""
         parts = (self.train, self.validation, self.test)
         is_regression = self.objective.is_regression
+        has_tokens = not self.train.pixels.is_floating_point()
         return Facts(
             image_shape=self.image_shape,
             images=len(self.train),
             classes=None if is_regression else 1 + max(int(p.labels.max()) for p in parts if len(p)),
             target_shape=tuple(self.train.labels.shape[1:]),
-            has_tokens=not self.train.pixels.is_floating_point(),
+            has_tokens=has_tokens,
             is_regression=is_regression,
+            tokens=_tokens_of([p.pixels for p in parts if len(p)]) if has_tokens else None,
         )
 
     def fingerprint(self) -> str:

@@ -174,7 +174,7 @@ class Run:
         identity = {name: value for name, value in self.to_json().items() if name not in NOT_IN_THE_HASH}
         # Where the data lie decides nothing. The name stays in the hash, so that runs of earlier versions are found.
         identity["data_dir"] = "data"
-        if self.data.endswith(".npz"):
+        if self.data.endswith((".npz", ".txt")):
             # What is in a file of one's own decides, not where it lies.
             content = read_regular(own_file(self.data, self.data_dir), "data")
             identity["data"] = hashlib.blake2b(content, digest_size=8).hexdigest()

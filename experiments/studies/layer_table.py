@@ -1,11 +1,13 @@
-"""Every layer of a network of one's own: where it computes, how often, and what a study could not do with it."""
+"""Every layer of a network: where it computes, how often, and what a study could not do with it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from crossbar.cost.bill import Bill
 from crossbar.layers.locally_connected import LocallyConnected
@@ -16,6 +18,12 @@ from ..runs.networks.layers import reasons
 
 _NOT_COUNTED: Final = "not counted, nor priced"
 _COUNTED: Final = (nn.Linear, nn.modules.conv._ConvNd, LocallyConnected)
+# Layers of several matrices, which stand in one row.
+_WHOLE: Final = (nn.RNNBase, nn.MultiheadAttention)
+_KINDS_OF_WHOLE: Final = ("LSTM", "GRU", "RNN", "MultiheadAttention")
+_ONE_TILE: Final = "the same in every scheme: one tile for all it multiplies"
+_OF_STEPS: Final = "the same in every scheme: two tiles for each layer and direction serve all steps"
+_OF_TOKENS: Final = "the same in every scheme: four tiles serve all tokens; scores and sums are digital"
 
 
 @final
@@ -59,13 +67,13 @@ def layers_of(network: nn.Module, example: Tensor, kept: Mapping[str, str]) -> l
     for name, module in network.named_modules():
         if any(name.startswith(prefix) for prefix in whole) or not list(module.parameters(recurse=False)):
             continue
-        if isinstance(module, nn.RNNBase | nn.MultiheadAttention):
+        if isinstance(module, _WHOLE):
             whole.append(f"{name}.")
         number = sum(p.numel() for p in module.parameters())
         on_tiles = name in why and why[name] is None
         remark = kept.get(name, "") if on_tiles else why.get(name) or "nothing is multiplied by a matrix"
-        if on_tiles and not remark and isinstance(module, nn.Linear):
-            remark = "the same in every scheme: one tile for all it multiplies"
+        if on_tiles and not remark:
+            remark = _why_the_same(module)
         if not on_tiles and not isinstance(module, _COUNTED):
             remark = f"{remark}; {_NOT_COUNTED}"
         found.append(
@@ -81,16 +89,27 @@ def layers_of(network: nn.Module, example: Tensor, kept: Mapping[str, str]) -> l
     return found
 
 
+def _why_the_same(module: nn.Module) -> str:
+    """Return why all schemes leave a layer as it is; nothing if they do not."""
+    if isinstance(module, nn.RNNBase):
+        return _OF_STEPS
+    if isinstance(module, nn.MultiheadAttention):
+        return _OF_TOKENS
+    return _ONE_TILE if isinstance(module, nn.Linear) else ""
+
+
 @torch.no_grad()
 def _locations(network: nn.Module, example: Tensor) -> dict[str, int]:
-    """Count the vectors that each layer multiplies for one input."""
+    """Count the vectors that each layer multiplies for one input; of several matrices, each of them."""
     counts: dict[str, int] = {}
     handles = []
     for name, module in network.named_modules():
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd | LocallyConnected):
+        if isinstance(module, (*_COUNTED, *_WHOLE)):
 
-            def note(layer: nn.Module, _: object, y: Tensor, name: str = name) -> None:
-                outputs = y.shape[-1] if isinstance(layer, nn.Linear) else y.shape[1]
+            def note(layer: nn.Module, _: object, y: Any, name: str = name) -> None:
+                y = y[0] if isinstance(layer, _WHOLE) else y
+                y = y.data if isinstance(y, PackedSequence) else y
+                outputs = y.shape[-1] if isinstance(layer, (nn.Linear, *_WHOLE)) else y.shape[1]
                 counts[name] = counts.get(name, 0) + y.numel() // outputs // len(example)
 
             handles.append(module.register_forward_hook(note))
@@ -133,8 +152,14 @@ def layer_section(
 
 
 def _cost(layer: LayerFacts, bill: Bill, images: int) -> str:
-    cost = bill.layers.get("" if layer.name == "(model)" else layer.name)
-    if cost is None:
+    name = "" if layer.name == "(model)" else layer.name
+    inside = f"{name}." if name else ""  # of a layer of several matrices, each is billed by a name of its own
+    costs = [
+        cost
+        for billed, cost in bill.layers.items()
+        if billed == name or (layer.kind in _KINDS_OF_WHOLE and billed.startswith(inside))
+    ]
+    if not costs:
         return "-"
-    energy: MicroJoules = cost.total_energy / max(images, 1)
-    return f"{cost.arrays:,}; {1e3 * energy:.3g}"
+    energy: MicroJoules = math.fsum(cost.total_energy for cost in costs) / max(images, 1)
+    return f"{sum(cost.arrays for cost in costs):,}; {1e3 * energy:.3g}"

@@ -1,4 +1,4 @@
-"""A network of one's own before a study of schemes: which fit it, and what becomes of each of its layers."""
+"""A network before a study of schemes: which fit it, and what becomes of each of its layers."""
 
 import copy
 from collections.abc import Sequence
@@ -41,14 +41,14 @@ def look_at_network(model: str, facts: Facts, config: SharingCostPlan) -> Networ
     """Try every scheme on a network.
 
     Args:
-        model: The function that makes it.
+        model: The function that makes it, or its name.
         facts: What is known of its data.
         config: The study.
 
     Raises:
         ValueError: If the network is analog already, or no scheme fits.
     """
-    network = network_of(model, AS_BUILT, facts, config.seeds[0])
+    network = network_of(model, AS_BUILT if is_own(model) else ONE_TILE, facts, config.seeds[0])
     if is_analog(network):
         raise ValueError(
             f"`model` must be digital to be placed by every scheme, but that of {model} has analog layers. Let the "
@@ -75,6 +75,8 @@ def look_at_network(model: str, facts: Facts, config: SharingCostPlan) -> Networ
     if not changes:
         name = label_of(model)
         why = f"no layer of {name} that schemes could place has several locations: all are the same hardware"
+        if model in CATALOGUE:
+            why = f"{name} cannot be placed otherwise: {CATALOGUE[model].why_not_placed}"
         same = dict.fromkeys([s for s in config.schemes if s != ONE_TILE], why)
         only = replace(config, schemes=(AS_BUILT,), tile_counts=())
         return NetworkSeen(config=only, schemes=(AS_BUILT,), left_out=same, layers=layers)
@@ -86,7 +88,7 @@ def look_at_network(model: str, facts: Facts, config: SharingCostPlan) -> Networ
 def can_be_free(model: str, facts: Facts) -> bool:
     """Say whether some layer of a network can have a kernel of its own for each location."""
     if not is_own(model):
-        return CATALOGUE[model].has_locations if model in CATALOGUE else True
+        return CATALOGUE[model].why_not_placed is None if model in CATALOGUE else True
     network = network_of(model, AS_BUILT, facts, 0)
     if is_analog(network):
         return False

@@ -55,6 +55,25 @@ def tokens(num_classes):
     return Tokens(num_classes)
 
 
+class Recurrent(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.table = nn.Embedding(9, 8)
+        self.gru = nn.GRU(8, 12, batch_first=True, bidirectional=True)
+        self.encoder = nn.TransformerEncoderLayer(24, 2, 16, batch_first=True)
+        self.lstm = nn.LSTM(24, 10, num_layers=2, batch_first=True)
+        self.kept = nn.LSTM(10, 6, batch_first=True, proj_size=4)
+        self.out = nn.Linear(4, classes)
+
+    def forward(self, x):
+        x = self.encoder(self.gru(self.table(x))[0])
+        return self.out(self.kept(self.lstm(x)[0])[0])
+
+
+def recurrent(num_classes):
+    return Recurrent(num_classes)
+
+
 def analog():
     from crossbar import AnalogLinear
     from devices import get

@@ -102,7 +102,9 @@ def test_missing_data_name_the_folder_and_the_flag(tmp_path, data):
 
 
 def test_unknown_data_are_named():
-    with pytest.raises(ValueError, match=r"`data` must be digits, digits-32, mnist, .*, but is 'imagenet'\."):
+    with pytest.raises(
+        ValueError, match=r"`data` must be digits, digits-32, sentences, mnist, .*, but is 'imagenet'\."
+    ):
         load_data("imagenet", seed=0)
     with pytest.raises(
         FileNotFoundError, match=r"`data` must be an existing file, but there is no nowhere\.npz"

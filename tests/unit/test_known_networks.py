@@ -13,6 +13,7 @@ from experiments.runs.options.defaults import resolve
 from models import CATALOGUE, NETWORKS, build, initialise
 
 KNOWN = [name for name in CATALOGUE if name not in NETWORKS]
+OF_IMAGES = [name for name in KNOWN if not CATALOGUE[name].reads_tokens]
 
 
 def parameters_of(name):
@@ -26,7 +27,7 @@ def test_sizes_are_the_published_ones():
     assert parameters_of("dense_mnist") == 784 * 256 + 256 + 256 * 128 + 128 + 1290
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_every_network_maps_its_images_to_ten_scores(name):
     network = build(name)
     x = torch.rand(2, *CATALOGUE[name].image_shape)
@@ -58,9 +59,26 @@ def test_all_their_products_go_onto_tiles(name):
     assert torch.allclose(network.eval()(x), analog(x), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["resnet20_cifar10", "vit_cifar10"])
+def test_a_network_that_reads_has_the_published_size():
+    """Gokmen et al. 2018: 256 x 152 and 256 x 129 for 87 characters and one bias; torch has two biases in each."""
+    network = build("char_lstm", tokens=(87, 87))
+    assert sum(p.numel() for p in network.lstm.parameters()) == 256 * 152 + 256 * 129 + 2 * 256
+    x = torch.randint(0, 87, (2, 9))
+    scores = network(x)
+    assert scores.shape == (2, 9, 87)
+    other = torch.cat([x[:, :5], 86 - x[:, 5:]], dim=1)
+    assert torch.equal(network(other)[:, :5], scores[:, :5])  # nothing is known of what comes later
+    assert build("char_lstm", tokens=(9, 3))(x % 9).shape == (2, 9, 3)
+    with pytest.raises(ValueError, match=r"`tokens` must be given for char_lstm, but is None"):
+        build("char_lstm")
+    with pytest.raises(ValueError, match=r"`tokens` must be left out for lenet_mnist, but are \(9, 9\)"):
+        build("lenet_mnist", tokens=(9, 9))
+
+
+@pytest.mark.parametrize("name", ["resnet20_cifar10", "vit_cifar10", "char_lstm"])
 def test_initial_weights_follow_from_the_seed(name):
-    first, again, other = (build(name) for _ in range(3))
+    tokens = (9, 9) if CATALOGUE[name].reads_tokens else None
+    first, again, other = (build(name, tokens=tokens) for _ in range(3))
     for network, seed in ((first, 1), (again, 1), (other, 2)):
         initialise(network, seed)
     pairs = zip(first.state_dict().values(), again.state_dict().values(), strict=True)

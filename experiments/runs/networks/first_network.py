@@ -9,7 +9,7 @@ from torch import nn
 from crossbar import convert_to_digital, use_gradient
 from crossbar.layers.analog_layer import AnalogLayer
 from devices.streams import derive_seed
-from models import build, draw_absent_weights, draw_connections, initialise
+from models import NETWORKS, build, draw_absent_weights, draw_connections, initialise
 
 from ...data.datasets import Facts
 from ...data.user_function import as_function
@@ -29,7 +29,7 @@ def network_of(model: str, placement: str, facts: Facts | None, seed: int) -> nn
     Args:
         model: The name, or the function.
         placement: Where its kernels live.
-        facts: What is known of the data; networks of our own ask for nothing.
+        facts: What is known of the data; of our own networks only those that read tokens ask for it.
         seed: Of what the function of one's own draws.
 
     Raises:
@@ -37,10 +37,17 @@ def network_of(model: str, placement: str, facts: Facts | None, seed: int) -> nn
         ValueError: If there is no such network, or it does not fit the data or the placement.
     """
     if not is_own(model):
-        return build(model, placement)
+        return build(model, placement, tokens_of(facts))
     if facts is None or facts.images is None:
         raise ValueError(f"`data` must be given to build {model}, but are not known.")
     return build_own(model, placement, facts, seed)
+
+
+def tokens_of(facts: Facts | None) -> tuple[int, int] | None:
+    """Return how many different tokens and classes data have; None if they have none, or are not known."""
+    if facts is None or facts.tokens is None or facts.classes is None:
+        return None
+    return facts.tokens, facts.classes
 
 
 def first_network(run: Run, facts: Facts | None) -> nn.Module:
@@ -89,7 +96,7 @@ def own_draws(run: Run, *names: str | int) -> Iterator[None]:
 @torch.no_grad()
 def take_off_tiles(analog: nn.Module, run: Run, facts: Facts | None = None) -> nn.Module:
     """Return the digital network with the weights that an analog one has learned."""
-    if is_own(run.model):
+    if run.model not in NETWORKS:
         return convert_to_digital(analog)
     network = initial_network(run, facts)
     parts = dict(network.named_modules())

@@ -22,21 +22,25 @@ def reasons(network: nn.Module) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     of_module: dict[int, str | None] = {}
     modules = dict(network.named_modules(remove_duplicate=False))
+    inside: list[str] = []
     for layer in conversion_report(network).layers:
+        if any(layer.name.startswith(prefix) for prefix in inside):
+            continue  # converted with what it is a part of
         module = modules[layer.name]
         if isinstance(module, AnalogLayer):
             of_module.setdefault(id(module), None)
         elif layer.place != "tied":
             of_module[id(module)] = layer.remark if type(module) not in CONVERSION_MAP else _why_not(module)
         found[layer.name] = of_module[id(module)]
+        if isinstance(module, nn.MultiheadAttention) and found[layer.name] is None:
+            inside.append(f"{layer.name}." if layer.name else "")
     return found
 
 
 def _why_not(module: nn.Module) -> str | None:
     """Return why a layer of a class that has an analog counterpart has none itself."""
-    counterpart = CONVERSION_MAP[type(module)]
-    if not issubclass(counterpart, AnalogLayer):
-        return f"commands keep a {type(module).__name__} digital; `crossbar.convert_to_analog` has tiles for some"
+    if isinstance(module, nn.RNNBase) and module.proj_size:
+        return "a projected state has no analog layer; put an nn.Linear behind the layer instead"
     return None
 
 

@@ -68,9 +68,10 @@ class TrainConfig:
 
     data: str = "digits"
     """Images: digits (in the installation), digits-32 (the same as 3 x 32 x 32), mnist, fashion-mnist, cifar10, svhn.
-    Or your own: file.npz with `images` (number, channels, height, width), pixels in [0, 1], and `labels`, or with
-    `inputs` of any shape; my_data.py:splits, a function that returns (train, test); images/, a folder with a folder
-    of pictures for each class."""
+    A text: sentences (of a small grammar, in the installation). Or your own: file.npz with `images` (number,
+    channels, height, width), pixels in [0, 1], and `labels`, or with `inputs` of any shape; file.txt, a text whose
+    next characters are learned; my_data.py:splits, a function that returns (train, test); images/, a folder with a
+    folder of pictures for each class."""
     data_dir: str = "data"
     """Folder of the data set, as torchvision lays it out."""
     download: bool = False
@@ -105,9 +106,9 @@ class TrainConfig:
     """fcn_digits, fcn_mnist, fcn_cifar10: every image location has its own kernel on its own tile.
     cnn_digits, cnn_mnist, cnn_cifar10: one kernel per layer. lenet_mnist, dense_mnist (784-256-128-10),
     resnet20_cifar10, vgg_cifar10, vit_cifar10 (a small vision transformer): as they are known; all but dense_mnist
-    also with _free at the end. Or your own: my_network.py:build, a function that
+    also with _free at the end. char_lstm: reads a text. Or your own: my_network.py:build, a function that
     returns an nn.Module, digital or analog; it may ask for `input_shape`, `num_classes` and `seed`. (default: the FCN
-    that fits the data)"""
+    that fits the data; char_lstm for a text)"""
     placement: Annotated[str | None, OPEN_NAME] = None
     """Where the kernels of the local layers live: free, time_multiplexed,
     'replicated(tiles=4)', 'blocks(rows=2,cols=2)', 'random(tiles=16,redraw=True)',

@@ -30,6 +30,7 @@ from .wire_options import resolve_wires
 # For runs that end in minutes; their learning rates are in learning_rates.py. The paper: hundreds.
 _BATCH_SIZE: Final = 64
 _EPOCHS_OF_SHAPE: Final[dict[Shape, int]] = {(1, 8, 8): 60, (1, 28, 28): 4, (3, 32, 32): 10}
+_OF_TEXT: Final = "char_lstm"
 _FCN_OF_SHAPE: Final[dict[Shape, str]] = {
     NETWORKS[name].image_shape: name for name in NETWORKS if name.startswith("fcn_")
 }
@@ -175,7 +176,7 @@ def _resolve_in_software(wish: TrainConfig) -> TrainConfig:
 
 def _resolve_model(wish: TrainConfig, facts: Facts) -> str:
     image_shape = facts.image_shape
-    model = wish.model or _FCN_OF_SHAPE.get(image_shape)
+    model = wish.model or (_OF_TEXT if is_like_a_text(facts) else _FCN_OF_SHAPE.get(image_shape))
     if model is not None and is_own(model):
         return model
     if model is None:
@@ -189,6 +190,14 @@ def _resolve_model(wish: TrainConfig, facts: Facts) -> str:
             f"`model` must be one of {', '.join(sorted(CATALOGUE))}, or a function of your own as in "
             f"my_network.py:build, but is {model!r}. {choose(model, CATALOGUE)}"
         )
+    if CATALOGUE[model].reads_tokens:
+        if not is_like_a_text(facts):
+            raise ValueError(
+                f"`data` must be a text for {model}, sentences or a file ending in .txt, or whole numbers (number, "
+                f"positions) from 0 with a class for each position, but {wish.data!r} has {facts}. Choose another "
+                "--data or --model."
+            )
+        return model
     if CATALOGUE[model].image_shape != image_shape:
         raise ValueError(
             f"`model` must fit the images of {wish.data!r}, {image_shape}, but {model} expects "
@@ -200,6 +209,17 @@ def _resolve_model(wish: TrainConfig, facts: Facts) -> str:
             f"{CLASSES} for as many classes. Bring a network of your own, --model my_network.py:build."
         )
     return model
+
+
+def is_like_a_text(facts: Facts) -> bool:
+    """Say whether data are sequences of tokens with a class for each position, as those of a text are."""
+    return (
+        facts.tokens is not None
+        and facts.tokens > 0
+        and len(facts.image_shape) == 1
+        and facts.target_shape == facts.image_shape
+        and facts.classes is not None
+    )
 
 
 def _noise_in_training(wish: TrainConfig) -> Dimensionless | None:

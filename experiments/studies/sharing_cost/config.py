@@ -91,8 +91,8 @@ class SharingCostConfig:
     """
 
     data: str = "digits"
-    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn, or your own: file.npz,
-    my_data.py:splits, or a folder images/."""
+    """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn, sentences, or your own: file.npz,
+    file.txt, my_data.py:splits, or a folder images/."""
     data_dir: str = "data"
     """Folder of the data set."""
     download: bool = False

@@ -8,7 +8,7 @@ from devices import get
 from models import build
 
 from ...data.examples import Facts, Shape, facts_of
-from ...runs.networks.first_network import is_own
+from ...runs.networks.first_network import is_own, tokens_of
 from ...runs.networks.own_network import AS_BUILT
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
@@ -96,9 +96,9 @@ def wish_of(
     if model is None:
         family = family_of(known, config.data)
         model = f"fcn_{family}" if point.scheme == "free" else f"cnn_{family}"
-    if not is_own(model):
+    if not is_own(model) and point.scheme != AS_BUILT:
         try:
-            build(model, point.scheme)
+            build(model, point.scheme, tokens_of(facts))
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"`schemes` and `tile_counts` must fit {model}, but {point.scheme!r} does not. {error}"

@@ -15,12 +15,12 @@ from typing_extensions import override
 from crossbar import HardwareProfile, load_profile
 from crossbar.cost.bill import Bill
 from devices.files import make_folder, remove, write_atomically
+from models import NETWORKS
 
 from ...data.datasets import DataSplit
 from ...data.examples import Facts, Shape
 from ...data.user_function import label_of
 from ...drawing.sections import Picture, Section
-from ...runs.networks.first_network import is_own
 from ...runs.options.config import TrainConfig
 from ...runs.options.profile_of_device import profile_of
 from ...runs.run_folder import RunFolder
@@ -114,7 +114,7 @@ class SharingCost(Study[Point, Row]):
     @override
     def look_at(self, facts: Facts) -> None:
         model = self.config.model
-        if model is None or not is_own(model):
+        if model is None or model in NETWORKS:
             return
         seen = look_at_network(model, facts, self.config)
         self._layers, self._schemes = seen.layers, seen.schemes
@@ -171,7 +171,7 @@ class SharingCost(Study[Point, Row]):
         )
 
     def _of_layers(self, rows: Sequence[Row], folders: Mapping[str, RunFolder]) -> list[Section]:
-        """Show every layer of a network of one's own, and what it costs in each scheme."""
+        """Show every layer of a network that is not of the seed paper, and what it costs in each scheme."""
         if not self._layers:
             return []
         first = rows[0]

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, Final
 
-_INSTALLED: Final = ("digits", "digits-32")
-# A file of arrays, a function in a file, a folder of pictures.
-_OF_ONES_OWN: Final = re.compile(r"\.npz$|\.py:\w+$|/$")
+_INSTALLED: Final = ("digits", "digits-32", "sentences")
+# A file of arrays, a text, a function in a file, a folder of pictures.
+_OF_ONES_OWN: Final = re.compile(r"\.npz$|\.txt$|\.py:\w+$|/$")
 
 
 def default_of(field: Field[Any]) -> Any:
