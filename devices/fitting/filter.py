@@ -6,26 +6,18 @@ spectrum, as one trap has it), whose differences grow with the lag in pulses and
 follows means and covariances along the measurement; the readings' deviations from its predictions are independent,
 and give the likelihood (Särkkä, Bayesian Filtering and Smoothing, 2013, chapters 5 and 12). Where a pulse may reach a
 bound, mean and variance are those of a normal number that is cut off there: the likelihood is smooth in the bound.
-
-Laws, with v = w for pulses up and v = -w for pulses down, S the step in the middle of the range:
-
-    constant     S
-    linear       S (1 - q v), until a bound (0: soft bounds, where it has none but where it vanishes)
-    exponential  S (1 - q (exp(k v) - 1) / k)
-    power        S (1 - c v) ** (q / c)
-    polygon      nodes over the measured range; a table has a second one for the noise
-
-All are smooth where a device is linear (k or c = 0), which aihwkit's own parameters are not.
+The derivatives in all coordinates are carried along, so that they cost little more than the filter itself.
 """
 
 import math
-from math import erf, exp, log, pi, sqrt
+from math import erf, exp, pi, sqrt
 from typing import Final
 
 import numpy as np
 from numba import njit
 
 from ..units import Dimensionless
+from .compiled_steps import bounds, involved, mean_step, pulse
 from .readings import Readings
 from .step_law import SHORTEST, Code, StepLaw, Values
 
@@ -34,7 +26,9 @@ _SHORTEST: Final = float(SHORTEST)
 _TELLING: Final = 60  # readings that tell where a series began; assumed
 _PLACES: Final = 201
 _UNKNOWN: Final = np.zeros(3)
-_CONSTANT, _LINEAR, _SOFT, _EXP, _POW, _POLYGON, _TABLE = (int(code) for code in Code)
+_NONE: Final = np.empty((0, 0))
+_TABLE: Final = int(Code.TABLE)
+_SHIFT: Final = 1e-6  # of weight and its uncertainty, for the derivatives of a step
 
 
 def deviations(law: StepLaw, x: Values, readings: Readings, is_slow: bool) -> tuple[Values, Values]:
@@ -51,7 +45,8 @@ def deviations(law: StepLaw, x: Values, readings: Readings, is_slow: bool) -> tu
     deviation, variance = np.empty(len(readings.after)), np.empty(len(readings.after))
     _filter(
         int(law.code), law.nodes, x, is_slow,
-        readings.is_up, readings.begins, readings.before, readings.after, _UNKNOWN, deviation, variance,
+        readings.is_up, readings.begins, readings.before, readings.after, _UNKNOWN,
+        deviation, variance, _NONE, _NONE,
     )  # fmt: skip
     return deviation, variance
 
@@ -78,7 +73,7 @@ def starts(law: StepLaw, x: Values, readings: Readings, is_slow: bool, first: in
         state = np.array([place, slow / (slow + reading) * seen, slow * reading / (slow + reading)])
         _filter(
             int(law.code), law.nodes, x, is_slow,
-            is_up, np.zeros(len(after), np.bool_), before, after, state, deviation, variance,
+            is_up, np.zeros(len(after), np.bool_), before, after, state, deviation, variance, _NONE, _NONE,
         )  # fmt: skip
         likely[number] = -(unlikelihood(deviation, variance) + seen**2 / (slow + reading)) / 2
     likely = np.exp(likely - likely.max())
@@ -86,15 +81,15 @@ def starts(law: StepLaw, x: Values, readings: Readings, is_slow: bool, first: in
 
 
 def slopes(
-    law: StepLaw, x: Values, shift: Values, readings: Readings, is_slow: bool
+    law: StepLaw, x: Values, readings: Readings, is_slow: bool
 ) -> tuple[Values, Values, Values, Values]:
     """Return `deviations`, and how both change with each coordinate: (coordinates, readings)."""
     n = len(readings.after)
     deviation, variance = np.empty(n), np.empty(n)
     of_deviation, of_variance = np.empty((len(x), n)), np.empty((len(x), n))
-    _slopes(
-        int(law.code), law.nodes, x, shift, is_slow,
-        readings.is_up, readings.begins, readings.before, readings.after,
+    _filter(
+        int(law.code), law.nodes, x.copy(), is_slow,  # it is changed and changed back
+        readings.is_up, readings.begins, readings.before, readings.after, _UNKNOWN,
         deviation, variance, of_deviation, of_variance,
     )  # fmt: skip
     return deviation, variance, of_deviation, of_variance
@@ -119,170 +114,185 @@ def curve(law: StepLaw, x: Values, readings: Readings) -> Values:
     return weights
 
 
-@njit(cache=True, inline="always")
-def _polygon(x, first, nodes, w):  # type: ignore[no-untyped-def]
-    """Return height and slope of a polygon with equally distant nodes over the measured range."""
-    spacing = 2.0 / (nodes - 1)
-    place = (w + 1.0) / spacing
-    left = min(max(int(place), 0), nodes - 2)
-    rise = x[first + left + 1] - x[first + left]
-    return x[first + left] + rise * (place - left), rise / spacing
-
-
-@njit(cache=True, inline="always")
-def _bounds(law, nodes, x):  # type: ignore[no-untyped-def]
-    """Return the highest and the lowest weight."""
-    if law == _CONSTANT:
-        return x[2], x[3]
-    if law == _LINEAR:
-        return x[4], x[5]
-    if law == _EXP:
-        return x[6], x[7]
-    if law == _POLYGON:
-        return x[2 * nodes], x[2 * nodes + 1]
-    if law == _TABLE:
-        return x[4 * nodes], x[4 * nodes + 1]
-    return np.inf, -np.inf  # steps end by themselves
-
-
 @njit(cache=True)
-def _step(law, nodes, x, w, is_up):  # type: ignore[no-untyped-def]
-    """Return the size of the mean step, and its slope against the weight."""
-    if law in (_POLYGON, _TABLE):
-        return _polygon(x, 0 if is_up else nodes, nodes, w)
-    way = 1.0 if is_up else -1.0
-    v = way * w
-    size = exp(min(x[0] if is_up else x[1], 3.0))
-    if law == _CONSTANT:
-        return size, 0.0
-    q = x[2] if is_up else x[3]
-    if law in (_LINEAR, _SOFT):
-        return size * (1.0 - q * v), -way * size * q
-    bend = x[4] if is_up else x[5]
-    if law == _EXP:
-        if abs(bend) < 1e-4:
-            part, slope = v * (1.0 + 0.5 * bend * v), 1.0 + bend * v
-        else:
-            slope = exp(min(bend * v, 50.0))
-            part = (slope - 1.0) / bend
-        left = 1.0 - q * part
-        if left <= 0.0:
-            return 0.0, 0.0
-        return size * left, -way * size * q * slope
-    left = max(1.0 - bend * v, 1e-6)
-    if abs(bend) < 1e-4:
-        height = size * exp(min(-q * v * (1.0 + 0.5 * bend * v), 20.0))
-    else:
-        height = size * exp(min(q / bend * log(left), 20.0))
-    return height, -way * min(max(q * height / left, -0.5), 0.5)
+def _filter(  # type: ignore[no-untyped-def]
+    law, nodes, x, is_slow, is_up, begins, before, after, start, deviations, variances, of_deviations, of_variances
+):  # fmt: skip
+    """Fill in deviations and variances, and how they change with each coordinate, if there are rows for that.
 
-
-@njit(cache=True, inline="always")
-def _pulse(law, nodes, x, noise, is_up, mean, variance, shared, highest, lowest):  # type: ignore[no-untyped-def]
-    """Move mean and variance of the state, and its covariance with the slow fluctuation, by one pulse."""
-    size, slope = _step(law, nodes, x, mean, is_up)
-    way = 1.0 if is_up else -1.0
-    growth = 1.0 + way * slope
-    if law == _TABLE:
-        height, _ = _polygon(x, 2 * nodes if is_up else 3 * nodes, nodes, mean)
-        of_step = exp(2.0 * min(height, 2.0))
-    else:
-        of_step = noise * noise * (size * size + slope * slope * variance)
-    mean = way * (mean + way * size)  # mirrored, so that the bound lies above
-    variance = variance * growth * growth + of_step
-    shared *= growth
-    bound = highest if is_up else -lowest
-    std = sqrt(variance)
-    if mean + 6.0 * std > bound:
-        a = (bound - mean) / max(std, 1e-12)
-        if a < -8.0:
-            return way * bound, 1e-18, 0.0
-        density = exp(-0.5 * a * a) / 2.5066282746310002
-        above = 0.5 * (1.0 - erf(a / 1.4142135623730951))
-        over = std * (density - a * above)
-        squared = variance * ((1.0 + a * a) * above - a * density)
-        mean -= over
-        variance = max(variance * (1.0 - 2.0 * above) + squared - over * over, 1e-18)
-        shared *= 1.0 - above
-    return way * mean, variance, shared
-
-
-@njit(cache=True)
-def _filter(law, nodes, x, is_slow, is_up, begins, before, after, state, deviations, variances):  # type: ignore[no-untyped-def]
-    highest, lowest = _bounds(law, nodes, x)
+    What is known is kept in `state`: mean and variance of the weight, its covariance with the slow fluctuation, and
+    mean and variance of that; its derivatives in the rows of `slope`.
+    """
+    many = len(of_deviations)
+    state, slope = np.zeros(5), np.zeros((5, many))
+    state[0], state[1], state[3], state[4] = start[0], 1e-18, start[1], start[2]
     last = len(x) - 2 if is_slow else len(x)
     noise = exp(min(x[last - 2], 5.0)) if law != _TABLE else 0.0
-    of_reading = exp(2.0 * min(x[last - 1], 2.0)) + _ROUNDING**2
-    of_slow, kept = 0.0, 0.0
+    of_reading = exp(2.0 * min(x[last - 1], 2.0))
+    of_slow, kept, of_kept = 0.0, 0.0, 0.0
     if is_slow:
-        of_slow, kept = (
-            exp(2.0 * min(x[last], 2.0)),
-            exp(-1.0 / (_SHORTEST + exp(min(max(x[last + 1], -9.0), 15.0)))),
-        )
-    mean, slow, slow_variance = state[0], state[1], state[2]
-    variance, shared = 1e-18, 0.0
+        lasting = exp(min(max(x[last + 1], -9.0), 15.0))
+        of_slow, kept = exp(2.0 * min(x[last], 2.0)), exp(-1.0 / (_SHORTEST + lasting))
+        of_kept = kept * lasting / (_SHORTEST + lasting) ** 2
+    of_step = np.zeros((3, many))
     for i in range(len(after)):
         if begins[i]:  # nothing was known but this reading
-            mean, variance = before[i], of_reading + of_slow
-            slow, shared, slow_variance = 0.0, -of_slow, of_slow
-        mean, variance, shared = _pulse(
-            law, nodes, x, noise, is_up[i], mean, variance, shared, highest, lowest
-        )
-        slow *= kept
-        shared *= kept
-        slow_variance = slow_variance * kept * kept + of_slow * (1.0 - kept * kept)
-        deviation = after[i] - mean - slow
-        expected = max(variance + 2.0 * shared + slow_variance, 0.0) + of_reading
+            read = of_reading + _ROUNDING**2
+            state[0], state[1], state[2], state[3], state[4] = (
+                before[i],
+                read + of_slow,
+                -of_slow,
+                0.0,
+                of_slow,
+            )
+            slope[:] = 0.0
+            if many:
+                slope[1, last - 1] = 2.0 * of_reading
+                if is_slow:
+                    slope[1, last], slope[2, last], slope[4, last] = (
+                        2.0 * of_slow,
+                        -2.0 * of_slow,
+                        2.0 * of_slow,
+                    )
+        _push(law, nodes, x, noise, last - 2, is_up[i], state, slope, of_step)
+        _stop(law, nodes, x, is_up[i], state, slope)
+        if is_slow:
+            _fade(of_slow, kept, of_kept, last, state, slope)
+        deviation = after[i] - state[0] - state[3]
+        shown = state[1] + 2.0 * state[2] + state[4]
+        expected = max(shown, 0.0) + of_reading + _ROUNDING**2
         deviations[i], variances[i] = deviation, expected
-        trust, slow_trust = (variance + shared) / expected, (shared + slow_variance) / expected
-        mean += trust * deviation
-        slow += slow_trust * deviation
-        variance = max(variance - trust * trust * expected, 1e-18)
-        shared -= trust * slow_trust * expected
-        slow_variance = max(slow_variance - slow_trust * slow_trust * expected, 0.0)
+        by_weight, by_slow = state[1] + state[2], state[2] + state[4]  # covariances with the reading
+        trust, slow_trust = by_weight / expected, by_slow / expected
+        for k in range(many):
+            of_deviation = -slope[0, k] - slope[3, k]
+            of_expected = slope[1, k] + 2.0 * slope[2, k] + slope[4, k] if shown > 0.0 else 0.0
+            if k == last - 1:
+                of_expected += 2.0 * of_reading
+            of_deviations[k, i], of_variances[k, i] = of_deviation, of_expected
+            of_trust = (slope[1, k] + slope[2, k] - trust * of_expected) / expected
+            of_slow_trust = (slope[2, k] + slope[4, k] - slow_trust * of_expected) / expected
+            slope[0, k] += of_trust * deviation + trust * of_deviation
+            slope[3, k] += of_slow_trust * deviation + slow_trust * of_deviation
+            own, other = slope[1, k] + slope[2, k], slope[2, k] + slope[4, k]
+            slope[1, k] -= of_trust * by_weight + trust * own
+            slope[2, k] -= of_trust * by_slow + trust * other
+            slope[4, k] -= of_slow_trust * by_slow + slow_trust * other
+        state[0] += trust * deviation
+        state[3] += slow_trust * deviation
+        state[1] = max(state[1] - trust * by_weight, 1e-18)
+        state[2] -= trust * by_slow
+        state[4] = max(state[4] - slow_trust * by_slow, 0.0)
 
 
 @njit(cache=True)
-def _slopes(  # type: ignore[no-untyped-def]
-    law,
-    nodes,
-    x,
-    shift,
-    is_slow,
-    is_up,
-    begins,
-    before,
-    after,
-    deviation,
-    variance,
-    of_deviation,
-    of_variance,
-):
-    state = np.zeros(3)
-    _filter(law, nodes, x, is_slow, is_up, begins, before, after, state, deviation, variance)
-    for k in range(len(x)):
-        there = x.copy()
-        there[k] = x[k] + shift[k]
-        _filter(
-            law, nodes, there, is_slow, is_up, begins, before, after, state, of_deviation[k], of_variance[k]
+def _push(law, nodes, x, noise, of_noise, is_up, state, slope, of_step):  # type: ignore[no-untyped-def]
+    """Move what is known by one pulse, as if there were no bounds."""
+    way = 1.0 if is_up else -1.0
+    mean, variance = state[0], state[1]
+    std = sqrt(variance)
+    size, decline, step_variance = pulse(law, nodes, x, noise, is_up, mean, std)
+    growth = 1.0 + way * decline
+    if slope.shape[1]:
+        by_mean = pulse(law, nodes, x, noise, is_up, mean + _SHIFT, std)
+        by_std = pulse(law, nodes, x, noise, is_up, mean, std + _SHIFT)
+        first, stride, count, noises = involved(law, nodes, mean, is_up)
+        for number in range(2 * count if noises >= 0 else count):
+            k = first + stride * number if number < count else noises + number - count
+            own = x[k]
+            x[k] = own + _SHIFT
+            by_own = pulse(law, nodes, x, noise, is_up, mean, std)
+            x[k] = own
+            of_step[0, k] = (by_own[0] - size) / _SHIFT
+            of_step[1, k] = (by_own[1] - decline) / _SHIFT
+            of_step[2, k] = (by_own[2] - step_variance) / _SHIFT
+        if law != _TABLE:
+            of_step[2, of_noise] = 2.0 * step_variance
+        for k in range(slope.shape[1]):
+            by, of_std = slope[0, k] / _SHIFT, slope[1, k] / (2.0 * std) / _SHIFT
+            of_size = (by_mean[0] - size) * by + (by_std[0] - size) * of_std + of_step[0, k]
+            of_decline = (by_mean[1] - decline) * by + (by_std[1] - decline) * of_std + of_step[1, k]
+            of_variance = (
+                (by_mean[2] - step_variance) * by + (by_std[2] - step_variance) * of_std + of_step[2, k]
+            )
+            slope[0, k] += way * of_size
+            slope[1, k] = (
+                slope[1, k] * growth * growth + 2.0 * variance * growth * way * of_decline + of_variance
+            )
+            slope[2, k] = slope[2, k] * growth + state[2] * way * of_decline
+            of_step[0, k] = of_step[1, k] = of_step[2, k] = 0.0
+    state[0] += way * size
+    state[1] = variance * growth * growth + step_variance
+    state[2] *= growth
+
+
+@njit(cache=True)
+def _stop(law, nodes, x, is_up, state, slope):  # type: ignore[no-untyped-def]
+    """Cut off what lies beyond the bound, of which a normal number keeps mean and variance."""
+    high, low = bounds(law, nodes)
+    if high < 0:
+        return  # steps end by themselves
+    way = 1.0 if is_up else -1.0
+    edge = high if is_up else low
+    std = sqrt(state[1])
+    ahead = way * (x[edge] - state[0])
+    if ahead > 6.0 * std:
+        return
+    if ahead < -8.0 * std:
+        state[0], state[1], state[2] = x[edge], 1e-18, 0.0
+        slope[:3] = 0.0
+        if slope.shape[1]:
+            slope[0, edge] = 1.0
+        return
+    a = ahead / std
+    density, above = exp(-0.5 * a * a) / 2.5066282746310002, 0.5 * (1.0 - erf(a / 1.4142135623730951))
+    over = std * (density - a * above)
+    squared = state[1] * ((1.0 + a * a) * above - a * density)
+    rest = state[1] * (1.0 - 2.0 * above) + squared - over * over
+    for k in range(slope.shape[1]):
+        of_ahead = way * ((1.0 if k == edge else 0.0) - slope[0, k])
+        of_std = slope[1, k] / (2.0 * std)
+        of_above = -density * (of_ahead - a * of_std) / std
+        of_over = density * of_std - above * of_ahead
+        of_squared = -2.0 * over * of_ahead + 2.0 * std * above * of_std
+        slope[0, k] -= way * of_over
+        slope[1, k] = (
+            slope[1, k] * (1.0 - 2.0 * above) - 2.0 * state[1] * of_above + of_squared - 2.0 * over * of_over
         )
-        for i in range(len(after)):
-            of_deviation[k, i] = (of_deviation[k, i] - deviation[i]) / shift[k]
-            of_variance[k, i] = (of_variance[k, i] - variance[i]) / shift[k]
+        slope[2, k] = slope[2, k] * (1.0 - above) - state[2] * of_above
+    state[0] -= way * over
+    state[1] = max(rest, 1e-18)
+    state[2] *= 1.0 - above
+
+
+@njit(cache=True, inline="always")
+def _fade(of_slow, kept, of_kept, last, state, slope):  # type: ignore[no-untyped-def]
+    """Let the slow fluctuation forget, and begin anew."""
+    for k in range(slope.shape[1]):
+        change = of_kept if k == last + 1 else 0.0
+        slope[2, k] = slope[2, k] * kept + state[2] * change
+        slope[3, k] = slope[3, k] * kept + state[3] * change
+        slope[4, k] = slope[4, k] * kept * kept + 2.0 * kept * change * (state[4] - of_slow)
+        if k == last:
+            slope[4, k] += 2.0 * of_slow * (1.0 - kept * kept)
+    state[2] *= kept
+    state[3] *= kept
+    state[4] = state[4] * kept * kept + of_slow * (1.0 - kept * kept)
 
 
 @njit(cache=True)
 def _sizes(law, nodes, x, w, is_up, sizes):  # type: ignore[no-untyped-def]
     for i in range(len(w)):
-        sizes[i], _ = _step(law, nodes, x, w[i], is_up)
+        sizes[i], _ = mean_step(law, nodes, x, w[i], 0.0, is_up)
 
 
 @njit(cache=True)
 def _curve(law, nodes, x, is_up, begins, before, weights):  # type: ignore[no-untyped-def]
-    highest, lowest = _bounds(law, nodes, x)
+    high, low = bounds(law, nodes)
+    highest, lowest = (x[high], x[low]) if high >= 0 else (np.inf, -np.inf)
     w = 0.0
     for i in range(len(is_up)):
         w = min(max(before[i], lowest), highest) if begins[i] else w
-        size, _ = _step(law, nodes, x, w, is_up[i])
+        size, _ = mean_step(law, nodes, x, w, 0.0, is_up[i])
         w = min(max(w + size if is_up[i] else w - size, lowest), highest)
         weights[i] = w

@@ -85,13 +85,11 @@ def known_coordinates(law: StepLaw, array: DeviceArray, middle: Dimensionless, h
     noise = [np.full(len(up), np.log(max(float(array.constants[0]), 1e-9)))]
     if law.nodes:
         places = middle + half * np.linspace(-1.0, 1.0, law.nodes)
+        ends = (lowest[:, None], highest[:, None])
         nodes = [
-            np.array([
-                drawn_on(shape.double().numpy() * size / half, places, (low, high))
-                for size, low, high in zip(sizes, lowest, highest, strict=True)
-            ]).T
+            (drawn_on(shape.double().numpy(), places, ends) * (sizes / half)[:, None]).T
             for shape, sizes in ((array.nodes_up, up), (array.nodes_down, down))
-        ]  # fmt: skip
+        ]
         if law.code == Code.TABLE:
             return np.vstack([*nodes, *(np.log(np.maximum(own, 1e-9)) + noise[0] for own in nodes), *bounds])
         return np.vstack([*nodes, *bounds, *noise])

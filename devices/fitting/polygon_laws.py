@@ -16,13 +16,15 @@ _FINER: Final = 2  # nodes of a file for one of a fit: those are equally distant
 _SPREAD: Final = 0.3  # of a step, to start from; assumed
 
 
-def drawn_on(sizes: Values, places: Values, ends: tuple[Mixed, Mixed] = (-1.0, 1.0)) -> Values:
+def drawn_on(
+    sizes: Values, places: Values, ends: tuple[Mixed | Values, Mixed | Values] = (-1.0, 1.0)
+) -> Values:
     """Return a polygon at places, also beyond its ends, where its last stretches go on.
 
     Args:
         sizes: (nodes,) at equal distances.
         places: Where.
-        ends: Of the polygon.
+        ends: Of the polygon; of several polygons, (polygons, 1).
     """
     last = len(sizes) - 1
     place = (places - ends[0]) / (ends[1] - ends[0]) * last

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 from typing_extensions import final
@@ -122,14 +123,18 @@ def population_of_curves(estimates: Values, curves: Sequence[Profile]) -> Popula
     likely = np.exp(-np.array([curve.rise(fine) for curve in curves]) / 2)
     likely = likely.reshape(n, _PLACES, _FINE).mean(axis=2)  # also where a curve is narrower than the grid
     spreads = np.concatenate([[0.0], np.geomspace(grid[1] - grid[0], np.ptp(grid), _SPREADS)])
+    apart = (edges[1] - edges[0]) * (
+        np.arange(-_STRIDE * (len(means) - 1), _PLACES + 1) - 0.5
+    )  # edges from means
     heights = np.empty((len(spreads), len(means)))
     for row, spread in enumerate(spreads):
         if spread == 0:
             own = likely[:, ::_STRIDE]
         else:
-            below = ndtr((edges - means[:, None]) / spread)
-            own = likely @ np.diff(below).T + np.outer(likely[:, 0], below[:, 0])
-            own += np.outer(likely[:, -1], 1 - below[:, -1])
+            below = ndtr(apart / spread)
+            parts = sliding_window_view(np.diff(below), _PLACES)[-1::-_STRIDE]  # of each mean, in each place
+            own = likely @ parts.T + np.outer(likely[:, 0], below[-_PLACES - 1 :: -_STRIDE])
+            own += np.outer(likely[:, -1], 1 - below[: _PLACES - 1 : -_STRIDE])
         heights[row] = np.log(np.maximum(own, 1e-300)).sum(axis=0)
     of_mean = heights.max(axis=0)
     level = n * math.log1p(float(student.ppf(_LEVEL, n - 1)) ** 2 / (n - 1)) / 2

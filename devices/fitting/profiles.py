@@ -27,6 +27,7 @@ _FLAT, _FARTHEST_FLAT = (
     0.01,
     0.3,
 )  # change of the rise from step to step, and reaches, at which a search ends earlier
+_REST: Final = 0.01  # of -ln L that others may still promise: 0.5 % of an interval
 LIKELY: Final = 3.841
 """Chi-squared with one degree of freedom, at 95 %."""
 
@@ -85,10 +86,11 @@ def profile(law: StepLaw, readings: Readings, fit: DeviceFit, number: int) -> Pr
     is_noise = bool(fit.is_noise[number])
 
     def height(x: Values) -> Dimensionless:
-        value = likelihood.value(x)
-        if is_noise:
-            value += 2 * taken_up(likelihood.derivatives(x)[1], fit.is_noise)
-        return value
+        if not is_noise:
+            return likelihood.value(x)
+        # The pull on the other noises stands for what the law takes up along them: once is enough.
+        own = likelihood.value(x) - 2 * float(likelihood.pull @ x)
+        return own + 2 * taken_up(likelihood.derivatives(x)[1], fit.is_noise)
 
     reach = fit.coordinates[number].reach
     first = _FIRST * min(math.sqrt(fit.covariance[number, number]), reach / 2)
@@ -97,12 +99,12 @@ def profile(law: StepLaw, readings: Readings, fit: DeviceFit, number: int) -> Pr
     others = np.delete(np.arange(len(fit.x)), number)
     following = fit.covariance[others, number] / fit.covariance[number, number]
     for side in (-1.0, 1.0):
-        step, x, distance, last, is_first = first, fit.x, 0.0, 0.0, True
+        step, x, distance, last, is_first, ahead = first, fit.x, 0.0, 0.0, True, side * following
         while distance < _FARTHEST * reach:
             there = x.copy()
             there[number] = fit.x[number] + side * (distance + step)
-            there[others] += following * side * step if is_first else 0.0
-            there = likelihood.minimise(there, fixed=number)
+            there[others] += ahead * step  # the others go on as they went
+            there = likelihood.minimise(there, fixed=number, rest=_REST)
             rise = height(there) - least
             found[float(there[number])] = rise + least
             if is_first and rise > _STEEP and step > 1e-3 * first:
@@ -111,6 +113,7 @@ def profile(law: StepLaw, readings: Readings, fit: DeviceFit, number: int) -> Pr
             if rise > _ENOUGH:
                 break
             is_flat = abs(rise - last) < _FLAT
+            ahead = (there - x)[others] / step
             is_first, x, distance, last = False, there, distance + step, rise
             if is_flat and distance > _FARTHEST_FLAT * reach:
                 break

@@ -1,0 +1,87 @@
+"""The likelihood that a fit climbs: its slopes are its own, and it has no jumps on which a search would hang."""
+
+import numpy as np
+import pytest
+
+from devices.fitting import filter as compiled
+from devices.fitting.device_fit import first_sight, fit_device, noise_coordinates
+from devices.fitting.laws import FREE_LAWS, STEP_LAWS
+from devices.fitting.profiles import profile
+from devices.fitting.readings import Readings
+from devices.fitting.restricted import restricted
+from devices.fitting.step_law import StepLaw, Values
+
+LAWS = (*STEP_LAWS, *FREE_LAWS)
+
+
+def readings() -> Readings:
+    """Return 60 pulses up, 60 down and again up, in two series, that reach a bound, read to 0.02."""
+    rng = np.random.default_rng(0)
+    is_up = np.repeat([True, False, True], 60)
+    w = np.clip(-0.9 + np.cumsum(np.where(is_up, 0.03, -0.03) * (1 + 0.3 * rng.normal(size=180))), -0.9, 0.75)
+    after = w + 0.02 * rng.normal(size=180)
+    before = np.concatenate([[-0.9], after[:-1]])
+    begins = np.zeros(180, np.bool_)
+    begins[[0, 100]] = True
+    before[100] += 0.05
+    return Readings(before, after, is_up, begins)
+
+
+def begin(law: StepLaw, own: Readings, is_slow: bool) -> tuple[Values, Values]:
+    """Return coordinates near those where a fit starts, and what changes in them matter."""
+    moments, read = first_sight(own)
+    coordinates = [*law.coordinates(moments), *noise_coordinates(law, read, is_slow)]
+    scale = np.array([c.scale for c in coordinates])
+    start = np.array([c.start for c in coordinates])
+    return start + 0.1 * scale * np.random.default_rng(1).normal(size=len(start)), scale
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_slopes_are_those_of_the_filter(law: StepLaw, is_slow: bool) -> None:
+    """Central differences of 1e-5 scales: their rounding is 1e-11 of 1e-5 scales, their curvature 1e-10."""
+    own = readings()
+    x, scale = begin(law, own, is_slow)
+    _, _, of_deviation, of_variance = compiled.slopes(law, x, own, is_slow)
+    for k in range(len(x)):
+        there, back = x.copy(), x.copy()
+        there[k] += 1e-5 * scale[k]
+        back[k] -= 1e-5 * scale[k]
+        after, before = (compiled.deviations(law, place, own, is_slow) for place in (there, back))
+        for found, ahead, behind in zip((of_deviation[k], of_variance[k]), after, before, strict=True):
+            expected = (ahead - behind) / (2e-5 * scale[k])
+            np.testing.assert_allclose(found, expected, atol=2e-4 * max(float(np.abs(expected).max()), 1e-4))
+
+
+@pytest.mark.parametrize("law", [law for law in LAWS if law.nodes], ids=lambda law: law.name)
+def test_the_likelihood_of_a_polygon_has_no_jumps(law: StepLaw) -> None:
+    """A weight that passes a node meets another slope there; the likelihood must not jump with it.
+
+    Third differences along a line of 4,000 places: without jumps they are rounding, and with slopes that jump some
+    reach 1.
+    """
+    own = readings()
+    x, scale = begin(law, own, is_slow=False)
+    x[: 2 * law.nodes] *= np.random.default_rng(2).uniform(0.2, 1.8, size=2 * law.nodes)
+    way = np.where(np.arange(len(x)) < 2 * law.nodes, 1.0, 0.0) * scale
+    heights = np.array([
+        compiled.unlikelihood(*compiled.deviations(law, x + part * way, own, False))
+        for part in np.linspace(0.0, 1.0, 4000)
+    ])  # fmt: skip
+    assert np.abs(np.diff(heights, 3)).max() < 1e-4
+
+
+def test_the_curve_of_a_noise_is_highest_where_the_fit_says() -> None:
+    """What a polygon takes up of the scatter counts once: then both are the most likely of restricted likelihood.
+
+    The fit has a plane for ln det I where the curve has it exactly: they may differ by a part of an error, 0.25.
+    """
+    law = next(law for law in FREE_LAWS if law.name == "PiecewiseStep")
+    own = readings()
+    fit = restricted(law, own, fit_device(law, own))
+    for name in ("noise", "read_noise"):
+        number = next(i for i, c in enumerate(fit.coordinates) if c.name == name)
+        own_curve = profile(law, own, fit, number)
+        places = np.linspace(own_curve.places[0], own_curve.places[-1], 2001)
+        highest = float(places[np.argmin(own_curve.rise(places))])
+        assert abs(highest - fit.x[number]) < 0.25 * np.sqrt(fit.covariance[number, number]), name
