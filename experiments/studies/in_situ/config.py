@@ -16,6 +16,7 @@ DEVICES: Final = (
     "reram-sb",
     "tiki-taka-reram-sb",
     "mixed-precision-reram-sb",
+    "pcm",
 )
 
 

@@ -2,14 +2,12 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from typing_extensions import override
-
-from devices.units import Dimensionless
 
 from ...data.chance import RULE
 from ...data.datasets import DataSplit, load_data
@@ -30,10 +28,23 @@ from ..options import line_of
 from ..results import Results, numbers_file
 from ..seeds import Seeds, by_key
 from ..study import Findings, Point, Study, run_study
+from .apart import Apart, apart_table, copies_apart, draw_apart
 from .config import InSituConfig, InSituPlan
+from .course import course_of, course_table, draw_course
+from .rows import Row
 
 NAME: Final = "in-situ"
 TITLE: Final = "Learning in situ"
+_WHY: Final = (
+    "Of the first layer; means over seeds. Pulses to forget: pulses, half of them up, after which a device has lost "
+    "its distance from its symmetry point but for a factor e. Cosine: of the change that an update made and the one that "
+    "was wanted, median over tiles. Thirds of the training: medians."
+)
+_HOW_APART: Final = (
+    "Standard deviation over 16 copies of a kernel after numbers of equal pulses, as often up as down, rms, in units "
+    "of the devices; in brackets, what the spread and the noise of the devices explain (not where they stand at their "
+    "bounds). Pairs are not refreshed here. Devices with a learning rule of their own are left out."
+)
 # How a table calls a placement, the network, and its placement.
 PLACEMENTS: Final = {
     "free": ("fcn_digits", "free"),
@@ -42,36 +53,8 @@ PLACEMENTS: Final = {
 }
 _DIGITAL: Final = "digital"
 _FIGURE: Final = "in_situ.png"
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One run.
-
-    Attributes:
-        device: Name of the memory cell, or "digital".
-        placement: Key of `PLACEMENTS`.
-        seed: The run's seed.
-        run: The run's folder.
-        command: The `xbar train` line that repeats it.
-        accuracy: Test accuracy as trained, mean over readings.
-        pulses: Pulses per device of the first layer; None without devices.
-        did_learn: Whether the network learned at all; see `chance.RULE`.
-    """
-
-    device: str
-    placement: str
-    seed: int
-    run: str
-    command: str
-    accuracy: Dimensionless
-    pulses: Dimensionless | None
-    did_learn: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the row in the types of JSON."""
-        return asdict(self)
+_COURSE: Final = "in_situ_course.png"
+_APART: Final = "in_situ_copies.png"
 
 
 @final
@@ -121,7 +104,7 @@ class InSitu(Study[Point, Row]):
             device=point.device,
             seed=point.seed,
             epochs=self.config.epochs,
-            record_every=0 if point.mechanism == _DIGITAL else 50,
+            record_every=0 if point.mechanism == _DIGITAL else 15,
             threads=self.config.threads,
             out=self.config.runs,
         )
@@ -133,12 +116,9 @@ class InSitu(Study[Point, Row]):
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:
         result = Result.from_json(read_json(folder.result_file))
-        pulses, accuracy = None, result.digital_accuracy
+        accuracy, course = result.digital_accuracy, {}
         if point.mechanism != _DIGITAL:
-            record = Record.read(folder.record_file)
-            first = record.layers[0]
-            roles = record.roles(first)
-            pulses = sum(float(record.of_layer(first, f"{role}/pulses_mean")[-1]) for role in roles)
+            course = course_of(Record.read(folder.record_file))
             accuracy = statistics.fmean(result.as_trained)
         return Row(
             device=_DIGITAL if point.device == NO_DEVICE else label(point.device),
@@ -147,14 +127,18 @@ class InSitu(Study[Point, Row]):
             run=str(folder.path),
             command=command,
             accuracy=accuracy,
-            pulses=pulses,
+            pulses=course["pulses"][-1] if course else None,
+            course=course,
             did_learn=result.did_learn,
         )
 
     @override
     def findings(self, rows: Sequence[Row], failed: Mapping[str, str], out: Path) -> Findings:
         draw(rows, out / _FIGURE)
-        return _findings(rows, failed, out)
+        draw_course(rows, out / _COURSE)
+        apart = copies_apart(self.config.devices)
+        draw_apart(apart, rows, out / _APART)
+        return _findings(rows, failed, out, apart)
 
 
 def run_in_situ(config: InSituPlan) -> Answer:
@@ -194,15 +178,33 @@ def findings_of(results: Results, folder: Path) -> Findings:
     return _findings(rows, results.failed, folder)
 
 
-def _findings(rows: Sequence[Row], failed: Mapping[str, str], folder: Path) -> Findings:
+def _findings(
+    rows: Sequence[Row], failed: Mapping[str, str], folder: Path, apart: Sequence[Apart] = ()
+) -> Findings:
     marked = () if all(row.did_learn for row in rows) else (RULE,)
-    records = [{name: value for name, value in row.to_json().items() if value is not None} for row in rows]
-    sections = [Section(table=table(rows), records=records), Section(text=marked)]
-    if (folder / _FIGURE).exists():
-        picture = Picture(
-            path=folder / _FIGURE, description="Accuracy, and pulses per device of the first layer"
-        )
-        sections.append(Section(title="Figure", pictures=(picture,), page_only=True))
+    records = [
+        {name: value for name, value in row.to_json().items() if value is not None and name != "course"}
+        for row in rows
+    ]
+    sections = [
+        Section(table=table(rows), records=records),
+        Section(text=marked),
+        *_pictures(folder, _FIGURE, "Accuracy, and pulses per device of the first layer"),
+    ]
+    if any(row.course for row in rows):
+        sections += [
+            Section(title="Why", text=(_WHY,), table=course_table(rows)),
+            *_pictures(
+                folder,
+                _COURSE,
+                "Distance from symmetry points, direction of updates, and pulses",
+            ),
+        ]
+    if apart:
+        sections += [
+            Section(title="Copies that are never made equal", text=(_HOW_APART,), table=apart_table(apart)),
+            *_pictures(folder, _APART, "Difference of copies against pulses"),
+        ]
     if failed:
         items = [f"{name}: {reason}." for name, reason in failed.items()]
         sections.append(Section(title="Failed", items=items))
@@ -211,7 +213,16 @@ def _findings(rows: Sequence[Row], failed: Mapping[str, str], folder: Path) -> F
         summary="Test accuracy on the digits in %, as trained: mean ± standard deviation over "
         f"{len({row.seed for row in rows})} seeds.",
         sections=sections,
+        numbers={"copies_apart": [one.to_json() for one in apart]},
     )
+
+
+def _pictures(folder: Path, name: str, description: str) -> list[Section]:
+    """Return a figure as a section; none if it was not drawn."""
+    if not (folder / name).exists():
+        return []
+    picture = Picture(path=folder / name, description=description)
+    return [Section(title="Figure", pictures=(picture,), page_only=True)]
 
 
 def table(rows: Sequence[Row]) -> Table:
