@@ -58,6 +58,15 @@ def test_in_situ(learned_in_situ, monkeypatch):
         "| device | free | replicated | time-multiplexed |\n|---|---|---|---|\n| ecram |"
         in (out / "in_situ.md").read_text()
     )
+    content = read(out, "in_situ")
+    learned = [row for row in content["rows"] if row["device"] == "ecram"]
+    assert all(row["course"]["pulses"][-1] == row["pulses"] for row in learned)
+    assert all(("copies" in row["course"]) == (row["placement"] == "replicated") for row in learned)
+    (apart,) = content["copies_apart"]
+    assert apart["measured"] == pytest.approx(apart["expected"], rel=0.2)
+    assert {"in_situ.png", "in_situ_course.png", "in_situ_copies.png"} <= {
+        file.name for file in out.iterdir()
+    }
     assert is_written_as_every_study(out, "in_situ", "in-situ")
     monkeypatch.setattr("experiments.studies.study.run_train", lambda wish: pytest.fail("trained again"))
     before = (out / "in_situ.md").read_bytes()

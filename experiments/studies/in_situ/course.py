@@ -16,7 +16,7 @@ from devices.units import Dimensionless
 from ...bench.copies_under_pulses import single_devices
 from ...drawing.figures import save_figure, strip
 from ...drawing.output.figure_page import new_figure
-from ...drawing.palette import scheme_color
+from ...drawing.palette import GREY, scheme_color
 from ...drawing.sections import Table
 from ...runs.watching.record import Record
 from ...support.statistics import NOTHING, Mean
@@ -112,6 +112,16 @@ def draw_course(rows: Sequence[Row], path: Path) -> None:
                     axes.plot(steps, values, color=color, lw=0.6, alpha=0.4)
                 steps, means = _mean(group, quantity)
                 axes.plot(steps, means, color=color, lw=1.8, label=group[0].placement)
+            if not axes.lines or all(len(curve.get_xdata()) == 0 for curve in axes.lines):
+                axes.set_yticks([])
+                axes.text(
+                    0.5,
+                    0.5,
+                    "not defined for these devices",
+                    transform=axes.transAxes,
+                    color=GREY,
+                    ha="center",
+                )
             axes.set_ylabel(name, fontsize="small")
             if quantity == "pulses":
                 axes.set_yscale("log")

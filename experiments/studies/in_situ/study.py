@@ -37,13 +37,13 @@ NAME: Final = "in-situ"
 TITLE: Final = "Learning in situ"
 _WHY: Final = (
     "Of the first layer; means over seeds. Pulses to forget: pulses, half of them up, after which a device has lost "
-    "its distance from its symmetry point but for a factor e. Cosine: of the change that an update made and the one that "
-    "was wanted, median over tiles. Thirds of the training: medians."
+    "its distance from its symmetry point but for a factor e. Cosine: of the change that an update made and the one "
+    "that was wanted, median over tiles. Thirds of the training: medians."
 )
 _HOW_APART: Final = (
     "Standard deviation over 16 copies of a kernel after numbers of equal pulses, as often up as down, rms, in units "
-    "of the devices; in brackets, what the spread and the noise of the devices explain (not where they stand at their "
-    "bounds). Pairs are not refreshed here. Devices with a learning rule of their own are left out."
+    "of the devices; in brackets, what the spread and the noise of the devices explain (not where they stand at "
+    "their bounds). Pairs are not refreshed here. Devices with a learning rule of their own are left out."
 )
 # How a table calls a placement, the network, and its placement.
 PLACEMENTS: Final = {
