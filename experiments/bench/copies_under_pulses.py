@@ -13,8 +13,6 @@ from torch import Tensor
 
 from crossbar.aihwkit.adapter import PulseType
 from crossbar.learning import UnitCells, make_cells
-from crossbar.learning.one_sided import OneSidedCells
-from crossbar.learning.single import SingleCells
 from crossbar.reading.noise import NoiseStream
 from crossbar.reference.backend import ReferenceCells, copy_devices
 from devices import get
@@ -25,6 +23,7 @@ from devices.units import Dimensionless
 
 MARKS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
 """Numbers of pulses after which copies are compared."""
+_ONE, _PAIR = {"main"}, {"plus", "minus"}  # roles of devices
 _KERNEL: Final = (16, 9)  # of the first layer of the digits' network
 
 
@@ -50,16 +49,18 @@ class CopiesUnderPulses:
             self.config.device.refresh_every = 0
         self.copies, self.seed = copies, seed
         self.cells = make_cells(self.config, copies, *_KERNEL, seed=seed)
-        if not isinstance(self.cells, SingleCells | OneSidedCells):
+        roles = set(self.cells.device_arrays())
+        if self.cells.learns_in_digital or roles not in (_ONE, _PAIR):
             raise ValueError(
-                f"`device` must learn by plain pulses on one device or a pair, but is {device!r}, a "
-                f"{type(self.cells).__name__}. Take one without a learning rule of its own, such as 'ecram'."
+                f"`device` must learn by plain pulses on one device or a pair that goes up, but is {device!r}. Take "
+                "one without a learning rule of its own, such as 'ecram'."
             )
+        self.is_pair = roles == _PAIR
 
     def expected(self, pulses: Sequence[int] = MARKS) -> list[Dimensionless]:
         """Return the same from the spread of devices alone, without a pulse; see `devices.pulsed.divergence`."""
         arrays = self.cells.device_arrays().values()
-        variances = [variance_of_copies(array, pulses, is_pair=len(arrays) == 2) for array in arrays]
+        variances = [variance_of_copies(array, pulses, is_pair=self.is_pair) for array in arrays]
         return [sum(parts) ** 0.5 for parts in zip(*variances, strict=True)]
 
     def measured(self, pulses: Sequence[int] = MARKS, *, on_aihwkit: bool = False) -> list[Dimensionless]:
@@ -97,7 +98,7 @@ class CopiesUnderPulses:
 def single_devices(device: str) -> DeviceArray | None:
     """Return a sample of the devices that hold the weights; None where pairs that only go up hold them."""
     cells = make_cells(get(device).training_config(), 16, *_KERNEL, seed=0)
-    return None if isinstance(cells, OneSidedCells) else cells.slow()
+    return None if set(cells.device_arrays()) == _PAIR else cells.slow()
 
 
 def _signs(vectors: int, size: int, seed: int, name: str) -> Tensor:

@@ -43,5 +43,5 @@ def test_the_formula_is_the_closed_one_for_linear_steps() -> None:
 
 
 def test_copies_of_devices_that_send_no_pulses_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"must learn by plain pulses.*MixedPrecision"):
+    with pytest.raises(ValueError, match=r"must learn by plain pulses.*mixed-precision-reram-sb"):
         CopiesUnderPulses("mixed-precision-reram-sb")
