@@ -78,17 +78,23 @@ def refuse_two_rates(config: Any, names: Sequence[str]) -> None:
         )
 
 
+# What is another way to say something of the plan.
+_ONLY_ASKED: Final = ("quick", "listed")
+
+
 def planned(plan: Callable[..., Plan], wish: Any, name: str, **filled: object) -> Plan:
     """Make of what is asked for what is done.
 
     Args:
-        plan: The class of what is done: the fields of the wish but for `quick`, and none of them open that must be
-            known.
+        plan: The class of what is done: the fields of the wish but for `quick` and `listed`, and none of them open
+            that must be known.
         wish: What was asked for, with `jobs`, `runs` and `out`.
         name: What the study's own folder is called, if none was asked for.
         filled: What a wish may leave open and that has been decided.
     """
-    values = {field.name: getattr(wish, field.name) for field in fields(wish) if field.name != "quick"}
+    values = {
+        field.name: getattr(wish, field.name) for field in fields(wish) if field.name not in _ONLY_ASKED
+    }
     values.update(filled, jobs=wish.jobs or available_threads())
     return plan(**{**values, "out": wish.out or _own_folder(values, name)})
 

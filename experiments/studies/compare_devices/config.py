@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
+import tyro
+
 from ...data.objective_names import Loss, Metric
 from ...support.options.idle_options import refuse_given_folder, refuse_given_jobs
 from ...support.options.open_options import ALL, OPEN, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
@@ -11,12 +13,14 @@ from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, refuse_two_rates, to_json
 
 Network = Literal["fcn", "cnn"]
+_DEVICES_ALONE: Final = tyro.conf.arg(metavar="[DEVICE ...]", help_behavior_hint="")
 
 DEVICES: Final = (
     "pcm", "pcm-hermes", "reram-cmo", "reram-wan2022", "ideal",
     "ecram", "ecram-mo", "reram-sb", "reram-es", "capacitor", "idealized", "mixed-precision-reram-sb",
 )  # fmt: skip
 _QUICK_DEVICES: Final = ("pcm", "reram-cmo", "ecram", "reram-sb")
+CATALOGUE: Final = "catalogue"
 _SEEDS: Final = (0, 1, 2)
 _CHIPS: Final = 5
 _TRIALS: Final = 6
@@ -39,12 +43,15 @@ class CompareDevicesConfig:
     Examples:
       xbar compare-devices
       xbar compare-devices --quick
-      xbar compare-devices --devices pcm ecram my.toml --seeds 0 1 2 3 4
+      xbar compare-devices my.toml other.toml catalogue
+      xbar compare-devices pcm ecram my.toml --seeds 0 1 2 3 4
       xbar compare-devices --data mnist --data-dir data --train-images 6000 --epochs 2
       xbar compare-devices --model my_network.py:build --data my_data.py:splits
       xbar compare-devices --dask tcp://10.0.0.1:8786 --runs /shared/runs
     """
 
+    listed: Annotated[tuple[str, ...], tyro.conf.Positional, _DEVICES_ALONE] = ()
+    """The devices, as for --devices. (default: catalogue)"""
     data: str = "digits"
     """Images, as for `xbar train`: digits, mnist, fashion-mnist, cifar10, svhn, sentences, or your own: file.npz,
     file.txt, my_data.py:splits, or a folder images/."""
@@ -66,7 +73,8 @@ class CompareDevicesConfig:
     for each location, cnn leaves it as it is. (default: those that fit the data)"""
 
     devices: tuple[str, ...] = DEVICES
-    """Memory cells, by name (`xbar devices`), or device files such as my.toml (`xbar fit-device`)."""
+    """Memory cells, by name (`xbar devices`), or device files such as my.toml (`xbar fit-device`); catalogue: those
+    that stand here, with --quick four of them. They may also be given without --devices."""
     networks: tuple[Network, ...] = ("fcn", "cnn")
     """fcn: a kernel of its own for each location, on tiles of its own. cnn: one kernel, one tile, used again."""
     seeds: tuple[int, ...] = _SEEDS
@@ -104,7 +112,16 @@ class CompareDevicesConfig:
         Raises:
             ValueError: If a list is empty or names something twice, or a number lies outside its range.
         """
+        try:
+            refuse_doubles(self, ("listed",), may_be_empty=("listed",))
+        except ValueError as error:
+            raise ValueError(str(error).replace("`listed`", "`devices`")) from None
         refuse_doubles(self, ("devices", "networks", "seeds"))
+        if self.listed and self.devices is not DEVICES:
+            raise ValueError(
+                f"`devices` must be given once, but are {' '.join(self.listed)} and, with --devices, "
+                f"{' '.join(self.devices)}. Leave --devices out, and name all of them."
+            )
         refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs"))
         refuse_two_rates(self, ("tune", "tuned"))
         if self.tune is not None and self.tune < 0:
@@ -121,12 +138,14 @@ class CompareDevicesConfig:
 
     def resolved(self) -> "CompareDevicesPlan":
         """Return what is done, with what `quick` and the defaults stand for."""
-        config = self
         # The very tuples that are the defaults: one that was typed is another, even if it says the same.
+        named = self.listed or ((CATALOGUE,) if self.devices is DEVICES else self.devices)
+        config = replace(
+            self, listed=(), devices=_spelt_out(named, _QUICK_DEVICES if self.quick else DEVICES)
+        )
         if self.quick:
             config = replace(
                 config,
-                devices=_QUICK_DEVICES if self.devices is DEVICES else self.devices,
                 seeds=(0,) if self.seeds is _SEEDS else self.seeds,
                 epochs=self.epochs or 3,
                 chips=self.chips or 2,
@@ -141,6 +160,13 @@ class CompareDevicesConfig:
         return planned(
             CompareDevicesPlan, config, "compare-devices", epochs=epochs, chips=config.chips or _CHIPS
         )
+
+
+def _spelt_out(named: tuple[str, ...], catalogue: tuple[str, ...]) -> tuple[str, ...]:
+    """Replace the word by the devices that it stands for, each once."""
+    rest = [name for name in catalogue if name not in named]
+    at = named.index(CATALOGUE) if CATALOGUE in named else len(named)
+    return (*named[:at], *(rest if at < len(named) else ()), *named[at + 1 :])
 
 
 @final
