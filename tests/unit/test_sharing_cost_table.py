@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from experiments.studies.sharing_cost.rows import (
     scheme_label,
 )
 from experiments.studies.sharing_cost.sensitivity import Flip
+from experiments.studies.sharing_cost.sharing_frequency import difference, frequency_sections, verdict
 from experiments.studies.sharing_cost.table import markdown, number, sections
 
 
@@ -176,3 +178,43 @@ def test_flips_that_differ_in_one_respect_share_a_line():
     assert shared in text
     assert "| pcm | hwa | inference | static power | `random(tiles=4)` | 0.700 | `free` |" in text
     assert text.count("| inference |") == 2
+
+
+def test_how_often_copies_must_be_made_equal_is_judged_by_paired_intervals():
+    def rows(scheme, *accuracies):
+        return [
+            make_row(scheme, seed=seed, accuracy={FRESH: accuracy})
+            for seed, accuracy in enumerate(accuracies)
+        ]
+
+    cells = cells_of(
+        [
+            *rows("time_multiplexed", 0.90, 0.80, 0.85),
+            *rows("replicated(sync_every=1)", 0.90, 0.801, 0.85),  # above 99 % in every seed
+            *rows("replicated(sync_every=10)", 0.89, 0.60, 0.86),
+            *rows("replicated(sync_every=100)", 0.80, 0.70, 0.75),
+            *rows("replicated", 0.70, 0.61, 0.65),
+        ]
+    )
+    exact, copies = cells[0], {cell.scheme: cell for cell in cells[1:]}
+    assert [verdict(cell, exact) for cell in copies.values()] == ["kept", "open", "lost", "lost"]
+    mean = difference(copies["replicated(sync_every=1)"], exact)
+    values = [90 - 0.99 * 90, 80.1 - 0.99 * 80, 85 - 0.99 * 85]
+    assert mean is not None
+    assert mean.value == pytest.approx(statistics.fmean(values))
+    assert mean.reach == pytest.approx(
+        4.3027 * statistics.stdev(values) / 3**0.5, rel=1e-4
+    )  # Student's t, 2 degrees
+    (section,) = frequency_sections(cells)
+    assert (
+        "kept if made equal at every step; lost if made equal every 100 steps, never; not decided by these "
+        "seeds if made equal every 10 steps." in section.text[-1]
+    )
+    assert [row[0] for row in section.table.rows] == [
+        "at every step",
+        "every 10 steps",
+        "every 100 steps",
+        "never",
+        "one tile",
+    ]
+    assert frequency_sections(cells[:2]) == []  # one interval says nothing about how often

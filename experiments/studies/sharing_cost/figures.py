@@ -47,11 +47,11 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
     The line at the right is the same network with every update sent to all copies.
     """
     cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and c.scheme.startswith("replicated")]
-    counts = Counter(_tiles(cell.scheme) for cell in cells if sync_every(cell.scheme))
+    counts = Counter(copies_of(cell.scheme) for cell in cells if sync_every(cell.scheme))
     if not counts:
         return
     tiles = max(counts, key=lambda count: counts[count])  # of one number of copies, that with most points
-    cells = [cell for cell in cells if _tiles(cell.scheme) == tiles]
+    cells = [cell for cell in cells if copies_of(cell.scheme) == tiles]
     synchronised = sorted((c for c in cells if sync_every(c.scheme)), key=lambda c: sync_every(c.scheme))
     devices = list(dict.fromkeys(cell.device for cell in synchronised))
     quantities: list[tuple[Quantity, str, bool]] = [
@@ -95,7 +95,7 @@ def draw_sync(rows: Sequence[Row], path: Path) -> None:
 def draw_tiles(rows: Sequence[Row], path: Path) -> None:
     """Draw cost and accuracy against the number of tiles of a layer, in situ: copies, and kernels dealt at random."""
     families = {"replicated": "copies of one kernel, broadcast", "random": "own kernels, locations at random"}
-    cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and _tiles(c.scheme)]
+    cells = [c for c in cells_of(rows) if c.mechanism == "in-situ" and copies_of(c.scheme)]
     cells = [c for c in cells if "redraw=true" not in c.scheme.lower() and not sync_every(c.scheme)]
     if not cells:
         return
@@ -112,11 +112,11 @@ def draw_tiles(rows: Sequence[Row], path: Path) -> None:
             for family, name in families.items():
                 group = sorted(
                     (c for c in cells if c.device == device and c.scheme.startswith(family)),
-                    key=lambda c: _tiles(c.scheme),
+                    key=lambda c: copies_of(c.scheme),
                 )
-                known = [(_tiles(c.scheme), c.mean(quantity)) for c in group]
+                known = [(copies_of(c.scheme), c.mean(quantity)) for c in group]
                 for cell in group:
-                    _draw_seeds(axes, _tiles(cell.scheme), cell, quantity, scheme_color(family))
+                    _draw_seeds(axes, copies_of(cell.scheme), cell, quantity, scheme_color(family))
                 axes.plot(
                     [x for x, y in known if y is not None],
                     [y for _, y in known if y is not None],
@@ -280,7 +280,8 @@ def sync_every(scheme: str) -> int:
     return int(number.rstrip(")").split(",")[0]) if found else 0
 
 
-def _tiles(scheme: str) -> int:
+def copies_of(scheme: str) -> int:
+    """Return the number of tiles that a scheme asks for; 0 where there is one at every location, or one for all."""
     _, found, number = scheme.replace(" ", "").partition("(tiles=")
     return int(number.rstrip(")").split(",")[0]) if found else 0
 

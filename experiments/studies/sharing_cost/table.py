@@ -27,6 +27,7 @@ from .rows import (
     time_per_step,
 )
 from .sensitivity import TIE, Flip
+from .sharing_frequency import frequency_sections
 from .to_accuracy.curve import TARGETS
 from .to_accuracy.table import accuracy_sections, columns_of
 
@@ -73,6 +74,7 @@ def sections(
         title = f"{first.device}, {MECHANISM_NAMES[first.mechanism]} (profile {first.first.profile})"
         found += [Section(title=title, table=_table(group)), _packed(group)]
         found += _wear(group)
+    found += frequency_sections(cells)
     for title, notes in (("Left out", left_out), ("Failed", failed)):
         reasons: dict[str, list[str]] = {}
         for name, reason in notes.items():
