@@ -14,7 +14,7 @@ KEPT: Final = 0.99
 """Share of the accuracy of exact sharing that is to be kept."""
 _TITLE: Final = "How often copies must be made equal"
 _TEXT: Final = (
-    f"In situ, against one tile for all locations (exact sharing): test accuracies and, seed by seed, by how much they "
+    "In situ, against one tile for all locations (exact sharing): test accuracies and, seed by seed, how much they "
     f"exceed {KEPT:.0%} of that of one tile, means with 95 % intervals (Student's t). Kept: the whole interval lies "
     "above 0; lost: below."
 )
