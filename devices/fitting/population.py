@@ -9,12 +9,13 @@ are about equal count as equal, since they hang together with the estimates: sma
 
 Where they are not, as for a bound that some devices did not reach, each device gives the curve of its likelihood, and
 mean and spread follow from the product of the curves' means over a normal distribution. The interval of the mean is
-that of the likelihood ratio, at the level that is exact for normal errors and a spread that is not known.
+that of the likelihood ratio, at the level that is exact for normal errors and a spread that is not known, of as many
+devices as tell how far they lie apart: those which bound the coordinate on both sides.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -108,10 +109,23 @@ def population(estimates: Values, variances: Values, common: Mixed = 0.0) -> Pop
 def population_of_curves(estimates: Values, curves: Sequence[Profile]) -> Population:
     """Estimate mean and spread of what devices are a sample of, from the curves of their likelihoods.
 
+    Where curves leave open whether a bound was reached, the interval has the ends of both: that none was, and that
+    each was reached where it may have been.
+
     Args:
         estimates: (devices,) the most likely value of each, at least two.
         curves: The rise of -2 ln L of each.
     """
+    found = _of_curves(estimates, curves)
+    closed = [curve.closed() for curve in curves]
+    if all(own is curve for own, curve in zip(closed, curves, strict=True)):
+        return found
+    reached = _of_curves(estimates, closed)
+    return replace(found, low=min(found.low, reached.low), high=max(found.high, reached.high))
+
+
+def _of_curves(estimates: Values, curves: Sequence[Profile]) -> Population:
+    """Estimate mean and spread from curves as they are."""
     from scipy.stats import t as student  # here: it takes half a second, which `import crossbar` need not
 
     n = len(curves)
@@ -137,7 +151,8 @@ def population_of_curves(estimates: Values, curves: Sequence[Profile]) -> Popula
             own += np.outer(likely[:, -1], 1 - below[: _PLACES - 1 : -_STRIDE])
         heights[row] = np.log(np.maximum(own, 1e-300)).sum(axis=0)
     of_mean = heights.max(axis=0)
-    level = n * math.log1p(float(student.ppf(_LEVEL, n - 1)) ** 2 / (n - 1)) / 2
+    telling = max(2, sum(curve.is_bounded for curve in curves))  # of how far devices lie apart
+    level = telling * math.log1p(float(student.ppf(_LEVEL, telling - 1)) ** 2 / (telling - 1)) / 2
     mean, ends = _highest(means, of_mean, level, float(np.median(estimates)))
     restricted = np.log(np.maximum(np.exp(heights - heights.max()).sum(axis=1), 1e-300))
     spread = float(spreads[int(restricted.argmax())])

@@ -40,10 +40,32 @@ class Profile:
     Attributes:
         places: (n,) values of the coordinate, ascending.
         roots: (n,) signed root of the rise, negative below the best; nearly a straight line.
+        is_vague: Whether steps may end before a bound by themselves: where the curve does not rise, it was or was not
+            reached.
     """
 
     places: Values
     roots: Values
+    is_vague: bool = False
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the data bound the coordinate on both sides."""
+        return bool(self.roots[0] ** 2 > LIKELY and self.roots[-1] ** 2 > LIKELY)
+
+    def closed(self) -> "Profile":
+        """Return the curve if the bound was reached where it may have been: one side for that which does not rise."""
+        if not self.is_vague or self.is_bounded:
+            return self
+        is_up = self.roots[0] ** 2 > LIKELY  # it rises below
+        best = int(np.argmin(np.abs(self.roots)))
+        places, roots = (
+            values[: best + 1] if is_up else values[best:][::-1] for values in (self.places, self.roots)
+        )
+        both = np.concatenate([places, 2 * places[-1] - places[-2::-1]])
+        rises = np.concatenate([roots, -roots[-2::-1]])
+        order = np.argsort(both, kind="stable")
+        return Profile(both[order], rises[order])
 
     def rise(self, places: Values) -> Values:
         """Return the rise anywhere: as at the last place beyond it where the data do not bound, a parabola otherwise.
@@ -124,4 +146,4 @@ def profile(law: StepLaw, readings: Readings, fit: DeviceFit, number: int) -> Pr
     roots = np.sqrt(heights - heights[best]) * np.where(np.arange(len(places)) < best, -1.0, 1.0)
     roots[:best] = -np.maximum.accumulate(-roots[:best][::-1])[::-1]
     roots[best:] = np.maximum.accumulate(roots[best:])
-    return Profile(places, roots)
+    return Profile(places, roots, is_vague=law.nodes > 0 and fit.coordinates[number].is_hard_bound)
