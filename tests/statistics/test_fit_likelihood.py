@@ -6,7 +6,8 @@ import pytest
 from devices.fitting import filter as compiled
 from devices.fitting.device_fit import first_sight, fit_device, noise_coordinates
 from devices.fitting.laws import FREE_LAWS, STEP_LAWS
-from devices.fitting.profiles import profile
+from devices.fitting.population import population_of_curves
+from devices.fitting.profiles import Profile, profile
 from devices.fitting.readings import Readings
 from devices.fitting.restricted import restricted
 from devices.fitting.step_law import StepLaw, Values
@@ -85,3 +86,48 @@ def test_the_curve_of_a_noise_is_highest_where_the_fit_says() -> None:
         places = np.linspace(own_curve.places[0], own_curve.places[-1], 2001)
         highest = float(places[np.argmin(own_curve.rise(places))])
         assert abs(highest - fit.x[number]) < 0.25 * np.sqrt(fit.covariance[number, number]), name
+
+
+def reached(bound: float) -> Profile:
+    """Return the curve of a device that reached its bound: known to 0.005 on both sides."""
+    roots = np.linspace(-4.0, 4.0, 9)
+    return Profile(bound + 0.005 * roots, roots)
+
+
+def passed(farthest: float, *, is_vague: bool = False) -> Profile:
+    """Return the curve of a device that came so far: its bound lies higher, and no more is known of it."""
+    return Profile(
+        farthest + np.array([-0.02, -0.015, -0.01, -0.005, 0.0, 0.5]),
+        np.array([-4.0, -3, -2, -1, 0, 0]),
+        is_vague,
+    )
+
+
+def test_bounds_that_few_devices_reached_are_not_known_from_above() -> None:
+    """Of twelve devices those stop at their bounds whose bounds are low: one or none, three at most.
+
+    120 samples, and at most 9 whose interval ends below the true mean: 1.4e-3 by chance, if 2.5 % do. If all twelve
+    counted as telling how far bounds lie apart, 20 did.
+    """
+    rng = np.random.default_rng(0)
+    below = 0
+    for _ in range(120):
+        bounds, came = rng.normal(0.93, 0.045, size=12), rng.normal(0.84, 0.05, size=12)
+        curves = [
+            reached(bound + 0.005 * rng.normal()) if bound < far else passed(far + 0.005 * rng.normal())
+            for bound, far in zip(bounds, came, strict=True)
+        ]
+        estimates = np.array([float(own.places[np.argmin(np.abs(own.roots))]) for own in curves])
+        below += population_of_curves(estimates, curves).high < 0.93
+    assert below <= 9
+
+
+def test_a_bound_that_may_have_been_reached_leaves_both_ends() -> None:
+    """Where curves do not rise above, the mean bound lies where they begin to if all were reached, or above."""
+    places = np.linspace(0.85, 0.95, 12)
+    vague = population_of_curves(places, [passed(place, is_vague=True) for place in places])
+    if_reached = population_of_curves(places, [reached(place) for place in places])
+    if_not = population_of_curves(places, [passed(place) for place in places])
+    assert if_not.low > if_reached.low + 0.005
+    assert vague.low == pytest.approx(if_reached.low, abs=1e-3)
+    assert vague.high == if_not.high == np.inf
