@@ -22,6 +22,8 @@ from aihwkit.nn import (
     AnalogConv3dMapped,
     AnalogLinearMapped,
 )
+from aihwkit.nn import AnalogLSTMCell as TheirLSTMCell
+from aihwkit.nn import AnalogRNN as TheirRNN
 from aihwkit.nn.conversion import _DEFAULT_CONVERSION_MAP
 from aihwkit.nn.conversion import convert_to_analog as convert_by_aihwkit
 from aihwkit.nn.modules.base import AnalogLayerBase
@@ -162,7 +164,9 @@ __all__ = [
     "SingleRPUConfig",
     "StandardHWATrainingPreset",
     "TheirConvolution",
+    "TheirLSTMCell",
     "TheirLinear",
+    "TheirRNN",
     "TileModule",
     "TileModuleArray",
     "TileModuleBase",

@@ -19,14 +19,24 @@ from ..support.options.open_options import OPEN_INT
 from .figure import draw_bench, draw_learning
 from .growth import GrowthPoint, measure_growth
 from .in_place import QUICK_RULES, InPlaceComparison, measure_in_place
+from .other_layers import QUICK, LayerComparison, measure_other_layers
 from .speed import Comparison, measure_speed, use_threads
 from .step import STEPS, StepComparison, measure_steps
-from .tables import growth_table, in_place_table, speed_table, step_table, targets, update_table, wires_table
+from .tables import (
+    growth_table,
+    in_place_table,
+    layers_table,
+    speed_table,
+    step_table,
+    targets,
+    update_table,
+    wires_table,
+)
 from .update import UpdateComparison, measure_updates
 from .update_error import run_update_error
 from .wires import WiresTiming, measure_wires
 
-Part = Literal["all", "forward", "growth", "update", "step", "in-place", "wires", "update-error"]
+Part = Literal["all", "forward", "growth", "update", "step", "in-place", "wires", "layers", "update-error"]
 _QUICK_STEPS: Final = (1, 5)
 _REPEATS: Final = 10
 # What each part uses of the numbers.
@@ -39,6 +49,7 @@ _USED_BY: Final[dict[Part, tuple[str, ...]]] = {
     "step": ("model", "batch_sizes", "data_dir", "repeats"),
     "in-place": ("repeats",),
     "wires": ("model", "repeats"),
+    "layers": ("repeats",),
     "update-error": ("repeats",),
 }
 
@@ -65,7 +76,9 @@ class BenchConfig:
     """forward: passes and steps of hardware-aware training. growth: cost per tile. update: the pulsed update of
     learning in situ, alone; some minutes. step: whole steps of learning in situ, over a first epoch. in-place: LeNet
     and a network of 784-256-128-10 that learn in situ by every rule, at batch 1, 8, 10 and 64, and small tiles.
-    wires: exact effective conductances of all arrays, beside badcrossbar if that is installed. update-error, which
+    wires: exact effective conductances of all arrays, beside badcrossbar if that is installed. layers: steps of
+    hardware-aware training through convolutions of one and three dimensions, an LSTM and ResNet-20, beside aihwkit's
+    own. update-error, which
     all leaves out: no times, but how far the aggregated update is from the exact one, on six devices; writes
     update_error.json and .png."""
     model: str = "fcn_mnist"
@@ -138,9 +151,9 @@ def run(config: BenchConfig) -> dict[str, Any]:
     Returns:
         What bench.json holds: `config`, `environment`, `speed` (one entry for each `Comparison`), `growth` (one for
         each `GrowthPoint`), `update` (`UpdateComparison`), `step` (`StepComparison`), `step_images` (what was learned
-        from), `in_place` (`InPlaceComparison`), `wires` (`WiresTiming`) and `targets` (what was aimed at beside what
-        was measured). Times are in seconds, memory in bytes. What was not asked for is empty. With `only` update-
-        error, what update_error.json holds.
+        from), `in_place` (`InPlaceComparison`), `wires` (`WiresTiming`), `layers` (`LayerComparison`) and `targets`
+        (what was aimed at beside what was measured). Times are in seconds, memory in bytes. What was not asked for is
+        empty. With `only` update-error, what update_error.json holds.
 
     Raises:
         RuntimeError: If a measuring process fails.
@@ -151,7 +164,7 @@ def run(config: BenchConfig) -> dict[str, Any]:
             return run_update_error(config.repeats, config.out, quick=config.quick)
     config = config.resolved()
     repeats = config.repeats or _REPEATS
-    every = "forward", "growth", "update", "step", "in-place", "wires"
+    every = "forward", "growth", "update", "step", "in-place", "wires", "layers"
     parts = every if config.only == "all" else (config.only,)
     config.out.mkdir(parents=True, exist_ok=True)
     environment = describe_environment(threads)
@@ -162,6 +175,7 @@ def run(config: BenchConfig) -> dict[str, Any]:
     steps: list[StepComparison] = []
     in_place: list[InPlaceComparison] = []
     wires: list[WiresTiming] = []
+    layers: list[LayerComparison] = []
     images = ""
     with use_threads(threads):
         if "forward" in parts:
@@ -177,6 +191,8 @@ def run(config: BenchConfig) -> dict[str, Any]:
             in_place = measure_in_place(repeats)
         if "wires" in parts:
             wires = measure_wires(config.model, repeats)
+        if "layers" in parts:
+            layers = measure_other_layers(repeats, QUICK) if config.quick else measure_other_layers(repeats)
     if "growth" in parts:
         growth = measure_growth(config.tile_counts, repeats, threads)
     aims = list(targets(config.model, comparisons, growth, updates, steps, in_place))
@@ -196,6 +212,7 @@ def run(config: BenchConfig) -> dict[str, Any]:
         "step_images": images,
         "in_place": [asdict(comparison) for comparison in in_place],
         "wires": [asdict(timing) for timing in wires],
+        "layers": [asdict(comparison) for comparison in layers],
         "targets": aims,
     }
     write_json(config.out / "bench.json", result)
@@ -215,6 +232,7 @@ def run(config: BenchConfig) -> dict[str, Any]:
         step_table(steps, config.model, images),
         in_place_table(in_place),
         wires_table(wires),
+        layers_table(layers),
     ):
         print("".join(f"{line}\n" for line in table), end="")
     for aim in aims:

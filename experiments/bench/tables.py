@@ -9,6 +9,7 @@ from devices.units import Seconds
 from .figure import NAMES, WORK_NAMES
 from .growth import BATCH_SIZE, GROWTH_CONFIGURATION, IN_SIZE, OUT_SIZE, GrowthPoint
 from .in_place import EPOCH, EPOCH_BATCH, EPOCH_NETWORK, InPlaceComparison
+from .other_layers import BATCH, LayerComparison
 from .speed import CONTESTANTS, LONG, TOGETHER, Comparison, Spread
 from .step import STEP_DEVICE, StepComparison
 from .update import UPDATE_CONTESTANTS, UpdateComparison
@@ -138,6 +139,18 @@ def wires_table(wires: Sequence[WiresTiming]) -> Iterator[str]:
             else f"{'not installed':>25}"
         )
         yield f"  {name:<14}{arrays:>22}{once:>16.1f}{read:>12.2f}{beside}"
+    yield ""
+
+
+def layers_table(layers: Sequence[LayerComparison]) -> Iterator[str]:
+    """Write the times of steps of hardware-aware training through other layers in ms."""
+    if not layers:
+        return
+    yield f"Hardware-aware step beside aihwkit's own layers, batch {BATCH}  (CPU ms; ratio: median and quartiles)"
+    yield f"  {'':<28}{'aihwkit':>14}{'ours':>14}{'aihwkit / ours':>22}{'rounds':>8}"
+    for c in layers:
+        times = "".join(f"{1e3 * c.seconds[name].median:>14.2f}" for name in ("aihwkit", "ours"))
+        yield f"  {c.what:<28}{times}{_ratio(c.aihwkit_over_ours):>22}{c.rounds:>8}"
     yield ""
 
 

@@ -372,3 +372,22 @@ def test_badcrossbar_stands_beside_them_where_it_is_installed(monkeypatch):
     text = "\n".join(wires_table(timings))
     assert "not installed" not in text
     assert "104" in text
+
+
+def test_other_layers_are_measured_by_the_processor_and_beside_aihwkit(tmp_path, capsys):
+    words = ["bench", "--quick", "--only", "layers", "--threads", "1", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
+    measured = json.loads((tmp_path / "bench.json").read_text())["layers"]
+    assert [row["what"] for row in measured] == ["conv1d", "LSTM"]
+    for row in measured:
+        median = {name: spread["median"] for name, spread in row["seconds"].items()}
+        assert 0 < median["ours"] < 10
+        assert 0 < median["aihwkit"] < 10
+    assert "aihwkit / ours" in capsys.readouterr().out
+
+
+def test_turns_are_timed_by_the_clock_that_is_given():
+    ticks = iter(range(1000))
+    rounds = take_turns({"one": lambda: None, "other": lambda: None}, 2, clock=lambda: 0.1 * next(ticks))
+    assert [round(seconds, 6) for times in rounds for seconds in times.values()] == [0.1] * 4

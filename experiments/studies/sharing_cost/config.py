@@ -46,6 +46,7 @@ _TILE_COUNTS: Final = (1, 2, 4, 8, 16)
 _SEEDS: Final = (0, 1, 2)
 _CHIPS: Final = 5
 _BATCH_SIZE: Final = 64
+_QUICK_COUNTS: Final = (1, 4, 16)
 _QUICK_SCHEMES: Final = ("time_multiplexed", "replicated", "replicated(sync_every=10)", "free")
 _TARGETS: Final = tyro.conf.arg(metavar="FLOAT [FLOAT ...]", help_behavior_hint="")
 _FROM: Final = tyro.conf.arg(name="from", metavar="PATH", help_behavior_hint="")
@@ -170,7 +171,8 @@ class SharingCostConfig:
     """With --static-scope always-on, instead of a frame rate: part of the time in which the network works."""
 
     quick: bool = False
-    """A first look in some minutes: few schemes, one seed, few epochs and images. Its accuracies mean little."""
+    """A first look in some minutes: four schemes, one seed, 5 epochs, two chips; of a network that is named with
+    --model 3 epochs, and no numbers of tiles. Its accuracies mean little; --train-images shortens it further."""
     jobs: Annotated[int | None, OPEN_INT] = None
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
@@ -266,12 +268,14 @@ class SharingCostConfig:
         config = self
         # The very tuples that are the defaults: one that was typed is another, even if it says the same.
         if self.quick:
+            # A network that is named may be large: nobody has seen how long it takes.
+            counts, epochs = (_QUICK_COUNTS, 5) if self.model is None else ((), 3)
             config = replace(
                 config,
                 schemes=_QUICK_SCHEMES if self.schemes is SCHEMES else self.schemes,
-                tile_counts=(1, 4, 16) if self.tile_counts is _TILE_COUNTS else self.tile_counts,
+                tile_counts=counts if self.tile_counts is _TILE_COUNTS else self.tile_counts,
                 seeds=(0,) if self.seeds is _SEEDS else self.seeds,
-                epochs=self.epochs or 5,
+                epochs=self.epochs or epochs,
                 chips=self.chips or 2,
             )
         if config.from_ is not None:

@@ -52,6 +52,11 @@ from .to_accuracy.curve import TARGETS
 from .to_accuracy.figure import draw_to_accuracy
 
 NAME: Final = "sharing-cost"
+_COUNTED_TILES: Final = "replicated(tiles=n) and random(tiles=n)"
+_NO_COUNTS: Final = (
+    "no numbers of tiles were asked for, as with --quick for a network that is named; "
+    "--tile-counts 1 4 16 adds them"
+)
 _PICTURES: Final = {
     "to_accuracy": "Accuracy against energy and time of a training",
     "pareto": "Accuracy against energy and time of a step or an image",
@@ -120,6 +125,8 @@ class SharingCost(Study[Point, Row]):
         self._layers, self._schemes = seen.layers, seen.schemes
         self._points, found = points_of(seen.config)
         self.left_out = {**found, **seen.left_out}
+        if not self.config.tile_counts and "in-situ" in self.config.mechanisms and len(seen.schemes) > 1:
+            self.left_out[_COUNTED_TILES] = _NO_COUNTS
 
     @override
     def prepare(self, data: DataSplit) -> None:
