@@ -1,9 +1,11 @@
 """Where a priced curve reaches an accuracy, when it is at its best, and which curves are on the Pareto front."""
 
 import itertools
+import math
 
 import pytest
 
+from experiments.studies.sharing_cost.rows import FRESH, Cell, Costs, Row, Space
 from experiments.studies.sharing_cost.to_accuracy.curve import (
     LEAST_GAIN,
     PATIENCE,
@@ -12,6 +14,8 @@ from experiments.studies.sharing_cost.to_accuracy.curve import (
     until,
     until_best,
 )
+from experiments.studies.sharing_cost.to_accuracy.paired import paired_table
+from experiments.studies.sharing_cost.to_accuracy.table import columns_of
 
 
 def curve(*accuracy):
@@ -54,3 +58,41 @@ def test_nothing_beats_a_point_on_the_front_and_something_beats_all_others():
 def test_a_curve_has_a_value_of_each_kind_for_every_measurement():
     with pytest.raises(ValueError, match="a curve must have a value of each kind"):
         PricedCurve(steps=[1], accuracy=[0.5, 0.6], energy_uJ=[1.0], seconds=[1.0], wear=[])
+
+
+def learned(scheme, seed, *accuracy, area=2.0):
+    space = Space(packing="none", arrays=1, area_mm2=area, utilisation=0.5)
+    costs = Costs(energy_uJ={"adc": 1.0}, analog_uJ=1.0, sequential_s=1.0, pipelined_s=None)
+    return Row(
+        device="ecram", mechanism="in-situ", scheme=scheme, seed=seed, run="", command="", profile="rpu-ecram",
+        lr=1.0, epochs=1, validation_accuracy=accuracy[-1], accuracy={FRESH: accuracy[-1]}, residual={},
+        largest_residual={}, dynamics={}, inference=costs, training=costs, programming=None, unpacked=space,
+        packed=space, pulses_per_step=None, steps_to_end_of_life=None, curve=curve(*accuracy),
+    )  # fmt: skip
+
+
+def test_area_time_is_that_of_all_arrays_all_the_time():
+    columns = columns_of(learned("free", 0, 0.5, 0.7, 0.9, area=3.0), (70.0, 95.0))
+    assert (columns["until_70_mm2_s"], columns["until_95_mm2_s"], columns["until_best_mm2_s"]) == (6, None, 9)
+
+
+def test_schemes_are_compared_seed_by_seed_with_one_tile():
+    one_tile = [learned("time_multiplexed", 0, 0.5, 0.7), learned("time_multiplexed", 1, 0.4, 0.5, 0.6, 0.7)]
+    free = [
+        learned("free", 0, 0.5, 0.6, 0.7, 0.9),
+        learned("free", 1, 0.5, 0.7, 0.8),
+        learned("free", 2, 0.1),
+    ]
+    table = paired_table([Cell(tuple(free)), Cell(tuple(one_tile))], (70.0,))
+    assert table is not None
+    ((scheme, pairs, best, test, energy, time),) = table.rows  # seed 2 has no partner
+    reach = 12.706 * 0.05 * 100  # Student's t, one degree of freedom; the differences are 20 and 10 points
+    assert (scheme, pairs) == ("`free`", "2")
+    assert best == test == f"+15.0 ± {reach:.1f}"
+    mean, half = (
+        0.5 * (math.log(3 / 2) + math.log(2 / 4)),
+        12.706 * abs(math.log(3 / 2) - math.log(2 / 4)) / 2,
+    )
+    expected = f"x {math.exp(mean):.2g} ({math.exp(mean - half):.2g} to {math.exp(mean + half):.2g})"
+    assert energy == time == expected
+    assert paired_table([Cell(tuple(free))], (70.0,)) is None

@@ -9,14 +9,21 @@ from ...seeds import by_key
 from ..rows import FRESH, MECHANISM_NAMES, Cell, Row, scheme_label
 from .cells import PRICES, front_of, learning_cells, reached, without_curve
 from .curve import LEAST_GAIN, PATIENCE, Reached, until, until_best
+from .paired import paired_table
 
 TITLE: Final = "What reaching an accuracy costs"
 APPENDIX: Final = "Appendix: what a step and an image cost"
 NOT_REACHED: Final = "not reached"
-_QUANTITIES: Final[tuple[tuple[str, Callable[[Reached], float | None]], ...]] = (
-    ("Energy, mJ", lambda at: 1e-3 * at.energy_uJ),
-    ("Time, s", lambda at: at.seconds),
-    ("Wear, % of a device's life", lambda at: None if at.wear is None else 100 * at.wear),
+Quantity = Callable[[Row, Reached], float | None]
+_QUANTITIES: Final[tuple[tuple[str, Quantity], ...]] = (
+    ("Energy, mJ", lambda _, at: 1e-3 * at.energy_uJ),
+    ("Time, s", lambda _, at: at.seconds),
+    ("Area-time (of all arrays, all the time), mm² s", lambda row, at: row.unpacked.area_mm2 * at.seconds),
+    ("Wear, % of a device's life", lambda _, at: None if at.wear is None else 100 * at.wear),
+)
+_PAIRED: Final = (
+    "Against one tile, seed by seed: differences of accuracies, and what a scheme takes over what one tile takes "
+    "(geometric means), with 95 % intervals (Student's t):"
 )
 _PRICE_NAMES: Final = {"energy_uJ": "energy", "seconds": "time"}
 
@@ -37,8 +44,11 @@ def accuracy_sections(cells: Sequence[Cell], targets: Sequence[float]) -> list[S
         text = f"{first.device}, {MECHANISM_NAMES[first.mechanism]} (profile {first.first.profile}):"
         sections.append(Section(text=(text,), table=_accuracies(group)))
         for title, quantity in _QUANTITIES:
-            if any(quantity(at) is not None for cell in group for at in reached(cell, None) if at):
+            if any(quantity(row, at) is not None for cell in group for row, at in _places(cell, None) if at):
                 sections.append(Section(text=(f"{title}, until",), table=_table(group, targets, quantity)))
+        paired = paired_table(group, targets)
+        if paired is not None:
+            sections.append(Section(text=(_PAIRED,), table=paired))
         sections.append(Section(items=_fronts(group)))
     if unknown:
         sections.append(
@@ -65,6 +75,7 @@ def columns_of(row: Row, targets: Sequence[float]) -> dict[str, object]:
         columns[f"until_{name}_steps"] = None if at is None else at.steps
         columns[f"until_{name}_uJ"] = None if at is None else at.energy_uJ
         columns[f"until_{name}_s"] = None if at is None else at.seconds
+        columns[f"until_{name}_mm2_s"] = None if at is None else row.unpacked.area_mm2 * at.seconds
         columns[f"until_{name}_wear"] = None if at is None else at.wear
     return columns
 
@@ -98,21 +109,23 @@ def _accuracies(group: Sequence[Cell]) -> Table:
     return Table(header=header, rows=rows)
 
 
-def _table(
-    group: Sequence[Cell], targets: Sequence[float], quantity: Callable[[Reached], float | None]
-) -> Table:
+def _places(cell: Cell, target: float | None) -> list[tuple[Row, Reached | None]]:
+    return list(zip(cell.rows, reached(cell, target), strict=True))
+
+
+def _table(group: Sequence[Cell], targets: Sequence[float], quantity: Quantity) -> Table:
     rows = [
-        [f"`{cell.scheme}`", *(_entry(reached(cell, target), quantity) for target in (*targets, None))]
+        [f"`{cell.scheme}`", *(_entry(_places(cell, target), quantity) for target in (*targets, None))]
         for cell in group
     ]
     return Table(header=["scheme", *(f"{target:g} %" for target in targets), "best"], rows=rows)
 
 
-def _entry(places: Sequence[Reached | None], quantity: Callable[[Reached], float | None]) -> str:
-    found = [at for at in places if at is not None]
+def _entry(places: Sequence[tuple[Row, Reached | None]], quantity: Quantity) -> str:
+    found = [(row, at) for row, at in places if at is not None]
     if not found:
         return NOT_REACHED
-    values = [value for value in map(quantity, found) if value is not None]
+    values = [value for row, at in found if (value := quantity(row, at)) is not None]
     if not values:
         return NOTHING
     mean, spread = mean_and_std(values)
