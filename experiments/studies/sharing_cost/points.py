@@ -20,6 +20,8 @@ from .config import SharingCostPlan
 
 # Rows of a record, and measurements of the accuracy: enough for a curve over the training, in little time.
 _RECORDED_ROWS: Final = 40
+# Of a short training fewer: a look at the validation images takes about as long as a step on the devices.
+_FEWEST_STEPS_BETWEEN: Final = 5
 __all__ = ["Point", "points_of", "why_not", "wish_of"]
 
 
@@ -129,7 +131,9 @@ def wish_of(
     usual = resolve(wish, known)
     if steps is None:
         steps = steps_of(facts.images or 1, usual.batch_size)
-    every = 0 if point.mechanism == "hwa" else max(1, usual.epochs * steps // _RECORDED_ROWS)
+    every = (
+        0 if point.mechanism == "hwa" else max(_FEWEST_STEPS_BETWEEN, usual.epochs * steps // _RECORDED_ROWS)
+    )
     if config.tuned is not None:
         wish = replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
     return replace(
