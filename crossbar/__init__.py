@@ -4,6 +4,8 @@ from .aihwkit.compatibility import check_environment
 
 check_environment()
 
+from devices.working_memory import bounded_memory  # noqa: E402
+
 from .cost.events import EventLedger  # noqa: E402
 from .cost.hardware_profile import HardwareProfile, load_profile, profile_names  # noqa: E402
 from .cost.pricing import price  # noqa: E402
@@ -116,6 +118,7 @@ __all__ = [
     "WireParameters",
     "WriteVerifyRPUConfig",
     "age_chip",
+    "bounded_memory",
     "break_devices",
     "calibrate_input_ranges",
     "chip_state",

@@ -41,18 +41,29 @@ _SYMMETRIC_CONVERTERS = (
 _SMALLEST_RANGE = 1e-7
 
 
+_ALL = slice(None)
+
+
 class AbstractTileConversion(ABC):
-    """How the weights of many tiles were laid out over devices.
+    """How the weights of many tiles are laid out over devices."""
 
-    Attributes:
-        g_target: The conductances asked for, in µS; one tensor for each device of the unit cell.
-    """
-
-    g_target: Conductances
+    @property
+    def g_target(self) -> Conductances:
+        """The conductances asked for, in µS; one tensor for each device of the unit cell. Computed anew."""
+        return self.targets(_ALL)
 
     @abstractmethod
-    def to_weights(self, conductances: Conductances) -> Weights:
-        """Turn conductances in µS into weights, with the ranges that the target weights had."""
+    def targets(self, part: slice) -> Conductances:
+        """Return the conductances asked for of some tiles."""
+
+    @abstractmethod
+    def to_weights(self, conductances: Conductances, part: slice = _ALL) -> Weights:
+        """Turn conductances in µS into weights, with the ranges that the target weights had.
+
+        Args:
+            conductances: Of some tiles.
+            part: Which tiles.
+        """
 
 
 def convert_tiles(
@@ -95,23 +106,27 @@ class _RangeConversion(AbstractTileConversion):
     ) -> None:
         self.span = span.clamp(min=_SMALLEST_RANGE)  # (tiles, 1, 1)
         self.offset = offset
-        self._converter = converter
-        unit_weights = (weights - offset) / self.span
-        if populated is not None:
-            unit_weights = unit_weights.masked_fill(~populated, 0.0)
+        self._converter, self._weights, self._populated = converter, weights, populated
         # The converter takes the extremes of all it sees: 0 and 1 fix them, whatever the tiles hold.
-        anchors = weights.new_tensor([0.0, 1.0])
-        conductances, _ = converter.convert_to_conductances(torch.cat([unit_weights.flatten(), anchors]))
+        self._anchors = weights.new_tensor([0.0, 1.0])
+        conductances, self._parameters = converter.convert_to_conductances(self._anchors)
         self._is_bare = isinstance(conductances, Tensor)
-        self.g_target = [g[:-2].reshape(weights.shape) for g in _as_list(conductances)]
-        _, self._parameters = converter.convert_to_conductances(anchors)
 
     @override
-    def to_weights(self, conductances: Conductances) -> Weights:
+    def targets(self, part: slice) -> Conductances:
+        unit_weights = (self._weights[part] - self.offset[part]) / self.span[part]
+        if self._populated is not None:
+            unit_weights = unit_weights.masked_fill(~self._populated[part], 0.0)
+        seen = torch.cat([unit_weights.flatten(), self._anchors])
+        conductances, _ = self._converter.convert_to_conductances(seen)
+        return [g[:-2].reshape(unit_weights.shape) for g in _as_list(conductances)]
+
+    @override
+    def to_weights(self, conductances: Conductances, part: slice = _ALL) -> Weights:
         unit_weights = self._converter.convert_back_to_weights(
             conductances[0] if self._is_bare else conductances, self._parameters
         )
-        return unit_weights * self.span + self.offset
+        return unit_weights * self.span[part] + self.offset[part]
 
 
 @final
@@ -124,15 +139,19 @@ class _LoopConversion(AbstractTileConversion):
         self._parameters: list[dict[str, Any]] = [parameters for _, parameters in converted]
         self._is_bare = isinstance(converted[0][0], Tensor)
         per_tile = [_as_list(conductances) for conductances, _ in converted]
-        self.g_target = [torch.stack(devices) for devices in zip(*per_tile, strict=True)]
+        self._targets = [torch.stack(devices) for devices in zip(*per_tile, strict=True)]
 
     @override
-    def to_weights(self, conductances: Conductances) -> Weights:
+    def targets(self, part: slice) -> Conductances:
+        return [g[part] for g in self._targets]
+
+    @override
+    def to_weights(self, conductances: Conductances, part: slice = _ALL) -> Weights:
         tiles = [
             self._converter.convert_back_to_weights(
                 conductances[0][tile] if self._is_bare else [g[tile] for g in conductances], parameters
             )
-            for tile, parameters in enumerate(self._parameters)
+            for tile, parameters in enumerate(self._parameters[part])
         ]
         return torch.stack(tiles)
 

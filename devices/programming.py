@@ -1,7 +1,7 @@
 """Writing weights into the devices of many tiles, and what becomes of them."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,8 +11,13 @@ from .aihwkit_adapter import BaseNoiseModel
 from .conversion import Conductances, Populated, Weights, convert_tiles
 from .faults import Faults
 from .times import ValidTimes
-from .trajectories import WrittenDevices, trajectory_of
+from .trajectories import AbstractTrajectory, Look, WrittenDevices, trajectory_of
 from .units import Seconds
+from .working_memory import divided, filled, is_within
+
+# Numbers of a device that writing or reading it holds at a time.
+_IN_BETWEEN = 8
+_ALL = slice(None)
 
 Circuit = Callable[[Conductances], Conductances]
 """What the periphery sees of the conductances, in µS, one tensor for each device of the unit cell."""
@@ -77,12 +82,22 @@ def program(
         weights.masked_fill_(~mask, 0.0)
     noise_model = copy.deepcopy(noise_model)
     trajectory = trajectory_of(noise_model)
-    g_target = convert_tiles(noise_model.g_converter, weights, mask).g_target
-    written = [trajectory.write(g, (seed, position)) for position, g in enumerate(g_target)]
-    g_stuck = None if faults is None else _draw_stuck(noise_model, faults, g_target, seed)
+    conversion = convert_tiles(noise_model.g_converter, weights, mask)
+    positions = len(conversion.targets(slice(0, 1)))
+    writes = [trajectory.begin_write((seed, position)) for position in range(positions)]
+    # Where memory is short, exponents take time instead: they are drawn again when they are asked for.
+    keeps = trajectory.begin_again((seed, 0)) is None or is_within(positions * weights.nbytes)
+
+    def write(part: slice) -> list[Tensor | None]:
+        written = [begun(g) for begun, g in zip(writes, conversion.targets(part), strict=True)]
+        g_programmed = [one.g_programmed if programming_noise else one.g_target for one in written]
+        return [*g_programmed, *(one.drawn if keeps else None for one in written)]
+
+    results = _of_all_devices(trajectory, weights, positions, write)
+    g_stuck = None if faults is None else _draw_stuck(noise_model, faults, conversion.g_target, seed)
     if held is not None:
         is_held = _full_mask("held", held, target_weights)
-        at_target = [torch.where(is_held, g, torch.nan) for g in g_target]
+        at_target = [torch.where(is_held, g, torch.nan) for g in conversion.g_target]
         g_stuck = [
             torch.where(is_held, at, drawn) for at, drawn in zip(at_target, g_stuck or at_target, strict=True)
         ]
@@ -90,8 +105,8 @@ def program(
         noise_model,
         target_weights=weights,
         populated=mask,
-        g_programmed=[devices.g_programmed if programming_noise else devices.g_target for devices in written],
-        drawn=[devices.drawn for devices in written],
+        g_programmed=[g for g in results[:positions] if g is not None],
+        drawn=results[positions:] if keeps else None,
         g_stuck=g_stuck,
         seed=seed,
         torch_device=target_weights.device,
@@ -118,9 +133,6 @@ class ProgrammedTiles:
         target_weights: What was asked for; zero where there is no device.
         populated: Where a device exists, or None for everywhere.
         seed: The chip's seed.
-        g_target: The conductances asked for, in µS, one tensor for each device of the unit cell.
-        g_programmed: The conductances written, in µS, likewise.
-        drawn: What the devices keep for life, likewise; None where the model has nothing of the kind.
         g_stuck: The conductances that faulty devices hold, in µS, likewise, NaN for those that work; None for a chip
             without faults.
         torch_device: Where weights are returned.
@@ -134,7 +146,7 @@ class ProgrammedTiles:
         target_weights: Weights,
         populated: Populated | None,
         g_programmed: Conductances,
-        drawn: list[Tensor | None],
+        drawn: list[Tensor | None] | None,
         g_stuck: Conductances | None = None,
         seed: int,
         torch_device: torch.device | str,
@@ -144,17 +156,36 @@ class ProgrammedTiles:
         self.target_weights = target_weights
         self.populated = populated
         self.seed = seed
-        self.drawn = drawn
+        self._drawn = drawn
         self.g_stuck = g_stuck
         self.torch_device = torch.device(torch_device)
         self.circuit = circuit
         self._trajectory = trajectory_of(noise_model)
         # Conversion is deterministic, so the targets and the way back follow from the weights.
         self._conversion = convert_tiles(noise_model.g_converter, target_weights, populated)
-        self.g_target = [self._without_absent(g) for g in self._conversion.g_target]
         # Faults come last: a model that looks at all conductances must treat the working devices as without them.
-        self._g_written = [self._without_absent(g) for g in g_programmed]
-        self.g_programmed = self._with_faults(self._g_written)
+        self._g_written = [self._without_absent(g, _ALL) for g in g_programmed]
+
+    @property
+    def g_target(self) -> Conductances:
+        """The conductances asked for, in µS, one tensor for each device of the unit cell. Computed anew."""
+        return self._targets(_ALL)
+
+    @property
+    def g_programmed(self) -> Conductances:
+        """The conductances written, in µS, one tensor for each device of the unit cell."""
+        return self._with_faults(self._g_written, _ALL)
+
+    @property
+    def drawn(self) -> list[Tensor | None]:
+        """What the devices keep for life, one tensor for each device of the unit cell; None for nothing."""
+        if self._drawn is not None:
+            return self._drawn
+        again = self._begin_again()
+        positions = len(again)
+        return _of_all_devices(
+            self._trajectory, self.target_weights, positions, lambda part: self._drawn_of(again, part)
+        )
 
     @property
     def valid_times(self) -> ValidTimes:
@@ -164,7 +195,7 @@ class ProgrammedTiles:
     @property
     def programmed_weights(self) -> Weights:
         """The weights right after writing, without read noise."""
-        return self._to_weights(self.g_programmed)
+        return self._weights_of(lambda part: [g[part] for g in self._g_written])
 
     def conductances(self, time: Seconds) -> Conductances:
         """Return the conductances at a time, without read noise.
@@ -178,10 +209,10 @@ class ProgrammedTiles:
         Raises:
             ValueError: If the model states nothing about this time.
         """
-        self.valid_times.check(time)
-        return self._with_faults(
-            [self._trajectory.drift(devices, float(time)) for devices in self._devices()]
-        )
+        look_at = self._begin_drift(time)
+        positions = len(self._g_written)
+        g = _of_all_devices(self._trajectory, self.target_weights, positions, look_at)
+        return self._with_faults([of_one for of_one in g if of_one is not None], _ALL)
 
     def drifted_weights(self, time: Seconds) -> Weights:
         """Return the weights at a time, without read noise.
@@ -194,7 +225,8 @@ class ProgrammedTiles:
         Raises:
             ValueError: If the model states nothing about this time.
         """
-        return self._to_weights(self.conductances(time))
+        look_at = self._begin_drift(time)
+        return self._weights_of(look_at)
 
     def read_weights(self, time: Seconds, *, rng: torch.Generator) -> Weights:
         """Return the weights as one read sees them at a time, with the 1/f noise accumulated until then.
@@ -210,11 +242,8 @@ class ProgrammedTiles:
             ValueError: If the model states nothing about this time.
         """
         self.valid_times.check(time)
-        return self._to_weights(
-            self._with_faults(
-                [self._trajectory.read(devices, float(time), rng) for devices in self._devices()]
-            )
-        )
+        looks = [self._trajectory.begin_read(seed, float(time), rng) for seed in self._seeds()]
+        return self._weights_of(self._begin(looks))
 
     def state(self) -> dict[str, Tensor]:
         """Return all but the noise model as a flat dictionary of tensors, for example for safetensors."""
@@ -276,30 +305,84 @@ class ProgrammedTiles:
         faulty = sum(int((~g.isnan() & exists).sum()) for g in self.g_stuck or ())
         return faulty, int(exists.sum()) * len(self.g_target)
 
-    def _devices(self) -> list[WrittenDevices]:
-        return [
-            WrittenDevices(g_target, g_programmed, drawn, (self.seed, position))
-            for position, (g_target, g_programmed, drawn) in enumerate(
-                zip(self.g_target, self._g_written, self.drawn, strict=True)
-            )
-        ]
+    def _seeds(self) -> list[tuple[int, int]]:
+        return [(self.seed, position) for position in range(len(self._g_written))]
 
-    def _with_faults(self, conductances: Conductances) -> Conductances:
+    def _begin_drift(self, time: Seconds) -> Callable[[slice], Conductances]:
+        self.valid_times.check(time)
+        return self._begin([self._trajectory.begin_drift(seed, float(time)) for seed in self._seeds()])
+
+    def _begin(self, looks: list[Look]) -> Callable[[slice], Conductances]:
+        """Return what tells the conductances of tiles, part after part, as something that was begun sees them."""
+        again = self._begin_again()
+
+        def look_at(part: slice) -> Conductances:
+            targets = self._targets(part)
+            drawn = self._drawn_of(again, part)
+            values = zip(looks, targets, self._g_written, drawn, self._seeds(), strict=True)
+            return [
+                look(WrittenDevices(g_target, g[part], of_life, seed))
+                for look, g_target, g, of_life, seed in values
+            ]
+
+        return look_at
+
+    def _begin_again(self) -> list[Callable[[Tensor], Tensor] | None]:
+        """Return what draws again what the devices keep for life; None for each where it is kept."""
+        if self._drawn is not None:
+            return [None for _ in self._g_written]
+        return [self._trajectory.begin_again(seed) for seed in self._seeds()]
+
+    def _drawn_of(self, again: list[Callable[[Tensor], Tensor] | None], part: slice) -> list[Tensor | None]:
+        if self._drawn is not None:
+            return [values if values is None else values[part] for values in self._drawn]
+        targets = self._conversion.targets(part)  # as they were written, absent devices included
+        return [draw(g) for draw, g in zip(again, targets, strict=True) if draw is not None]
+
+    def _weights_of(self, conductances: Callable[[slice], Conductances]) -> Weights:
+        """Return the weights of all tiles that the periphery sees, from the conductances of some."""
+        target = self.target_weights
+        if self.circuit is not None:  # it is given all tiles
+            return self._to_weights(self._with_faults(conductances(_ALL), _ALL), _ALL).to(self.torch_device)
+        (weights,) = _of_all_devices(
+            self._trajectory,
+            target,
+            len(self._g_written),
+            lambda part: [self._to_weights(self._with_faults(conductances(part), part), part)],
+        )
+        assert weights is not None
+        return weights.to(self.torch_device)
+
+    def _targets(self, part: slice) -> Conductances:
+        return [self._without_absent(g, part) for g in self._conversion.targets(part)]
+
+    def _with_faults(self, conductances: Conductances, part: slice) -> Conductances:
         """Let faulty devices read what they hold, and absent ones nothing."""
         if self.g_stuck is not None:
             conductances = [
-                torch.where(stuck.isnan(), g, stuck.to(g))
+                torch.where(stuck[part].isnan(), g, stuck[part].to(g))
                 for g, stuck in zip(conductances, self.g_stuck, strict=True)
             ]
-        return [self._without_absent(g) for g in conductances]
+        return [self._without_absent(g, part) for g in conductances]
 
-    def _without_absent(self, values: Tensor) -> Tensor:
-        return values if self.populated is None else values.masked_fill(~self.populated, 0.0)
+    def _without_absent(self, values: Tensor, part: slice) -> Tensor:
+        return values if self.populated is None else values.masked_fill(~self.populated[part], 0.0)
 
-    def _to_weights(self, conductances: Conductances) -> Weights:
+    def _to_weights(self, conductances: Conductances, part: slice) -> Weights:
         if self.circuit is not None:
             conductances = self.circuit(conductances)
-        return self._without_absent(self._conversion.to_weights(conductances)).to(self.torch_device)
+        return self._without_absent(self._conversion.to_weights(conductances, part), part)
+
+
+def _of_all_devices(
+    trajectory: AbstractTrajectory,
+    weights: Weights,
+    positions: int,
+    work: Callable[[slice], Sequence[Tensor | None]],
+) -> list[Tensor | None]:
+    """Do something for all tiles, some at a time where the law of the devices allows it."""
+    of_tile = positions * _IN_BETWEEN * weights[0].nbytes
+    return filled(len(weights), of_tile, work, can_be=trajectory.can_be_divided)
 
 
 def _check_target_weights(target_weights: Tensor) -> None:
@@ -313,8 +396,9 @@ def _check_target_weights(target_weights: Tensor) -> None:
             "`target_weights` must have the shape (tiles, bit_lines, word_lines), none of them zero, "
             f"but is of shape {tuple(target_weights.shape)}. Add the axis of tiles with `weights[None]`."
         )
-    if not target_weights.isfinite().all():
-        missing = int((~target_weights.isfinite()).sum())
+    parts = divided(len(target_weights), 3 * target_weights[0].nbytes)
+    missing = sum(int((~target_weights[part].isfinite()).sum()) for part in parts)
+    if missing:
         raise ValueError(
             f"`target_weights` must be finite, but is inf or nan in {missing} places. Check the training."
         )

@@ -9,7 +9,7 @@ import copy
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,15 +19,17 @@ from typing_extensions import final, override
 
 from .aihwkit_adapter import (
     BaseNoiseModel,
+    CustomDriftPCMLikeNoiseModel,
     HermesNoiseModel,
     PCMLikeNoiseModel,
     ReRamCMONoiseModel,
     ReRamWan2022NoiseModel,
     StateIndependentNoiseModel,
 )
-from .streams import Name, derive_seed, generator
+from .streams import derive_seed, generator
 from .times import TEN_YEARS, MeasuredTimes, TimeRange, ValidTimes
 from .units import Seconds
+from .working_memory import Stream
 
 
 @final
@@ -49,26 +51,51 @@ class WrittenDevices:
     seed: tuple[int, int]
 
 
+Write = Callable[[Tensor], WrittenDevices]
+Look = Callable[[WrittenDevices], Tensor]
+
+
 class AbstractTrajectory(ABC):
     """The history of devices that follow one noise model.
 
+    A write, a drift or a read is begun, and then done for all devices at once, or for parts of them that follow each
+    other: the random numbers go on from one part to the next, and are those of all at once.
+
     Attributes:
         valid_times: When the model can be asked.
+        can_be_divided: Whether parts of the devices can be asked one after the other.
     """
 
     valid_times: ValidTimes = TimeRange()
+    can_be_divided: bool = True
 
     @abstractmethod
+    def begin_write(self, seed: tuple[int, int]) -> Write:
+        """Return what draws, for targets in µS, the programming noise and what each device keeps for life."""
+
+    @abstractmethod
+    def begin_drift(self, seed: tuple[int, int], time: Seconds) -> Look:
+        """Return what tells the conductance at a time, in µS. Beginning twice gives the same numbers."""
+
+    @abstractmethod
+    def begin_read(self, seed: tuple[int, int], time: Seconds, rng: torch.Generator) -> Look:
+        """Return what tells the conductance as one read sees it at a time, in µS. Draws anew from `rng`."""
+
+    def begin_again(self, seed: tuple[int, int]) -> Callable[[Tensor], Tensor] | None:
+        """Return what draws, for targets in µS, once more what devices keep for life; None if that has to be kept."""
+        return None
+
     def write(self, g_target: Tensor, seed: tuple[int, int]) -> WrittenDevices:
         """Draw the programming noise and what each device keeps for life."""
+        return self.begin_write(seed)(g_target)
 
-    @abstractmethod
     def drift(self, devices: WrittenDevices, time: Seconds) -> Tensor:
         """Return the conductance at a time, in µS. Asking twice gives the same numbers."""
+        return self.begin_drift(devices.seed, time)(devices)
 
-    @abstractmethod
     def read(self, devices: WrittenDevices, time: Seconds, rng: torch.Generator) -> Tensor:
         """Return the conductance as one read sees it at a time, in µS. Draws anew from `rng`."""
+        return self.begin_read(devices.seed, time, rng)(devices)
 
 
 def trajectory_of(noise_model: BaseNoiseModel) -> AbstractTrajectory:
@@ -116,18 +143,24 @@ class _PowerLawDrift(AbstractTrajectory):
         self._noisy = noise_model
         self._quiet = copy.copy(noise_model)
         self._quiet.read_noise_scale = 0.0
+        # A subclass may look at all devices together, or draw several times.
+        self.can_be_divided = type(noise_model) in _DEVICE_BY_DEVICE
 
     @override
-    def write(self, g_target: Tensor, seed: tuple[int, int]) -> WrittenDevices:
-        return _write_with_model(self._noisy, g_target, seed)
+    def begin_write(self, seed: tuple[int, int]) -> Write:
+        return _write_with_model(self._noisy, seed)
 
     @override
-    def drift(self, devices: WrittenDevices, time: Seconds) -> Tensor:
-        return _drift_with_model(self._quiet, devices, time, derive_seed(*devices.seed, "drift"))
+    def begin_again(self, seed: tuple[int, int]) -> Callable[[Tensor], Tensor] | None:
+        return _exponents_of_model(self._noisy, seed) if self.can_be_divided else None
 
     @override
-    def read(self, devices: WrittenDevices, time: Seconds, rng: torch.Generator) -> Tensor:
-        return _drift_with_model(self._noisy, devices, time, _draw_seed(rng))
+    def begin_drift(self, seed: tuple[int, int], time: Seconds) -> Look:
+        return _drift_with_model(self._quiet, time, derive_seed(*seed, "drift"))
+
+    @override
+    def begin_read(self, seed: tuple[int, int], time: Seconds, rng: torch.Generator) -> Look:
+        return _drift_with_model(self._noisy, time, _draw_seed(rng))
 
 
 @final
@@ -147,19 +180,26 @@ class _MeasuredSpread(AbstractTrajectory):
         self.valid_times = MeasuredTimes(tuple(sorted(float(time) for time in noise_model.coeff_dic)))
 
     @override
-    def write(self, g_target: Tensor, seed: tuple[int, int]) -> WrittenDevices:
-        normal = _standard_normal(g_target, *seed, "programming")
-        first_time = min(self._model.coeff_dic)
-        return WrittenDevices(g_target, self._spread(g_target, normal, first_time), normal, seed)
+    def begin_write(self, seed: tuple[int, int]) -> Write:
+        rng, first_time = generator(*seed, "programming"), min(self._model.coeff_dic)
+
+        def write(g_target: Tensor) -> WrittenDevices:
+            normal = _standard_normal(g_target, rng)
+            return WrittenDevices(g_target, self._spread(g_target, normal, first_time), normal, seed)
+
+        return write
 
     @override
-    def drift(self, devices: WrittenDevices, time: Seconds) -> Tensor:
-        assert devices.drawn is not None
-        return self._spread(devices.g_target, devices.drawn, time)
+    def begin_drift(self, seed: tuple[int, int], time: Seconds) -> Look:
+        def drift(devices: WrittenDevices) -> Tensor:
+            assert devices.drawn is not None
+            return self._spread(devices.g_target, devices.drawn, time)
+
+        return drift
 
     @override
-    def read(self, devices: WrittenDevices, time: Seconds, rng: torch.Generator) -> Tensor:
-        return self.drift(devices, time)
+    def begin_read(self, seed: tuple[int, int], time: Seconds, rng: torch.Generator) -> Look:
+        return self.begin_drift(seed, time)
 
     def _spread(self, g_target: Tensor, normal: Tensor, time: Seconds) -> Tensor:
         model = self._model
@@ -182,30 +222,39 @@ class _Relaxation(AbstractTrajectory):
     """
 
     valid_times = TimeRange(1.0, TEN_YEARS)
+    can_be_divided = False  # a read draws for one device of all unit cells after the other, from one stream
 
     def __init__(self, noise_model: ReRamCMONoiseModel) -> None:
         self._model = noise_model
 
     @override
-    def write(self, g_target: Tensor, seed: tuple[int, int]) -> WrittenDevices:
-        with _own_stream(derive_seed(*seed, "programming")):
-            g_programmed = self._model.apply_programming_noise_to_conductance(g_target.clone())
-        return WrittenDevices(g_target, g_programmed, _standard_normal(g_target, *seed, "relaxation"), seed)
+    def begin_write(self, seed: tuple[int, int]) -> Write:
+        stream, rng = Stream(derive_seed(*seed, "programming")), generator(*seed, "relaxation")
+
+        def write(g_target: Tensor) -> WrittenDevices:
+            with _quietly(stream):
+                g_programmed = self._model.apply_programming_noise_to_conductance(g_target.clone())
+            return WrittenDevices(g_target, g_programmed, _standard_normal(g_target, rng), seed)
+
+        return write
 
     @override
-    def drift(self, devices: WrittenDevices, time: Seconds) -> Tensor:
-        return self._into_window(self._relaxed(devices, time), time)
+    def begin_drift(self, seed: tuple[int, int], time: Seconds) -> Look:
+        return lambda devices: self._into_window(self._relaxed(devices, time), time)
 
     @override
-    def read(self, devices: WrittenDevices, time: Seconds, rng: torch.Generator) -> Tensor:
-        relaxed = self._relaxed(devices, time)
-        if time == 0:
-            return relaxed
-        slope, t_read = self._model.read_dict["K"], self._model.read_dict["t_read"]
-        growth = math.sqrt(math.log((time + t_read) / (2 * t_read)))
-        std = self._model.read_noise_scale * slope * growth * relaxed.clamp(min=1.0).log10()
-        xi = torch.randn(relaxed.shape, generator=rng, device=rng.device, dtype=relaxed.dtype)
-        return self._into_window(relaxed + std * xi.to(relaxed.device), time)
+    def begin_read(self, seed: tuple[int, int], time: Seconds, rng: torch.Generator) -> Look:
+        def read(devices: WrittenDevices) -> Tensor:
+            relaxed = self._relaxed(devices, time)
+            if time == 0:
+                return relaxed
+            slope, t_read = self._model.read_dict["K"], self._model.read_dict["t_read"]
+            growth = math.sqrt(math.log((time + t_read) / (2 * t_read)))
+            std = self._model.read_noise_scale * slope * growth * relaxed.clamp(min=1.0).log10()
+            xi = torch.randn(relaxed.shape, generator=rng, device=rng.device, dtype=relaxed.dtype)
+            return self._into_window(relaxed + std * xi.to(relaxed.device), time)
+
+        return read
 
     def _relaxed(self, devices: WrittenDevices, time: Seconds) -> Tensor:
         assert devices.drawn is not None
@@ -230,51 +279,76 @@ class _FrozenDraws(AbstractTrajectory):
     Relaxation and read noise cannot be told apart, so a read sees the drifted conductance.
     """
 
+    can_be_divided = False
+
     def __init__(self, noise_model: BaseNoiseModel) -> None:
         self._model = noise_model
 
     @override
-    def write(self, g_target: Tensor, seed: tuple[int, int]) -> WrittenDevices:
-        return _write_with_model(self._model, g_target, seed)
+    def begin_write(self, seed: tuple[int, int]) -> Write:
+        return _write_with_model(self._model, seed)
 
     @override
-    def drift(self, devices: WrittenDevices, time: Seconds) -> Tensor:
-        return _drift_with_model(self._model, devices, time, derive_seed(*devices.seed, "drift"))
+    def begin_drift(self, seed: tuple[int, int], time: Seconds) -> Look:
+        return _drift_with_model(self._model, time, derive_seed(*seed, "drift"))
 
     @override
-    def read(self, devices: WrittenDevices, time: Seconds, rng: torch.Generator) -> Tensor:
-        return self.drift(devices, time)
+    def begin_read(self, seed: tuple[int, int], time: Seconds, rng: torch.Generator) -> Look:
+        return self.begin_drift(seed, time)
 
 
-def _write_with_model(model: BaseNoiseModel, g_target: Tensor, seed: tuple[int, int]) -> WrittenDevices:
-    # A copy, because a model may overwrite what it is given, and the exponents follow the target.
-    with _own_stream(derive_seed(*seed, "programming")):
-        g_programmed = model.apply_programming_noise_to_conductance(g_target.clone())
-    with _own_stream(derive_seed(*seed, "drift exponents")):
-        drawn = model.generate_drift_coefficients(g_target)
-    return WrittenDevices(g_target, g_programmed, drawn, seed)
+# Their laws treat every device by itself, and draw one normal number for each at most.
+_DEVICE_BY_DEVICE = (
+    PCMLikeNoiseModel,
+    CustomDriftPCMLikeNoiseModel,
+    HermesNoiseModel,
+    StateIndependentNoiseModel,
+)
 
 
-def _drift_with_model(
-    model: BaseNoiseModel, devices: WrittenDevices, time: Seconds, stream_seed: int
-) -> Tensor:
-    with _own_stream(stream_seed):
-        return model.apply_drift_noise_to_conductance(devices.g_programmed.clone(), devices.drawn, time)
+def _write_with_model(model: BaseNoiseModel, seed: tuple[int, int]) -> Write:
+    programming, exponents = Stream(derive_seed(*seed, "programming")), _exponents_of_model(model, seed)
+
+    def write(g_target: Tensor) -> WrittenDevices:
+        # A copy, because a model may overwrite what it is given, and the exponents follow the target.
+        with _quietly(programming):
+            g_programmed = model.apply_programming_noise_to_conductance(g_target.clone())
+        return WrittenDevices(g_target, g_programmed, exponents(g_target), seed)
+
+    return write
+
+
+def _exponents_of_model(model: BaseNoiseModel, seed: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    stream = Stream(derive_seed(*seed, "drift exponents"))
+
+    def draw(g_target: Tensor) -> Tensor:
+        with _quietly(stream):
+            return model.generate_drift_coefficients(g_target)
+
+    return draw
+
+
+def _drift_with_model(model: BaseNoiseModel, time: Seconds, stream_seed: int) -> Look:
+    stream = Stream(stream_seed)
+
+    def drift(devices: WrittenDevices) -> Tensor:
+        with _quietly(stream):
+            return model.apply_drift_noise_to_conductance(devices.g_programmed.clone(), devices.drawn, time)
+
+    return drift
 
 
 @contextmanager
-def _own_stream(stream_seed: int) -> Iterator[None]:
+def _quietly(stream: Stream) -> Iterator[None]:
     """Let aihwkit draw from torch's global CPU generator without anybody noticing."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+    with stream(), torch.no_grad(), warnings.catch_warnings():
         # The Hermes model of aihwkit 1.1.0 indexes with a list of masks; the numbers are right.
         warnings.filterwarnings("ignore", "Using a non-tuple sequence for multidimensional indexing")
-        # torch.manual_seed would seed the GPUs' generators as well, and fork_rng would not bring them back.
-        torch.default_generator.manual_seed(stream_seed)
         yield
 
 
-def _standard_normal(like: Tensor, seed: int, *names: Name) -> Tensor:
-    return torch.randn(like.shape, generator=generator(seed, *names), dtype=like.dtype)
+def _standard_normal(like: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=rng, dtype=like.dtype)
 
 
 def _draw_seed(rng: torch.Generator) -> int:

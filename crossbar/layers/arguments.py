@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..placement.geometry import PADDING_MODES
 from ..placement.placement import Placement
 from ..placement.sizes import Size, as_sizes
+from ..reading.parts import not_finite
 
 _ORDER = (
     "The order is aihwkit's: in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "
@@ -55,7 +55,7 @@ def check_values(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
     """
     if tuple(values.shape) != shape:
         raise ValueError(f"`{name}` must have the shape {shape}, but has {tuple(values.shape)}.")
-    bad = int((~torch.isfinite(values)).sum())
+    bad = not_finite(values)
     if bad:
         raise ValueError(
             f"`{name}` must be finite, but {bad} of its {values.numel()} values are NaN or infinite. "

@@ -90,7 +90,9 @@ def make_cells(rpu_config: Any, tiles: int, out_size: int, in_size: int, *, seed
     cells = recipe.make(device, deepcopy(rpu_config.update), sizes, seed)
     if isinstance(rpu_config, WriteVerifyRPUConfig):
         cells = WriteVerifyCells(cells, rpu_config.write_verify, rpu_config.write_every)
-    cells.set_weights(torch.zeros(sizes), noise=NoiseStream(seed, "fabrication", "first weights"))
+    cells.set_weights(
+        torch.zeros(1, 1, 1).expand(sizes), noise=NoiseStream(seed, "fabrication", "first weights")
+    )
     return cells
 
 

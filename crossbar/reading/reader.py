@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import final
 
-from ..aihwkit.adapter import IOParameters
+from ..aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
 from .gradient import NO_GAINS, Gains
 from .mvm import analog_mvm
+from .mvm.one_read import draws_in_turns
 from .noise import NoiseStream
 from .periphery import Periphery
 
@@ -64,6 +65,21 @@ class Reader:
             y = self.multiplier.mvm(weight, x, gains, is_test=self.is_test)
             return y if scale is None else y * scale[:, None, :]
         return analog_mvm(weight, x, self.io, self.periphery, self.noise, gains, is_scaled, scale)
+
+    @property
+    def reads_tiles_alone(self) -> bool:
+        """Whether some tiles can be read after the others, with the noise of all at once."""
+        return (
+            self.multiplier is None
+            and not self.noise.is_shared
+            and self.io.bound_management == BoundManagementType.NONE
+            and self.io.noise_management != NoiseManagementType.AVERAGE_ABS_MAX
+            and not draws_in_turns(self.io, self.periphery)
+        )
+
+    def of_tiles(self, part: slice) -> "Reader":
+        """Return a reader of some tiles."""
+        return replace(self, periphery=self.periphery.of_tiles(part))
 
     def with_noise(self, noise: NoiseStream) -> "Reader":
         """Return a reader that draws from another stream."""

@@ -7,9 +7,12 @@ from devices import generator
 from devices.units import Seconds
 
 from ..reading.noise import NoiseStream
+from ..reading.parts import in_parts, parts_of
 from ..reading.reader import Reader
-from .compensation import Compensation, identity_inputs, readout
+from .compensation import Compensation, compared, identity_inputs, mean_outputs, readout
 from .memory import Devices
+
+_ALL = slice(None)
 
 
 class ChipReading(nn.Module):
@@ -59,9 +62,11 @@ class ChipReading(nn.Module):
         """
         if kind == "none":
             return 0
-        outputs = self.outputs(reader, seed, "baseline") if target is None else target.transpose(1, 2)
-        self.baseline = readout(outputs, kind)
-        return self._word_lines if target is None else 0
+        if target is not None:
+            self.baseline = readout(target.transpose(1, 2), kind)
+            return 0
+        self.baseline = self._read_out(kind, reader, seed, "baseline")
+        return self._word_lines
 
     def at(self, time: Seconds, kind: Compensation, reader: Reader, *, seed: int) -> int:
         """Let the devices age until a time, read them, and compensate.
@@ -75,11 +80,18 @@ class ChipReading(nn.Module):
         Returns:
             How many word lines were read.
         """
-        self.weight = self.devices.read_weights(time, rng=generator(seed, "read")).to(self.weight)
+        self.devices.valid_times.check(time)
+        like = self.weight.new_empty(0)
+        self.weight = like  # the last reading makes room for this one
+        try:
+            self.weight = self.devices.read_weights(time, rng=generator(seed, "read")).to(like)
+        except BaseException:
+            self.weight, self.factor, self.time = self.devices.programmed_weights.to(like), None, 0.0
+            raise
         self.time = float(time)
         if self.baseline is None:
             return 0
-        self.factor = self.baseline / readout(self.outputs(reader, seed, "compensation"), kind)
+        self.factor = self.baseline / self._read_out(kind, reader, seed, "compensation")
         return self._word_lines
 
     def outputs(self, reader: Reader, seed: int, purpose: str) -> Tensor:
@@ -90,8 +102,28 @@ class ChipReading(nn.Module):
             seed: Names the noise.
             purpose: Likewise.
         """
-        inputs = identity_inputs(len(self.weight), self.weight.shape[2], self.weight)
-        return reader.with_noise(NoiseStream(seed, purpose)).multiply(self.weight, inputs)
+        return self._outputs_of(_ALL, reader, NoiseStream(seed, purpose))
+
+    def _outputs_of(self, part: slice, reader: Reader, noise: NoiseStream) -> Tensor:
+        weight = self.weight[part]
+        inputs = identity_inputs(len(weight), weight.shape[2], weight)
+        return reader.with_noise(noise).multiply(weight, inputs)
+
+    def _read_out(self, kind: Compensation, reader: Reader, seed: int, purpose: str) -> Tensor:
+        """Read every word line in turn, of some tiles after the others, and return what is compared."""
+        tiles, outputs, inputs = self.weight.shape
+        numbers = 4 * outputs * inputs + 2 * inputs**2
+        parts = parts_of(tiles, numbers, self.weight, can_be=reader.reads_tiles_alone)
+        noise = NoiseStream(seed, purpose)
+        if len(parts) == 1:
+            return readout(self._outputs_of(_ALL, reader, noise), kind)
+
+        def means(part: slice) -> tuple[Tensor]:
+            return (mean_outputs(self._outputs_of(part, reader.of_tiles(part), noise), kind),)
+
+        (of_all,) = in_parts(means, parts)
+        assert of_all is not None
+        return compared(of_all, kind)
 
     @property
     def _word_lines(self) -> int:

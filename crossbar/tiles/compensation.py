@@ -61,14 +61,19 @@ def readout(outputs: Tensor, kind: Compensation) -> Tensor:
     Returns:
         (tiles, 1, 1) or (tiles, 1, out), at least `SMALLEST_READOUT`.
     """
-    magnitude = outputs.abs()
-    if kind == "per_column":
-        value = magnitude.mean(dim=1, keepdim=True)
-    else:
-        value = magnitude.mean(dim=(1, 2), keepdim=True)
-        if kind == "global":
-            value = value.mean().expand(len(outputs), 1, 1)
-    return value.clamp(min=SMALLEST_READOUT)
+    return compared(mean_outputs(outputs, kind), kind)
+
+
+def mean_outputs(outputs: Tensor, kind: Compensation) -> Tensor:
+    """Return the mean absolute outputs of every tile, (tiles, 1, 1), or of every bit line, (tiles, 1, out)."""
+    return outputs.abs().mean(dim=1 if kind == "per_column" else (1, 2), keepdim=True)
+
+
+def compared(means: Tensor, kind: Compensation) -> Tensor:
+    """Return what the compensation compares, from the mean absolute outputs of all tiles."""
+    if kind == "global":
+        means = means.mean().expand(len(means), 1, 1)
+    return means.clamp(min=SMALLEST_READOUT)
 
 
 def identity_inputs(tiles: int, in_size: int, like: Tensor) -> Tensor:

@@ -203,8 +203,17 @@ class Memory(nn.Module, ABC):
         """
 
     @abstractmethod
-    def keep_settled(self, weight: Tensor, rpu_config: Any, *, has_chip: bool) -> None:
-        """Remember the weights as they are, so that every later change of them is noticed."""
+    def keep_settled(self, weight: Tensor, rpu_config: Any, chip: Devices | None) -> None:
+        """Remember the weights as they are, so that every later change of them is noticed.
+
+        Args:
+            weight: The array's.
+            rpu_config: aihwkit's configuration.
+            chip: Devices that were programmed with them, or None.
+        """
+
+    def forget_settled(self) -> None:
+        """Remember nothing for the moment, because a chip takes the memory; `keep_settled` follows."""
 
     # Products ------------------------------------------------------------------------------------------------
 

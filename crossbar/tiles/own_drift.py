@@ -11,6 +11,7 @@ from devices import ProgrammedTiles, generator
 from devices import program as program_devices
 from devices.pulsed import is_faulty
 from devices.pulsed.retention import drift_
+from devices.times import TimeRange, ValidTimes
 from devices.units import Seconds
 
 from ..aihwkit.adapter import BaseNoiseModel
@@ -83,6 +84,8 @@ class OwnDrift:
         population: (tiles, out, in) which of them exist; all if None.
         seed: Names the chip.
     """
+
+    valid_times: ValidTimes = TimeRange()
 
     def __init__(self, cells: UnitCells, population: Tensor | None, seed: int) -> None:
         self.cells = cells

@@ -89,9 +89,14 @@ class ProgrammableTile(AihwkitTile):
             check_compensation(compensation)
             self.compensation = compensation
         self.settle()
-        devices, written_cells = self.memory.write(
-            self.weight, noise_model, self.rpu_config, seed=seed, faults=faults, circuit=self._circuit()
-        )
+        self.memory.forget_settled()
+        try:
+            devices, written_cells = self.memory.write(
+                self.weight, noise_model, self.rpu_config, seed=seed, faults=faults, circuit=self._circuit()
+            )
+        except BaseException:
+            self.keep_settled()
+            raise
         chip = ChipReading(devices, self.weight)
         settings = getattr(self.rpu_config, "drift_compensation", None)
         is_exact = isinstance(settings, GlobalDriftCompensationWithExactReference)
@@ -154,7 +159,7 @@ class ProgrammableTile(AihwkitTile):
 
     def keep_settled(self) -> None:
         """Remember the weights as they are, so that every later change of them is noticed."""
-        self.memory.keep_settled(self.weight, self.rpu_config, has_chip=self.reading is not None)
+        self.memory.keep_settled(self.weight, self.rpu_config, self.programmed)
 
     def forget_changed(self) -> None:
         """Forget the programmed devices because training has changed the weights, and say so."""

@@ -181,7 +181,7 @@ class PulsedDevices(Memory):
         """Do nothing."""
 
     @override
-    def keep_settled(self, weight: Tensor, rpu_config: Any, *, has_chip: bool) -> None:
+    def keep_settled(self, weight: Tensor, rpu_config: Any, chip: Devices | None) -> None:
         """Remember nothing."""
 
     @override

@@ -203,11 +203,11 @@ class TileArray(AdjustableTile):
         weight = weight.detach().to(self.weight)
         if self.populated is not None:
             weight = weight * self.populated
-        mapped, scales = map_weights(weight, omega, mapping.weight_scaling_columnwise)
-        if keeps_scales:
-            mapped, scales = weight, self.mapping_scales
-        self.mapping_scales.copy_(scales)
-        self.memory.put(self.weight, mapped, noise=self.noise)
+        if not keeps_scales:
+            weight, scales = map_weights(weight, omega, mapping.weight_scaling_columnwise)
+            self.mapping_scales.copy_(scales)
+        self.memory.put(self.weight, weight, noise=self.noise)
+        del weight
         if self.out_scaling_alpha is not None and not keeps_scales:
             self.out_scaling_alpha.fill_(1.0)
         self.show_devices()

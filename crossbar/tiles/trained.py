@@ -83,9 +83,14 @@ class TrainedWeights(Memory):
         return clip_and_remap_(weight, scales, rpu_config.clip, rpu_config.remap, self.populated)
 
     @override
-    def keep_settled(self, weight: Tensor, rpu_config: Any, *, has_chip: bool) -> None:
-        """Keep a copy, if anybody will ask."""
-        self.settled.keep(weight if has_chip or is_constrained(rpu_config) else None)
+    def keep_settled(self, weight: Tensor, rpu_config: Any, chip: Devices | None) -> None:
+        """Keep a copy, if anybody will ask: what a chip was asked to hold is one, where it has all of the weights."""
+        asks = chip is not None or is_constrained(rpu_config)
+        self.settled.keep(weight if asks else None, getattr(chip, "target_weights", None))
+
+    @override
+    def forget_settled(self) -> None:
+        self.settled.keep(None)
 
     @override
     def for_reading(

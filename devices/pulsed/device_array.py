@@ -159,7 +159,8 @@ class DeviceArray(nn.Module):
             weight: Where the devices should stand.
             rng: Draws the write noise, if the device has it also when it is set.
         """
-        self.hidden_weight.copy_(torch.minimum(torch.maximum(weight, self.min_bound), self.max_bound))
+        self.hidden_weight.copy_(weight)
+        self.clip()
         if self.persistent_weight is not None:
             self.weight.copy_(self.persistent_weight)
             if self.device.apply_write_noise_on_set:
@@ -182,9 +183,8 @@ class DeviceArray(nn.Module):
     @torch.no_grad()
     def clip(self) -> None:
         """Keep the hidden weights within the bounds, as every change does that is no pulse."""
-        self.hidden_weight.copy_(
-            torch.minimum(torch.maximum(self.hidden_weight, self.min_bound), self.max_bound)
-        )
+        torch.maximum(self.hidden_weight, self.min_bound, out=self.hidden_weight)
+        torch.minimum(self.hidden_weight, self.max_bound, out=self.hidden_weight)
 
     def steps(
         self, w: Float[Tensor, "tiles out in"], is_up: bool

@@ -31,7 +31,8 @@ from ..aihwkit_adapter import (
 )
 from ..streams import generator
 from ..units import Dimensionless
-from .device_array import DeviceArray
+from ..working_memory import filled
+from .device_array import OPTIONAL, REQUIRED, DeviceArray
 from .threaded_loops import threaded
 
 PerDevice: TypeAlias = Float[Tensor, "tiles out_size in_size"]
@@ -50,6 +51,8 @@ DEVICES = (
 # aihwkit estimates a symmetry point with 10 pulse pairs for every state, and never more than 10,000.
 _PAIRS_PER_STATE = 10
 _MOST_PAIRS = 10_000
+# Numbers of a device that are there at a time while it is made.
+_IN_BETWEEN = 16
 
 
 def fabricate(device: PulsedDevice, tiles: int, out_size: int, in_size: int, *, seed: int) -> DeviceArray:
@@ -76,11 +79,40 @@ def fabricate(device: PulsedDevice, tiles: int, out_size: int, in_size: int, *, 
     """
     device = plain_device(device)
 
+    streams = _Streams(seed)
+
+    def make(part: slice) -> list[Tensor | None]:
+        hidden = _hidden(device, streams, (part.stop - part.start, out_size, in_size))
+        return [hidden.get(name) for name in (*REQUIRED, *OPTIONAL)]
+
+    of_tile = _IN_BETWEEN * out_size * in_size * torch.finfo(torch.float32).bits // 8
+    made = filled(tiles, of_tile, make)
+    hidden = dict(zip((*REQUIRED, *OPTIONAL), made, strict=True))
+    return DeviceArray(device, hidden, granularity_of(device))
+
+
+class _Streams:
+    """Draws for the tiles of one part after the other, every hidden parameter from a stream of its own."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._generators: dict[str, torch.Generator] = {}
+
+    def __call__(self, name: str) -> torch.Generator:
+        """Return a stream, from where the last part left it."""
+        if name not in self._generators:
+            self._generators[name] = generator(self._seed, "fabrication", name)
+        return self._generators[name]
+
+
+def _hidden(device: PulsedDevice, streams: _Streams, sizes: tuple[int, int, int]) -> Hidden:
+    """Draw the hidden parameters of some tiles."""
+
     def draw(name: str) -> PerDevice:
-        return torch.randn(tiles, out_size, in_size, generator=generator(seed, "fabrication", name))
+        return torch.randn(sizes, generator=streams(name))
 
     def draw_uniform(name: str) -> PerDevice:
-        return torch.rand(tiles, out_size, in_size, generator=generator(seed, "fabrication", name))
+        return torch.rand(sizes, generator=streams(name))
 
     hidden: Hidden = dict.fromkeys(("shape_up", "shape_down", "reference"))
     hidden |= _bounds_and_steps(device, draw)
@@ -96,7 +128,7 @@ def fabricate(device: PulsedDevice, tiles: int, out_size: int, in_size: int, *, 
         hidden |= _exponents(device, draw)
         if isinstance(device, PowStepReferenceDevice):
             _add_reference(device, hidden, _power_symmetry_point, draw)
-    return DeviceArray(device, hidden, granularity_of(device))
+    return hidden
 
 
 def plain_device(device: PulsedDevice) -> PulsedDevice:

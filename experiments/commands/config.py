@@ -75,6 +75,9 @@ class EvaluateConfig:
     --help`."""
     threads: Annotated[int | None, OPEN_INT] = None
     """Threads to compute with."""
+    memory: Annotated[str | None, OPEN_NAME] = None
+    """Most memory that a piece of work takes beside weights, devices, inputs and outputs, for example 512MiB: see
+    `xbar train --help`."""
     trust: bool = False
     """Execute the run's copy of a file of your own although it has been changed since the training."""
 

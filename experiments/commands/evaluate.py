@@ -26,6 +26,7 @@ from ..runs.options.wire_options import canonical_wires
 from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
+from ..runs.team.memory import use_memory
 from ..runs.team.threads import use_threads
 from ..runs.training import make_model
 from ..support.answer import Answer
@@ -72,6 +73,7 @@ def run_evaluate(config: EvaluateConfig) -> Answer:
             "data_dir",
             "threads",
             "times",
+            "memory",
         )
         if getattr(config, name) is not None
     }
@@ -86,7 +88,7 @@ def run_evaluate(config: EvaluateConfig) -> Answer:
     placement = None if config.placement == trained.placement else config.placement
     placed = asked if placement is None else _placed_anew(asked, placement, data.facts)
     use_threads(asked.threads)
-    with folder.lock(), Interruption("the same command") as interruption:
+    with folder.lock(), use_memory(asked.memory), Interruption("the same command") as interruption:
         folder.check_origin()
         if asked.test_images == trained.test_images:
             folder.check_data(data.fingerprint())

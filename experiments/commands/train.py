@@ -22,6 +22,7 @@ from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
 from ..runs.team.launching import joined, started_by_torchrun
+from ..runs.team.memory import use_memory
 from ..runs.team.threads import use_threads
 from ..runs.team.training_together import begin_together, follow, keep, train_in_processes
 from ..runs.training import make_model, train
@@ -84,7 +85,8 @@ def run_with_reference(run: Run, folder: RunFolder, data: DataSplit) -> Path:
 def _run(run: Run, folder: RunFolder, data: DataSplit) -> Result:
     """Do whatever of a run is not done yet, and return its result."""
     use_threads(run.threads)
-    with folder.lock(), Interruption(f"xbar resume {folder.path}") as interruption:
+    how = f"xbar resume {folder.path}"
+    with folder.lock(), use_memory(run.memory), Interruption(how) as interruption:
         if run.force:
             folder.clear()
         folder.check_origin()

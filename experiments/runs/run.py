@@ -37,6 +37,7 @@ NOT_IN_THE_HASH: Final = (
     "checkpoint_seconds",
     "reference",
     "processes",
+    "memory",
 )
 
 
@@ -102,6 +103,7 @@ class Run:
     checkpoint_seconds: Seconds
     torch_device: str
     processes: int
+    memory: str | None
 
     def __post_init__(self) -> None:
         """Refuse values that no run could use.
@@ -223,6 +225,7 @@ _UNSAID: dict[str, tuple[object, ...]] = {
     "refresh": (None, "every-batch"),
     "torch_device": ("cpu",),
     "processes": (1,),
+    "memory": (None,),
     "loss": ("cross-entropy",),
     "metric": ("accuracy",),
     "measure_every": (0,),

@@ -12,6 +12,7 @@ from crossbar.aihwkit.adapter import (
     WeightModifierType,
 )
 from crossbar.reading.parts import parts_of, parts_of_at_most
+from helpers.memory import most_bytes
 
 TILES, OUT, IN = 70, 6, 9
 
@@ -92,19 +93,6 @@ def test_parts_are_all_tiles_and_none_is_smaller_than_sixteen(tiles):
 def test_a_budget_must_be_positive():
     with pytest.raises(ValueError, match="`number` must be positive, but is 0"), parts_of_at_most(0):
         pass
-
-
-def most_bytes(work):
-    """Return by how many bytes torch's memory grows at most while something is done."""
-    with torch.profiler.profile(profile_memory=True, acc_events=True) as profile:
-        work()
-    events = profile.profiler.kineto_results.events()
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-    most = now = 0
-    for _, change in changes:
-        now += change
-        most = max(most, now)
-    return most
 
 
 def test_a_training_pass_needs_less_than_six_times_the_weights():

@@ -52,6 +52,7 @@ WORDS = {
     "in-situ": ("--jobs 1 --out OUT --runs OUT", "rows"),
     "patterns": ("--jobs 1 --out OUT --runs OUT", "rows"),
     "retention": ("EVALUATED --out OUT", "rows"),
+    "scaling": ("--sides 28 --kernels 4 --batches 1 --machines 1,2 --emulated 0 --out OUT", "rows"),
     "wires": ("RUN --ohms 3 --tile-sizes 64", "points"),
     "wires-training": ("WIRED --out OUT", "rows"),
     "verify": ("--quick --out OUT", "numbers"),

@@ -27,6 +27,7 @@ OTHER = {
     "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "processes": 3,
+    "memory": "1GiB",
     "checkpoint_seconds": 1.0,
 }  # fmt: skip
 IN_SITU = {"mode": "in-situ", "device": "reram-sb"}
@@ -39,6 +40,7 @@ MUST_NOT_COUNT = {
     "force",
     "threads",
     "processes",
+    "memory",
     "download",
     "checkpoint_seconds",
     "reference",

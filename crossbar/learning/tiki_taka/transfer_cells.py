@@ -131,7 +131,7 @@ class TransferCells(UnitCells):
             array.weight.zero_()
             if not self.is_hidden:
                 array.set_weights(array.weight, rng=rng)
-        self.chain[-1].set_weights(weight / self.gamma[-1], rng=rng)
+        self.chain[-1].set_weights(weight if self.gamma[-1] == 1 else weight / self.gamma[-1], rng=rng)
 
     @override
     @torch.no_grad()

@@ -40,8 +40,8 @@ def read_once(
     tiles, batch, inputs = x.shape
     outputs = weight.shape[1]
     in_between = outputs * inputs + 2 * batch * inputs + 2 * batch * outputs
-    is_one = noise.is_shared or _draws_in_turns(io, periphery)  # other processes hold parts already
-    parts = [slice(0, tiles)] if is_one else parts_of(tiles, in_between, x)
+    is_one = noise.is_shared or draws_in_turns(io, periphery)  # other processes hold parts already
+    parts = parts_of(tiles, in_between, x, can_be=not is_one)
     if len(parts) == 1:
         return _read(weight, x, scale, io, periphery.of(parts[0]), noise, is_scaled, keeps_x, masks)
     asks = masks or io.bound_management != BoundManagementType.NONE
@@ -62,7 +62,7 @@ def read_once(
     return Read(y, prepared, scale, *masks_of)
 
 
-def _draws_in_turns(io: IOParameters, periphery: Periphery) -> bool:
+def draws_in_turns(io: IOParameters, periphery: Periphery) -> bool:
     """Tell whether a read draws for all tiles more than once, so that parts would take numbers in another order."""
     of_dac = (io.inp_sto_round and resolution(io.inp_res, io.inp_bound) > 0) + (io.inp_noise > 0)
     is_shaped = periphery.out_nonlinearity is not None or io.out_asymmetry > 0

@@ -101,8 +101,8 @@ class _StraightThrough(torch.autograd.Function):
         masks = goes_back and not gains.like_aihwkit
         read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x, masks)
         ctx.out_scale, ctx.like_aihwkit = io.out_scale, gains.like_aihwkit
-        y = read.y if io.out_scale == 1.0 else read.y * io.out_scale
-        y = y if read.scale is None else y / read.scale
+        y = read.y if io.out_scale == 1.0 else read.y.mul_(io.out_scale)
+        y = y if read.scale is None else y.div_(read.scale)
         saved: tuple[Tensor | None, ...]
         if gains.like_aihwkit:
             inside = unmasked(y, io) if goes_back and ctx.needs_input_grad[1] else None

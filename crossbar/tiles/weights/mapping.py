@@ -9,6 +9,7 @@ from torch import Tensor
 from devices.units import Dimensionless
 
 from ...reading.noise import NoiseStream
+from ...reading.parts import in_parts, not_finite, parts_of
 from .constraints import largest_of
 from .modifiers import modify_weights
 
@@ -26,12 +27,20 @@ def map_weights(
     Returns:
         Weights in units of the largest conductance, and the digital scale of every bit line.
     """
-    scales = weight.new_ones(weight.shape[:2])
-    if omega:
-        dims = (2,) if columnwise else (1, 2)
-        scales = (largest_of(weight, dims).view(len(weight), -1) / omega).expand_as(scales)
-        scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-    return weight / scales[..., None], scales
+
+    def mapped(part: slice) -> tuple[Tensor, Tensor]:
+        some = weight[part]
+        scales = some.new_ones(some.shape[:2])
+        if omega:
+            dims = (2,) if columnwise else (1, 2)
+            scales = (largest_of(some, dims).view(len(some), -1) / omega).expand_as(scales)
+            scales = torch.where(scales > 0, scales, torch.ones_like(scales))
+        return some / scales[..., None], scales
+
+    whole, scales = in_parts(mapped, parts_of(len(weight), 3 * weight[0].numel(), weight))
+    assert whole is not None
+    assert scales is not None
+    return whole, scales
 
 
 class WeightForReading(torch.autograd.Function):
@@ -75,5 +84,5 @@ def check_kernels(weight: Tensor, shape: tuple[int, int, int]) -> None:
         raise ValueError(
             f"`weight` must have the shape {shape} (kernels, out, in), but has {tuple(weight.shape)}."
         )
-    if not torch.isfinite(weight).all():
+    if not_finite(weight):
         raise ValueError("`weight` must be finite, but contains NaN or infinity.")

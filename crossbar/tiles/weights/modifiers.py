@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...aihwkit.adapter import WeightModifierParameter, WeightModifierType
 from ...reading.noise import NoiseStream
+from ...reading.parts import in_parts, parts_of
 
 _DISCRETE = (
     WeightModifierType.DISCRETIZE,
@@ -70,6 +71,23 @@ def modify_weights(weight: Tensor, modifier: WeightModifierParameter, noise: Noi
     Returns:
         A new tensor, without gradient: the modification is straight-through.
     """
+    tiles, outputs, inputs = weight.shape
+    is_one = noise.is_shared or _draws(modifier) > 1  # parts would take numbers in another order
+    parts = parts_of(tiles, 4 * outputs * inputs, weight, can_be=not is_one)
+    (modified,) = in_parts(lambda part: (_modified(weight[part], modifier, noise),), parts)
+    assert modified is not None
+    return modified
+
+
+def _draws(modifier: WeightModifierParameter) -> int:
+    """Return how many numbers every weight may take."""
+    discretises = modifier.type in _DISCRETE and modifier.res > 0 and modifier.sto_round
+    only_rounds = modifier.type in (WeightModifierType.DISCRETIZE, WeightModifierType.DOREFA)
+    is_noisy = modifier.std_dev > 0 and not only_rounds
+    return bool(discretises) + bool(is_noisy) + (modifier.pdrop > 0)
+
+
+def _modified(weight: Tensor, modifier: WeightModifierParameter, noise: NoiseStream) -> Tensor:
     kind, std = modifier.type, modifier.std_dev
 
     def normal() -> Tensor:

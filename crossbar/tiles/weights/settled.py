@@ -22,15 +22,24 @@ class Settled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("kept", None, persistent=False)
+        self._is_shared = False
         self._seen: tuple[int, int] | None = None
 
     @torch.no_grad()
-    def keep(self, weight: Tensor | None) -> None:
-        """Remember these weights; none, if nobody will ask."""
-        if weight is None or not _have_one_kind(self.kept, weight):
+    def keep(self, weight: Tensor | None, copy: Tensor | None = None) -> None:
+        """Remember these weights; none, if nobody will ask.
+
+        Args:
+            weight: The weights.
+            copy: What may be a copy of them already, which nobody changes.
+        """
+        if weight is not None and copy is not None and are_identical(copy, weight.detach()):
+            self.kept = copy
+        elif weight is None or self._is_shared or not _have_one_kind(self.kept, weight):
             self.kept = None if weight is None else weight.detach().clone()
         else:
             self.kept.copy_(weight)  # type: ignore[union-attr]
+        self._is_shared = self.kept is not None and self.kept is copy
         self._seen = None if weight is None else _memory_and_version(weight)
 
     def holds(self, weight: Tensor) -> bool:

@@ -233,6 +233,10 @@ class TrainConfig:
     """Processes that share the training: each holds the tiles of its locations, of every layer whose locations have
     kernels of their own, with the numbers of one process to the last bit. Under torchrun there are as many as it has
     started. Hardware-aware, and in situ but for one-way devices (pcm). (default: 1)"""
+    memory: Annotated[str | None, OPEN_NAME] = None
+    """Most memory that a piece of work (a pass, an update, the writing or reading of a chip) takes beside weights,
+    devices, inputs and outputs, for example 512MiB or 2GiB. No number depends on it. On the CPU, by batched tiles.
+    (default: 2 MiB where work divides into parts, and what it takes where not)"""
     checkpoint_seconds: Seconds = 20.0
     """Time between checkpoints: the most that a power failure can cost."""
     torch_device: str = "cpu"

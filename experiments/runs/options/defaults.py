@@ -17,6 +17,7 @@ from ..networks.rules import Rules
 from ..rates.learning_rates import learning_rate
 from ..rates.tuned import at_tuned_rate
 from ..run import Run
+from ..team.memory import check_memory
 from ..team.options import resolve_processes
 from .config import NO_DEVICE, TrainConfig, available_threads
 from .device_times import resolve_times
@@ -64,6 +65,7 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
             f"{wish.data!r} has the shape {facts.image_shape}. Leave it out."
         )
     processes = resolve_processes(wish)
+    check_memory(wish)
     objective = objective_of(wish.loss, wish.metric, has_classes=not facts.is_regression)
     model = _resolve_model(wish, facts)
     placement = wish.placement or (AS_BUILT if is_own(model) else CATALOGUE[model].placement)
@@ -146,6 +148,7 @@ def digital_reference(run: Run, known: Facts | Shape) -> Run:
         compensation="global",  # as in every digital run; it compensates nothing, and belongs to the run's name
         reference=False,
         processes=1,
+        memory=None,
     )
 
 

@@ -14,6 +14,7 @@ from ..run_data import images_of
 from ..run_folder import RunFolder
 from ..training import train
 from .launching import SignalException, joined, launch
+from .memory import use_memory
 from .threads import use_threads
 
 
@@ -43,7 +44,7 @@ def _train_here(run: Run, path: Path, fingerprint: str) -> int | None:
     """Do the part of one process; return the signal that stopped it, or None."""
     use_threads(run.threads)
     folder = RunFolder(path)
-    with joined(), Interruption("", is_patient=True) as interruption:
+    with joined(), use_memory(run.memory), Interruption("", is_patient=True) as interruption:
         try:
             keep(train(run, images_of(run), folder, interruption, fingerprint=fingerprint), folder)
         except RunInterrupted as stop:
@@ -61,7 +62,7 @@ def keep(model: nn.Module, folder: RunFolder) -> None:
 def follow(run: Run, folder: RunFolder, data: DataSplit) -> None:
     """Take part in what the first process of several does: train with it, if there is something to train."""
     use_threads(run.threads)
-    with Interruption("", is_patient=True) as interruption:
+    with use_memory(run.memory), Interruption("", is_patient=True) as interruption:
         if begin_together(trains=False):
             train(run, data, folder, interruption, fingerprint=data.fingerprint())
 

@@ -134,6 +134,13 @@ COMMANDS: Final = (
         "all",
     ),
     Command(
+        "scaling",
+        "what sharing costs in a training step, against image, kernels, batch and machines",
+        ".studies.scaling.config:ScalingConfig",
+        ".studies.scaling.study:run_scaling",
+        "all",
+    ),
+    Command(
         "wires",
         "what the resistance of wires does to a trained network, exactly",
         ".studies.wires.config:WiresConfig",
