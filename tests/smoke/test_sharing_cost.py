@@ -81,10 +81,10 @@ def test_what_a_study_writes(finished):
     out = folder / "study"
     for figure in FIGURES:
         assert (out / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    # Of each mechanism four tables of what accuracies cost, two, one for each packing, one of its wear by layer, and
+    # Of each mechanism five tables of what accuracies cost, two, one for each packing, one of its wear by layer, and
     # two of when arrays draw static power.
     text = (out / "sharing_cost.md").read_text()
-    assert text.count("\n| `time_multiplexed` |") == 8 + 2 + 2 + 2 + 4
+    assert text.count("\n| `time_multiplexed` |") == 10 + 2 + 2 + 2 + 4
     assert text.count("\n| ecram |") == 3 + 1  # parts of a step, of each scheme and mechanism
     assert len((out / "sharing_cost.csv").read_text().splitlines()) == 1 + len(cells)
 
