@@ -119,6 +119,11 @@ def _own(data: str, folder: Path, seed: int, loss: Loss | None, metric: Metric |
         return _of_text(decoded(_content_of(own_file(data, folder)), data), data, loss, metric)
     elif data.endswith("/") or Path(data).is_dir():
         arrays = parts_of_folder(Path(data))
+    elif data.endswith((".csv", ".tsv")):
+        raise ValueError(
+            f"`data` must be a function for a table such as {data!r}, for nothing says which of its columns are "
+            "targets, or classes. Write my_data.py:splits, which reads it: docs/how_to/own_networks.md has one."
+        )
     else:
         raise ValueError(
             f"`data` must be {', '.join((*_DIGITS, _SENTENCES, *_TORCHVISION))}, a file ending in .npz, a text "

@@ -107,6 +107,10 @@ def test_unknown_data_are_named():
     ):
         load_data("imagenet", seed=0)
     with pytest.raises(
+        ValueError, match=r"`data` must be a function for a table such as 'my\.csv', .*:splits, which"
+    ):
+        load_data("my.csv", seed=0)
+    with pytest.raises(
         FileNotFoundError, match=r"`data` must be an existing file, but there is no nowhere\.npz"
     ):
         load_data("nowhere.npz", seed=0)
