@@ -90,11 +90,13 @@ def test_devices_are_compared_on_it(tmp_path, capsys):
 
 
 def test_a_quick_look_at_a_network_that_is_named_is_shorter():
-    named, usual = (SharingCostConfig(quick=True, model=m).resolved() for m in ("my_network.py:build", None))
-    assert (named.tile_counts, named.epochs) == ((), 3)
+    named, usual = (SharingCostConfig(quick=True, model=m).resolved() for m in ("resnet20_cifar10", None))
+    assert (named.tile_counts, named.epochs, named.mechanisms) == ((), 3, ("in-situ", "hwa"))
     assert (usual.tile_counts, usual.epochs) == ((1, 4, 16), 5)
-    asked = SharingCostConfig(quick=True, model="my_network.py:build", tile_counts=(2,), epochs=4).resolved()
-    assert (asked.tile_counts, asked.epochs) == ((2,), 4)
+    assert "write-verify" in usual.mechanisms
+    options = {"tile_counts": (2,), "epochs": 4, "mechanisms": ("write-verify",)}
+    asked = SharingCostConfig(quick=True, model="resnet20_cifar10", **options).resolved()
+    assert {name: getattr(asked, name) for name in options} == options
 
 
 def _cpu_seconds():
@@ -123,8 +125,9 @@ def test_the_quick_study_of_a_residual_network(tmp_path):
         assert ("| digital |" in row) == is_digital
     content = json.loads((out / "sharing_cost.json").read_text())
     assert not content["failed"]
-    assert len(content["rows"]) == 17
+    assert len(content["rows"]) == 11
     assert "--tile-counts 1 4 16 adds them" in text
+    assert "--mechanisms in-situ write-verify hwa adds it" in text
 
 
 _PARTS = ("conv1", "norm1", "conv2", "norm2")

@@ -42,6 +42,8 @@ SCHEMES: Final = (
     "random(tiles=4,redraw=True)",
     "free",
 )
+MECHANISMS: Final[tuple[Mechanism, ...]] = ("in-situ", "write-verify", "hwa")
+QUICK_MECHANISMS: Final[tuple[Mechanism, ...]] = ("in-situ", "hwa")
 _TILE_COUNTS: Final = (1, 2, 4, 8, 16)
 _SEEDS: Final = (0, 1, 2)
 _CHIPS: Final = 5
@@ -120,7 +122,7 @@ class SharingCostConfig:
     situ. Without any number that part is left out."""
     devices: tuple[str, ...] = ("pcm", "ecram")
     """Memory cells; `xbar devices` lists them. Those without a model of ageing are evaluated as trained."""
-    mechanisms: tuple[Mechanism, ...] = ("in-situ", "write-verify", "hwa")
+    mechanisms: tuple[Mechanism, ...] = MECHANISMS
     """How devices get their weights. in-situ: pulses on the devices. write-verify: a digital gradient, written to
     the devices at every step. hwa: trained in software, programmed once."""
     seeds: tuple[int, ...] = _SEEDS
@@ -172,7 +174,8 @@ class SharingCostConfig:
 
     quick: bool = False
     """A first look in some minutes: four schemes, one seed, 5 epochs, two chips; of a network that is named with
-    --model 3 epochs, and no numbers of tiles. Its accuracies mean little; --train-images shortens it further."""
+    --model 3 epochs, no write-verify, which takes longest, and no numbers of tiles. Its accuracies mean little;
+    --train-images shortens it further."""
     jobs: Annotated[int | None, OPEN_INT] = None
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
@@ -269,11 +272,14 @@ class SharingCostConfig:
         # The very tuples that are the defaults: one that was typed is another, even if it says the same.
         if self.quick:
             # A network that is named may be large: nobody has seen how long it takes.
-            counts, epochs = (_QUICK_COUNTS, 5) if self.model is None else ((), 3)
+            is_named = self.model is not None
+            counts, epochs = (() if is_named else _QUICK_COUNTS), (3 if is_named else 5)
+            mechanisms = QUICK_MECHANISMS if is_named else MECHANISMS
             config = replace(
                 config,
                 schemes=_QUICK_SCHEMES if self.schemes is SCHEMES else self.schemes,
                 tile_counts=counts if self.tile_counts is _TILE_COUNTS else self.tile_counts,
+                mechanisms=mechanisms if self.mechanisms is MECHANISMS else self.mechanisms,
                 seeds=(0,) if self.seeds is _SEEDS else self.seeds,
                 epochs=self.epochs or epochs,
                 chips=self.chips or 2,

@@ -33,7 +33,7 @@ from ..options import line_of
 from ..results import Results, numbers_file, read_results
 from ..study import Findings, Study, run_study, write_study
 from ..tune.searches import tune_for
-from .config import SharingCostConfig, SharingCostPlan
+from .config import QUICK_MECHANISMS, SharingCostConfig, SharingCostPlan
 from .figures import draw_breakdown, draw_sync, draw_tiles
 from .flips import find_flips
 from .pareto import draw_pareto
@@ -56,6 +56,10 @@ _COUNTED_TILES: Final = "replicated(tiles=n) and random(tiles=n)"
 _NO_COUNTS: Final = (
     "no numbers of tiles were asked for, as with --quick for a network that is named; "
     "--tile-counts 1 4 16 adds them"
+)
+_NOT_WRITTEN: Final = (
+    "it was not asked for, as with --quick for a network that is named; "
+    "--mechanisms in-situ write-verify hwa adds it"
 )
 _PICTURES: Final = {
     "to_accuracy": "Accuracy against energy and time of a training",
@@ -127,6 +131,8 @@ class SharingCost(Study[Point, Row]):
         self.left_out = {**found, **seen.left_out}
         if not self.config.tile_counts and "in-situ" in self.config.mechanisms and len(seen.schemes) > 1:
             self.left_out[_COUNTED_TILES] = _NO_COUNTS
+        if self.config.mechanisms == QUICK_MECHANISMS:
+            self.left_out["write-verify"] = _NOT_WRITTEN
 
     @override
     def prepare(self, data: DataSplit) -> None:
