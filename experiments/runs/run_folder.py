@@ -1,7 +1,6 @@
 """A run's folder: named by what was asked for, whole whenever the power fails, one process at a time."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -20,7 +19,6 @@ from devices.files import (
     is_listed,
     listed,
     make_folder,
-    open_lock,
     parse_json,
     read_regular,
     read_text,
@@ -33,6 +31,7 @@ from ..support.figure_formats import KNOWN as FIGURE_FORMATS
 from ..support.json_files import read_json, write_json
 from ..support.runs_folder import runs_folder
 from .checkpoint import shards_beside
+from .folder_lock import locked
 from .networks.own_files import OwnFiles
 from .options.device_names import label
 from .run import Run
@@ -373,14 +372,10 @@ class RunFolder:
     def _lock_if_free(self) -> Iterator[bool]:
         """Keep other processes out of the folder, and tidy it, unless one is at work in it; says whether none is."""
         make_folder(self.path)
-        with open_lock(self.path / "lock") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            self._tidy()
-            yield True
+        with locked(self.path / "lock") as is_free:
+            if is_free:
+                self._tidy()
+            yield is_free
 
 
 def _epoch(values: Any, number: int, lowest: float) -> dict[str, float]:

@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import joblib
 
+from .environment import describe_environment
 from .interruption import Interruption, RunInterrupted, stopped_by
 from .progress_bar import progress_bar
 
@@ -151,7 +152,7 @@ def _client(address: str, folder: Path) -> Any:
 
     Raises:
         ImportError: If Dask is not installed.
-        OSError: If there is no cluster, it has no workers, or they do not see the folder.
+        OSError: If there is no cluster, it has no workers, or they do not see the folder or have other versions.
     """
     try:
         from distributed import Client
@@ -174,6 +175,7 @@ def _client(address: str, folder: Path) -> Any:
                 f"`dask` must be a scheduler with workers, but that at {address} has none. "
                 f"Start some with `dask worker {address} --nthreads 1`."
             )
+        _refuse_other_versions(client.run(_versions))
         blind = [worker for worker, sees in sees_folder.items() if not sees]
         if blind:
             raise OSError(
@@ -184,6 +186,30 @@ def _client(address: str, folder: Path) -> Any:
         client.close()
         raise
     return client
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions on which numbers depend, of Python and packages, and the commit."""
+    here = describe_environment(1)
+    packages: Any = here["packages"]
+    return {"Python": str(here["python"]), "commit": str(here["commit"]), **packages}
+
+
+def _refuse_other_versions(of_workers: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse workers with other versions than those of this process, whose numbers would be others, too.
+
+    Raises:
+        OSError: If there is one.
+    """
+    here = _versions()
+    for worker, there in of_workers.items():
+        other = [name for name in here if there.get(name) != here[name]]
+        if other:
+            name = other[0]
+            raise OSError(
+                f"`dask` must have workers with the versions of here, but {worker} has {name} {there.get(name)} in "
+                f"place of {here[name]}. Install the same there, and start the workers again."
+            )
 
 
 def _work_from(current: Path, folder: Path) -> bool:

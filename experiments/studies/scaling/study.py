@@ -110,12 +110,14 @@ def _findings(points: Sequence[Point], middle: tuple[int, int], config: ScalingC
         "energy",
         "received",
         "exchange",
+        "energy of it",
         "exchange / hardware",
     ]
     lines = [
         [
             point.scheme, f"{point.side}", f"{point.machines}", _time(point.seconds),
-            f"{point.energy:.3g} µJ", _size(point.received), _time(point.waiting), f"{point.ratio:.2g}",
+            f"{point.energy:.3g} µJ", _size(point.received), _time(point.waiting), f"{point.sent_energy:.3g} µJ",
+            f"{point.ratio:.2g}",
         ]
         for point in chosen
     ]  # fmt: skip
@@ -192,10 +194,22 @@ def _draw(points: Sequence[Point], config: ScalingConfig) -> None:
     for scheme, colour in _COLOURS.items():
         of_scheme = [point for point in points if point.scheme == scheme]
         some = [point for point in of_scheme if point.machines == shown]
-        left.plot([p.side for p in some], [p.seconds for p in some], "-o", color=colour, ms=4, label=scheme)
-        left.plot([p.side for p in some], [p.waiting for p in some], ":", color=colour)
+        # That of one tile lies under that of copies: as many vectors come one after the other.
+        width = 5.0 if scheme == "one tile, pulses" else 1.5
+        left.plot(
+            [p.side for p in some],
+            [p.seconds for p in some],
+            "-o",
+            color=colour,
+            ms=4,
+            lw=width,
+            label=scheme,
+        )
+        left.plot([p.side for p in some], [p.waiting for p in some], ":", color=colour, lw=width)
         of_side = [p for p in of_scheme if p.side == sides[-1] and p.machines > 1]
-        right.plot([p.machines for p in of_side], [p.ratio for p in of_side], "-o", color=colour, ms=4)
+        right.plot(
+            [p.machines for p in of_side], [p.ratio for p in of_side], "-o", color=colour, ms=4, lw=width
+        )
     for axes, ticks, label in ((left, sides, "side of the image"), (right, machines, "machines")):
         axes.set_xscale("log")
         axes.set_yscale("log")
