@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.runs.run_folder import RunFolder
 from experiments.support import parallel
 from experiments.support.parallel import do_all
+from helpers.cluster_work import work
 
 distributed = pytest.importorskip(
     "distributed", reason="Dask is an optional extra: crossbar-emulator[cluster]"
@@ -20,23 +20,14 @@ distributed = pytest.importorskip(
 NAMES = ("a", "b", "c", "d")
 
 
-def work(task: tuple[Path, str]) -> None:
-    """Take a run's lock, and say when it began and ended."""
-    folder, name = task
-    with RunFolder(folder / f"run-{name}").lock():
-        with (folder / f"{name}.log").open("a") as log:
-            log.write(f"begun {os.getpid()}\n")
-        time.sleep(1.5)
-        with (folder / f"{name}.log").open("a") as log:
-            log.write(f"ended {os.getpid()}\n")
-
-
 @pytest.fixture
 def cluster():
     """A scheduler, and two workers that were started as on other machines."""
     repository = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (repository, repository / "tests")))}
-    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as scheduler:
+    with distributed.LocalCluster(
+        n_workers=0, processes=False, protocol="tcp://", dashboard_address=None
+    ) as scheduler:
         address = scheduler.scheduler_address
         command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny",
                    "--no-dashboard"]  # fmt: skip
@@ -80,6 +71,8 @@ def test_what_a_killed_worker_was_at_is_done_again_and_nothing_twice(cluster, tm
 @pytest.mark.slow
 def test_a_worker_of_another_version_is_refused(cluster, tmp_path, monkeypatch):
     address, _ = cluster
-    monkeypatch.setattr(parallel, "_versions", lambda: {"torch": "0.1"})
+    here = parallel.describe_environment(1)
+    other = {**here, "packages": {**here["packages"], "torch": "0.1"}}
+    monkeypatch.setattr(parallel, "describe_environment", lambda threads: other)  # in this process only
     with pytest.raises(OSError, match=r"must have workers with the versions of here, but .* has torch"):
         do_all(work, {"a": (tmp_path, "a")}, total=1, jobs=1, threads=1, folder=tmp_path, dask=address)
