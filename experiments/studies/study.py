@@ -22,7 +22,7 @@ from ..drawing.html_page import write_page
 from ..drawing.sections import Section, csv_of, markdown_of
 from ..runs.options.command_line import command_of
 from ..runs.options.config import TrainConfig
-from ..runs.options.defaults import resolve
+from ..runs.options.defaults import is_like_a_text, resolve
 from ..runs.rates.tuned import say_other_length
 from ..runs.run_data import refuse_too_many
 from ..runs.run_folder import RunFolder
@@ -367,6 +367,10 @@ def family_of(known: Facts | Shape, data: str) -> str:
         if name.startswith("cnn_")
     }
     image_shape = facts_of(known).image_shape
+    if is_like_a_text(facts_of(known)):
+        raise ValueError(
+            f"`model` must be given to study {data!r}, as it is no image, but is left out. Add --model char_lstm."
+        )
     if image_shape not in families:
         raise ValueError(
             f"`data` must have images of {', '.join(map(str, families))} (channels, height, width), but "

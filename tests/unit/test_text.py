@@ -105,3 +105,8 @@ def test_a_text_is_read_by_the_network_that_reads():
 def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     assert main(["train", "--data", "sentences", "--data-dir", str(tmp_path)]) == 2
     assert "they come with the installation" in capsys.readouterr().err
+    for study in ("sharing-cost", "compare-devices"):
+        assert (
+            main([study, "--data", "sentences", "--runs", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
+        )
+        assert "`model` must be given to study 'sentences'" in capsys.readouterr().err
