@@ -21,6 +21,7 @@ from ..aihwkit_adapter import (
 from ..parts import normal_
 from ..units import Dimensionless
 from .laws import Law, steps
+from .views import Views
 
 REQUIRED = ("max_bound", "min_bound", "scale_up", "scale_down")
 OPTIONAL = ("shape_up", "shape_down", "reference", "decay_scale", "diffusion_rate", "reset_bias", "drift_nu")
@@ -56,6 +57,7 @@ class DeviceArray(nn.Module):
         drift_start_weight: (tiles, out, in) the weight it began from; NaN before the first drift.
         drifted_weight: (tiles, out, in) the weight that drift left behind; NaN before the first drift.
         law: Step law.
+        views: Its memory as numpy's arrays; see `arrays.as_arrays`.
         constants: Numbers that all devices share, in the order of `laws.CONSTANTS`.
     """
 
@@ -90,6 +92,7 @@ class DeviceArray(nn.Module):
         super().__init__()
         self.device = deepcopy(device)
         self.law = law_of(device)
+        self.views = Views()
         for name in REQUIRED:
             values = hidden[name]
             assert values is not None

@@ -11,6 +11,7 @@ change the law of what devices receive.
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ def draw_trains(
     if update.pulse_type not in (*STOCHASTIC, PulseType.MEAN_COUNT, PulseType.DETERMINISTIC_IMPLICIT):
         raise ValueError(f"`update.pulse_type` must be one with pulses, but is {update.pulse_type}.")
     x, d = x.float(), d.float()
-    if are_drawn_at_once(x, update):
+    if x.device.type == "cpu" and are_drawn_at_once(update):
         return _draw_at_once(x, d, learning_rate, float(granularity), update, rng)
     rate = torch.as_tensor(learning_rate, dtype=torch.float32, device=x.device).abs().expand(x.shape[:2])
     prepare = _prepare_on_cpu if x.device.type == "cpu" else prepare_in_torch
@@ -158,15 +159,38 @@ def draw_trains(
     return PulseTrains(*signs, length, x_bits, d_bits, x_counts, d_counts, True)
 
 
-def are_drawn_at_once(x: Tensor, update: UpdateParameters) -> bool:
-    """Tell whether trains are drawn in one compiled loop: on the CPU, and none longer than a machine word."""
+def are_drawn_at_once(update: UpdateParameters) -> bool:
+    """Tell whether trains are drawn in one compiled loop, on the CPU: none is longer than a machine word."""
     return (
-        x.device.type == "cpu"
-        and update.pulse_type in STOCHASTIC
+        update.pulse_type in STOCHASTIC
         and update.res <= 0
         and update.desired_bl <= SLOTS
         and (update.fixed_bl or update.update_bl_management)
     )
+
+
+def rules_of(granularity: Dimensionless, update: UpdateParameters) -> tuple[Any, ...]:
+    """Return what compiled loops need to know to manage lengths and probabilities, in one tuple.
+
+    Args:
+        granularity: Size of a device's step.
+        update: aihwkit's settings.
+    """
+    return (
+        np.float32(granularity),
+        np.float32(update.desired_bl),
+        np.float32(update.um_grad_scale),
+        bool(update.fixed_bl),
+        bool(update.update_management),
+        bool(update.update_bl_management),
+    )
+
+
+def rates_of(learning_rate: Dimensionless | Tensor, x: Tensor) -> Any:
+    """Return sizes of learning rates as an array for compiled loops: one for all, or one for each vector of `x`."""
+    if isinstance(learning_rate, Tensor):
+        return learning_rate.float().abs().expand(x.shape[:2]).contiguous().numpy()
+    return np.full((1, 1), abs(learning_rate), np.float32)
 
 
 def prepare_in_torch(
@@ -189,12 +213,7 @@ def _prepare_on_cpu(
         x.contiguous().numpy(),
         d.contiguous().numpy(),
         rate.contiguous().numpy(),
-        np.float32(granularity),
-        np.float32(update.desired_bl),
-        np.float32(update.um_grad_scale),
-        bool(update.fixed_bl),
-        bool(update.update_management),
-        bool(update.update_bl_management),
+        rules_of(granularity, update),
         *(values.numpy() for values in prepared),
     )
     return prepared  # type: ignore[return-value]
@@ -209,10 +228,6 @@ def _draw_at_once(
     rng: torch.Generator,
 ) -> PulseTrains:
     """Do all that `draw_trains` does in one compiled loop, where no train is longer than a machine word."""
-    if isinstance(learning_rate, Tensor):
-        rates = learning_rate.float().abs().expand(x.shape[:2]).contiguous().numpy()
-    else:
-        rates = np.full((1, 1), abs(learning_rate), np.float32)
     tiles, batch = x.shape[:2]
     x_seed, d_seed = torch.randint(2**62, (2,), generator=rng).tolist()
     length = torch.empty(tiles, batch)
@@ -221,23 +236,16 @@ def _draw_at_once(
     draw(
         x.contiguous().numpy(),
         d.contiguous().numpy(),
-        rates,
-        np.float32(granularity),
-        np.float32(update.desired_bl),
-        np.float32(update.um_grad_scale),
-        bool(update.fixed_bl),
-        bool(update.update_management),
-        bool(update.update_bl_management),
+        rates_of(learning_rate, x),
+        rules_of(granularity, update),
         np.uint64(x_seed),
         np.uint64(d_seed),
         first_tile(rng),
-        length.numpy(),
-        x_sign.numpy(),
-        d_sign.numpy(),
-        x_bits.numpy().view(np.uint64),
-        d_bits.numpy().view(np.uint64),
-        x_counts.numpy(),
-        d_counts.numpy(),
+        (
+            *(values.numpy() for values in (length, x_sign, d_sign)),
+            *(values.numpy().view(np.uint64) for values in (x_bits, d_bits)),
+            *(values.numpy() for values in (x_counts, d_counts)),
+        ),
     )
     return PulseTrains(x_sign, d_sign, length, x_bits, d_bits, x_counts, d_counts, True)
 

@@ -18,12 +18,7 @@ def prepare(
     x: Any,
     d: Any,
     rates: Any,
-    granularity: Any,
-    longest: Any,
-    grad_scale: Any,
-    is_fixed: Any,
-    is_managed: Any,
-    are_lengths_managed: Any,
+    rules: Any,
     lengths: Any,
     p_x: Any,
     p_d: Any,
@@ -34,16 +29,11 @@ def prepare(
     tiles, batch, _ = x.shape
     for v in prange(tiles * batch):
         t, b = v // batch, v % batch
-        lengths[t, b], for_x, for_d = _manage(
+        lengths[t, b], for_x, for_d = manage(
             x[t, b],
             d[t, b],
             rates[t, b],
-            granularity,
-            longest,
-            grad_scale,
-            is_fixed,
-            is_managed,
-            are_lengths_managed,
+            rules,
         )
         _scale(x[t, b], for_x, p_x[t, b], x_sign[t, b])
         _scale(d[t, b], for_d, p_d[t, b], d_sign[t, b])
@@ -58,18 +48,21 @@ def _scale(values: Any, factor: Any, p: Any, sign: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _manage(
+def manage(
     x: Any,
     d: Any,
     rate: Any,
-    granularity: Any,
-    longest: Any,
-    grad_scale: Any,
-    is_fixed: Any,
-    is_managed: Any,
-    are_lengths_managed: Any,
+    rules: Any,
 ) -> Any:
-    """Return the length of one vector's trains, and what |x| and |d| are multiplied with."""
+    """Return the length of one vector's trains, and what |x| and |d| are multiplied with.
+
+    Args:
+        x: Inputs.
+        d: Gradients.
+        rate: Learning rate.
+        rules: See `pulse_trains.rules_of`.
+    """
+    granularity, longest, grad_scale, is_fixed, is_managed, are_lengths_managed = rules
     zero, one = np.float32(0.0), np.float32(1.0)
     x_max, d_max, length = _largest(x), _largest(d), longest
     gain = np.sqrt(rate / (granularity * longest))
@@ -94,43 +87,44 @@ def _manage(
     return length, for_x, for_d
 
 
+@njit(cache=True)
+def empty_trains(x: Any, d: Any) -> Any:
+    """Return memory for trains: lengths, signs, slots and numbers of pulses, of word and bit lines each."""
+    tiles, batch, ins = x.shape
+    outs = d.shape[2]
+    return (
+        np.empty((tiles, batch), np.float32),
+        np.empty(x.shape, np.float32),
+        np.empty(d.shape, np.float32),
+        np.empty((tiles, batch, 1, ins), np.uint64),
+        np.empty((tiles, batch, 1, outs), np.uint64),
+        np.empty(x.shape, np.float32),
+        np.empty(d.shape, np.float32),
+    )
+
+
 @threaded(lambda x, d, *rest: 4 * (x.size + d.size), error_model="numpy")
 def draw(
     x: Any,
     d: Any,
     rates: Any,
-    granularity: Any,
-    longest: Any,
-    grad_scale: Any,
-    is_fixed: Any,
-    is_managed: Any,
-    are_lengths_managed: Any,
+    rules: Any,
     x_seed: Any,
     d_seed: Any,
     first_tile: Any,
-    lengths: Any,
-    x_sign: Any,
-    d_sign: Any,
-    x_bits: Any,
-    d_bits: Any,
-    x_counts: Any,
-    d_counts: Any,
+    trains: Any,
 ) -> None:
     """Draw the trains of all vectors, no longer than a machine word each: one rate, or one for each vector."""
+    lengths, x_sign, d_sign, x_bits, d_bits, x_counts, d_counts = trains
     tiles, batch, inputs = x.shape
     is_one_rate = rates.size == 1
     for v in prange(tiles * batch):
         t, b = v // batch, v % batch
-        length, for_x, for_d = _manage(
+        length, for_x, for_d = manage(
             x[t, b],
             d[t, b],
             rates[0, 0] if is_one_rate else rates[t, b],
-            granularity,
-            longest,
-            grad_scale,
-            is_fixed,
-            is_managed,
-            are_lengths_managed,
+            rules,
         )
         lengths[t, b] = length
         p_x, p_d = np.empty(inputs, np.float32), np.empty(d.shape[2], np.float32)

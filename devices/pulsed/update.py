@@ -14,6 +14,7 @@ from .device_array import DeviceArray
 from .engines.aggregated import apply_aggregated
 from .engines.at_once import ENGINES, draw_and_send, is_small
 from .engines.exact import apply_exactly
+from .looks import NONE, Looks
 from .pulse_trains import PulseTrains, are_drawn_at_once, draw_trains
 
 Engine = Literal["auto", "exact", "aggregated"]
@@ -34,6 +35,7 @@ def apply_trains(
     engine: Engine = "auto",
     polarity: Polarity = "both",
     tile_of_train: Int[Tensor, " tiles"] | None = None,
+    looks: Looks = NONE,
 ) -> None:
     """Let the devices of every tile respond to pulse trains on its lines; `count_lines` counts the trains.
 
@@ -46,6 +48,7 @@ def apply_trains(
         polarity: "both"; "up" for only those pulses that go up; "down" for only those that go down, but applied as
             pulses up, as the second device of a one-sided pair receives them.
         tile_of_train: For each tile, which trains it receives, where copies receive the same ones; its own if None.
+        looks: Lines that are looked at between two vectors; on the CPU only. None as a default.
 
     Raises:
         ValueError: If an engine is asked for that cannot do it, or a name is unknown.
@@ -65,9 +68,9 @@ def apply_trains(
             "every device for every vector."
         )
     if tile_of_train is None:
-        tile_of_train = _each_its_own(len(devices.weight))
+        tile_of_train = each_its_own(len(devices.weight))
     if engine == "auto":
-        many = _OF_DEVICE + _OF_VECTOR * trains.x_pulses.shape[1]
+        many = many_pulses(trains.x_pulses.shape[1])
         # On a GPU, which has no bits, nobody counts: the host would wait for the sum.
         is_many = not has_bits or (
             trains.is_stochastic and mean_over_tiles(trains.mean_pulses(), rng) >= many
@@ -75,13 +78,23 @@ def apply_trains(
         engine = "aggregated" if is_many else "exact"
     apply = apply_exactly if engine == "exact" else apply_aggregated
     seed = int(torch.randint(2**62, (), generator=rng))
-    apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train, rng)
+    apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train, rng, looks)
     devices.hold_stuck()
 
 
 @cache
-def _each_its_own(tiles: int) -> Tensor:
+def each_its_own(tiles: int) -> Int[Tensor, " tiles"]:
+    """Return which trains tiles receive that receive their own."""
     return torch.arange(tiles)
+
+
+def many_pulses(batch: int) -> Dimensionless:
+    """Return from how many pulses per device on "auto" is the aggregated engine.
+
+    Args:
+        batch: Number of vectors.
+    """
+    return _OF_DEVICE + _OF_VECTOR * batch
 
 
 def count_lines(
@@ -147,9 +160,9 @@ def pulsed_update(
         return
     is_counted = devices.line_pulses is not None
     is_at_once = engine in ENGINES and not is_counted and part_of(rng) is None and is_small(x, d)
-    if is_at_once and are_drawn_at_once(x, update):
-        tiles = _each_its_own(len(devices.weight)) if tile_of_train is None else tile_of_train
-        many = _OF_DEVICE + _OF_VECTOR * x.shape[1]
+    if is_at_once and x.device.type == "cpu" and are_drawn_at_once(update):
+        tiles = each_its_own(len(devices.weight)) if tile_of_train is None else tile_of_train
+        many = many_pulses(x.shape[1])
         draw_and_send(devices, x, d, learning_rate, update, tiles, engine, many, rng=rng)
         devices.hold_stuck()
         return

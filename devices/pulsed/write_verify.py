@@ -22,9 +22,9 @@ from numba import prange
 from torch import Tensor
 
 from ..units import Dimensionless
+from .arrays import as_arrays
 from .device_array import DeviceArray
 from .engines.bursts import many_pulses
-from .engines.exact import as_arrays
 from .engines.single_pulses import pulse_one_by_one
 from .random_numbers import normal, start
 from .threaded_loops import borrowed, threaded
@@ -290,7 +290,7 @@ def send_at(
     seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
     # The loops run on the CPU: devices on a GPU are moved there and back.
     here = devices if devices.weight.device.type == "cpu" else deepcopy(devices).cpu()
-    _pulse(at.cpu().numpy(), counts.cpu().numpy(), *as_arrays(here), np.uint64(seed))
+    _pulse(at.cpu().numpy(), counts.cpu().numpy(), as_arrays(here), np.uint64(seed))
     if here is not devices:
         devices.load_state_dict(here.state_dict())
     devices.hold_stuck()
@@ -305,26 +305,11 @@ def _rows_of(at: Tensor, shape: torch.Size) -> Tensor:
 
 
 @threaded(lambda at, *rest: 10 * at.size)
-def _pulse(
-    at: Any,
-    counts: Any,
-    law: Any,
-    weight: Any,
-    visible: Any,
-    max_bound: Any,
-    min_bound: Any,
-    scale_up: Any,
-    scale_down: Any,
-    shape_up: Any,
-    shape_down: Any,
-    reference: Any,
-    constants: Any,
-    nodes_up: Any,
-    nodes_down: Any,
-    write_noise: Any,
-    pulse_count: Any,
-    seed: Any,
-) -> None:
+def _pulse(at: Any, counts: Any, devices: Any, seed: Any) -> None:
+    (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
+        devices[:10]
+    )
+    constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     _, outs, ins = weight.shape
     constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     for k in prange(len(at)):

@@ -5,18 +5,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
 from devices.pulsed import DeviceArray
+from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
 from ..unit_cells import DigitalMemory
 from .choppers import Choppers, Chops, Reads
 from .running_maxima import RunningMaxima
-from .transfer_cells import TransferCells
+from .transfer_cells import NO_SCALES, TransferCells
+from .transfer_loops import Rule
 
 
 class ChoppedCells(TransferCells):
@@ -60,6 +62,7 @@ class ChoppedCells(TransferCells):
             is_regular=is_regular,
             other_probability=other_probability,
         )
+        self.views_of_memory = Views()
         self.maxima = RunningMaxima(self.tiles, compound.auto_momentum)
         self.register_buffer("buffer", torch.zeros(arrays[0].shape))
 
@@ -85,13 +88,10 @@ class ChoppedCells(TransferCells):
         if not self.compound.auto_scale:
             return super()._gradient_rates(x, d, learning_rate, tile_of_train)
         whose = slice(None) if tile_of_train is None else tile_of_train
-        x_mean, d_mean = self.maxima.follow(x[whose], d[whose])
+        full = np.float32(self.update_parameters.desired_bl) * np.float32(self.chain[0].step_size)
+        rate = self.maxima.follow_rates(x[whose], d[whose], float(np.float32(self.compound.fast_lr) * full))
         if self.compound.fast_lr <= 0:
             return learning_rate
-        full = np.float32(self.update_parameters.desired_bl) * np.float32(self.chain[0].granularity)
-        rate = torch.full_like(x_mean, float(np.float32(self.compound.fast_lr) * full))
-        has_both = (x_mean > 0) & (d_mean > 0)
-        rate = torch.where(has_both, rate / (x_mean * d_mean), rate)
         if tile_of_train is None:
             return rate
         # Copies of a kernel have seen the same vectors: their means are equal.
@@ -114,20 +114,69 @@ class ChoppedCells(TransferCells):
 
     def _scale(self, rate: Dimensionless, chops: Chops) -> Float[Tensor, "#tiles reads 1"]:
         """Return how many pulses on the slow devices a unit of what was read is worth, for each read."""
+        scale = torch.full((1, len(chops.sweeps), 1), abs(rate), device=chops.sweeps.device)
+        if self.compound.correct_gradient_magnitudes:
+            scale = scale / (chops.rates[..., None] if isinstance(chops.rates, Tensor) else chops.rates)
+        return scale / self._unit()
+
+    def _unit(self) -> Dimensionless:
+        """Return what a pulse on the slow devices is worth in what is read, before magnitudes are corrected."""
         settings = self.compound
-        fast, slow = (np.float32(array.granularity) for array in self.chain)
+        fast, slow = (np.float32(array.step_size) for array in self.chain)
         unit = np.float32(settings.buffer_granularity if settings.buffer_granularity > 0 else 1)
         if settings.auto_granularity > 0:
             period = np.float32(self.number_of_lines) * np.float32(abs(settings.transfer_every))
             unit = unit * (fast * np.float32(settings.auto_granularity) / period)
         else:
             unit = unit * fast
-        scale = torch.full((1, len(chops.sweeps), 1), abs(rate), device=chops.sweeps.device)
         if settings.correct_gradient_magnitudes:
             unit = unit * (slow / fast)
-            scale = scale / (chops.rates[..., None] if isinstance(chops.rates, Tensor) else chops.rates)
-        return scale / float(unit)
+        return float(unit)
+
+    @override
+    def rule_for_loops(
+        self,
+        learning_rate: Dimensionless,
+        rates: Dimensionless | Float[Tensor, "trains batch"],
+        vectors: Any,
+        tile_of_train: Int[Tensor, " tiles"] | None,
+    ) -> tuple[tuple[Any, ...], Any]:
+        rate, unit = np.float32(abs(self.transfer_rate(0, learning_rate))), np.float32(self._unit())
+        scales: Any = NO_SCALES
+        scale = rate / unit
+        if self.compound.correct_gradient_magnitudes and isinstance(rates, Tensor):
+            of_tiles = rates if tile_of_train is None else rates[tile_of_train]
+            scales = rate / of_tiles.numpy()[:, vectors] / unit
+        elif self.compound.correct_gradient_magnitudes:
+            scale = rate / np.float32(rates) / unit
+        return self._rule(float(scale)).numbers(), scales
+
+    def _rule(self, scale: Dimensionless) -> Rule:
+        """Return what the rule does with what is read, multiplied by a scale."""
+        settings = self.compound
+        return Rule(
+            rate=self._write_rate(),
+            scale=scale,
+            most=float(settings.transfer_update.desired_bl),
+            forgets=settings.forget_buffer,
+            kept=float(settings.momentum),
+        )
+
+    @override
+    def choppers_for_loops(self) -> tuple[Any, ...]:
+        return self.choppers.for_loops()
+
+    @override
+    def _count_sweeps(self, lines: Any) -> Any:
+        return self.choppers.count_sweeps(lines)
+
+    @override
+    def memory_for_loops(self) -> tuple[Any, Any, Any, Any]:
+        buffers = self._buffers
+        names = ("buffer", "running_mean", "reference", "is_switched")
+        *arrays, is_switched = self.views_of_memory.of(tuple(buffers.get(name) for name in names))
+        return *arrays, is_switched if "is_switched" in buffers else super().memory_for_loops()[3]
 
     def _write_rate(self) -> Dimensionless:
         """Return the learning rate at which the slow devices are written."""
-        return float(np.float32(self.compound.step) * np.float32(self.slow().granularity))
+        return float(np.float32(self.compound.step) * np.float32(self.slow().step_size))

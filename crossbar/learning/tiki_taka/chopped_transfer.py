@@ -15,6 +15,7 @@ from devices.units import Dimensionless
 from ...aihwkit.adapter import UpdateParameters
 from .chopped_cells import ChoppedCells
 from .choppers import Chops, Reads
+from .transfer_loops import Rule
 
 
 @final
@@ -38,6 +39,12 @@ class ChoppedTransfer(ChoppedCells):
             other_probability=compound.out_chop_prob,
             seed=seed,
         )
+
+    @override
+    def _rule(self, scale: Dimensionless) -> Rule:
+        momentum = min(max(self.compound.momentum, 0.0), 1.0)
+        taken = float(1 - np.float32(momentum))
+        return super()._rule(scale)._replace(taken=taken, has_memory=not self.compound.no_buffer)
 
     @override
     def _transfer(

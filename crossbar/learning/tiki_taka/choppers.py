@@ -7,14 +7,19 @@ gradient stays, but what the devices add of their own, such as a drift towards t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numba import njit, prange
 from torch import Tensor, nn
 
 from devices.parts import uniform_
 from devices.pulsed import PulseTrains
+from devices.pulsed.random_numbers import start, uniform
+from devices.pulsed.threaded_loops import threaded
+from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
 from ..trains_of_tiles import with_signs
@@ -123,13 +128,43 @@ class Choppers(nn.Module):
         other_probability: Dimensionless,
     ) -> None:
         super().__init__()
-        self.probability, self.other_probability = probability, other_probability
+        self.probability, self.other_probability = float(probability), float(other_probability)
         self.is_random, self.is_regular = is_random, is_regular
         inverse = np.float32(1) / np.float32(probability) if probability > 0 else 2
         self.period = max(ceil(inverse), 2)
+        self.views = Views()
         self.register_buffer("is_turned", torch.zeros(tiles, lines, dtype=torch.bool))
         self.register_buffer("is_other_turned", torch.zeros(tiles, other, dtype=torch.bool))
         self.register_buffer("sweeps", zero_count())
+
+    def _arrays(self) -> tuple[Any, ...]:
+        return self.views.of(
+            tuple(self._buffers[name] for name in ("is_turned", "is_other_turned", "sweeps"))
+        )
+
+    def for_loops(self) -> tuple[Any, ...]:
+        """Return states and settings as `chop` takes them, on the CPU.
+
+        Returns:
+            `is_turned` and `is_other_turned`; period, probability of a turn, whether lines are turned at random,
+            whether regularly, probability of a turn across.
+        """
+        is_turned, is_other_turned, _ = self._arrays()
+        settings = self.period, self.probability, self.is_random, self.is_regular, self.other_probability
+        return is_turned, is_other_turned, *settings
+
+    def count_sweeps(self, lines: Any) -> Any:
+        """Count the reads of the last line, on the CPU; return how often all lines had been read before each read.
+
+        Args:
+            lines: (reads,) which lines are read, in this order.
+        """
+        (*_, sweeps) = self._arrays()
+        is_last = lines == self.is_turned.shape[1] - 1
+        after = int(sweeps) + np.cumsum(is_last)
+        if len(lines) > 0:
+            sweeps[...] = after[-1]
+        return after - is_last
 
     def plan(
         self,
@@ -201,3 +236,64 @@ def _states(
 
 def _sign(is_turned: Tensor) -> Tensor:
     return 1.0 - 2.0 * is_turned
+
+
+NO_CHOPPERS = (np.empty((0, 0), np.bool_), np.empty((0, 0), np.bool_), 1, 0.0, False, False, 0.0)
+"""What `for_loops` would return if nothing were ever turned."""
+
+
+@njit(cache=True)
+def _turn(values, is_turned):  # type: ignore[no-untyped-def]
+    for j in range(len(values)):
+        if is_turned[j]:
+            values[j] = -values[j]
+
+
+@threaded(lambda choppers, looks, of_lines, of_others, *rest: of_lines.size + of_others.size)
+def chop(
+    choppers: Any,
+    looks: Any,
+    of_lines: Any,
+    of_others: Any,
+    seed: Any,
+    first_tile: Any,
+    chops: Any,
+) -> None:
+    """Do what `Choppers.plan` and `Chops.turn` do, in one compiled loop over tiles.
+
+    Args:
+        choppers: See `Choppers.for_loops`; states are changed in place.
+        looks: After which vectors lines are read, and which lines.
+        of_lines: (tiles, batch, lines) signs of the gradient's pulses on lines, or signed values; changed in place.
+        of_others: (tiles, batch, other) likewise across.
+        seed: Names which lines are turned at random.
+        first_tile: Number of the first tile.
+        chops: Two results, by which sign each device on a line that is read was turned, (tiles, reads, other), and
+            whether that line is turned right afterwards, (tiles, reads); and (reads,) the sweeps before each read.
+    """
+    signs, switches, sweeps = chops
+    is_turned, is_other_turned, period, probability, is_random, is_regular, other_probability = choppers
+    vectors, lines = looks[0], looks[1]
+    tiles, batch, number = of_lines.shape
+    for t in prange(tiles):
+        state, at = start(seed, first_tile + t), 0
+        turned, others = is_turned[t], is_other_turned[t]
+        for b in range(batch):
+            _turn(of_lines[t, b], turned)
+            _turn(of_others[t, b], others)
+            while at < len(vectors) and vectors[at] == b:
+                line = lines[at]
+                signs[t, at] = np.float32(-1.0) if turned[line] else np.float32(1.0)
+                _turn(signs[t, at], others)
+                is_switched = is_regular and sweeps[at] % period + 1 == period
+                if is_random:
+                    state, drawn = uniform(state)
+                    is_switched = is_switched or drawn < probability
+                switches[t, at] = is_switched
+                if is_switched:
+                    turned[line] = not turned[line]
+                if line == number - 1 and other_probability > 0.0:
+                    for k in range(len(others)):
+                        state, drawn = uniform(state)
+                        others[k] = others[k] != (drawn < other_probability)
+                at += 1

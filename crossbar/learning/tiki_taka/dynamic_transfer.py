@@ -16,6 +16,7 @@ from ...aihwkit.adapter import UpdateParameters
 from ..unit_cells import DigitalMemory
 from .chopped_cells import ChoppedCells
 from .choppers import Chops, Reads
+from .transfer_loops import Rule
 
 
 @final
@@ -53,6 +54,34 @@ class DynamicTransfer(ChoppedCells):
         return [*super().memories(), *estimates]
 
     @override
+    def _rule(self, scale: Dimensionless) -> Rule:
+        settings = self.compound
+        cap = float("inf")
+        if settings.buffer_cap > 0:
+            cap = float(settings.transfer_update.desired_bl * settings.buffer_cap)
+        return (
+            super()
+            ._rule(scale)
+            ._replace(
+                taken=float(1 - np.float32(settings.momentum)),
+                cap=cap,
+                has_reference=True,
+                tail=self._tail(),
+                period=self.choppers.period,
+                most_samples=self._most_samples() if settings.experimental_correct_accumulation else 0.0,
+            )
+        )
+
+    def _tail(self) -> Dimensionless:
+        """Return the part of the running mean that a new read makes up."""
+        part = np.float32(self.compound.tail_weightening) / np.float32(self.choppers.period)
+        return float(min(part, np.float32(1)))
+
+    def _most_samples(self) -> Dimensionless:
+        """Return how many reads since the last turn correct what they have accumulated, at most."""
+        return float(np.float32(1) / np.float32(self.chain[0].step_size))
+
+    @override
     def _transfer(
         self,
         reads: Reads,
@@ -72,8 +101,8 @@ class DynamicTransfer(ChoppedCells):
 
         scale = self._scale(rate, now)
         if settings.experimental_correct_accumulation:
-            most_samples = float(np.float32(1) / np.float32(self.chain[0].granularity))
-            scale = scale / (now.sweeps % period + 1).clamp(max=most_samples).float()[:, None]
+            samples = (now.sweeps % period + 1).clamp(max=self._most_samples())
+            scale = scale / samples.float()[:, None]
         signs = now.line_of_read[..., None] * now.others_of_read
         held = self.lines.take(self.buffer, lines) + (values - reference) * signs * scale
         is_full = held.abs() >= 1
@@ -87,7 +116,7 @@ class DynamicTransfer(ChoppedCells):
                 cap = most * settings.buffer_cap
                 kept = kept.clamp(-cap, cap)
         self.lines.put(self.buffer, lines, torch.where(is_full, kept, held))
-        tail = float(min(np.float32(settings.tail_weightening) / np.float32(period), np.float32(1)))
+        tail = self._tail()
         self.lines.put(self.running_mean, lines, mean * (1.0 - tail) + values * tail)
         steps = steps * (now.sweeps > period)[:, None]
         self.lines.write(self.slow(), lines, -steps, self._write_rate(), settings.transfer_update, rng=rng)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numba import njit
 from torch import Tensor, nn
 
+from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
 
@@ -29,38 +30,48 @@ class RunningMaxima(nn.Module):
     def __init__(self, tiles: int, momentum: Dimensionless) -> None:
         super().__init__()
         self.momentum = momentum
+        self.views = Views()
         self.register_buffer("x", torch.zeros(tiles))
         self.register_buffer("d", torch.zeros(tiles))
 
-    def follow(
-        self, x: Float[Tensor, "tiles batch in"], d: Float[Tensor, "tiles batch out"]
-    ) -> tuple[Float[Tensor, "tiles batch"], Float[Tensor, "tiles batch"]]:
-        """Take in the vectors of a batch, and return the means after each of them.
+    def follow_rates(
+        self, x: Float[Tensor, "tiles batch in"], d: Float[Tensor, "tiles batch out"], full: Dimensionless
+    ) -> Float[Tensor, "tiles batch"]:
+        """Take in the vectors of a batch; return the learning rates at which usual ones move a device by `full`.
 
         Args:
             x: Inputs.
             d: Gradients.
+            full: By which the largest input and the largest gradient are to move a device; the rate itself where one
+                of the means is zero.
         """
         part = (np.float32(1) - np.float32(self.momentum)) / np.float32(x.shape[1])
         if x.device.type == "cpu":
             here = (given.float().contiguous().numpy() for given in (x, d))
-            of_x, of_d = _follow_both(*here, self.x.numpy(), self.d.numpy(), part)
-            return torch.from_numpy(of_x), torch.from_numpy(of_d)
-        means = []
+            means = self.views.of((self._buffers["x"], self._buffers["d"]))
+            return torch.from_numpy(_rates(*here, *means, part, np.float32(full)))
+        of_both = []
         for values, mean in ((x, self.x), (d, self.d)):
             largest = values.abs().amax(dim=2).float()
             followed = _follow(largest.cpu().contiguous().numpy(), mean.cpu().numpy(), part)
-            means.append(torch.from_numpy(followed).to(values.device))
-            mean.copy_(means[-1][:, -1])
-        return means[0], means[1]
+            of_both.append(torch.from_numpy(followed).to(values.device))
+            mean.copy_(of_both[-1][:, -1])
+        x_mean, d_mean = of_both
+        rate = torch.full_like(x_mean, full)
+        return torch.where((x_mean > 0) & (d_mean > 0), rate / (x_mean * d_mean), rate)
 
 
-@njit(cache=True)
-def _follow_both(x: Any, d: Any, x_mean: Any, d_mean: Any, part: Any) -> Any:
-    """Follow inputs and gradients, and keep the last means."""
-    means = _follow(_largest(x), x_mean, part), _follow(_largest(d), d_mean, part)
-    x_mean[:], d_mean[:] = means[0][:, -1], means[1][:, -1]
-    return means
+@njit(cache=True, error_model="numpy")
+def _rates(x: Any, d: Any, x_mean: Any, d_mean: Any, part: Any, full: Any) -> Any:
+    """Follow inputs and gradients, keep the last means, and return the rates that they ask for."""
+    of_x, of_d = _follow(_largest(x), x_mean, part), _follow(_largest(d), d_mean, part)
+    x_mean[:], d_mean[:] = of_x[:, -1], of_d[:, -1]
+    zero = np.float32(0.0)
+    for t in range(of_x.shape[0]):
+        for b in range(of_x.shape[1]):
+            both = of_x[t, b] > zero and of_d[t, b] > zero
+            of_x[t, b] = full / (of_x[t, b] * of_d[t, b]) if both else full
+    return of_x
 
 
 @njit(cache=True)

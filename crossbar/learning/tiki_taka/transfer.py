@@ -1,9 +1,9 @@
 """Tiki-Taka: gradients on fast devices, read line by line and written to slow ones."""
 
-from typing import final
+from typing import Any, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
@@ -12,7 +12,8 @@ from devices.pulsed import reset_
 from devices.units import Dimensionless
 
 from .choppers import Chops, Reads
-from .transfer_cells import TransferCells
+from .transfer_cells import NO_SCALES, TransferCells
+from .transfer_loops import Rule
 
 
 @final
@@ -21,6 +22,18 @@ class Transfer(TransferCells):
 
     aihwkit's rpu_transfer_device.cpp; T. Gokmen and W. Haensch, Front. Neurosci. 14, 103 (2020).
     """
+
+    @override
+    def rule_for_loops(
+        self,
+        learning_rate: Dimensionless,
+        rates: Dimensionless | Float[Tensor, "trains batch"],
+        vectors: Any,
+        tile_of_train: Int[Tensor, " tiles"] | None,
+    ) -> tuple[tuple[Any, ...], Any]:
+        rate = self.transfer_rate(0, learning_rate)
+        sign = -1.0 if rate > 0 else 1.0
+        return Rule(has_buffer=False, sign=sign, rate=abs(rate)).numbers(), NO_SCALES
 
     @override
     def _transfer(

@@ -12,12 +12,14 @@ which is exactly what happens vector by vector.
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from functools import cache
 from math import ceil
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numba import njit
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -32,6 +34,8 @@ from devices.pulsed import (
     draw_trains,
     write_verify,
 )
+from devices.pulsed.engines.lines import writing_of
+from devices.pulsed.views import NOTHING, Views
 from devices.streams import generator
 from devices.units import Dimensionless
 
@@ -47,7 +51,9 @@ from ..one_hot import Lines, choose_line
 from ..trains_of_tiles import for_every_tile
 from ..unit_cells import UnitCells, zero_count
 from ..vector_cell import weighted_sum
-from .choppers import Chops, Reads
+from .at_once import can_learn_at_once, learn_at_once
+from .choppers import NO_CHOPPERS, Chops, Reads
+from .transfer_loops import reading_of
 
 
 class TransferCells(UnitCells):
@@ -99,11 +105,14 @@ class TransferCells(UnitCells):
         )
         self.register_buffer("updates", zero_count())
         self.register_buffer("next_line", torch.zeros(devices, dtype=torch.int64))
+        self.views = Views()
+        self.reading = reading_of(self.transfer_io)
+        self.is_learned_at_once = can_learn_at_once(self)
 
     @property
     @override
     def granularity(self) -> Dimensionless:
-        return float(torch.stack([array.granularity for array in self.chain]).mean())
+        return _mean(tuple(array.step_size for array in self.chain))
 
     @property
     @override
@@ -149,6 +158,9 @@ class TransferCells(UnitCells):
         if learning_rate == 0 or batch == 0:
             return
         rng = noise.generator("cpu")
+        if self.is_learned_at_once and x.device.type == "cpu" and not self._shows_stuck():
+            learn_at_once(self, x, d, learning_rate, rng=rng, engine=engine, tile_of_train=tile_of_train)
+            return
         schedule = [
             reads
             for reads in self._schedule(batch, rng)
@@ -206,6 +218,65 @@ class TransferCells(UnitCells):
         rates = self.compound.transfer_lr_vec or [self.compound.transfer_lr] * len(self.chain)
         scale = learning_rate if self.compound.scale_transfer_lr else 1.0
         return float(np.float32(rates[source]) * np.float32(scale))
+
+    def scheduled(self, batch: int, learning_rate: Dimensionless) -> tuple[Any, Any, Any]:
+        """Return the reads of the fast devices in a batch, and count its vectors; all lines in order, on the CPU.
+
+        Args:
+            batch: Number of vectors.
+            learning_rate: The optimizer's.
+
+        Returns:
+            After which vector of the batch each line is read, which line, and how often all lines had been read.
+        """
+        updates, next_line = self.views.of((self._buffers["updates"], self._buffers["next_line"]))
+        step, number = self._interval(0, batch), self.number_of_lines
+        vectors, lines = _schedule(
+            int(updates), step, batch, int(next_line[0]), self.reads_per_transfer, number
+        )
+        if len(lines) > 0:
+            next_line[0] = (lines[-1] + 1) % number
+        updates[...] += batch
+        if self.transfer_rate(0, learning_rate) == 0:
+            vectors, lines = vectors[:0], lines[:0]
+        return vectors, lines, self._count_sweeps(lines)
+
+    def _count_sweeps(self, lines: Any) -> Any:
+        """Count how often all lines are read, where a rule asks; return how often they had been at each read."""
+        return _NO_NUMBERS
+
+    def choppers_for_loops(self) -> tuple[Any, ...]:
+        """Return the choppers as `choppers.chop` takes them."""
+        return NO_CHOPPERS
+
+    def writing_for_loops(self, array: DeviceArray) -> tuple[Any, ...]:
+        """Return the settings of the pulses of a transfer to an array."""
+        return writing_of(array.step_size, self.compound.transfer_update)
+
+    @abstractmethod
+    def rule_for_loops(
+        self,
+        learning_rate: Dimensionless,
+        rates: Dimensionless | Float[Tensor, "trains batch"],
+        vectors: Any,
+        tile_of_train: Int[Tensor, " tiles"] | None,
+    ) -> tuple[tuple[Any, ...], Any]:
+        """Return `Rule.numbers` for a batch, and the scale of each read, if each has its own.
+
+        Args:
+            learning_rate: The optimizer's.
+            rates: Of the gradient's pulses.
+            vectors: After which vectors lines are read.
+            tile_of_train: Whose vectors a tile receives.
+        """
+
+    def memory_for_loops(self) -> tuple[Any, Any, Any, Any]:
+        """Return the memory of the rule as `transfer_loops.transfer` takes it."""
+        return NOTHING, NOTHING, NOTHING, _NO_CHOICE
+
+    def _shows_stuck(self) -> bool:
+        """Tell whether a device that is stuck would be looked at with write noise, which it does not have."""
+        return any(array.stuck is not None and array.persistent_weight is not None for array in self.chain)
 
     @abstractmethod
     def _transfer(
@@ -337,6 +408,28 @@ class TransferCells(UnitCells):
         if not is_now.all():
             part = part.where(is_now) if self.lines.are_columns else part.where_d(is_now)
         apply_trains(self.chain[0], part, rng=rng, engine=engine)
+
+
+_NO_NUMBERS, _NO_CHOICE = np.empty(0, np.int64), np.empty((0, 0), np.bool_)
+NO_SCALES = np.empty((0, 0), np.float32)
+
+
+@cache
+def _mean(values: tuple[Dimensionless, ...]) -> Dimensionless:
+    """Return the mean of float32 numbers as torch rounds it."""
+    return float(torch.tensor(values).mean())
+
+
+@njit(cache=True)
+def _schedule(seen: int, step: int, batch: int, begin: int, reads: int, number: int) -> Any:
+    """Return after which vectors of a batch which lines are read, if one transfer follows the other in order."""
+    first = step - 1 - seen % step if step > 0 else batch
+    transfers = (batch - 1 - first) // step + 1 if first < batch else 0
+    vectors, lines = np.empty(transfers * reads, np.int64), np.empty(transfers * reads, np.int64)
+    for k in range(transfers * reads):
+        vectors[k] = first + k // reads * step
+        lines[k] = (begin + k) % number
+    return vectors, lines
 
 
 def transfer_settings(transfer_forward: IOParameters) -> IOParameters:

@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit, prange, uint32, uint64
 from torch import Tensor
 
 from ...parts import first_tile, most
+from ..arrays import as_arrays
 from ..device_array import DeviceArray
 from ..laws import Law
+from ..looks import NONE, Looks
 from ..pulse_trains import PulseTrains
 from ..random_numbers import start, word
 from ..threaded_loops import borrowed, threaded
@@ -32,7 +34,6 @@ from .affine import begin_run, end_run, follow_affine, follow_constant, step_aff
 from .aggregated_torch import apply_in_torch
 from .bounds import add_noise, arrive, mark_steep, reflect
 from .curved import prepare_curved, step_curved
-from .exact import as_arrays
 from .lanes import (
     CHANGE,
     DOWN,
@@ -57,6 +58,7 @@ from .lanes import (
 )
 from .single_pulses import pulse_one_by_one
 
+_HALF = 32  # slots that are counted together
 # A vector's pulses are taken at once where the step changes by less than this part of itself on the way: what is left
 # out of the sum is then below 0.1 % of the step (affine: four terms of the binomial series) or 0.4 % (curved).
 _MOST_CHANGE_AFFINE, _MOST_CHANGE_CURVED = 0.5, 0.2
@@ -78,6 +80,7 @@ def apply_aggregated(
     polarity: int,
     tile_of_train: Tensor,
     rng: torch.Generator,
+    looks: Looks = NONE,
 ) -> None:
     """Give every device the pulses of each vector at once.
 
@@ -88,59 +91,68 @@ def apply_aggregated(
         polarity: 0 for both directions, +1 for the pulses that go up, -1 for those that go down, turned up.
         tile_of_train: (tiles,) which trains a tile receives.
         rng: Knows which tiles these are.
+        looks: Lines that are looked at in between; on the CPU only.
     """
     if trains.x_bits is None or trains.d_bits is None or devices.weight.device.type != "cpu":
         apply_in_torch(devices, trains, seed, polarity, tile_of_train)
         return
     longest = most(float(trains.length.max()) if trains.length.numel() else 0.0, rng)
-    _apply(
-        _halves(trains.x_bits, longest),
-        _halves(trains.d_bits, longest),
+    x_bits, d_bits = (bits.contiguous().numpy().view(np.uint64) for bits in (trains.x_bits, trains.d_bits))
+    apply(
+        halves(x_bits, longest),
+        halves(d_bits, longest),
         trains.x_sign.contiguous().numpy(),
         trains.d_sign.contiguous().numpy(),
         longest,
         tile_of_train.numpy(),
-        *as_arrays(devices),
+        as_arrays(devices),
+        tuple(looks),
         np.uint64(seed),
         first_tile(rng),
         polarity,
     )
 
 
-def _halves(bits: Tensor, longest: float) -> Any:
-    """Return slots 32 to a word: 16 of those are counted at a time. (kernels, batch, words, lines)."""
-    words = bits.contiguous().numpy().view(np.uint64)
-    low = words.astype(np.uint32)
-    return low if longest <= 32 else np.concatenate([low, (words >> np.uint64(32)).astype(np.uint32)], axis=2)
+@threaded(lambda bits, longest: bits.size)
+def halves(bits: Any, longest: Any) -> Any:
+    """Return slots 32 to a word, of which the processor counts 8 or 16 at a time: (kernels, batch, words, lines).
+
+    Args:
+        bits: (kernels, batch, words, lines) slots 64 to a word.
+        longest: Slots of the longest train; the second halves of words that hold one are left out up to 32.
+    """
+    kernels, batch, words, lines = bits.shape
+    both = 1 if longest <= _HALF else 2
+    parts = np.empty((kernels, batch, both * words, lines), np.uint32)
+    for v in prange(kernels * batch):
+        k, b = v // batch, v % batch
+        for half in range(both):
+            for w in range(words):
+                for line in range(lines):
+                    parts[k, b, half * words + w, line] = uint32(bits[k, b, w, line] >> uint64(_HALF * half))
+    return parts
 
 
 @threaded(lambda x_bits, d_bits, *rest: d_bits.size * x_bits.shape[3], error_model="numpy")
-def _apply(
+def apply(
     x_bits: Any,
     d_bits: Any,
     x_sign: Any,
     d_sign: Any,
     longest: Any,
     tile_of_train: Any,
-    law: Any,
-    weight: Any,
-    visible: Any,
-    max_bound: Any,
-    min_bound: Any,
-    scale_up: Any,
-    scale_down: Any,
-    shape_up: Any,
-    shape_down: Any,
-    reference: Any,
-    constants: Any,
-    nodes_up: Any,
-    nodes_down: Any,
-    write_noise: Any,
-    pulse_count: Any,
+    devices: Any,
+    looks: Any,
     seed: Any,
     first_tile: Any,
     polarity: Any,
 ) -> None:
+    """Do the work of `apply_aggregated`, with slots 32 to a word and devices as `arrays.as_arrays` gives them."""
+    (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
+        devices[:10]
+    )
+    constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
+    vectors, lines, are_columns, seen = looks
     tiles, outs, ins = weight.shape
     constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     columns = columns_of_block(ins)
@@ -175,8 +187,11 @@ def _apply(
             prepare_curved(s, lanes, law, constants, len(nodes_up) - 1)
         is_quiet = is_affine and std <= _QUIET and _MANY * steep <= lanes
         state = start(seed, first_tile * (down * across) + block)
-        for begin in range(0, batch, _RUN if is_quiet else batch):
-            end = min(begin + _RUN, batch) if is_quiet else batch
+        begin = end = look = 0
+        while end < batch:
+            begin, end = end, min(end + _RUN, batch) if is_quiet else batch
+            if look < len(vectors):
+                end = min(end, vectors[look] + 1)
             if is_quiet:
                 begin_run(s, lanes)
             for b in range(begin, end):
@@ -211,15 +226,14 @@ def _apply(
                     follow_constant(s, lanes)
                 else:
                     follow_affine(s, lanes, std, is_additive)
-            if not is_quiet:
-                continue
-            state, key = word(state)
-            number = end_run(s, lanes, key, std, listed)
-            if number == 0:
-                continue
-            near = np.empty(SIZE, np.float32)
-            gather(near, s, listed, number)
-            for b in range(begin, end):
+            number = 0
+            if is_quiet:
+                state, key = word(state)
+                number = end_run(s, lanes, key, std, listed)
+            near = np.empty(SIZE if number > 0 else 0, np.float32)
+            if number > 0:
+                gather(near, s, listed, number)
+            for b in range(begin, end if number > 0 else begin):
                 if count_listed(
                     near,
                     listed,
@@ -248,7 +262,48 @@ def _apply(
                     )
             for j in range(number):
                 s[listed[j]] = near[j]
-        store(s, state, t, first, last, left, right, weight, visible, reference, write_noise, pulse_count)
+            while look < len(vectors) and vectors[look] == end - 1:
+                state = store(
+                    s,
+                    state,
+                    t,
+                    first,
+                    last,
+                    left,
+                    right,
+                    weight,
+                    visible,
+                    reference,
+                    write_noise,
+                    pulse_count,
+                    lines[look],
+                    are_columns,
+                )
+                line = lines[look]
+                shown = visible if visible.size > 0 else weight
+                if are_columns and left <= line < right:
+                    for i in range(first, last):
+                        seen[t, look, i] = shown[t, i, line]
+                elif not are_columns and first <= line < last:
+                    for j in range(left, right):
+                        seen[t, look, j] = shown[t, line, j]
+                look += 1
+        everything = -1, True
+        store(
+            s,
+            state,
+            t,
+            first,
+            last,
+            left,
+            right,
+            weight,
+            visible,
+            reference,
+            write_noise,
+            pulse_count,
+            *everything,
+        )
 
 
 @njit(cache=True, error_model="numpy")

@@ -8,23 +8,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, uint32, uint64
+from numba import njit
 from torch import Tensor
 
 from ...aihwkit_adapter import UpdateParameters
 from ...units import Dimensionless
+from ..arrays import as_arrays
 from ..device_array import DeviceArray
+from ..looks import NONE
+from ..pulse_trains import rates_of, rules_of
 from ..threaded_loops import threads_for
-from ..train_loops import draw, mean_pulses
-from .aggregated import _apply
-from .exact import _compress, _sparse, as_arrays
+from ..train_loops import draw, empty_trains, mean_pulses
+from .aggregated import apply, halves
+from .exact import compress, sparse
 
 ENGINES = {"auto": 0, "exact": 1, "aggregated": 2}
 _FIRST, _BOTH = 0, 0  # all tiles are here; pulses of both directions
-_HALF = 32  # slots that the aggregated engine counts together
+_NOBODY_LOOKS = tuple(NONE)
 
 # Of each loop the one that works on the caller's thread.
-_draw, _list, _send_exactly, _send_aggregated = draw.alone, _compress.alone, _sparse.alone, _apply.alone
+_draw, _compress, _sparse, _halves, _apply = (loop.alone for loop in (draw, compress, sparse, halves, apply))
 
 
 def is_small(x: Tensor, d: Tensor) -> bool:
@@ -57,28 +60,20 @@ def draw_and_send(
         many: From so many pulses per device on, "auto" is the aggregated engine.
         rng: Draws the seeds of the trains and of the noise.
     """
-    if isinstance(learning_rate, Tensor):
-        rates = learning_rate.float().abs().expand(x.shape[:2]).contiguous().numpy()
-    else:
-        rates = np.full((1, 1), abs(learning_rate), np.float32)
     x_seed, d_seed = torch.randint(2**62, (2,), generator=rng).tolist()
     seed = int(torch.randint(2**62, (), generator=rng))
     _draw_and_send(
         x.float().contiguous().numpy(),
         d.float().contiguous().numpy(),
-        rates,
-        np.float32(devices.step_size),
-        np.float32(update.desired_bl),
-        np.float32(update.um_grad_scale),
-        bool(update.fixed_bl),
-        bool(update.update_management),
-        bool(update.update_bl_management),
+        rates_of(learning_rate, x),
+        rules_of(devices.step_size, update),
         np.uint64(x_seed),
         np.uint64(d_seed),
         ENGINES[engine],
         many,
         tile_of_train.numpy(),
-        *as_arrays(devices),
+        as_arrays(devices),
+        _NOBODY_LOOKS,
         np.uint64(seed),
     )
 
@@ -88,132 +83,55 @@ def _draw_and_send(
     x: Any,
     d: Any,
     rates: Any,
-    granularity: Any,
-    longest: Any,
-    grad_scale: Any,
-    is_fixed: Any,
-    is_managed: Any,
-    are_lengths_managed: Any,
+    rules: Any,
     x_seed: Any,
     d_seed: Any,
     engine: Any,
     many: Any,
     tile_of_train: Any,
-    law: Any,
-    weight: Any,
-    visible: Any,
-    max_bound: Any,
-    min_bound: Any,
-    scale_up: Any,
-    scale_down: Any,
-    shape_up: Any,
-    shape_down: Any,
-    reference: Any,
-    constants: Any,
-    nodes_up: Any,
-    nodes_down: Any,
-    write_noise: Any,
-    pulse_count: Any,
+    devices: Any,
+    looks: Any,
     seed: Any,
 ) -> None:
-    tiles, batch, ins = x.shape
-    outs = d.shape[2]
-    length = np.empty((tiles, batch), np.float32)
-    x_sign, x_counts = np.empty(x.shape, np.float32), np.empty(x.shape, np.float32)
-    d_sign, d_counts = np.empty(d.shape, np.float32), np.empty(d.shape, np.float32)
-    x_bits = np.empty((tiles, batch, 1, ins), np.uint64)
-    d_bits = np.empty((tiles, batch, 1, outs), np.uint64)
-    _draw(
-        x,
-        d,
-        rates,
-        granularity,
-        longest,
-        grad_scale,
-        is_fixed,
-        is_managed,
-        are_lengths_managed,
-        x_seed,
-        d_seed,
-        _FIRST,
-        length,
-        x_sign,
-        d_sign,
-        x_bits,
-        d_bits,
-        x_counts,
-        d_counts,
-    )
+    trains = empty_trains(x, d)
+    _draw(x, d, rates, rules, x_seed, d_seed, _FIRST, trains)
+    send(trains, engine, many, tile_of_train, devices, looks, seed, _FIRST)
+
+
+@njit(cache=True, error_model="numpy")
+def send(trains, engine, many, tile_of_train, devices, looks, seed, first_tile):  # type: ignore[no-untyped-def]
+    """Give the devices the pulses of trains that are drawn, by the engine that is asked for or the faster one."""
+    length, x_sign, d_sign, x_bits, d_bits, x_counts, d_counts = trains
     is_exact = engine == 1
     if engine == 0:
         is_exact = not mean_pulses(x_counts, d_counts, length, True) >= many
     if is_exact:
-        listed, columns, numbers = _list(x_bits, x_sign)
-        _send_exactly(
+        listed, columns, numbers = _compress(x_bits, x_sign)
+        _sparse(
             listed,
             columns,
             numbers,
             d_bits,
             d_sign,
             tile_of_train,
-            law,
-            weight,
-            visible,
-            max_bound,
-            min_bound,
-            scale_up,
-            scale_down,
-            shape_up,
-            shape_down,
-            reference,
-            constants,
-            nodes_up,
-            nodes_down,
-            write_noise,
-            pulse_count,
+            devices,
+            looks,
             seed,
-            _FIRST,
+            first_tile,
             _BOTH,
         )
         return
     most = float(length.max()) if length.size > 0 else 0.0
-    _send_aggregated(
+    _apply(
         _halves(x_bits, most),
         _halves(d_bits, most),
         x_sign,
         d_sign,
         most,
         tile_of_train,
-        law,
-        weight,
-        visible,
-        max_bound,
-        min_bound,
-        scale_up,
-        scale_down,
-        shape_up,
-        shape_down,
-        reference,
-        constants,
-        nodes_up,
-        nodes_down,
-        write_noise,
-        pulse_count,
+        devices,
+        looks,
         seed,
-        _FIRST,
+        first_tile,
         _BOTH,
     )
-
-
-@njit(cache=True)
-def _halves(bits: Any, longest: Any) -> Any:
-    """Return slots 32 to a word, where the second half of a word may hold any."""
-    kernels, batch, _, lines = bits.shape
-    halves = 1 if longest <= _HALF else 2
-    words = np.empty((kernels, batch, halves, lines), np.uint32)
-    for k in range(kernels):
-        for b in range(batch):
-            for half in range(halves):
-                for line in range(lines):
-                    words[k, b, half, line] = uint32(bits[k, b, 0, line] >> uint64(_HALF * half))
-    return words

@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange, uint64
+from numba import prange, uint64
 from torch import Tensor
 
 from ...parts import first_tile
+from ..arrays import as_arrays
 from ..device_array import DeviceArray
+from ..looks import NONE, Looks, look_at_row, show
 from ..pulse_trains import PulseTrains
-from ..random_numbers import normal, popcount, start
+from ..random_numbers import popcount, start
 from ..threaded_loops import borrowed, threaded
 from .single_pulses import pulse_one_by_one
-
-_NOTHING, _NO_COUNT = np.empty((0, 0, 0), dtype=np.float32), np.empty((0, 0, 0), dtype=np.int32)
-_PER_DEVICE = ("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "reference")
 
 
 def apply_exactly(
@@ -30,6 +29,7 @@ def apply_exactly(
     polarity: int,
     tile_of_train: Tensor,
     rng: torch.Generator,
+    looks: Looks = NONE,
 ) -> None:
     """Give every device its pulses, one after the other.
 
@@ -40,38 +40,26 @@ def apply_exactly(
         polarity: 0 for both directions, +1 for the pulses that go up, -1 for those that go down, turned up.
         tile_of_train: (tiles,) which trains a tile receives.
         rng: Knows which tiles these are.
+        looks: Lines that are looked at in between.
     """
-    kernel = _sparse if trains.is_stochastic else _dense
+    kernel = sparse if trains.is_stochastic else _dense
     lines: tuple[Any, ...]
     if trains.is_stochastic:
         assert trains.x_bits is not None
         assert trains.d_bits is not None
-        x_bits, x_columns, x_numbers = _compress(_unsigned(trains.x_bits), trains.x_sign.contiguous().numpy())
+        x_bits, x_columns, x_numbers = compress(_unsigned(trains.x_bits), trains.x_sign.contiguous().numpy())
         lines = (x_bits, x_columns, x_numbers, _unsigned(trains.d_bits), trains.d_sign.contiguous().numpy())
     else:
         lines = (trains.x_pulses.contiguous().numpy(), trains.d_pulses.contiguous().numpy())
-    kernel(*lines, tile_of_train.numpy(), *as_arrays(devices), np.uint64(seed), first_tile(rng), polarity)
-
-
-def as_arrays(devices: DeviceArray) -> tuple[Any, ...]:
-    """Return what the compiled loops need of a device array: law, devices, constants, memory to change."""
-    buffers = devices._buffers  # a module's own lookup takes longer than the loops over a small tile
-    hidden = "weight" if buffers["persistent_weight"] is None else "persistent_weight"
-    visible = None if hidden == "weight" else buffers["weight"]
-    count = buffers["pulse_count"]
-    return (
-        int(devices.law),
-        _array(buffers[hidden]),
-        _array(visible),
-        *(_array(buffers[name]) for name in _PER_DEVICE),
-        *(_array(buffers[name]) for name in ("constants", "nodes_up", "nodes_down")),
-        np.float32(devices.write_noise),
-        _NO_COUNT if count is None else count.numpy(),
+    kernel(
+        *lines,
+        tile_of_train.numpy(),
+        as_arrays(devices),
+        tuple(looks),
+        np.uint64(seed),
+        first_tile(rng),
+        polarity,
     )
-
-
-def _array(values: Tensor | None) -> Any:
-    return _NOTHING if values is None else values.numpy()
 
 
 def _unsigned(bits: Tensor) -> Any:
@@ -79,7 +67,7 @@ def _unsigned(bits: Tensor) -> Any:
 
 
 @threaded(lambda bits, sign: bits.size)
-def _compress(bits: Any, sign: Any) -> Any:
+def compress(bits: Any, sign: Any) -> Any:
     """List, for every vector, the word lines that pulse at all: their slots, and their column with the sign."""
     kernels, batch, words, inputs = bits.shape
     listed = np.empty((kernels, batch, inputs, words), np.uint64)
@@ -101,32 +89,24 @@ def _compress(bits: Any, sign: Any) -> Any:
 
 
 @threaded(lambda x_bits, x_columns, x_numbers, d_bits, *rest: d_bits.size * x_columns.shape[2])
-def _sparse(
+def sparse(
     x_bits: Any,
     x_columns: Any,
     x_numbers: Any,
     d_bits: Any,
     d_sign: Any,
     tile_of_train: Any,
-    law: Any,
-    weight: Any,
-    visible: Any,
-    max_bound: Any,
-    min_bound: Any,
-    scale_up: Any,
-    scale_down: Any,
-    shape_up: Any,
-    shape_down: Any,
-    reference: Any,
-    constants: Any,
-    nodes_up: Any,
-    nodes_down: Any,
-    write_noise: Any,
-    pulse_count: Any,
+    devices: Any,
+    looks: Any,
     seed: Any,
     first_tile: Any,
     polarity: Any,
 ) -> None:
+    """Do the work of `apply_exactly` for stochastic trains, with word lines as `compress` lists them."""
+    (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
+        devices[:10]
+    )
+    constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     tiles, outs, ins = weight.shape
     batch, words = d_bits.shape[1], d_bits.shape[2]
     constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
@@ -143,13 +123,13 @@ def _sparse(
         shape_down_row = shape_down[t, i] if shape_down.size > 0 else down_row
         ref_row = reference[t, i] if has_reference else up_row
         ref = np.float32(0.0)
+        look = 0
         for b in range(batch):
             first = d_bits[k, b, 0, i]
-            if words == 1 and first == uint64(0):
-                continue
             d_positive = d_sign[k, b, i] > 0
             bits, columns = x_bits[k, b], x_columns[k, b]
-            for s in range(uint64(x_numbers[k, b])):
+            is_idle = words == 1 and first == uint64(0)
+            for s in range(uint64(0) if is_idle else uint64(x_numbers[k, b])):
                 pulses = popcount(first & bits[s, 0])
                 for more in range(1, words):
                     pulses += popcount(d_bits[k, b, more, i] & bits[s, more])
@@ -182,7 +162,11 @@ def _sparse(
                     nodes_up,
                     nodes_down,
                 )
-        _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
+            state, look = look_at_row(
+                state, b, t, i, look, looks, received, weight, visible, write_noise, pulse_count
+            )
+        for j in range(ins):
+            state = show(state, t, i, j, received[j], weight, visible, write_noise, pulse_count)
 
 
 @threaded(lambda x_values, d_values, *rest: d_values.size * x_values.shape[2])
@@ -190,25 +174,16 @@ def _dense(
     x_values: Any,
     d_values: Any,
     tile_of_train: Any,
-    law: Any,
-    weight: Any,
-    visible: Any,
-    max_bound: Any,
-    min_bound: Any,
-    scale_up: Any,
-    scale_down: Any,
-    shape_up: Any,
-    shape_down: Any,
-    reference: Any,
-    constants: Any,
-    nodes_up: Any,
-    nodes_down: Any,
-    write_noise: Any,
-    pulse_count: Any,
+    devices: Any,
+    looks: Any,
     seed: Any,
     first_tile: Any,
     polarity: Any,
 ) -> None:
+    (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
+        devices[:10]
+    )
+    constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     tiles, outs, ins = weight.shape
     batch = d_values.shape[1]
     constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
@@ -219,11 +194,10 @@ def _dense(
         state = start(seed, first_tile * outs + row)
         received = np.zeros(ins, np.int32)
         ref, shape_u, shape_d = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        look = 0
         for b in range(batch):
             d = d_values[k, b, i]
-            if d == 0.0:
-                continue
-            for j in range(ins):
+            for j in range(0 if d == 0.0 else ins):
                 drawn = np.rint(d * x_values[k, b, j])
                 if drawn == 0.0:
                     continue
@@ -255,16 +229,8 @@ def _dense(
                     nodes_up,
                     nodes_down,
                 )
-        _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count)
-
-
-@njit(cache=True, inline="always")
-def _finish_row(state, t, i, received, weight, visible, write_noise, pulse_count):  # type: ignore[no-untyped-def]
-    """Count the pulses of a row of devices, and draw the write noise of those that received any."""
-    for j in range(len(received)):
-        if received[j] > 0:
-            if pulse_count.size > 0:
-                pulse_count[t, i, j] += received[j]
-            if visible.size > 0:
-                state, xi = normal(state)
-                visible[t, i, j] = weight[t, i, j] + write_noise * xi
+            state, look = look_at_row(
+                state, b, t, i, look, looks, received, weight, visible, write_noise, pulse_count
+            )
+        for j in range(ins):
+            state = show(state, t, i, j, received[j], weight, visible, write_noise, pulse_count)

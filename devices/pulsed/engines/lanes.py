@@ -142,13 +142,39 @@ def gather(to, s, listed, lanes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def store(  # type: ignore[no-untyped-def]
-    s, state, t, first, last, left, right, weight, visible, reference, write_noise, pulse_count
+    s,
+    state,
+    t,
+    first,
+    last,
+    left,
+    right,
+    weight,
+    visible,
+    reference,
+    write_noise,
+    pulse_count,
+    line,
+    is_column,
 ):
-    """Write back the weights of those that received pulses, count these, and draw the noise of writing."""
+    """Write back the weights of those that received pulses, count these, and draw the noise of writing.
+
+    Args:
+        line: The only line of which devices are written back; -1 for all of them.
+        is_column: Whether it is a word line.
+
+    Returns:
+        The next state of the noise.
+    """
     width = right - left
-    for i in range(first, last):
+    rows, columns = (first, last), (left, right)
+    if line >= 0 and is_column:
+        columns = (max(line, left), min(line + 1, right))
+    elif line >= 0:
+        rows = (max(line, first), min(line + 1, last))
+    for i in range(rows[0], rows[1]):
         begin = uint64((i - first) * width)
-        for column in range(left, right):
+        for column in range(columns[0], columns[1]):
             j = begin + uint64(column - left)
             if s[TOTAL + j] == np.float32(0.0):
                 continue
@@ -160,3 +186,5 @@ def store(  # type: ignore[no-untyped-def]
             if visible.size > 0:
                 state, drawn = normal(state)
                 visible[t, i, column] = w + write_noise * drawn
+            s[TOTAL + j] = np.float32(0.0)
+    return state

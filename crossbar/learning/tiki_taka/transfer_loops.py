@@ -1,0 +1,206 @@
+"""All transfers of a batch in one compiled loop over tiles: lines are read, added up in buffers, and written.
+
+Of each rule the numbers stand in a `Rule`, which is a plain tuple inside the loop:
+
+    h <- h + s * scale * (read - reference);    n = truncate(h / unit), at most `most`;    n pulses are written
+
+with the signs s of the choppers and the reference of AGAD; without a buffer what is read is written. The rules'
+own methods say the same in torch, for GPUs and for settings that this loop does not have; a test holds them together.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from devices.pulsed.engines.lines import write_line
+from devices.pulsed.random_numbers import normal, start
+from devices.pulsed.threaded_loops import threaded
+
+from ...aihwkit.adapter import AnalogMVType, IOParameters, WeightNoiseType
+from ...reading.periphery import Periphery, resolution
+
+
+class Rule(NamedTuple):
+    """What a rule does with what is read of a line.
+
+    Attributes:
+        has_buffer: Whether it is added up; if not, it is the gradient of the write.
+        sign: Of that gradient, -1 or 1.
+        rate: Learning rate of the writes.
+        scale: What reads are multiplied by.
+        unit: What a step is worth in the buffer.
+        most: Steps of a write.
+        forgets: Whether a write leaves only the part `kept` of the buffer.
+        kept: See `forgets`.
+        taken: Part of the steps that a write takes out of the buffer, if it does not forget.
+        cap: Largest size of what it leaves then.
+        has_memory: Whether earlier reads are in the buffer at all.
+        has_reference: Whether a mean of all reads is followed, which becomes the reference when a line is turned.
+        tail: Part of the mean that a new read makes up.
+        period: Sweeps between turns; before one and a sweep nothing is written where there is a reference.
+        most_samples: Reads since the last turn that the scale is divided by, at most; 0 where it is not.
+    """
+
+    has_buffer: bool = True
+    sign: float = -1.0
+    rate: float = 0.0
+    scale: float = 1.0
+    unit: float = 1.0
+    most: float = 1.0
+    forgets: bool = False
+    kept: float = 0.0
+    taken: float = 1.0
+    cap: float = float("inf")
+    has_memory: bool = True
+    has_reference: bool = False
+    tail: float = 0.0
+    period: int = 1
+    most_samples: float = 0.0
+
+    def numbers(self) -> tuple[Any, ...]:
+        """Return them as the loop computes with them."""
+        return tuple(np.float32(value) if isinstance(value, float) else value for value in self)
+
+
+def can_read_lines(io: IOParameters, periphery: Periphery) -> bool:
+    """Tell whether the loop can read lines with these settings.
+
+    Args:
+        io: aihwkit's settings of the periphery, with neither noise nor bound management.
+        periphery: What is frozen in it.
+    """
+    if io.is_perfect or io.mv_type == AnalogMVType.IDEAL:
+        return True
+    steps = resolution(io.inp_res, io.inp_bound), resolution(io.out_res, io.out_bound)
+    return (
+        io.mv_type == AnalogMVType.ONE_PASS
+        and io.inp_noise <= 0
+        and io.ir_drop <= 0
+        and io.out_asymmetry <= 0
+        and not (io.inp_sto_round and steps[0] > 0)
+        and not (io.out_sto_round and steps[1] > 0)
+        and all(values is None for values in periphery._buffers.values())
+    )
+
+
+def reading_of(io: IOParameters) -> tuple[Any, ...]:
+    """Return how a line is read by an input of one, as the loop computes with it.
+
+    Returns:
+        Voltage of the line; variance of the noise, and how much of it there is for each unit of conductance; step and
+        bound of the ADC; output scale.
+    """
+    one = np.float32(1)
+    if io.is_perfect or io.mv_type == AnalogMVType.IDEAL:
+        return one, *[np.float32(0)] * 3, np.float32(np.inf), np.float32(io.out_scale)
+    step, voltage = np.float32(resolution(io.inp_res, io.inp_bound)), one
+    if step > 0:
+        voltage = np.float32(np.rint(one / step) * step)
+    if io.inp_bound > 0:
+        voltage = np.float32(min(max(voltage, -io.inp_bound), io.inp_bound))
+    variance, of_weight = max(io.out_noise, 0.0) ** 2, 0.0
+    of_reads = float(voltage) ** 2 * max(io.w_noise, 0.0) ** 2
+    if io.w_noise_type == WeightNoiseType.PCM_READ:
+        of_weight = of_reads
+    elif io.w_noise_type == WeightNoiseType.ADDITIVE_CONSTANT:
+        variance += of_reads
+    bound = io.out_bound if io.out_bound > 0 else np.inf
+    numbers = variance, of_weight, resolution(io.out_res, io.out_bound), bound, io.out_scale
+    return voltage, *(np.float32(number) for number in numbers)
+
+
+@njit(cache=True, error_model="numpy")
+def _read(state, shown, reading, values):  # type: ignore[no-untyped-def]
+    """Read what the devices of a line show, through DAC and ADC: the next state."""
+    voltage, variance, of_weight, step, bound, scale = reading
+    for k in range(len(shown)):
+        y = shown[k] * voltage
+        spread = variance + of_weight * abs(shown[k])
+        if spread > np.float32(0.0):
+            state, xi = normal(state)
+            y = y + np.float32(xi) * np.sqrt(spread)
+        if step > np.float32(0.0):
+            y = np.rint(y / step) * step
+        y = -bound if y < -bound else y
+        values[k] = (bound if y > bound else y) * scale
+    return state
+
+
+@threaded(lambda lines, are_columns, seen, *rest: 8 * seen.size, error_model="numpy")
+def transfer(
+    lines: Any,
+    are_columns: Any,
+    seen: Any,
+    reading: Any,
+    rule: Any,
+    scales: Any,
+    chops: Any,
+    memory: Any,
+    writing: Any,
+    slow: Any,
+    seed: Any,
+    first_tile: Any,
+    sent: Any,
+) -> None:
+    """Read lines that were looked at, and write the slow devices, one line after the other.
+
+    Args:
+        lines: (reads,) which lines.
+        are_columns: Whether they are word lines.
+        seen: (tiles, reads, other) what the fast devices on them showed.
+        reading: See `reading_of`.
+        rule: `Rule.numbers`.
+        scales: (tiles, reads) in place of `Rule.scale`, where each read has its own; else empty.
+        chops: See `choppers.chop`; signs are empty where nothing is turned.
+        memory: (tiles, out, in) buffers, means, references and (tiles, lines) which lines were turned after their
+            last read; empty where a rule has none.
+        writing: See `devices.pulsed.engines.lines.writing_of`.
+        slow: See `devices.pulsed.arrays.as_arrays`.
+        seed: Names the noise of the reads and the pulses of the writes.
+        first_tile: Number of the first tile.
+        sent: (tiles, 2) to which pulses on lines and slots are added.
+    """
+    has_buffer, sign, rate, scale, unit, most, forgets, kept, taken, cap = rule[:10]
+    has_memory, has_reference, tail, period, most_samples = rule[10:]
+    signs, switches, sweeps = chops
+    buffer, mean, reference, was_switched = memory
+    zero = np.float32(0.0)
+    tiles, reads, number = seen.shape
+    for t in prange(tiles):
+        state = start(seed, first_tile + t)
+        values = np.empty(number, np.float32)
+        for r in range(reads):
+            line = lines[r]
+            state = _read(state, seen[t, r], reading, values)
+            factor, is_early, begins = scale, False, False
+            if scales.size > 0:
+                factor = scales[t, r]
+            if has_reference:
+                begins, is_early = was_switched[t, line], sweeps[r] <= period
+                was_switched[t, line] = switches[t, r]
+                if most_samples > zero:
+                    factor = factor / min(np.float32(sweeps[r] % period + 1), most_samples)
+            for k in range(number):
+                i, j = (k, line) if are_columns else (line, k)
+                value = values[k]
+                if not has_buffer:
+                    values[k] = sign * value
+                    continue
+                offset = zero
+                if has_reference:
+                    before = mean[t, i, j]
+                    if begins:
+                        reference[t, i, j] = before
+                    offset = reference[t, i, j]
+                    mean[t, i, j] = before * (np.float32(1.0) - tail) + value * tail
+                way = signs[t, r, k] if signs.size > 0 else np.float32(1.0)
+                held = (value - offset) * way * factor + (buffer[t, i, j] if has_memory else zero)
+                steps = np.trunc(held / unit)
+                left = held
+                if steps != zero:
+                    steps = min(max(steps, -most), most)
+                    left = held * kept if forgets else min(max(held - taken * steps * unit, -cap), cap)
+                buffer[t, i, j] = left
+                values[k] = zero if is_early else sign * steps
+            state = write_line(state, t, line, are_columns, values, rate, writing, slow, sent)
