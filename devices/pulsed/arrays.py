@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import numpy as np
-
 from .device_array import DeviceArray
 from .views import NO_COUNT
 
-_PER_DEVICE = ("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "reference")
-_SHARED = ("constants", "nodes_up", "nodes_down")
+_TENSORS = (
+    *("max_bound", "min_bound", "scale_up", "scale_down", "shape_up", "shape_down", "reference"),
+    *("constants", "nodes_up", "nodes_down", "pulse_count"),
+)
 
 
 def as_arrays(devices: DeviceArray) -> tuple[Any, ...]:
@@ -21,14 +21,6 @@ def as_arrays(devices: DeviceArray) -> tuple[Any, ...]:
     buffers = devices._buffers  # a module's own lookup takes longer than the loops over a small tile
     weight, persistent = buffers["weight"], buffers["persistent_weight"]
     hidden, visible = (weight, None) if persistent is None else (persistent, weight)
-    *arrays, counts = devices.views.of(
-        (
-            hidden,
-            visible,
-            *[buffers[name] for name in _PER_DEVICE],
-            *[buffers[name] for name in _SHARED],
-            buffers["pulse_count"],
-        )
-    )
-    counts = NO_COUNT if counts.size == 0 else counts
-    return int(devices.law), *arrays, np.float32(devices.write_noise), counts
+    *arrays, counts = devices.views.of((hidden, visible, *[buffers[name] for name in _TENSORS]))
+    counts = NO_COUNT if buffers["pulse_count"] is None else counts
+    return devices.law_number, *arrays, devices.write_noise_number, counts

@@ -3,6 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -57,7 +58,9 @@ class DeviceArray(nn.Module):
         drift_start_weight: (tiles, out, in) the weight it began from; NaN before the first drift.
         drifted_weight: (tiles, out, in) the weight that drift left behind; NaN before the first drift.
         law: Step law.
-        views: Its memory as numpy's arrays; see `arrays.as_arrays`.
+        law_number: It as a number, for compiled loops; see `arrays.as_arrays`.
+        write_noise_number: `write_noise`, likewise.
+        views: The memory of these devices as numpy's arrays, likewise.
         constants: Numbers that all devices share, in the order of `laws.CONSTANTS`.
     """
 
@@ -93,6 +96,7 @@ class DeviceArray(nn.Module):
         self.device = deepcopy(device)
         self.law = law_of(device)
         self.views = Views()
+        self.law_number, self.write_noise_number = int(self.law), np.float32(self.write_noise)
         for name in REQUIRED:
             values = hidden[name]
             assert values is not None

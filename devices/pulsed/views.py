@@ -25,8 +25,8 @@ class Views:
         Args:
             tensors: On the CPU, always in the same order.
         """
-        places = [0 if one is None else one.data_ptr() for one in tensors]
-        if places != self._places or any(a is not b for a, b in zip(tensors, self._tensors, strict=True)):
+        places = [*map(id, tensors), *[one.data_ptr() for one in tensors if one is not None]]
+        if places != self._places:
             self._arrays = tuple(NOTHING if one is None else one.numpy() for one in tensors)
             self._tensors, self._places = tensors, places  # kept, so that nothing else can come to lie there
         return self._arrays

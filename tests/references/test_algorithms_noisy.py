@@ -34,6 +34,8 @@ Z, KURTOSIS = 4.9, 6.0
 THEIRS, OURS = 400, 4000
 OUT, IN, BATCH, STEPS = 4, 5, 12, 5
 NOISY = IOParameters(out_noise=0.02, inp_noise=0.01)
+# Without noise of the DAC a batch and its transfers are compiled loops.
+IN_LOOPS = IOParameters(out_noise=0.02)
 
 
 def device(**settings) -> SoftBoundsDevice:
@@ -67,6 +69,19 @@ CASES = {
         ChoppedTransferCompound, in_chop_prob=0.3, out_chop_prob=0.3, auto_scale=True, auto_granularity=30
     ),
     "dynamic": chain(DynamicTransferCompound, in_chop_prob=0.5, in_chop_random=True),
+    "transfer in loops": chain(TransferCompound, transfer_forward=IN_LOOPS, n_reads_per_transfer=2),
+    "buffered in loops": chain(BufferedTransferCompound, transfer_forward=IN_LOOPS),
+    "chopped in loops": chain(
+        ChoppedTransferCompound,
+        transfer_forward=IN_LOOPS,
+        in_chop_prob=0.3,
+        out_chop_prob=0.3,
+        auto_scale=True,
+        auto_granularity=30,
+    ),
+    "dynamic in loops": chain(
+        DynamicTransferCompound, transfer_forward=IN_LOOPS, in_chop_prob=0.5, in_chop_random=True
+    ),
     "mixed precision": DigitalRankUpdateRPUConfig(
         device=MixedPrecisionCompound(
             device=device(), n_x_bins=6, n_d_bins=6, n_rows_per_transfer=2, random_row=True

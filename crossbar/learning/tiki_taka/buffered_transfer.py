@@ -5,18 +5,17 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
 from devices.pulsed import DeviceArray
-from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
 from ..unit_cells import DigitalMemory
 from .choppers import Chops, Reads
-from .transfer_cells import NO_SCALES, TransferCells
+from .transfer_cells import TransferCells
 from .transfer_loops import Rule
 
 
@@ -39,7 +38,6 @@ class BufferedTransfer(TransferCells):
         self, arrays: Sequence[DeviceArray], compound: Any, update: UpdateParameters, *, seed: int
     ) -> None:
         super().__init__(arrays, compound, update, seed=seed)
-        self.views_of_memory = Views()
         self.register_buffer("buffer", torch.zeros(len(arrays) - 1, *arrays[0].shape))
 
     @override
@@ -54,15 +52,9 @@ class BufferedTransfer(TransferCells):
         return rate
 
     @override
-    def rule_for_loops(
-        self,
-        learning_rate: Dimensionless,
-        rates: Dimensionless | Float[Tensor, "trains batch"],
-        vectors: Any,
-        tile_of_train: Int[Tensor, " tiles"] | None,
-    ) -> tuple[tuple[Any, ...], Any]:
+    def rule_for_loops(self, learning_rate: Dimensionless) -> Rule:
         settings, step = self.compound, np.float32(self.chain[1].step_size)
-        rule = Rule(
+        return Rule(
             rate=float(np.float32(settings.step) * step),
             scale=abs(self.transfer_rate(0, learning_rate)),
             unit=float(np.float32(settings.thres_scale) * step),
@@ -71,12 +63,10 @@ class BufferedTransfer(TransferCells):
             kept=float(settings.momentum),
             taken=float(1 - np.float32(min(max(settings.momentum, 0.0), 1.0))),
         )
-        return rule.numbers(), NO_SCALES
 
     @override
-    def memory_for_loops(self) -> tuple[Any, Any, Any, Any]:
-        (buffer,) = self.views_of_memory.of((self._buffers["buffer"],))
-        return buffer[0], *super().memory_for_loops()[1:]
+    def memory_for_loops(self) -> tuple[Tensor | None, ...]:
+        return self._buffers["buffer"], *super().memory_for_loops()[1:]
 
     @override
     def _transfer(

@@ -5,19 +5,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
 from devices.pulsed import DeviceArray
-from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
 from ..unit_cells import DigitalMemory
 from .choppers import Choppers, Chops, Reads
 from .running_maxima import RunningMaxima
-from .transfer_cells import NO_SCALES, TransferCells
+from .transfer_cells import TransferCells
 from .transfer_loops import Rule
 
 
@@ -62,7 +61,6 @@ class ChoppedCells(TransferCells):
             is_regular=is_regular,
             other_probability=other_probability,
         )
-        self.views_of_memory = Views()
         self.maxima = RunningMaxima(self.tiles, compound.auto_momentum)
         self.register_buffer("buffer", torch.zeros(arrays[0].shape))
 
@@ -88,8 +86,7 @@ class ChoppedCells(TransferCells):
         if not self.compound.auto_scale:
             return super()._gradient_rates(x, d, learning_rate, tile_of_train)
         whose = slice(None) if tile_of_train is None else tile_of_train
-        full = np.float32(self.update_parameters.desired_bl) * np.float32(self.chain[0].step_size)
-        rate = self.maxima.follow_rates(x[whose], d[whose], float(np.float32(self.compound.fast_lr) * full))
+        rate = self.maxima.follow_rates(x[whose], d[whose], float(self._full_rate()))
         if self.compound.fast_lr <= 0:
             return learning_rate
         if tile_of_train is None:
@@ -134,48 +131,40 @@ class ChoppedCells(TransferCells):
         return float(unit)
 
     @override
-    def rule_for_loops(
-        self,
-        learning_rate: Dimensionless,
-        rates: Dimensionless | Float[Tensor, "trains batch"],
-        vectors: Any,
-        tile_of_train: Int[Tensor, " tiles"] | None,
-    ) -> tuple[tuple[Any, ...], Any]:
-        rate, unit = np.float32(abs(self.transfer_rate(0, learning_rate))), np.float32(self._unit())
-        scales: Any = NO_SCALES
-        scale = rate / unit
-        if self.compound.correct_gradient_magnitudes and isinstance(rates, Tensor):
-            of_tiles = rates if tile_of_train is None else rates[tile_of_train]
-            scales = rate / of_tiles.numpy()[:, vectors] / unit
-        elif self.compound.correct_gradient_magnitudes:
-            scale = rate / np.float32(rates) / unit
-        return self._rule(float(scale)).numbers(), scales
-
-    def _rule(self, scale: Dimensionless) -> Rule:
-        """Return what the rule does with what is read, multiplied by a scale."""
+    def rule_for_loops(self, learning_rate: Dimensionless) -> Rule:
         settings = self.compound
         return Rule(
             rate=self._write_rate(),
-            scale=scale,
+            scale=abs(self.transfer_rate(0, learning_rate)),
+            is_corrected=settings.correct_gradient_magnitudes,
+            worth=self._unit(),
             most=float(settings.transfer_update.desired_bl),
             forgets=settings.forget_buffer,
             kept=float(settings.momentum),
         )
 
     @override
+    def following_for_loops(self, batch: int) -> tuple[Any, ...]:
+        fast = float(self.compound.fast_lr)
+        return self.compound.auto_scale, fast > 0, self.maxima.part(batch), self._full_rate()
+
+    @override
     def choppers_for_loops(self) -> tuple[Any, ...]:
-        return self.choppers.for_loops()
+        return self.choppers.settings()
 
     @override
-    def _count_sweeps(self, lines: Any) -> Any:
-        return self.choppers.count_sweeps(lines)
+    def memory_for_loops(self) -> tuple[Tensor | None, ...]:
+        own, choppers, maxima = self._buffers, self.choppers._buffers, self.maxima._buffers
+        return (
+            *[own.get(name) for name in ("buffer", "running_mean", "reference", "is_switched")],
+            *[choppers[name] for name in ("is_turned", "is_other_turned", "sweeps")],
+            *[maxima[name] for name in ("x", "d")],
+        )
 
-    @override
-    def memory_for_loops(self) -> tuple[Any, Any, Any, Any]:
-        buffers = self._buffers
-        names = ("buffer", "running_mean", "reference", "is_switched")
-        *arrays, is_switched = self.views_of_memory.of(tuple(buffers.get(name) for name in names))
-        return *arrays, is_switched if "is_switched" in buffers else super().memory_for_loops()[3]
+    def _full_rate(self) -> Any:
+        """Return the rate at which an input and a gradient of one fill a train, times that of the fast devices."""
+        full = np.float32(self.update_parameters.desired_bl) * np.float32(self.chain[0].step_size)
+        return np.float32(self.compound.fast_lr) * full
 
     def _write_rate(self) -> Dimensionless:
         """Return the learning rate at which the slow devices are written."""

@@ -41,10 +41,11 @@ class ChoppedTransfer(ChoppedCells):
         )
 
     @override
-    def _rule(self, scale: Dimensionless) -> Rule:
+    def rule_for_loops(self, learning_rate: Dimensionless) -> Rule:
         momentum = min(max(self.compound.momentum, 0.0), 1.0)
         taken = float(1 - np.float32(momentum))
-        return super()._rule(scale)._replace(taken=taken, has_memory=not self.compound.no_buffer)
+        rule = super().rule_for_loops(learning_rate)
+        return rule._replace(taken=taken, has_memory=not self.compound.no_buffer)
 
     @override
     def _transfer(

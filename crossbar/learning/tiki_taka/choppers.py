@@ -19,7 +19,6 @@ from devices.parts import uniform_
 from devices.pulsed import PulseTrains
 from devices.pulsed.random_numbers import start, uniform
 from devices.pulsed.threaded_loops import threaded
-from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
 from ..trains_of_tiles import with_signs
@@ -132,39 +131,15 @@ class Choppers(nn.Module):
         self.is_random, self.is_regular = is_random, is_regular
         inverse = np.float32(1) / np.float32(probability) if probability > 0 else 2
         self.period = max(ceil(inverse), 2)
-        self.views = Views()
         self.register_buffer("is_turned", torch.zeros(tiles, lines, dtype=torch.bool))
         self.register_buffer("is_other_turned", torch.zeros(tiles, other, dtype=torch.bool))
         self.register_buffer("sweeps", zero_count())
 
-    def _arrays(self) -> tuple[Any, ...]:
-        return self.views.of(
-            tuple(self._buffers[name] for name in ("is_turned", "is_other_turned", "sweeps"))
-        )
-
-    def for_loops(self) -> tuple[Any, ...]:
-        """Return states and settings as `chop` takes them, on the CPU.
-
-        Returns:
-            `is_turned` and `is_other_turned`; period, probability of a turn, whether lines are turned at random,
-            whether regularly, probability of a turn across.
+    def settings(self) -> tuple[Any, ...]:
+        """Return what `chop` wants to know: that there are choppers; period, probability of a turn, whether lines are
+        turned at random, whether regularly, probability of a turn across.
         """
-        is_turned, is_other_turned, _ = self._arrays()
-        settings = self.period, self.probability, self.is_random, self.is_regular, self.other_probability
-        return is_turned, is_other_turned, *settings
-
-    def count_sweeps(self, lines: Any) -> Any:
-        """Count the reads of the last line, on the CPU; return how often all lines had been read before each read.
-
-        Args:
-            lines: (reads,) which lines are read, in this order.
-        """
-        (*_, sweeps) = self._arrays()
-        is_last = lines == self.is_turned.shape[1] - 1
-        after = int(sweeps) + np.cumsum(is_last)
-        if len(lines) > 0:
-            sweeps[...] = after[-1]
-        return after - is_last
+        return True, self.period, self.probability, self.is_random, self.is_regular, self.other_probability
 
     def plan(
         self,
@@ -238,8 +213,8 @@ def _sign(is_turned: Tensor) -> Tensor:
     return 1.0 - 2.0 * is_turned
 
 
-NO_CHOPPERS = (np.empty((0, 0), np.bool_), np.empty((0, 0), np.bool_), 1, 0.0, False, False, 0.0)
-"""What `for_loops` would return if nothing were ever turned."""
+NO_CHOPPERS = (False, 1, 0.0, False, False, 0.0)
+"""What `Choppers.settings` would return if nothing were ever turned."""
 
 
 @njit(cache=True)
@@ -249,9 +224,10 @@ def _turn(values, is_turned):  # type: ignore[no-untyped-def]
             values[j] = -values[j]
 
 
-@threaded(lambda choppers, looks, of_lines, of_others, *rest: of_lines.size + of_others.size)
+@threaded(lambda settings, states, looks, of_lines, of_others, *rest: of_lines.size + of_others.size)
 def chop(
-    choppers: Any,
+    settings: Any,
+    states: Any,
     looks: Any,
     of_lines: Any,
     of_others: Any,
@@ -262,7 +238,8 @@ def chop(
     """Do what `Choppers.plan` and `Chops.turn` do, in one compiled loop over tiles.
 
     Args:
-        choppers: See `Choppers.for_loops`; states are changed in place.
+        settings: See `Choppers.settings`.
+        states: (tiles, lines) and (tiles, other) which lines are turned; changed in place.
         looks: After which vectors lines are read, and which lines.
         of_lines: (tiles, batch, lines) signs of the gradient's pulses on lines, or signed values; changed in place.
         of_others: (tiles, batch, other) likewise across.
@@ -272,7 +249,8 @@ def chop(
             whether that line is turned right afterwards, (tiles, reads); and (reads,) the sweeps before each read.
     """
     signs, switches, sweeps = chops
-    is_turned, is_other_turned, period, probability, is_random, is_regular, other_probability = choppers
+    _, period, probability, is_random, is_regular, other_probability = settings
+    is_turned, is_other_turned = states
     vectors, lines = looks[0], looks[1]
     tiles, batch, number = of_lines.shape
     for t in prange(tiles):

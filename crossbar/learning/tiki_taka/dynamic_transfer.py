@@ -54,14 +54,14 @@ class DynamicTransfer(ChoppedCells):
         return [*super().memories(), *estimates]
 
     @override
-    def _rule(self, scale: Dimensionless) -> Rule:
+    def rule_for_loops(self, learning_rate: Dimensionless) -> Rule:
         settings = self.compound
         cap = float("inf")
         if settings.buffer_cap > 0:
             cap = float(settings.transfer_update.desired_bl * settings.buffer_cap)
         return (
             super()
-            ._rule(scale)
+            .rule_for_loops(learning_rate)
             ._replace(
                 taken=float(1 - np.float32(settings.momentum)),
                 cap=cap,

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from numba import njit
 from torch import Tensor, nn
 
-from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
 
@@ -30,9 +29,16 @@ class RunningMaxima(nn.Module):
     def __init__(self, tiles: int, momentum: Dimensionless) -> None:
         super().__init__()
         self.momentum = momentum
-        self.views = Views()
         self.register_buffer("x", torch.zeros(tiles))
         self.register_buffer("d", torch.zeros(tiles))
+
+    def part(self, batch: int) -> Any:
+        """Return the part of a mean that a new vector makes up, in float32.
+
+        Args:
+            batch: Vectors of the batch.
+        """
+        return (np.float32(1) - np.float32(self.momentum)) / np.float32(batch)
 
     def follow_rates(
         self, x: Float[Tensor, "tiles batch in"], d: Float[Tensor, "tiles batch out"], full: Dimensionless
@@ -45,11 +51,11 @@ class RunningMaxima(nn.Module):
             full: By which the largest input and the largest gradient are to move a device; the rate itself where one
                 of the means is zero.
         """
-        part = (np.float32(1) - np.float32(self.momentum)) / np.float32(x.shape[1])
+        part = self.part(x.shape[1])
         if x.device.type == "cpu":
             here = (given.float().contiguous().numpy() for given in (x, d))
-            means = self.views.of((self._buffers["x"], self._buffers["d"]))
-            return torch.from_numpy(_rates(*here, *means, part, np.float32(full)))
+            means = self.x.numpy(), self.d.numpy()
+            return torch.from_numpy(follow_rates(*here, *means, part, np.float32(full)))
         of_both = []
         for values, mean in ((x, self.x), (d, self.d)):
             largest = values.abs().amax(dim=2).float()
@@ -62,8 +68,8 @@ class RunningMaxima(nn.Module):
 
 
 @njit(cache=True, error_model="numpy")
-def _rates(x: Any, d: Any, x_mean: Any, d_mean: Any, part: Any, full: Any) -> Any:
-    """Follow inputs and gradients, keep the last means, and return the rates that they ask for."""
+def follow_rates(x: Any, d: Any, x_mean: Any, d_mean: Any, part: Any, full: Any) -> Any:
+    """Do what `RunningMaxima.follow_rates` does."""
     of_x, of_d = _follow(_largest(x), x_mean, part), _follow(_largest(d), d_mean, part)
     x_mean[:], d_mean[:] = of_x[:, -1], of_d[:, -1]
     zero = np.float32(0.0)

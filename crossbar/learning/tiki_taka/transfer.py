@@ -1,9 +1,9 @@
 """Tiki-Taka: gradients on fast devices, read line by line and written to slow ones."""
 
-from typing import Any, final
+from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
@@ -12,7 +12,7 @@ from devices.pulsed import reset_
 from devices.units import Dimensionless
 
 from .choppers import Chops, Reads
-from .transfer_cells import NO_SCALES, TransferCells
+from .transfer_cells import TransferCells
 from .transfer_loops import Rule
 
 
@@ -24,16 +24,10 @@ class Transfer(TransferCells):
     """
 
     @override
-    def rule_for_loops(
-        self,
-        learning_rate: Dimensionless,
-        rates: Dimensionless | Float[Tensor, "trains batch"],
-        vectors: Any,
-        tile_of_train: Int[Tensor, " tiles"] | None,
-    ) -> tuple[tuple[Any, ...], Any]:
+    def rule_for_loops(self, learning_rate: Dimensionless) -> Rule:
         rate = self.transfer_rate(0, learning_rate)
         sign = -1.0 if rate > 0 else 1.0
-        return Rule(has_buffer=False, sign=sign, rate=abs(rate)).numbers(), NO_SCALES
+        return Rule(has_buffer=False, sign=sign, rate=abs(rate))
 
     @override
     def _transfer(

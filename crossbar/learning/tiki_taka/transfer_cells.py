@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numba import njit
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -34,8 +33,6 @@ from devices.pulsed import (
     draw_trains,
     write_verify,
 )
-from devices.pulsed.engines.lines import writing_of
-from devices.pulsed.views import NOTHING, Views
 from devices.streams import generator
 from devices.units import Dimensionless
 
@@ -51,9 +48,9 @@ from ..one_hot import Lines, choose_line
 from ..trains_of_tiles import for_every_tile
 from ..unit_cells import UnitCells, zero_count
 from ..vector_cell import weighted_sum
-from .at_once import can_learn_at_once, learn_at_once
+from .at_once import AtOnce
 from .choppers import NO_CHOPPERS, Chops, Reads
-from .transfer_loops import reading_of
+from .transfer_loops import Rule
 
 
 class TransferCells(UnitCells):
@@ -105,9 +102,7 @@ class TransferCells(UnitCells):
         )
         self.register_buffer("updates", zero_count())
         self.register_buffer("next_line", torch.zeros(devices, dtype=torch.int64))
-        self.views = Views()
-        self.reading = reading_of(self.transfer_io)
-        self.is_learned_at_once = can_learn_at_once(self)
+        self.at_once = AtOnce() if AtOnce.can(self) else None
 
     @property
     @override
@@ -158,8 +153,8 @@ class TransferCells(UnitCells):
         if learning_rate == 0 or batch == 0:
             return
         rng = noise.generator("cpu")
-        if self.is_learned_at_once and x.device.type == "cpu" and not self._shows_stuck():
-            learn_at_once(self, x, d, learning_rate, rng=rng, engine=engine, tile_of_train=tile_of_train)
+        if self.at_once is not None and x.device.type == "cpu" and not self._shows_stuck():
+            self.at_once.learn(self, x, d, learning_rate, rng=rng, engine=engine, tile_of_train=tile_of_train)
             return
         schedule = [
             reads
@@ -219,60 +214,31 @@ class TransferCells(UnitCells):
         scale = learning_rate if self.compound.scale_transfer_lr else 1.0
         return float(np.float32(rates[source]) * np.float32(scale))
 
-    def scheduled(self, batch: int, learning_rate: Dimensionless) -> tuple[Any, Any, Any]:
-        """Return the reads of the fast devices in a batch, and count its vectors; all lines in order, on the CPU.
+    @abstractmethod
+    def rule_for_loops(self, learning_rate: Dimensionless) -> Rule:
+        """Return what the rule does with what is read of the fast devices.
 
         Args:
-            batch: Number of vectors.
             learning_rate: The optimizer's.
-
-        Returns:
-            After which vector of the batch each line is read, which line, and how often all lines had been read.
         """
-        updates, next_line = self.views.of((self._buffers["updates"], self._buffers["next_line"]))
-        step, number = self._interval(0, batch), self.number_of_lines
-        vectors, lines = _schedule(
-            int(updates), step, batch, int(next_line[0]), self.reads_per_transfer, number
-        )
-        if len(lines) > 0:
-            next_line[0] = (lines[-1] + 1) % number
-        updates[...] += batch
-        if self.transfer_rate(0, learning_rate) == 0:
-            vectors, lines = vectors[:0], lines[:0]
-        return vectors, lines, self._count_sweeps(lines)
 
-    def _count_sweeps(self, lines: Any) -> Any:
-        """Count how often all lines are read, where a rule asks; return how often they had been at each read."""
-        return _NO_NUMBERS
+    def following_for_loops(self, batch: int) -> tuple[Any, ...]:
+        """Return whether running maxima are followed, whether rates follow from them, and by which numbers.
+
+        Args:
+            batch: Vectors of the batch.
+        """
+        return False, False, np.float32(0), np.float32(0)
 
     def choppers_for_loops(self) -> tuple[Any, ...]:
-        """Return the choppers as `choppers.chop` takes them."""
+        """Return the settings of the choppers as `choppers.chop` takes them."""
         return NO_CHOPPERS
 
-    def writing_for_loops(self, array: DeviceArray) -> tuple[Any, ...]:
-        """Return the settings of the pulses of a transfer to an array."""
-        return writing_of(array.step_size, self.compound.transfer_update)
-
-    @abstractmethod
-    def rule_for_loops(
-        self,
-        learning_rate: Dimensionless,
-        rates: Dimensionless | Float[Tensor, "trains batch"],
-        vectors: Any,
-        tile_of_train: Int[Tensor, " tiles"] | None,
-    ) -> tuple[tuple[Any, ...], Any]:
-        """Return `Rule.numbers` for a batch, and the scale of each read, if each has its own.
-
-        Args:
-            learning_rate: The optimizer's.
-            rates: Of the gradient's pulses.
-            vectors: After which vectors lines are read.
-            tile_of_train: Whose vectors a tile receives.
+    def memory_for_loops(self) -> tuple[Tensor | None, ...]:
+        """Return the memory of the rule: buffer, running mean, reference and which lines were turned after their last
+        read; which lines are turned, which across, and how often all were read; maxima of inputs and gradients.
         """
-
-    def memory_for_loops(self) -> tuple[Any, Any, Any, Any]:
-        """Return the memory of the rule as `transfer_loops.transfer` takes it."""
-        return NOTHING, NOTHING, NOTHING, _NO_CHOICE
+        return (None,) * 9
 
     def _shows_stuck(self) -> bool:
         """Tell whether a device that is stuck would be looked at with write noise, which it does not have."""
@@ -410,26 +376,10 @@ class TransferCells(UnitCells):
         apply_trains(self.chain[0], part, rng=rng, engine=engine)
 
 
-_NO_NUMBERS, _NO_CHOICE = np.empty(0, np.int64), np.empty((0, 0), np.bool_)
-NO_SCALES = np.empty((0, 0), np.float32)
-
-
 @cache
 def _mean(values: tuple[Dimensionless, ...]) -> Dimensionless:
     """Return the mean of float32 numbers as torch rounds it."""
     return float(torch.tensor(values).mean())
-
-
-@njit(cache=True)
-def _schedule(seen: int, step: int, batch: int, begin: int, reads: int, number: int) -> Any:
-    """Return after which vectors of a batch which lines are read, if one transfer follows the other in order."""
-    first = step - 1 - seen % step if step > 0 else batch
-    transfers = (batch - 1 - first) // step + 1 if first < batch else 0
-    vectors, lines = np.empty(transfers * reads, np.int64), np.empty(transfers * reads, np.int64)
-    for k in range(transfers * reads):
-        vectors[k] = first + k // reads * step
-        lines[k] = (begin + k) % number
-    return vectors, lines
 
 
 def transfer_settings(transfer_forward: IOParameters) -> IOParameters:

@@ -29,6 +29,8 @@ class Rule(NamedTuple):
         sign: Of that gradient, -1 or 1.
         rate: Learning rate of the writes.
         scale: What reads are multiplied by.
+        is_corrected: Whether it is divided by the learning rate of the gradient's pulses.
+        worth: What it is divided by then.
         unit: What a step is worth in the buffer.
         most: Steps of a write.
         forgets: Whether a write leaves only the part `kept` of the buffer.
@@ -46,6 +48,8 @@ class Rule(NamedTuple):
     sign: float = -1.0
     rate: float = 0.0
     scale: float = 1.0
+    is_corrected: bool = False
+    worth: float = 1.0
     unit: float = 1.0
     most: float = 1.0
     forgets: bool = False
@@ -127,14 +131,13 @@ def _read(state, shown, reading, values):  # type: ignore[no-untyped-def]
     return state
 
 
-@threaded(lambda lines, are_columns, seen, *rest: 8 * seen.size, error_model="numpy")
+@threaded(lambda looks, *rest: 8 * looks[3].size, error_model="numpy")
 def transfer(
-    lines: Any,
-    are_columns: Any,
-    seen: Any,
+    looks: Any,
     reading: Any,
     rule: Any,
-    scales: Any,
+    rates: Any,
+    whose: Any,
     chops: Any,
     memory: Any,
     writing: Any,
@@ -146,12 +149,11 @@ def transfer(
     """Read lines that were looked at, and write the slow devices, one line after the other.
 
     Args:
-        lines: (reads,) which lines.
-        are_columns: Whether they are word lines.
-        seen: (tiles, reads, other) what the fast devices on them showed.
+        looks: See `devices.pulsed.looks`: which lines, and what the fast devices on them showed.
         reading: See `reading_of`.
         rule: `Rule.numbers`.
-        scales: (tiles, reads) in place of `Rule.scale`, where each read has its own; else empty.
+        rates: Learning rates of the gradient's pulses: one, (1, 1), or (trains, batch).
+        whose: (tiles,) which of the trains a tile received.
         chops: See `choppers.chop`; signs are empty where nothing is turned.
         memory: (tiles, out, in) buffers, means, references and (tiles, lines) which lines were turned after their
             last read; empty where a rule has none.
@@ -161,8 +163,9 @@ def transfer(
         first_tile: Number of the first tile.
         sent: (tiles, 2) to which pulses on lines and slots are added.
     """
-    has_buffer, sign, rate, scale, unit, most, forgets, kept, taken, cap = rule[:10]
-    has_memory, has_reference, tail, period, most_samples = rule[10:]
+    vectors, lines, are_columns, seen = looks
+    has_buffer, sign, rate, scale, is_corrected, worth, unit, most, forgets, kept, taken, cap = rule[:12]
+    has_memory, has_reference, tail, period, most_samples = rule[12:]
     signs, switches, sweeps = chops
     buffer, mean, reference, was_switched = memory
     zero = np.float32(0.0)
@@ -174,8 +177,9 @@ def transfer(
             line = lines[r]
             state = _read(state, seen[t, r], reading, values)
             factor, is_early, begins = scale, False, False
-            if scales.size > 0:
-                factor = scales[t, r]
+            if is_corrected:
+                factor = factor / (rates[whose[t], vectors[r]] if rates.size > 1 else rates[0, 0])
+            factor = factor / worth
             if has_reference:
                 begins, is_early = was_switched[t, line], sweeps[r] <= period
                 was_switched[t, line] = switches[t, r]
