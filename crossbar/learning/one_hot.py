@@ -73,8 +73,8 @@ class Lines:
             periphery: What is frozen in it.
             noise: Draws the noise of the reads.
         """
-        periphery.rows_read += len(weight) * lines.shape[1]
-        periphery.values_read += lines.shape[1] * weight.numel() // weight.shape[2 if self.are_columns else 1]
+        reads, number = lines.shape[1], weight.shape[2 if self.are_columns else 1]
+        periphery.count_reads(len(weight) * reads, reads * weight.numel() // number)
         if io.is_perfect or io.mv_type == AnalogMVType.IDEAL:
             return self.take(weight, lines) * io.out_scale
         inputs = weight.shape[2] if self.are_columns else weight.shape[1]

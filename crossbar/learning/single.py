@@ -79,7 +79,6 @@ class SingleCells(UnitCells):
             self.array.set_weights(weight, rng=noise.generator("cpu"))
 
     @override
-    @torch.no_grad()
     def update(
         self,
         x: Float[Tensor, "trains batch in"],

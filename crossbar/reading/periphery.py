@@ -174,6 +174,17 @@ class Periphery(nn.Module):
             self.register_buffer(name, value)
         self.scratch = Scratch()
 
+    def count_reads(self, rows: int, values: int) -> None:
+        """Count lines that were read one by one in a learning rule.
+
+        Args:
+            rows: Lines, over all tiles.
+            values: Their outputs.
+        """
+        counts = self.__dict__  # assigning to a module takes longer than a small tile's transfer
+        counts["rows_read"] += rows
+        counts["values_read"] += values
+
     def of(self, part: slice) -> Stages:
         """Return what takes part in a read of some tiles."""
         frozen = [self._buffers[name] for name in _FROZEN]

@@ -136,7 +136,8 @@ class DeviceArray(nn.Module):
     @property
     def step_size(self) -> Dimensionless:
         """`granularity` as a number of the host, which asks a GPU for it once, not at every update."""
-        values, known = self.granularity, self._known_granularity
+        values, known = self._buffers["granularity"], self._known_granularity
+        assert values is not None
         version = 0 if values.is_inference() else values._version
         if known is None or known[0] is not values or known[1] != version:
             known = self._known_granularity = (values, version, float(values))
@@ -181,11 +182,12 @@ class DeviceArray(nn.Module):
             torch.add(self.persistent_weight, noise, alpha=self.write_noise, out=self.weight)
             self.hold_stuck()
 
-    @torch.no_grad()
     def hold_stuck(self) -> None:
         """Take the write noise from devices that are stuck: nothing is written to them."""
-        if self.persistent_weight is not None and self.stuck is not None:
-            self.weight.copy_(torch.where(self.stuck, self.persistent_weight, self.weight))
+        stuck, persistent = self._buffers["stuck"], self._buffers["persistent_weight"]
+        if persistent is not None and stuck is not None:
+            with torch.no_grad():
+                self.weight.copy_(torch.where(stuck, persistent, self.weight))
 
     @torch.no_grad()
     def clip(self) -> None:

@@ -125,7 +125,6 @@ def count_lines(
     devices.slots += int(most(float(trains.length.sum(dim=1, dtype=torch.float64).max()), rng))
 
 
-@torch.no_grad()
 def pulsed_update(
     devices: DeviceArray,
     x: Float[Tensor, "kernels batch in"],
@@ -150,6 +149,28 @@ def pulsed_update(
         engine: See `apply_trains`.
         tile_of_train: For each tile, whose vectors it receives; its own if None.
     """
+    is_counted = devices._buffers["line_pulses"] is not None
+    is_at_once = engine in ENGINES and not is_counted and part_of(rng) is None and is_small(x, d)
+    if is_at_once and x.device.type == "cpu" and are_drawn_at_once(update):
+        tiles = each_its_own(x.shape[0]) if tile_of_train is None else tile_of_train
+        draw_and_send(devices, x, d, learning_rate, update, tiles, engine, many_pulses(x.shape[1]), rng=rng)
+        devices.hold_stuck()
+        return
+    with torch.no_grad():
+        _update_step_by_step(devices, x, d, learning_rate, update, rng, engine, tile_of_train)
+
+
+def _update_step_by_step(
+    devices: DeviceArray,
+    x: Tensor,
+    d: Tensor,
+    learning_rate: Dimensionless | Tensor,
+    update: UpdateParameters,
+    rng: torch.Generator,
+    engine: Engine,
+    tile_of_train: Tensor | None,
+) -> None:
+    """Do it with any settings, on any torch device, and with threads."""
     if update.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
         rate = torch.as_tensor(learning_rate, dtype=x.dtype, device=x.device).expand(x.shape[:2])
         change = torch.bmm((d * rate[..., None]).transpose(1, 2), x)
@@ -157,14 +178,6 @@ def pulsed_update(
         if update.pulse_type == PulseType.NONE_WITH_DEVICE:
             devices.clip()
         devices.redraw_write_noise(rng=rng)
-        return
-    is_counted = devices.line_pulses is not None
-    is_at_once = engine in ENGINES and not is_counted and part_of(rng) is None and is_small(x, d)
-    if is_at_once and x.device.type == "cpu" and are_drawn_at_once(update):
-        tiles = each_its_own(len(devices.weight)) if tile_of_train is None else tile_of_train
-        many = many_pulses(x.shape[1])
-        draw_and_send(devices, x, d, learning_rate, update, tiles, engine, many, rng=rng)
-        devices.hold_stuck()
         return
     trains = draw_trains(x, d, learning_rate, devices.step_size, update, rng=rng)
     count_lines(devices, trains, tile_of_train, rng=rng)

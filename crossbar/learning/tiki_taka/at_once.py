@@ -120,8 +120,8 @@ class AtOnce:
         is_alone = is_alone and fast.line_pulses is None and slow.line_pulses is None
         if is_alone and are_drawn_at_once(cells.update_parameters) and is_small(x, d):
             reads = _learn(
-                x.float().contiguous().numpy(),
-                d.float().contiguous().numpy(),
+                x.detach().float().contiguous().numpy(),
+                d.detach().float().contiguous().numpy(),
                 torch.randint(2**62, (5,), generator=rng).numpy(),
                 ENGINES[engine],
                 many_pulses(x.shape[1]),
@@ -135,10 +135,10 @@ class AtOnce:
         else:
             reads = self._learn(cells, x, d, learning_rate, rng, engine, tile_of_train)
         slow.hold_stuck()
-        cells.periphery.rows_read += cells.tiles * reads
         length = cells.out_size if cells.lines.are_columns else cells.in_size
-        cells.periphery.values_read += cells.tiles * reads * length
+        cells.periphery.count_reads(cells.tiles * reads, cells.tiles * reads * length)
 
+    @torch.no_grad()
     def _learn(
         self,
         cells: "TransferCells",

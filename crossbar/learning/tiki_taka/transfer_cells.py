@@ -138,7 +138,6 @@ class TransferCells(UnitCells):
         self.chain[-1].set_weights(weight if self.gamma[-1] == 1 else weight / self.gamma[-1], rng=rng)
 
     @override
-    @torch.no_grad()
     def update(
         self,
         x: Float[Tensor, "trains batch in"],
@@ -152,10 +151,24 @@ class TransferCells(UnitCells):
         batch = x.shape[1]
         if learning_rate == 0 or batch == 0:
             return
-        rng = noise.generator("cpu")
         if self.at_once is not None and x.device.type == "cpu" and not self._shows_stuck():
+            rng = noise.generator("cpu")
             self.at_once.learn(self, x, d, learning_rate, rng=rng, engine=engine, tile_of_train=tile_of_train)
             return
+        self._update_in_torch(x, d, learning_rate, noise, engine, tile_of_train)
+
+    @torch.no_grad()
+    def _update_in_torch(
+        self,
+        x: Tensor,
+        d: Tensor,
+        learning_rate: Dimensionless,
+        noise: NoiseStream,
+        engine: Engine,
+        tile_of_train: Tensor | None,
+    ) -> None:
+        """Do it group by group of reads, on any torch device and with any settings."""
+        batch, rng = x.shape[1], noise.generator("cpu")
         schedule = [
             reads
             for reads in self._schedule(batch, rng)
@@ -241,8 +254,9 @@ class TransferCells(UnitCells):
         return (None,) * 9
 
     def _shows_stuck(self) -> bool:
-        """Tell whether a device that is stuck would be looked at with write noise, which it does not have."""
-        return any(array.stuck is not None and array.persistent_weight is not None for array in self.chain)
+        """Tell whether a fast device that is stuck would be looked at with write noise, which it does not have."""
+        fast = self.chain[0]._buffers
+        return fast["stuck"] is not None and fast["persistent_weight"] is not None
 
     @abstractmethod
     def _transfer(

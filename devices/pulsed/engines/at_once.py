@@ -60,21 +60,17 @@ def draw_and_send(
         many: From so many pulses per device on, "auto" is the aggregated engine.
         rng: Draws the seeds of the trains and of the noise.
     """
-    x_seed, d_seed = torch.randint(2**62, (2,), generator=rng).tolist()
-    seed = int(torch.randint(2**62, (), generator=rng))
     _draw_and_send(
-        x.float().contiguous().numpy(),
-        d.float().contiguous().numpy(),
+        x.detach().float().contiguous().numpy(),
+        d.detach().float().contiguous().numpy(),
         rates_of(learning_rate, x),
         rules_of(devices.step_size, update),
-        np.uint64(x_seed),
-        np.uint64(d_seed),
+        torch.randint(2**62, (3,), generator=rng).numpy(),
         ENGINES[engine],
         many,
         tile_of_train.numpy(),
         as_arrays(devices),
         _NOBODY_LOOKS,
-        np.uint64(seed),
     )
 
 
@@ -84,18 +80,16 @@ def _draw_and_send(
     d: Any,
     rates: Any,
     rules: Any,
-    x_seed: Any,
-    d_seed: Any,
+    seeds: Any,
     engine: Any,
     many: Any,
     tile_of_train: Any,
     devices: Any,
     looks: Any,
-    seed: Any,
 ) -> None:
     trains = empty_trains(x, d)
-    _draw(x, d, rates, rules, x_seed, d_seed, _FIRST, trains)
-    send(trains, engine, many, tile_of_train, devices, looks, seed, _FIRST)
+    _draw(x, d, rates, rules, np.uint64(seeds[0]), np.uint64(seeds[1]), _FIRST, trains)
+    send(trains, engine, many, tile_of_train, devices, looks, np.uint64(seeds[2]), _FIRST)
 
 
 @njit(cache=True, error_model="numpy")
