@@ -3,8 +3,10 @@
 from copy import deepcopy
 from typing import Any, final
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numba import njit
 from torch import Tensor
 from typing_extensions import override
 
@@ -127,6 +129,9 @@ class MixedPrecision(WrittenCells):
         else:
             start = self.next_row.clone().reshape(1, 1)
             self.next_row.copy_((self.next_row + number) % rows)
+        if device.type == "cpu" and not self.cells.needs_every_vector:
+            self._write_on_cpu(start, number, noise, engine)
+            return
         chosen = ((start + torch.arange(number, device=device)) % rows).expand(self.tiles, number)
         index = chosen[..., None].expand(-1, -1, self.in_size)
         chi = self.chi.gather(1, index)
@@ -153,6 +158,55 @@ class MixedPrecision(WrittenCells):
                     self.cells.update(steps[:, part], d[:, part], rate, noise=noise, engine=engine)
         else:
             self.cells.update(steps, d, rate, noise=noise, engine=engine)
+
+    def _write_on_cpu(self, start: Tensor, number: int, noise: NoiseStream, engine: Engine) -> None:
+        """Write the rows that have a whole step, found in one compiled loop, and leave the others out."""
+        size = np.float32(self.granularity)
+        steps, d, most = whole_steps(self.chi.numpy(), start.numpy(), number, size)
+        most = noise.most(most)
+        if most > 0:
+            rate = self.granularity * self.compound.transfer_lr
+            x, d_of_rows = (torch.from_numpy(values)[:, :most] for values in (steps, d))
+            self.cells.update(x, d_of_rows, rate, noise=noise, engine=engine)
+
+
+@njit(cache=True, error_model="numpy")
+def whole_steps(chi: Any, start: Any, number: int, size: Any) -> Any:
+    """Take whole steps out of some rows.
+
+    Args:
+        chi: (tiles, out, in) gradient not yet written; changed in place.
+        start: (1 or tiles, 1) the first of the rows, which follow one another.
+        number: How many rows.
+        size: Of a step.
+
+    Returns:
+        (tiles, number, in) the steps, and (tiles, number, out) one on the row that they belong to: rows without a
+        step are left out, unless a tile has a step in all of them; and how many rows are left.
+    """
+    tiles, outs, ins = chi.shape
+    steps, d = np.zeros((tiles, number, ins), np.float32), np.zeros((tiles, number, outs), np.float32)
+    is_written = np.zeros((tiles, number), np.bool_)
+    most = 0
+    for t in range(tiles):
+        for k in range(number):
+            row, to = chi[t, (start[t % len(start), 0] + k) % outs], steps[t, k]
+            total = np.float32(0.0)
+            for j in range(ins):
+                to[j] = np.trunc(row[j] / size)
+                row[j] -= to[j] * size
+                total += abs(to[j])
+            is_written[t, k] = total != np.float32(0.0)
+        most = max(most, is_written[t].sum())
+    for t in range(tiles):
+        to = 0
+        for k in range(number):
+            if is_written[t, k]:
+                if most < number and to < k:
+                    steps[t, to], steps[t, k] = steps[t, k], np.float32(0.0)
+                d[t, to if most < number else k, (start[t % len(start), 0] + k) % outs] = np.float32(1.0)
+                to += 1
+    return steps, d, most
 
 
 def _into_bins(

@@ -10,6 +10,7 @@ from devices.units import Dimensionless
 
 from ..aihwkit.adapter import AnalogMVType, IOParameters, UpdateParameters
 from ..reading.mvm import analog_mvm
+from ..reading.mvm.lines import read_lines
 from ..reading.noise import NoiseStream
 from ..reading.periphery import Periphery
 
@@ -79,7 +80,11 @@ class Lines:
             return self.take(weight, lines) * io.out_scale
         inputs = weight.shape[2] if self.are_columns else weight.shape[1]
         x = one_hot(lines, inputs).expand(len(weight), -1, -1).contiguous()
-        return analog_mvm(weight if self.are_columns else weight.transpose(1, 2), x, io, periphery, noise)
+        across = weight if self.are_columns else weight.transpose(1, 2)
+        seen = None
+        if weight.device.type == "cpu" and x.numel() > 0:
+            seen = read_lines(self.take(weight, lines), x, across, io, periphery, noise)
+        return analog_mvm(across, x, io, periphery, noise) if seen is None else seen
 
     def write(
         self,

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from numba import njit
+
 from .device_array import DeviceArray
+from .threaded_loops import borrowed
 from .views import NO_COUNT
 
 _TENSORS = (
@@ -24,3 +27,29 @@ def as_arrays(devices: DeviceArray) -> tuple[Any, ...]:
     *arrays, counts = devices.views.of((hidden, visible, *[buffers[name] for name in _TENSORS]))
     counts = NO_COUNT if buffers["pulse_count"] is None else counts
     return devices.law_number, *arrays, devices.write_noise_number, counts
+
+
+@njit(cache=True)
+def lent(devices):  # type: ignore[no-untyped-def]
+    """Return the same arrays without their owners, which the caller keeps; see `threaded_loops.borrowed`."""
+    (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
+        devices[:10]
+    )
+    constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
+    return (
+        law,
+        borrowed(weight),
+        borrowed(visible),
+        borrowed(max_bound),
+        borrowed(min_bound),
+        borrowed(scale_up),
+        borrowed(scale_down),
+        borrowed(shape_up),
+        borrowed(shape_down),
+        borrowed(reference),
+        borrowed(constants),
+        borrowed(nodes_up),
+        borrowed(nodes_down),
+        write_noise,
+        borrowed(pulse_count),
+    )

@@ -44,14 +44,20 @@ def show(state, t, i, j, received, weight, visible, write_noise, pulse_count):  
     return state
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
+def due_at(looks, at):  # type: ignore[no-untyped-def]
+    """Return after which vector a look is due; -1 if there is none with this number."""
+    return looks[0][at] if at < len(looks[0]) else -1
+
+
+@njit(cache=True)
 def look_at_row(  # type: ignore[no-untyped-def]
     state, b, t, i, at, looks, received, weight, visible, write_noise, pulse_count
 ):
     """Write down what the devices of one row show after one vector, as far as they lie on lines that are looked at.
 
     Returns:
-        The next state of the noise, and the number of the next look.
+        The next state of the noise, the number of the next look, and after which vector it is; see `due_at`.
     """
     vectors, lines, are_columns, seen = looks
     shown = visible if visible.size > 0 else weight
@@ -67,4 +73,4 @@ def look_at_row(  # type: ignore[no-untyped-def]
                 received[j] = 0
                 seen[t, at, j] = shown[t, i, j]
         at += 1
-    return state, at
+    return state, at, due_at(looks, at)

@@ -22,12 +22,12 @@ from numba import prange
 from torch import Tensor
 
 from ..units import Dimensionless
-from .arrays import as_arrays
+from .arrays import as_arrays, lent
 from .device_array import DeviceArray
 from .engines.bursts import many_pulses
 from .engines.single_pulses import pulse_one_by_one
 from .random_numbers import normal, start
-from .threaded_loops import borrowed, threaded
+from .threaded_loops import threaded
 
 # Longer bursts are computed as a whole: the mean and the noise of many pulses are known in closed form, or by the
 # midpoint rule. assumed: here both ways take about as long.
@@ -306,12 +306,12 @@ def _rows_of(at: Tensor, shape: torch.Size) -> Tensor:
 
 @threaded(lambda at, *rest: 10 * at.size)
 def _pulse(at: Any, counts: Any, devices: Any, seed: Any) -> None:
+    devices = lent(devices)
     (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
         devices[:10]
     )
     constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     _, outs, ins = weight.shape
-    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     for k in prange(len(at)):
         t, rest = at[k] // (outs * ins), at[k] % (outs * ins)
         i, j = rest // ins, rest % ins

@@ -25,10 +25,11 @@ from devices.pulsed.update import each_its_own, many_pulses
 from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
+from ...reading.mvm.lines import can_read_lines, reading_of
 from ..trains_of_tiles import for_every_tile
 from .choppers import chop
 from .running_maxima import follow_rates
-from .transfer_loops import can_read_lines, reading_of, transfer
+from .transfer_loops import transfer
 
 if TYPE_CHECKING:
     from .transfer_cells import TransferCells
@@ -48,7 +49,7 @@ class Plan(NamedTuple):
         following: See `TransferCells.following_for_loops`.
         rules: Of the gradient's trains; see `devices.pulsed.pulse_trains.rules_of`.
         choppers: See `Choppers.settings`.
-        reading: See `transfer_loops.reading_of`.
+        reading: See `reading.mvm.lines.reading_of`.
         rule: `Rule.numbers`.
         writing: See `devices.pulsed.engines.lines.writing_of`.
     """
@@ -130,6 +131,8 @@ class AtOnce:
                 memory,
                 as_arrays(fast),
                 as_arrays(slow),
+                0,
+                0,
             )
             fast.hold_stuck()
         else:
@@ -282,7 +285,7 @@ def _prepare(schedule, choppers, memory, tiles, batch, outs, ins):  # type: igno
 
 
 @njit(cache=True, error_model="numpy")
-def _learn(x, d, seeds, engine, many, whose, plan, memory, fast, slow):  # type: ignore[no-untyped-def]
+def _learn(x, d, seeds, engine, many, whose, plan, memory, fast, slow, first, polarity):  # type: ignore[no-untyped-def]
     """Do all of it on the caller's thread: how many lines are read."""
     schedule, rates, following, rules, choppers, reading, rule, writing = plan
     is_followed, follows, part, full = following
@@ -291,13 +294,13 @@ def _learn(x, d, seeds, engine, many, whose, plan, memory, fast, slow):  # type:
         if follows:
             rates = followed
     trains = empty_trains(x, d)
-    _draw(x, d, rates, rules, np.uint64(seeds[2]), np.uint64(seeds[3]), 0, trains)
+    _draw(x, d, rates, rules, np.uint64(seeds[2]), np.uint64(seeds[3]), first, trains)
     looks, chops, sent = _prepare(schedule, choppers, memory, x.shape[0], x.shape[1], d.shape[2], x.shape[2])
     if choppers[0]:
         if looks[2]:
-            _chop(choppers, memory[5:7], looks, trains[1], trains[2], seeds[0], 0, chops)
+            _chop(choppers, memory[5:7], looks, trains[1], trains[2], seeds[0], first, chops)
         else:
-            _chop(choppers, memory[5:7], looks, trains[2], trains[1], seeds[0], 0, chops)
-    send(trains, engine, many, whose, fast, looks, np.uint64(seeds[4]), 0)
-    _transfer(looks, reading, rule, rates, whose, chops, memory[1:5], writing, slow, seeds[1], 0, sent)
+            _chop(choppers, memory[5:7], looks, trains[2], trains[1], seeds[0], first, chops)
+    send(trains, engine, many, whose, fast, looks, np.uint64(seeds[4]), first, polarity)
+    _transfer(looks, reading, rule, rates, whose, chops, memory[1:5], writing, slow, seeds[1], first, sent)
     return len(looks[0])

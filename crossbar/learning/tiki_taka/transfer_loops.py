@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from devices.pulsed.arrays import lent
 from devices.pulsed.engines.lines import write_line
 from devices.pulsed.random_numbers import normal, start
-from devices.pulsed.threaded_loops import threaded
-
-from ...aihwkit.adapter import AnalogMVType, IOParameters, WeightNoiseType
-from ...reading.periphery import Periphery, resolution
+from devices.pulsed.threaded_loops import borrowed, threaded
 
 
 class Rule(NamedTuple):
@@ -67,53 +65,6 @@ class Rule(NamedTuple):
         return tuple(np.float32(value) if isinstance(value, float) else value for value in self)
 
 
-def can_read_lines(io: IOParameters, periphery: Periphery) -> bool:
-    """Tell whether the loop can read lines with these settings.
-
-    Args:
-        io: aihwkit's settings of the periphery, with neither noise nor bound management.
-        periphery: What is frozen in it.
-    """
-    if io.is_perfect or io.mv_type == AnalogMVType.IDEAL:
-        return True
-    steps = resolution(io.inp_res, io.inp_bound), resolution(io.out_res, io.out_bound)
-    return (
-        io.mv_type == AnalogMVType.ONE_PASS
-        and io.inp_noise <= 0
-        and io.ir_drop <= 0
-        and io.out_asymmetry <= 0
-        and not (io.inp_sto_round and steps[0] > 0)
-        and not (io.out_sto_round and steps[1] > 0)
-        and all(values is None for values in periphery._buffers.values())
-    )
-
-
-def reading_of(io: IOParameters) -> tuple[Any, ...]:
-    """Return how a line is read by an input of one, as the loop computes with it.
-
-    Returns:
-        Voltage of the line; variance of the noise, and how much of it there is for each unit of conductance; step and
-        bound of the ADC; output scale.
-    """
-    one = np.float32(1)
-    if io.is_perfect or io.mv_type == AnalogMVType.IDEAL:
-        return one, *[np.float32(0)] * 3, np.float32(np.inf), np.float32(io.out_scale)
-    step, voltage = np.float32(resolution(io.inp_res, io.inp_bound)), one
-    if step > 0:
-        voltage = np.float32(np.rint(one / step) * step)
-    if io.inp_bound > 0:
-        voltage = np.float32(min(max(voltage, -io.inp_bound), io.inp_bound))
-    variance, of_weight = max(io.out_noise, 0.0) ** 2, 0.0
-    of_reads = float(voltage) ** 2 * max(io.w_noise, 0.0) ** 2
-    if io.w_noise_type == WeightNoiseType.PCM_READ:
-        of_weight = of_reads
-    elif io.w_noise_type == WeightNoiseType.ADDITIVE_CONSTANT:
-        variance += of_reads
-    bound = io.out_bound if io.out_bound > 0 else np.inf
-    numbers = variance, of_weight, resolution(io.out_res, io.out_bound), bound, io.out_scale
-    return voltage, *(np.float32(number) for number in numbers)
-
-
 @njit(cache=True, error_model="numpy")
 def _read(state, shown, reading, values):  # type: ignore[no-untyped-def]
     """Read what the devices of a line show, through DAC and ADC: the next state."""
@@ -150,7 +101,7 @@ def transfer(
 
     Args:
         looks: See `devices.pulsed.looks`: which lines, and what the fast devices on them showed.
-        reading: See `reading_of`.
+        reading: See `reading.mvm.lines.reading_of`.
         rule: `Rule.numbers`.
         rates: Learning rates of the gradient's pulses: one, (1, 1), or (trains, batch).
         whose: (tiles,) which of the trains a tile received.
@@ -166,8 +117,10 @@ def transfer(
     vectors, lines, are_columns, seen = looks
     has_buffer, sign, rate, scale, is_corrected, worth, unit, most, forgets, kept, taken, cap = rule[:12]
     has_memory, has_reference, tail, period, most_samples = rule[12:]
-    signs, switches, sweeps = chops
-    buffer, mean, reference, was_switched = memory
+    slow, seen = lent(slow), borrowed(seen)
+    signs, switches, sweeps = borrowed(chops[0]), borrowed(chops[1]), chops[2]
+    buffer, mean, reference = borrowed(memory[0]), borrowed(memory[1]), borrowed(memory[2])
+    was_switched = borrowed(memory[3])
     zero = np.float32(0.0)
     tiles, reads, number = seen.shape
     for t in prange(tiles):

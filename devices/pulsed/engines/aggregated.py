@@ -23,13 +23,13 @@ from numba import njit, prange, uint32, uint64
 from torch import Tensor
 
 from ...parts import first_tile, most
-from ..arrays import as_arrays
+from ..arrays import as_arrays, lent
 from ..device_array import DeviceArray
 from ..laws import Law
 from ..looks import NONE, Looks
 from ..pulse_trains import PulseTrains
 from ..random_numbers import start, word
-from ..threaded_loops import borrowed, threaded
+from ..threaded_loops import threaded
 from .affine import begin_run, end_run, follow_affine, follow_constant, step_affine
 from .aggregated_torch import apply_in_torch
 from .bounds import add_noise, arrive, mark_steep, reflect
@@ -148,13 +148,13 @@ def apply(
     polarity: Any,
 ) -> None:
     """Do the work of `apply_aggregated`, with slots 32 to a word and devices as `arrays.as_arrays` gives them."""
+    devices = lent(devices)
     (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
         devices[:10]
     )
     constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     vectors, lines, are_columns, seen = looks
     tiles, outs, ins = weight.shape
-    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     columns = columns_of_block(ins)
     rows = min(max(LANES // max(columns, 1), 1), outs)
     across, down = (ins + columns - 1) // max(columns, 1), (outs + rows - 1) // rows

@@ -23,7 +23,6 @@ from .aggregated import apply, halves
 from .exact import compress, sparse
 
 ENGINES = {"auto": 0, "exact": 1, "aggregated": 2}
-_FIRST, _BOTH = 0, 0  # all tiles are here; pulses of both directions
 _NOBODY_LOOKS = tuple(NONE)
 
 # Of each loop the one that works on the caller's thread.
@@ -71,6 +70,8 @@ def draw_and_send(
         tile_of_train.numpy(),
         as_arrays(devices),
         _NOBODY_LOOKS,
+        0,
+        0,
     )
 
 
@@ -86,15 +87,21 @@ def _draw_and_send(
     tile_of_train: Any,
     devices: Any,
     looks: Any,
+    first_tile: Any,
+    polarity: Any,
 ) -> None:
     trains = empty_trains(x, d)
-    _draw(x, d, rates, rules, np.uint64(seeds[0]), np.uint64(seeds[1]), _FIRST, trains)
-    send(trains, engine, many, tile_of_train, devices, looks, np.uint64(seeds[2]), _FIRST)
+    _draw(x, d, rates, rules, np.uint64(seeds[0]), np.uint64(seeds[1]), first_tile, trains)
+    send(trains, engine, many, tile_of_train, devices, looks, np.uint64(seeds[2]), first_tile, polarity)
 
 
 @njit(cache=True, error_model="numpy")
-def send(trains, engine, many, tile_of_train, devices, looks, seed, first_tile):  # type: ignore[no-untyped-def]
-    """Give the devices the pulses of trains that are drawn, by the engine that is asked for or the faster one."""
+def send(trains, engine, many, tile_of_train, devices, looks, seed, first_tile, polarity):  # type: ignore[no-untyped-def]
+    """Give the devices the pulses of trains that are drawn, by the engine that is asked for or the faster one.
+
+    Compiled callers pass on numbers that they were given, no literal ones: numba would compile loops once more for
+    these, and ten times slower.
+    """
     length, x_sign, d_sign, x_bits, d_bits, x_counts, d_counts = trains
     is_exact = engine == 1
     if engine == 0:
@@ -112,7 +119,7 @@ def send(trains, engine, many, tile_of_train, devices, looks, seed, first_tile):
             looks,
             seed,
             first_tile,
-            _BOTH,
+            polarity,
         )
         return
     most = float(length.max()) if length.size > 0 else 0.0
@@ -127,5 +134,5 @@ def send(trains, engine, many, tile_of_train, devices, looks, seed, first_tile):
         looks,
         seed,
         first_tile,
-        _BOTH,
+        polarity,
     )

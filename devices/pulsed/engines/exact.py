@@ -13,9 +13,9 @@ from numba import prange, uint64
 from torch import Tensor
 
 from ...parts import first_tile
-from ..arrays import as_arrays
+from ..arrays import as_arrays, lent
 from ..device_array import DeviceArray
-from ..looks import NONE, Looks, look_at_row, show
+from ..looks import NONE, Looks, due_at, look_at_row, show
 from ..pulse_trains import PulseTrains
 from ..random_numbers import popcount, start
 from ..threaded_loops import borrowed, threaded
@@ -103,14 +103,22 @@ def sparse(
     polarity: Any,
 ) -> None:
     """Do the work of `apply_exactly` for stochastic trains, with word lines as `compress` lists them."""
+    devices = lent(devices)
     (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
         devices[:10]
     )
     constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     tiles, outs, ins = weight.shape
     batch, words = d_bits.shape[1], d_bits.shape[2]
-    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
-    has_reference = reference.size > 0
+    # Every array that a loop takes apart or hands on, once for each row and vector.
+    x_bits, x_columns, d_bits, d_sign = (
+        borrowed(x_bits),
+        borrowed(x_columns),
+        borrowed(d_bits),
+        borrowed(d_sign),
+    )
+    looks = borrowed(looks[0]), borrowed(looks[1]), looks[2], borrowed(looks[3])
+    has_reference, first_due = reference.size > 0, due_at(looks, 0)
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
@@ -123,48 +131,49 @@ def sparse(
         shape_down_row = shape_down[t, i] if shape_down.size > 0 else down_row
         ref_row = reference[t, i] if has_reference else up_row
         ref = np.float32(0.0)
-        look = 0
+        look, due = 0, first_due
         for b in range(batch):
             first = d_bits[k, b, 0, i]
-            d_positive = d_sign[k, b, i] > 0
-            bits, columns = x_bits[k, b], x_columns[k, b]
-            is_idle = words == 1 and first == uint64(0)
-            for s in range(uint64(0) if is_idle else uint64(x_numbers[k, b])):
-                pulses = popcount(first & bits[s, 0])
-                for more in range(1, words):
-                    pulses += popcount(d_bits[k, b, more, i] & bits[s, more])
-                if pulses == uint64(0):
-                    continue
-                column = columns[s]
-                is_up = (column > 0) != d_positive
-                if polarity != 0:
-                    if is_up != (polarity > 0):
+            if words > 1 or first != uint64(0):
+                d_positive = d_sign[k, b, i] > 0
+                bits, columns = x_bits[k, b], x_columns[k, b]
+                for s in range(uint64(x_numbers[k, b])):
+                    pulses = popcount(first & bits[s, 0])
+                    for more in range(1, words):
+                        pulses += popcount(d_bits[k, b, more, i] & bits[s, more])
+                    if pulses == uint64(0):
                         continue
-                    is_up = True
-                j = uint64(abs(column) - 1)
-                received[j] += np.int32(pulses)
-                if has_reference:
-                    ref = ref_row[j]
-                state, w_row[j] = pulse_one_by_one(
-                    state,
-                    pulses,
-                    is_up,
-                    law,
-                    w_row[j],
-                    ref,
-                    up_row[j],
-                    down_row[j],
-                    shape_up_row[j],
-                    shape_down_row[j],
-                    mx_row[j],
-                    mn_row[j],
-                    constants,
-                    nodes_up,
-                    nodes_down,
+                    column = columns[s]
+                    is_up = (column > 0) != d_positive
+                    if polarity != 0:
+                        if is_up != (polarity > 0):
+                            continue
+                        is_up = True
+                    j = uint64(abs(column) - 1)
+                    received[j] += np.int32(pulses)
+                    if has_reference:
+                        ref = ref_row[j]
+                    state, w_row[j] = pulse_one_by_one(
+                        state,
+                        pulses,
+                        is_up,
+                        law,
+                        w_row[j],
+                        ref,
+                        up_row[j],
+                        down_row[j],
+                        shape_up_row[j],
+                        shape_down_row[j],
+                        mx_row[j],
+                        mn_row[j],
+                        constants,
+                        nodes_up,
+                        nodes_down,
+                    )
+            if b == due:
+                state, look, due = look_at_row(
+                    state, b, t, i, look, looks, received, weight, visible, write_noise, pulse_count
                 )
-            state, look = look_at_row(
-                state, b, t, i, look, looks, received, weight, visible, write_noise, pulse_count
-            )
         for j in range(ins):
             state = show(state, t, i, j, received[j], weight, visible, write_noise, pulse_count)
 
@@ -180,21 +189,22 @@ def _dense(
     first_tile: Any,
     polarity: Any,
 ) -> None:
+    devices = lent(devices)
+    looks = borrowed(looks[0]), borrowed(looks[1]), looks[2], borrowed(looks[3])
     (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
         devices[:10]
     )
     constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     tiles, outs, ins = weight.shape
     batch = d_values.shape[1]
-    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
-    has_reference = reference.size > 0
+    has_reference, first_due = reference.size > 0, due_at(looks, 0)
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         k = tile_of_train[t]
         state = start(seed, first_tile * outs + row)
         received = np.zeros(ins, np.int32)
         ref, shape_u, shape_d = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-        look = 0
+        look, due = 0, first_due
         for b in range(batch):
             d = d_values[k, b, i]
             for j in range(0 if d == 0.0 else ins):
@@ -229,8 +239,9 @@ def _dense(
                     nodes_up,
                     nodes_down,
                 )
-            state, look = look_at_row(
-                state, b, t, i, look, looks, received, weight, visible, write_noise, pulse_count
-            )
+            if b == due:
+                state, look, due = look_at_row(
+                    state, b, t, i, look, looks, received, weight, visible, write_noise, pulse_count
+                )
         for j in range(ins):
             state = show(state, t, i, j, received[j], weight, visible, write_noise, pulse_count)

@@ -14,7 +14,6 @@ from ..looks import show
 from ..pulse_trains import are_drawn_at_once, rules_of
 from ..random_numbers import popcount, start, word
 from ..slots import draw_train
-from ..threaded_loops import borrowed
 from ..train_loops import manage
 from .single_pulses import pulse_one_by_one
 
@@ -62,7 +61,7 @@ def write_line(state, t, line, is_column, gradients, rate, writing, devices, sen
         gradients: (other,) for each device on it, what it is to move by, divided by minus `rate`.
         rate: Not negative.
         writing: See `writing_of`.
-        devices: See `arrays.as_arrays`.
+        devices: See `arrays.as_arrays`; lent ones.
         sent: (tiles, 2) to which pulses on lines and slots are added.
 
     Returns:
@@ -73,7 +72,6 @@ def write_line(state, t, line, is_column, gradients, rate, writing, devices, sen
         devices[:10]
     )
     constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
-    constants, nodes_up, nodes_down = borrowed(constants), borrowed(nodes_up), borrowed(nodes_down)
     one = np.ones(1, np.float32)
     if is_column:
         length, for_line, for_others = manage(one, gradients, rate, rules)
