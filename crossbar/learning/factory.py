@@ -32,10 +32,11 @@ from .mixed_precision import MixedPrecision
 from .one_sided import OneSidedCells, invert_
 from .single import SingleCells
 from .tiki_taka.buffered_transfer import BufferedTransfer
+from .tiki_taka.chain_settings import transfer_settings
 from .tiki_taka.chopped_transfer import ChoppedTransfer
 from .tiki_taka.dynamic_transfer import DynamicTransfer
 from .tiki_taka.transfer import Transfer
-from .tiki_taka.transfer_cells import TransferCells, transfer_settings
+from .tiki_taka.transfer_cells import TransferCells
 from .unit_cells import UnitCells
 from .vector_cell import VectorCells
 from .write_verify_cells import WriteVerifyCells

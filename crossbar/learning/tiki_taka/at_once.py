@@ -5,7 +5,7 @@ to the fast devices in one pass over the batch, on which the lines that are to b
 read and written tile by tile (`transfer_loops`). All streams of random numbers belong to tiles, rows or vectors.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -30,9 +30,6 @@ from ..trains_of_tiles import for_every_tile
 from .choppers import chop
 from .running_maxima import follow_rates
 from .transfer_loops import transfer
-
-if TYPE_CHECKING:
-    from .transfer_cells import TransferCells
 
 _draw, _chop, _transfer = draw.alone, chop.alone, transfer.alone
 _NO_CHOICE, _NO_MEANS = np.empty((0, 0), np.bool_), np.empty(0, np.float32)
@@ -74,11 +71,11 @@ class AtOnce:
         self._plan: tuple[Any, ...] = ()
 
     @staticmethod
-    def can(cells: "TransferCells") -> bool:
+    def can(cells: Any) -> bool:
         """Tell whether the loops have all settings of these cells: two devices, usual reads and pulses, no resets.
 
         Args:
-            cells: The cells.
+            cells: `TransferCells`.
         """
         compound = cells.compound
         return (
@@ -95,7 +92,7 @@ class AtOnce:
 
     def learn(
         self,
-        cells: "TransferCells",
+        cells: Any,
         x: Float[Tensor, "trains batch in"],
         d: Float[Tensor, "trains batch out"],
         learning_rate: Dimensionless,
@@ -107,7 +104,7 @@ class AtOnce:
         """Do what `TransferCells.update` does, on the CPU.
 
         Args:
-            cells: The cells.
+            cells: `TransferCells`.
             x: Inputs.
             d: Gradients.
             learning_rate: Not zero.
@@ -144,7 +141,7 @@ class AtOnce:
     @torch.no_grad()
     def _learn(
         self,
-        cells: "TransferCells",
+        cells: Any,
         x: Tensor,
         d: Tensor,
         learning_rate: Dimensionless,
@@ -185,7 +182,7 @@ class AtOnce:
             slow.slots += int(most(float(sent[:, 1].max()), rng))
         return len(looks[0])
 
-    def _memory_of(self, cells: "TransferCells") -> tuple[Any, ...]:
+    def _memory_of(self, cells: Any) -> tuple[Any, ...]:
         """Return counters and memory of the cells as the loops take them; what a rule does not have is empty."""
         own = cells._buffers
         tensors = own["updates"], own["next_line"], *cells.memory_for_loops()
@@ -213,7 +210,7 @@ class AtOnce:
 
     def _plan_of(
         self,
-        cells: "TransferCells",
+        cells: Any,
         fast: DeviceArray,
         slow: DeviceArray,
         learning_rate: Dimensionless,

@@ -12,7 +12,6 @@ which is exactly what happens vector by vector.
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from functools import cache
 from math import ceil
 from typing import Any
 
@@ -37,9 +36,6 @@ from devices.streams import generator
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import (
-    BoundManagementType,
-    IOParameters,
-    NoiseManagementType,
     UpdateParameters,
 )
 from ...reading.noise import NoiseStream
@@ -49,6 +45,7 @@ from ..trains_of_tiles import for_every_tile
 from ..unit_cells import UnitCells, zero_count
 from ..vector_cell import weighted_sum
 from .at_once import AtOnce
+from .chain_settings import cell_gamma, mean_of, transfer_intervals, transfer_settings
 from .choppers import NO_CHOPPERS, Chops, Reads
 from .transfer_loops import Rule
 
@@ -107,7 +104,7 @@ class TransferCells(UnitCells):
     @property
     @override
     def granularity(self) -> Dimensionless:
-        return _mean(tuple(array.step_size for array in self.chain))
+        return mean_of(tuple(array.step_size for array in self.chain))
 
     @property
     @override
@@ -388,70 +385,3 @@ class TransferCells(UnitCells):
         if not is_now.all():
             part = part.where(is_now) if self.lines.are_columns else part.where_d(is_now)
         apply_trains(self.chain[0], part, rng=rng, engine=engine)
-
-
-@cache
-def _mean(values: tuple[Dimensionless, ...]) -> Dimensionless:
-    """Return the mean of float32 numbers as torch rounds it."""
-    return float(torch.tensor(values).mean())
-
-
-def transfer_settings(transfer_forward: IOParameters) -> IOParameters:
-    """Return the settings by which a transfer reads: aihwkit scales neither inputs nor outputs there."""
-    io: IOParameters = deepcopy(transfer_forward)
-    io.noise_management = NoiseManagementType.NONE
-    io.bound_management = BoundManagementType.NONE
-    return io
-
-
-def transfer_intervals(compound: Any, devices: int, reads: int, length: int) -> list[Dimensionless]:
-    """Return the vectors or mini-batches between two transfers from each array.
-
-    Unless given one by one, each array waits until every line of the one before was transferred into it.
-
-    Args:
-        compound: aihwkit's description of the compound.
-        devices: Arrays in the chain.
-        reads: Lines per transfer.
-        length: Devices on a line.
-
-    Raises:
-        ValueError: If they are given, but not one for each array.
-    """
-    given: list[Dimensionless] = list(compound.transfer_every_vec)
-    if given and len(given) != devices:
-        raise ValueError(
-            f"`transfer_every_vec` must have one interval for each of the {devices} devices, but has {len(given)}. "
-            "Add or remove some, or leave it empty."
-        )
-    if len(compound.transfer_lr_vec) not in (0, devices):
-        raise ValueError(
-            f"`transfer_lr_vec` must have one rate for each of the {devices} devices, but has "
-            f"{len(compound.transfer_lr_vec)}. Add or remove some, or leave it empty."
-        )
-    interval = np.float32(compound.transfer_every)
-    for _ in range(0 if given else devices):
-        given.append(float(interval))
-        interval = interval * (np.float32(length) / np.float32(reads))
-    return given
-
-
-def cell_gamma(compound: Any, devices: int) -> Float[Tensor, " devices"]:
-    """Return the weight of each array in what an MVM reads.
-
-    Args:
-        compound: aihwkit's description of the compound.
-        devices: Arrays in the chain.
-
-    Raises:
-        ValueError: If they are given, but not one for each array, or the last has none.
-    """
-    if not compound.gamma_vec:
-        powers = range(devices - 1, -1, -1)
-        return torch.tensor([float(compound.gamma) ** power for power in powers], dtype=torch.float32)
-    if len(compound.gamma_vec) != devices or compound.gamma_vec[-1] == 0:
-        raise ValueError(
-            f"`gamma_vec` must have a weight for each of the {devices} devices, the last not zero, but is "
-            f"{list(compound.gamma_vec)}. Give the last devices a part in the weight, or leave it empty."
-        )
-    return torch.tensor(list(compound.gamma_vec), dtype=torch.float32)

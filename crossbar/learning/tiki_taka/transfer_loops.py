@@ -17,6 +17,7 @@ from devices.pulsed.arrays import lent
 from devices.pulsed.engines.lines import write_line
 from devices.pulsed.random_numbers import normal, start
 from devices.pulsed.threaded_loops import borrowed, threaded
+from devices.units import Dimensionless
 
 
 class Rule(NamedTuple):
@@ -43,22 +44,22 @@ class Rule(NamedTuple):
     """
 
     has_buffer: bool = True
-    sign: float = -1.0
-    rate: float = 0.0
-    scale: float = 1.0
+    sign: Dimensionless = -1.0
+    rate: Dimensionless = 0.0
+    scale: Dimensionless = 1.0
     is_corrected: bool = False
-    worth: float = 1.0
-    unit: float = 1.0
-    most: float = 1.0
+    worth: Dimensionless = 1.0
+    unit: Dimensionless = 1.0
+    most: Dimensionless = 1.0
     forgets: bool = False
-    kept: float = 0.0
-    taken: float = 1.0
-    cap: float = float("inf")
+    kept: Dimensionless = 0.0
+    taken: Dimensionless = 1.0
+    cap: Dimensionless = float("inf")
     has_memory: bool = True
     has_reference: bool = False
-    tail: float = 0.0
+    tail: Dimensionless = 0.0
     period: int = 1
-    most_samples: float = 0.0
+    most_samples: Dimensionless = 0.0
 
     def numbers(self) -> tuple[Any, ...]:
         """Return them as the loop computes with them."""
