@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -318,10 +319,10 @@ def _write_with_model(model: BaseNoiseModel, seed: tuple[int, int]) -> Write:
     return write
 
 
-def _exponents_of_model(model: BaseNoiseModel, seed: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+def _exponents_of_model(model: BaseNoiseModel, seed: tuple[int, int]) -> Callable[[Tensor], Any]:
     stream = Stream(derive_seed(*seed, "drift exponents"))
 
-    def draw(g_target: Tensor) -> Tensor:
+    def draw(g_target: Tensor) -> Any:  # a user's model may draw none, or anything
         with _quietly(stream):
             return model.generate_drift_coefficients(g_target)
 

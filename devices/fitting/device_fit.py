@@ -122,8 +122,8 @@ def fit_device(law: StepLaw, readings: Readings, plain: DeviceFit | None = None)
     if not math.isfinite(likelihood.value(best)):
         raise ArithmeticError("no parameters give these data a likelihood")
     _, information = likelihood.derivatives(best)
-    covariance: Values = np.linalg.inv(information).astype(np.float64)
     reach = np.array([c.reach for c in coordinates])
+    covariance = covariance_of(information, reach)
     open_ = np.sqrt(np.maximum(np.diag(covariance), 0.0)) > OPEN * reach
     return DeviceFit(
         coordinates=tuple(coordinates),
@@ -136,3 +136,21 @@ def fit_device(law: StepLaw, readings: Readings, plain: DeviceFit | None = None)
         pull=np.zeros(len(best)),
         freedom=np.full(len(best), np.inf),
     )
+
+
+def covariance_of(information: Values, reach: Values) -> Values:
+    """Return the inverse of an information, also where the likelihood does not fall in some direction.
+
+    Along such a direction the data determine nothing: the error is taken to be as far as it can matter.
+
+    Args:
+        information: Second derivatives of half of -2 ln L; symmetric.
+        reach: How far each coordinate can matter.
+    """
+    covariance: Values = np.linalg.inv(information).astype(np.float64)
+    if (np.diag(covariance) > 0).all():
+        return covariance
+    scale = np.outer(reach, reach)
+    values, directions = np.linalg.eigh(information * scale)
+    inverse: Values = (directions / np.maximum(values, 1.0)) @ directions.T * scale
+    return inverse

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..units import Dimensionless
-from .device_fit import OPEN, DeviceFit
+from .device_fit import OPEN, DeviceFit, covariance_of
 from .likelihood import Likelihood
 from .readings import Readings
 from .step_law import StepLaw, Values
@@ -47,13 +47,13 @@ def restricted(law: StepLaw, readings: Readings, fit: DeviceFit) -> DeviceFit:
     pull, curvature, of_variances = _around(likelihood, x, noises, fit.is_noise)
     _, information = likelihood.derivatives(x)
     information[np.ix_(noises, noises)] = _above(curvature, information[np.ix_(noises, noises)])
-    covariance: Values = np.linalg.inv(information).astype(np.float64)
+    reach = np.array([c.reach for c in fit.coordinates])
+    covariance = covariance_of(information, reach)
     law_only = ~fit.is_noise
     variances = np.diag(np.linalg.inv(information[np.ix_(law_only, law_only)]))
     doubt = np.einsum("ji,jk,ki->i", of_variances, covariance[np.ix_(noises, noises)], of_variances)
     freedom = np.full(len(x), np.inf)
     freedom[law_only] = np.maximum(2 * variances**2 / np.maximum(doubt, 1e-300), _LEAST_FREEDOM)
-    reach = np.array([c.reach for c in fit.coordinates])
     is_open = np.sqrt(np.maximum(np.diag(covariance), 0.0)) > OPEN * reach
     return replace(
         fit, x=x, covariance=covariance, is_open=tuple(is_open.tolist()), pull=pull, freedom=freedom

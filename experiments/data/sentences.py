@@ -28,7 +28,7 @@ def sentences(characters: int) -> str:
 
     Example:
         >>> sentences(60)
-        'the ideal cell writes a tile twice while a cold wire reads a'
+        'a column moves a pulse.\\na wire scales every slow cell.\\na sma'
     """
     rng = generator(0, "sentences")
 

@@ -35,7 +35,7 @@ def parts_of_text(text: str, source: str) -> dict[str, Arrays]:
     Example:
         >>> inputs, labels = parts_of_text("abcdefgh" * 50, "a text")["train"]
         >>> inputs.shape, inputs[0, :4].tolist(), labels[0, :4].tolist()
-        ((9, 32), [7, 0, 1, 2], [0, 1, 2, 3])
+        ((10, 32), [7, 0, 1, 2], [0, 1, 2, 3])
     """
     windows = (len(text) - 1) // STEPS
     if windows < _FEWEST_WINDOWS:

@@ -6,24 +6,42 @@ from pathlib import Path
 import pytest
 
 from experiments.drawing.glossary import glossary_page
-from experiments.drawing.sections import markdown_of
+from experiments.drawing.sections import markdown_of, sections_from_json
 from experiments.studies.in_situ import study as in_situ
 from experiments.studies.results import read_results
 from experiments.studies.retention import study as retention
 from experiments.studies.sharing_cost.rows import FRESH, Costs, Row, Space
 from experiments.studies.sharing_cost.table import TITLE, sections
 from experiments.studies.wires_training import study as wires_training
+from experiments.support.json_files import write_json
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(("stem", "study"), [
-    ("in_situ", in_situ), ("retention", retention), ("wires_training", wires_training),
+    ("retention", retention), ("wires_training", wires_training),
 ])  # fmt: skip
 def test_a_table_is_made_of_its_json(stem, study, tmp_path):
     results = read_results(DOCS / f"{stem}.json", study.NAME)
     found = study.findings_of(results, tmp_path)
     assert markdown_of("", found.sections) == (DOCS / f"{stem}.md").read_text()
+
+
+def test_the_page_of_in_situ_is_made_of_its_json():
+    results = read_results(DOCS / "in_situ.json", in_situ.NAME)
+    told = markdown_of(results.more["title"], sections_from_json(results.sections, DOCS))
+    assert told == (DOCS / "in_situ.md").read_text()
+
+
+def test_in_situ_of_version_1_is_read(tmp_path):
+    points = [
+        {"device": device, "placement": placement, "accuracy": [0.5, 0.7], "pulses": pulses}
+        for device, pulses in (("ecram", [10.0, 12.0]), ("digital", None))
+        for placement in ("free", "replicated", "time-multiplexed")
+    ]
+    write_json(tmp_path / "in_situ.json", {"config": {"seeds": [0, 1]}, "points": points})
+    found = in_situ.findings_of(read_results(tmp_path / "in_situ.json", in_situ.NAME), tmp_path)
+    assert "| ecram | 60.0 ± 14.1 | 60.0 ± 14.1 | 60.0 ± 14.1 |" in markdown_of("", found.sections)
 
 
 def test_the_glossary_is_that_of_the_pages():
