@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from devices.fitting import filter as compiled
-from devices.fitting.device_fit import first_sight, fit_device, noise_coordinates
+from devices.fitting.device_fit import covariance_of, first_sight, fit_device, noise_coordinates
 from devices.fitting.laws import FREE_LAWS, STEP_LAWS
 from devices.fitting.population import population_of_curves
 from devices.fitting.profiles import Profile, profile
@@ -131,3 +131,16 @@ def test_a_bound_that_may_have_been_reached_leaves_both_ends() -> None:
     assert if_not.low > if_reached.low + 0.005
     assert vague.low == pytest.approx(if_reached.low, abs=1e-3)
     assert vague.high == if_not.high == np.inf
+
+
+def test_a_direction_that_the_data_do_not_determine_has_an_error_of_its_reach() -> None:
+    """A fit of a lookup table (seed 39 of the study of coverage) ended with the root of a negative variance."""
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    known = turn @ np.diag([400.0, 25.0]) @ turn.T
+    assert covariance_of(known, np.array([1.0, 1.0])) == pytest.approx(np.linalg.inv(known))
+    flat = turn @ np.diag([400.0, -3.0]) @ turn.T
+    assert covariance_of(flat, np.array([1.0, 1.0])) == pytest.approx(turn @ np.diag([1 / 400, 1.0]) @ turn.T)
+    scaled = covariance_of(flat / np.outer([2.0, 5.0], [2.0, 5.0]), np.array([2.0, 5.0]))
+    assert scaled == pytest.approx(
+        covariance_of(flat, np.array([1.0, 1.0])) * np.outer([2.0, 5.0], [2.0, 5.0])
+    )

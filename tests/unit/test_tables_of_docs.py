@@ -27,10 +27,15 @@ def test_a_table_is_made_of_its_json(stem, study, tmp_path):
     assert markdown_of("", found.sections) == (DOCS / f"{stem}.md").read_text()
 
 
-def test_the_page_of_in_situ_is_made_of_its_json():
+def test_the_tables_of_in_situ_are_those_of_its_json():
     results = read_results(DOCS / "in_situ.json", in_situ.NAME)
     told = markdown_of(results.more["title"], sections_from_json(results.sections, DOCS))
-    assert told == (DOCS / "in_situ.md").read_text()
+    lines = [
+        [line for line in text.splitlines() if line.startswith("|")]
+        for text in (told, (DOCS / "in_situ.md").read_text())
+    ]
+    assert lines[0] == lines[1]
+    assert len(lines[0]) > 30
 
 
 def test_in_situ_of_version_1_is_read(tmp_path):
