@@ -32,7 +32,7 @@ FREE_LAW_NAMES: Final = tuple(law.name for law in FREE_LAWS)
 """Laws for devices that none of the six describes."""
 
 _CERTAIN: Final = 10.0  # by which a slow fluctuation must lower the criterion; assumed
-_OF_LIMITS: Final = 10.0  # by which a law at a limit must be better than others; assumed
+OF_LIMITS: Final = 10.0  # by which a law at a limit must be better than others; assumed
 _UNDECIDED: Final = (
     2.0  # by which the criterion must differ for data to decide (Burnham and Anderson 2002, 2.6)
 )
@@ -196,7 +196,7 @@ def fit_traces(
 
 def _height(fit: LawFit) -> Dimensionless:
     """Return the criterion by which laws are ranked: one at a limit must be clearly better than others."""
-    return fit.aicc + (_OF_LIMITS if fit.at_limit else 0.0)
+    return fit.aicc + (OF_LIMITS if fit.at_limit else 0.0)
 
 
 def fit_all(

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from devices.fitting import DriftFit, Parameter, PredictiveCheck, PulseFit, ReadFit, WriteFit
+from devices.fitting.pulse_fit import OF_LIMITS
 
 _CLEAR: Final = 3.0  # standard errors from which on a mean miss is mentioned
 
@@ -129,8 +130,14 @@ def pulse_lines(fit: PulseFit) -> list[str]:
 def _undecided(fit: PulseFit) -> list[str]:
     if not fit.undecided:
         return []
+    at_limit = [law.law for law in fit.candidates if law.law in fit.undecided and law.at_limit]
+    handicap = (
+        f", where one at a limit ({_and(at_limit)}) has to be lower by more than {OF_LIMITS:g}"
+        if at_limit
+        else ""
+    )
     return [
-        f"The data do not decide between {_and([fit.best.law, *fit.undecided])}: no AICc is clearly lower. "
+        f"The data do not decide between {_and([fit.best.law, *fit.undecided])}: no AICc is clearly lower{handicap}. "
         f"{fit.best.law}, which has the fewest numbers, is written; --law {fit.undecided[0]} takes another."
     ]
 
