@@ -97,6 +97,7 @@ def layers(rpu_config):
 
 def test_layers_with_locations_have_one_range(tmp_path):
     """Also after they were saved."""
+    torch.manual_seed(0)  # of other weights, half of the 16 levels may stay unused by chance
     for (layer, shape), (fresh, _) in zip(layers(config(4)), layers(config(4)), strict=True):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
         with pytest.raises(RuntimeError, match="batches pass in training mode"):
