@@ -28,6 +28,7 @@ from .options.config import (
 )
 from .options.device_names import refreshes
 
+MODEL_FILE: Final = "model.safetensors"  # the trained weights, in the folder of a run
 # Where a run lies, how it is watched and how fast it computes: no part of what it computes.
 NOT_IN_THE_HASH: Final = (
     "out",
@@ -66,6 +67,7 @@ class Run:
     scores: bool
     model: str
     placement: str
+    start_from: str | None
     absent_inputs: Dimensionless
     absent_weights: Dimensionless
     absent_pattern: Pattern | None
@@ -184,6 +186,10 @@ class Run:
             own = as_function(getattr(self, option), option)
             if own is not None:  # what is in the file decides
                 identity[option] = own.digest()
+        if self.start_from is not None:
+            # What was learned decides, not where it lies.
+            content = read_regular(Path(self.start_from) / MODEL_FILE, "start_from")
+            identity["start_from"] = hashlib.blake2b(content, digest_size=8).hexdigest()
         if self.device.endswith(".toml"):
             # What is in a device file decides, not where it lies.
             content = read_regular(self.device, "device")
@@ -230,6 +236,7 @@ _UNSAID: dict[str, tuple[object, ...]] = {
     "metric": ("accuracy",),
     "measure_every": (0,),
     "transfer_every": (None,),
+    "start_from": (None,),
 }
 
 

@@ -34,7 +34,7 @@ from .checkpoint import shards_beside
 from .folder_lock import locked
 from .networks.own_files import OwnFiles
 from .options.device_names import label
-from .run import Run
+from .run import MODEL_FILE, Run
 
 # What commands write into a run folder, beside the files that a run itself has.
 _ADDED: Final = (
@@ -74,17 +74,18 @@ class RunFolder:
         return folder
 
     @classmethod
-    def existing(cls, run: str) -> "RunFolder":
+    def existing(cls, run: str, among: Path | None = None) -> "RunFolder":
         """Return the folder of a run that was started before.
 
         Args:
-            run: A path, or the name of a folder in `runs`.
+            run: A path, or the name of a folder in `among`.
+            among: The folder of the runs; `runs` if None.
 
         Raises:
             FileNotFoundError: If there is no such folder.
             ValueError: If the folder is no run's.
         """
-        path = next((path for path in (Path(run), runs_folder() / run) if path.is_dir()), None)
+        path = next((path for path in (Path(run), (among or runs_folder()) / run) if path.is_dir()), None)
         if path is None:
             raise FileNotFoundError(
                 f"`run` must be a run folder, but there is no folder {run}. "
@@ -157,7 +158,7 @@ class RunFolder:
     @property
     def model_file(self) -> Path:
         """The trained weights."""
-        return self.path / "model.safetensors"
+        return self.path / MODEL_FILE
 
     @property
     def result_file(self) -> Path:

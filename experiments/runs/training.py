@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, final
 
 import torch
@@ -18,6 +19,7 @@ from tqdm.auto import tqdm
 from crossbar import (
     convert_to_analog,
     gather_tiles,
+    load_model,
     neighbour_penalty,
     seed_noise,
     sleep,
@@ -38,8 +40,9 @@ from ..support.torch_devices import torch_device_of
 from .checkpoint import load_checkpoint, save_checkpoint
 from .emergent_sharing import sharing_of
 from .ledger_file import RunEvents, TrainingEvents
-from .networks.first_network import as_built_analog, first_network, own_draws
+from .networks.first_network import as_built_analog, first_network, own_draws, take_off_tiles
 from .networks.layers import is_analog, stays_digital
+from .networks.start_from import take_weights
 from .options.config import lines_of_tile
 from .progress import Progress
 from .run import Run
@@ -56,15 +59,23 @@ class Diverged(ValueError):
     """The loss is no longer a number: the learning rate is too large."""
 
 
-def make_model(run: Run, change: Change | None = None, facts: Facts | None = None) -> nn.Module:
+def make_model(
+    run: Run, change: Change | None = None, facts: Facts | None = None, *, start: nn.Module | None = None
+) -> nn.Module:
     """Build the network of a run with its initial weights, on tiles unless it is digital.
 
     Args:
         run: The run.
         change: Changes the devices that a network learns on, before they are made.
         facts: What is known of the data; only a network of one's own asks for it.
+        start: The digital network whose weights it starts with, in place of those that are drawn.
+
+    Raises:
+        ValueError: If `start` is another network.
     """
     network = first_network(run, facts)
+    if start is not None:
+        take_weights(network, start)
     if is_analog(network):
         return as_built_analog(network, run)
     if run.learns_on_devices:
@@ -88,6 +99,17 @@ def put_on_tiles(network: nn.Module, run: Run, weight_noise: Dimensionless) -> n
     )
     use_gradient(analog, "exact")  # the digital network's learning rates keep their meaning
     return analog
+
+
+def network_to_start_from(run: Run, data: DataSplit) -> nn.Module | None:
+    """Return what the run has learned that this one starts from, as a digital network; None if weights are drawn."""
+    if run.start_from is None:
+        return None
+    folder = RunFolder(Path(run.start_from))
+    before = folder.read_config()
+    return take_off_tiles(
+        load_model(folder.model_file, make_model(before, facts=data.facts)), before, data.facts
+    )
 
 
 def make_optimizer(model: nn.Module, run: Run) -> Optimizer:
@@ -126,7 +148,8 @@ def train(
         RunInterrupted: If the training was asked to stop; its checkpoint is saved then.
         ValueError: If the checkpoint is damaged, the data have changed, or the loss is no number any more.
     """
-    model = make_model(run, change, data.facts).to(run.torch_device)
+    start = None if folder.checkpoint_file.exists() else network_to_start_from(run, data)
+    model = make_model(run, change, data.facts, start=start).to(run.torch_device)
     optimizer = make_optimizer(model, run)
     steps = math.ceil(len(data.train) / run.batch_size)
     recorder = Recorder(model, run.record_every, run.epochs * steps)

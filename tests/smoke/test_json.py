@@ -19,6 +19,7 @@ from experiments.studies.in_situ import study as in_situ
 from experiments.studies.paper import study as paper
 from experiments.studies.patterns import study as patterns
 from experiments.studies.results import numbers_file
+from experiments.studies.share import study as share
 from experiments.studies.what_if import study as what_if
 from experiments.studies.what_if.gains import Gain
 from experiments.studies.wires import study as wires
@@ -27,7 +28,7 @@ from experiments.support.json_files import write_json
 
 TINY = ["--train-images", "64", "--test-images", "30", "--epochs", "1", "--chips", "1", "--times", "1s"]
 DRIFT = f"{devices.fitting.__path__[0]}/example_drift.csv"
-STUDIES = (compare_devices, demo, in_situ, paper, patterns)
+STUDIES = (compare_devices, demo, in_situ, paper, patterns, share)
 
 MINE = 'name = "m"\ntechnology = "t"\nsource = "s"\n[pulses]\nlaw = "SoftBounds"\n'
 
@@ -50,6 +51,7 @@ WORDS = {
     "compare-devices": ("--jobs 1 --out OUT --runs OUT", "rows"),
     "published": ("--look --scale smoke --out OUT --runs OUT", "rows"),
     "in-situ": ("--jobs 1 --out OUT --runs OUT", "rows"),
+    "share": ("--jobs 1 --out OUT --runs OUT", "rows"),
     "patterns": ("--jobs 1 --out OUT --runs OUT", "rows"),
     "retention": ("EVALUATED --out OUT", "rows"),
     "scaling": ("--sides 28 --kernels 4 --batches 1 --machines 1,2 --emulated 0 --out OUT", "rows"),

@@ -116,6 +116,10 @@ class TrainConfig:
     locations, and every 10 steps all are written to their mean. Or layer by layer, by name pattern, of which the
     first that fits counts: 'local1=free,local*=replicated(tiles=4)'. Of your own model all convolutions are placed.
     (default: the model's own)"""
+    start_from: Annotated[str | None, OPEN_NAME] = None
+    """A finished run of the same network: start with what it has learned, in place of drawn weights. Its folder, or
+    the folder's name in --out. Placements may differ: a kernel that replaces several starts as their mean. (default:
+    weights are drawn)"""
     absent_inputs: Dimensionless = 0.0
     """Variable connection patterns: share of the inputs of every local layer that is absent, the same ones for all
     images; they have no devices and cost nothing. Only where every location has a kernel of its own."""

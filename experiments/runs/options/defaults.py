@@ -26,6 +26,7 @@ from .learning_defaults import resolve_in_situ, resolve_write_verify
 from .own_networks import as_its_layers_say, wished_network
 from .refusals import find_device, is_given, without_effect
 from .sharing_options import resolve_absent, resolve_sharing, without_synchronisation
+from .start_options import resolve_start
 from .wire_options import resolve_wires
 
 # For runs that end in minutes; their learning rates are in learning_rates.py. The paper: hundreds.
@@ -71,6 +72,7 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
     placement = wish.placement or (AS_BUILT if is_own(model) else CATALOGUE[model].placement)
     wish = at_tuned_rate(wish, model, placement)
     network = wished_network(wish, model, placement, facts)
+    wish = resolve_start(wish, model, network)
     wish = resolve_wires(
         resolve_faults(resolve_sharing(resolve_absent(wish, placement, network), placement, network))
     )

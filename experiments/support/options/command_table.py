@@ -120,6 +120,13 @@ COMMANDS: Final = (
         "jobs",
     ),
     Command(
+        "share",
+        "kernels that learned apart, made one afterwards: what is lost, what learning on brings back",
+        ".studies.share.config:ShareConfig",
+        ".studies.share.study:run_share",
+        "jobs",
+    ),
+    Command(
         "patterns",
         "is it the weights of copies that are hard to share, or which devices they lack?",
         ".studies.patterns.config:PatternsConfig",

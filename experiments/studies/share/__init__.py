@@ -1,0 +1,1 @@
+"""`xbar share`: kernels that learned apart, made one afterwards."""
