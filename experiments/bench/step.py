@@ -31,7 +31,8 @@ from ..data.datasets import CLASSES, Images, load_data
 from ..runs.options.config import NO_DEVICE, Mode, TrainConfig
 from ..runs.options.defaults import resolve
 from ..runs.run import Run
-from ..runs.training import Optimizer, make_model, make_optimizer
+from ..runs.run_network import make_model
+from ..runs.training import Optimizer, make_optimizer
 from ..support.progress_bar import progress_bar
 from .speed import Spread, take_turns
 

@@ -26,9 +26,9 @@ from ..runs.options.wire_options import canonical_wires
 from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
+from ..runs.run_network import make_model
 from ..runs.team.memory import use_memory
 from ..runs.team.threads import use_threads
-from ..runs.training import make_model
 from ..support.answer import Answer
 from ..support.interruption import Interruption
 from ..support.json_files import write_json

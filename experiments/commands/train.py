@@ -21,11 +21,12 @@ from ..runs.result import Result
 from ..runs.run import Run
 from ..runs.run_data import images_of, refuse_too_many
 from ..runs.run_folder import RunFolder
+from ..runs.run_network import make_model
 from ..runs.team.launching import joined, started_by_torchrun
 from ..runs.team.memory import use_memory
 from ..runs.team.threads import use_threads
 from ..runs.team.training_together import begin_together, follow, keep, train_in_processes
-from ..runs.training import make_model, train
+from ..runs.training import train
 from ..support.answer import Answer
 from ..support.environment import describe_environment
 from ..support.interruption import Interruption

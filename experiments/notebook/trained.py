@@ -17,7 +17,8 @@ from ..runs.options.defaults import resolve
 from ..runs.run import Run
 from ..runs.run_data import images_of
 from ..runs.run_folder import RunFolder
-from ..runs.training import loss_and_accuracy, put_on_tiles
+from ..runs.run_network import put_on_tiles
+from ..runs.training import loss_and_accuracy
 from ..support.environment import describe_environment
 
 

@@ -40,7 +40,8 @@ from .options.config import NO_DEVICE
 from .options.device_names import label
 from .result import Result
 from .run import Run
-from .training import loss_and_accuracy, put_on_tiles
+from .run_network import put_on_tiles
+from .training import loss_and_accuracy
 
 # assumed: enough to average the spread of the inputs; a hardware-aware training takes its first 100 batches.
 _CALIBRATION_BATCHES = 30

@@ -17,7 +17,7 @@ from crossbar import record_events, spread_images, spread_tiles
 from crossbar.distributed.images_of_process import ImagesOfProcess
 from crossbar.network.storage import read_tensors
 from experiments.runs.checkpoint import load_checkpoint, shards_beside
-from experiments.runs.training import make_model
+from experiments.runs.run_network import make_model
 from experiments.support.interruption import Interruption
 from helpers.spread_training import (
     BY_IMAGES,

@@ -15,7 +15,8 @@ from experiments.runs.evaluation import evaluate, take_off_tiles
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.options.defaults import resolve
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.training import learning_rate, loss_and_accuracy, make_model, train
+from experiments.runs.run_network import make_model
+from experiments.runs.training import learning_rate, loss_and_accuracy, train
 from experiments.support.interruption import Interruption
 from models import build, initialise
 

@@ -32,7 +32,8 @@ from experiments.runs.ledger_file import RunEvents
 from experiments.runs.progress import Progress
 from experiments.runs.result import Result
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.training import make_model, make_optimizer
+from experiments.runs.run_network import make_model
+from experiments.runs.training import make_optimizer
 from experiments.runs.watching.record import OF_THE_LAYER, OF_THE_UPDATE, Record
 from experiments.studies.paper.scores import scores_of_chips
 from experiments.studies.report import write_study_page

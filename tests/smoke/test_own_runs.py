@@ -10,7 +10,7 @@ from experiments.data.chance import highest_from
 from experiments.runs.networks.first_network import take_off_tiles
 from experiments.runs.run_data import images_of
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.training import make_model
+from experiments.runs.run_network import make_model
 from helpers.own_files import write_blobs, write_networks, write_signals, write_table, write_tokens
 
 

@@ -16,7 +16,8 @@ from experiments.runs.options.config import TrainConfig
 from experiments.runs.rates.learning_rates import learning_rate
 from experiments.runs.run_data import images_of
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.training import loss_and_accuracy, make_model
+from experiments.runs.run_network import make_model
+from experiments.runs.training import loss_and_accuracy
 from experiments.studies.paper.config import PaperConfig
 from experiments.studies.paper.points import points_of, settings_of, wish_of
 from experiments.studies.paper.scores import scores_of_chips, train_and_score

@@ -20,7 +20,7 @@ from experiments.runs import training
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.options.defaults import resolve
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.training import make_model
+from experiments.runs.run_network import make_model
 from helpers.words import without
 
 TINY = [

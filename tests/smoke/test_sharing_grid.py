@@ -10,7 +10,7 @@ from crossbar import EventLedger, load_model, model_sharing
 from experiments.cli import main
 from experiments.runs.ledger_file import EvaluationEvents, RunEvents
 from experiments.runs.run_folder import RunFolder
-from experiments.runs.training import make_model
+from experiments.runs.run_network import make_model
 from experiments.runs.watching.record import Record
 from helpers.words import without
 

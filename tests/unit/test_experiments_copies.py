@@ -8,7 +8,7 @@ from devices import get
 from experiments.runs.copies import CopiesLog
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.options.defaults import resolve
-from experiments.runs.training import make_model
+from experiments.runs.run_network import make_model
 
 
 def test_mean_over_chips_and_the_largest_of_all():

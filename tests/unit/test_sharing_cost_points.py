@@ -13,7 +13,7 @@ from experiments.runs.options.command_line import command_of
 from experiments.runs.options.config import TrainConfig, lines_of_tile
 from experiments.runs.options.defaults import resolve
 from experiments.runs.options.profile_of_device import profile_of, tile_size_in
-from experiments.runs.training import make_model
+from experiments.runs.run_network import make_model
 from experiments.studies.sharing_cost.config import SCHEMES, SharingCostConfig
 from experiments.studies.sharing_cost.points import Point, points_of, wish_of
 

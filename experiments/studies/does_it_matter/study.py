@@ -17,7 +17,8 @@ from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threa
 from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
-from ...runs.training import make_model, train
+from ...runs.run_network import make_model
+from ...runs.training import train
 from ...support.answer import Answer
 from ...support.durations import format_time, parse_times
 from ...support.interruption import Interruption

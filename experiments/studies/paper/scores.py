@@ -18,7 +18,8 @@ from ...runs.options.defaults import resolve
 from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
-from ...runs.training import loss_and_accuracy, make_model
+from ...runs.run_network import make_model
+from ...runs.training import loss_and_accuracy
 from ...runs.training_on_devices import ages
 from ...support.durations import parse_times
 from ...support.interruption import Interruption

@@ -26,7 +26,8 @@ from ...runs.options.profile_of_device import profile_of, tile_size_in
 from ...runs.result import Result
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
-from ...runs.training import loss_and_accuracy, make_model
+from ...runs.run_network import make_model
+from ...runs.training import loss_and_accuracy
 from ...support.answer import Answer
 from ...support.json_files import read_json
 from ...support.parallel import do_all

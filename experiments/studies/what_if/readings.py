@@ -15,7 +15,7 @@ from ...data.datasets import DataSplit
 from ...runs.result import Result
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
-from ...runs.training import make_model
+from ...runs.run_network import make_model
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
 from ..does_it_matter.outcomes import Outcome, read_chip, read_network

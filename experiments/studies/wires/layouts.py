@@ -15,7 +15,7 @@ from devices import get
 from ...data.datasets import Images
 from ...runs.evaluation import calibrate
 from ...runs.run import Run
-from ...runs.training import put_on_tiles
+from ...runs.run_network import put_on_tiles
 
 # Of the shorter side of an array: a 640 x 640 one takes about 15 s on two cores, and the cost is cubic in this side.
 LARGEST_UNROLLED: Final = 640

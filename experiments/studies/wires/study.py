@@ -24,8 +24,9 @@ from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, available_threa
 from ...runs.run import Run
 from ...runs.run_data import images_of, refuse_too_many
 from ...runs.run_folder import RunFolder
+from ...runs.run_network import make_model
 from ...runs.team.threads import use_threads
-from ...runs.training import loss_and_accuracy, make_model
+from ...runs.training import loss_and_accuracy
 from ...support.answer import Answer
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
