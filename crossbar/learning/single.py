@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify, pulsed_update, write_verify
+from devices.pulsed.engines.lines import can_write_lines
 from devices.units import Dimensionless
 
 from ..aihwkit.adapter import PulseType, UpdateParameters
@@ -50,6 +51,11 @@ class SingleCells(UnitCells):
     @override
     def needs_every_vector(self) -> bool:
         return False
+
+    @override
+    def written_by_line(self) -> tuple[DeviceArray, UpdateParameters] | None:
+        can = can_write_lines(self.update_parameters)
+        return (self.array, self.update_parameters) if can else None
 
     @property
     @override

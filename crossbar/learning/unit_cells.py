@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify, decay_, diffuse_
 from devices.units import Dimensionless
 
+from ..aihwkit.adapter import UpdateParameters
 from ..reading.noise import NoiseStream
 from .refresh import RefreshCounts, RefreshRule
 
@@ -120,6 +121,13 @@ class UnitCells(nn.Module, ABC):
     def counts_batches(self) -> bool:
         """Whether it matters which vectors of `update` come in one mini-batch."""
         return False
+
+    def written_by_line(self) -> tuple[DeviceArray, UpdateParameters] | None:
+        """Return the devices that receive all pulses, and aihwkit's settings of these.
+
+        None if `update` does more than send these pulses, or compiled loops cannot send those of single lines.
+        """
+        return None
 
     @property
     def draws_by_tile(self) -> bool:

@@ -127,6 +127,34 @@ def _draw_long(pulses, digits, p, slots, state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
+def draw_word(state, p, length):  # type: ignore[no-untyped-def]
+    """Draw the train of one line alone: the next state, and the slots that hold a pulse.
+
+    Every slot compares binary digits of a number with those of the probability, from the first one on, until it has
+    found one that differs: of seven slots the last has done so after four digits, most often.
+
+    Args:
+        state: Of the stream of random numbers.
+        p: The probability; from one on all slots hold a pulse, and nothing is drawn.
+        length: Slots, from 1 to 64.
+    """
+    undecided, pulses = ~uint64(0) >> uint64(SLOTS - length), uint64(0)
+    if p >= np.float32(1.0):
+        return state, undecided
+    digits = uint64(np.float64(p) * 2.0**64) if p > np.float32(0.0) else uint64(0)
+    # Where no digits are left, no number is below the probability any more.
+    while undecided != uint64(0) and digits != uint64(0):
+        state, drawn = word(state)
+        if digits >> uint64(63) == uint64(1):
+            pulses |= undecided & ~drawn
+            undecided &= drawn
+        else:
+            undecided &= ~drawn
+        digits <<= uint64(1)
+    return state, pulses
+
+
+@njit(cache=True, error_model="numpy")
 def _keep(bits, counts, pulses, half):  # type: ignore[no-untyped-def]
     """Put 32 slots into one half of a word, and count them."""
     for line in range(len(pulses)):

@@ -30,8 +30,8 @@ def prepare(
     for v in prange(tiles * batch):
         t, b = v // batch, v % batch
         lengths[t, b], for_x, for_d = manage(
-            x[t, b],
-            d[t, b],
+            largest(x[t, b]),
+            largest(d[t, b]),
             rates[t, b],
             rules,
         )
@@ -49,22 +49,22 @@ def _scale(values: Any, factor: Any, p: Any, sign: Any) -> None:
 
 @njit(cache=True, error_model="numpy")
 def manage(
-    x: Any,
-    d: Any,
+    x_max: Any,
+    d_max: Any,
     rate: Any,
     rules: Any,
 ) -> Any:
     """Return the length of one vector's trains, and what |x| and |d| are multiplied with.
 
     Args:
-        x: Inputs.
-        d: Gradients.
+        x_max: Size of the largest input.
+        d_max: Size of the largest gradient.
         rate: Learning rate.
         rules: See `pulse_trains.rules_of`.
     """
     granularity, longest, grad_scale, is_fixed, is_managed, are_lengths_managed = rules
     zero, one = np.float32(0.0), np.float32(1.0)
-    x_max, d_max, length = _largest(x), _largest(d), longest
+    length = longest
     gain = np.sqrt(rate / (granularity * longest))
     if not is_fixed and not are_lengths_managed and granularity * longest < rate:
         length, gain = max(np.ceil(rate / granularity), one), one
@@ -121,8 +121,8 @@ def draw(
     for v in prange(tiles * batch):
         t, b = v // batch, v % batch
         length, for_x, for_d = manage(
-            x[t, b],
-            d[t, b],
+            largest(x[t, b]),
+            largest(d[t, b]),
             rates[0, 0] if is_one_rate else rates[t, b],
             rules,
         )
@@ -136,14 +136,14 @@ def draw(
 
 
 @njit(cache=True, error_model="numpy")
-def _largest(values: Any) -> Any:
+def largest(values: Any) -> Any:
     """Return the largest size; NaN if any number is."""
-    largest, total = np.float32(0.0), np.float32(0.0)
+    most, total = np.float32(0.0), np.float32(0.0)
     for k in range(len(values)):
         size = abs(values[k])
-        largest = max(largest, size)
+        most = max(most, size)
         total += size
-    return largest if total == total else total
+    return most if total == total else total
 
 
 @njit(cache=True, error_model="numpy")

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit, prange
 
 from devices.pulsed.arrays import lent
-from devices.pulsed.engines.lines import write_line
+from devices.pulsed.engines.lines import draw_line, pulse_device
 from devices.pulsed.random_numbers import normal, start
 from devices.pulsed.threaded_loops import borrowed, threaded
 from devices.units import Dimensionless
@@ -118,7 +118,10 @@ def transfer(
     vectors, lines, are_columns, seen = looks
     has_buffer, sign, rate, scale, is_corrected, worth, unit, most, forgets, kept, taken, cap = rule[:12]
     has_memory, has_reference, tail, period, most_samples = rule[12:]
-    slow, seen = lent(slow), borrowed(seen)
+    seen, sent = borrowed(seen), borrowed(sent)
+    slow = lent(slow)
+    law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, other = slow[:10]
+    constants, nodes_up, nodes_down, write_noise, pulse_count = slow[10:]
     signs, switches, sweeps = borrowed(chops[0]), borrowed(chops[1]), chops[2]
     buffer, mean, reference = borrowed(memory[0]), borrowed(memory[1]), borrowed(memory[2])
     was_switched = borrowed(memory[3])
@@ -126,7 +129,7 @@ def transfer(
     tiles, reads, number = seen.shape
     for t in prange(tiles):
         state = start(seed, first_tile + t)
-        values = np.empty(number, np.float32)
+        values, pulses = np.empty(number, np.float32), np.empty(number, np.int32)
         for r in range(reads):
             line = lines[r]
             state = _read(state, seen[t, r], reading, values)
@@ -161,4 +164,29 @@ def transfer(
                     left = held * kept if forgets else min(max(held - taken * steps * unit, -cap), cap)
                 buffer[t, i, j] = left
                 values[k] = zero if is_early else sign * steps
-            state = write_line(state, t, line, are_columns, values, rate, writing, slow, sent)
+            state, are_any = draw_line(state, are_columns, values, rate, writing, pulses, sent[t])
+            for k in range(number if are_any else 0):
+                if pulses[k] != 0:
+                    i, j = (k, line) if are_columns else (line, k)
+                    state = pulse_device(
+                        state,
+                        t,
+                        i,
+                        j,
+                        pulses[k],
+                        law,
+                        weight,
+                        visible,
+                        max_bound,
+                        min_bound,
+                        scale_up,
+                        scale_down,
+                        shape_up,
+                        shape_down,
+                        other,
+                        constants,
+                        nodes_up,
+                        nodes_down,
+                        write_noise,
+                        pulse_count,
+                    )

@@ -6,15 +6,15 @@ Inside compiled loops; what is computed is what `draw_trains` and `apply_exactly
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, uint64
 
 from ...aihwkit_adapter import PulseType, UpdateParameters
 from ...units import Dimensionless
 from ..looks import show
 from ..pulse_trains import are_drawn_at_once, rules_of
-from ..random_numbers import popcount, start, word
-from ..slots import draw_train
-from ..train_loops import manage
+from ..random_numbers import popcount
+from ..slots import draw_word
+from ..train_loops import largest, manage
 from .single_pulses import pulse_one_by_one
 
 
@@ -50,79 +50,99 @@ def _resolved(p, res):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def write_line(state, t, line, is_column, gradients, rate, writing, devices, sent):  # type: ignore[no-untyped-def]
-    """Send pulses to the devices on a line of one tile.
+def draw_line(state, is_column, gradients, rate, writing, pulses, sent):  # type: ignore[no-untyped-def]
+    """Draw how many pulses the devices on one line receive.
 
     Args:
         state: Of the stream of random numbers.
-        t: Number of the tile.
-        line: Number of the line.
         is_column: Whether it is a word line.
         gradients: (other,) for each device on it, what it is to move by, divided by minus `rate`.
         rate: Not negative.
         writing: See `writing_of`.
-        devices: See `arrays.as_arrays`; lent ones.
-        sent: (tiles, 2) to which pulses on lines and slots are added.
+        pulses: (other,) int32, where the numbers go, negative ones for pulses down.
+        sent: (2,) to which pulses on lines and slots are added.
 
     Returns:
-        The next state.
+        The next state, and whether there are any pulses.
     """
     rules, is_rounded, x_res, d_res = writing
-    law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference = (
-        devices[:10]
-    )
-    constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
-    one = np.ones(1, np.float32)
+    one, most = np.float32(1.0), largest(gradients)
     if is_column:
-        length, for_line, for_others = manage(one, gradients, rate, rules)
+        length, for_line, for_others = manage(one, most, rate, rules)
         line_res, others_res = x_res, d_res
     else:
-        length, for_others, for_line = manage(gradients, one, rate, rules)
+        length, for_others, for_line = manage(most, one, rate, rules)
         line_res, others_res = d_res, x_res
     if length == np.float32(0.0):
-        return state
-    number = len(gradients)
-    p = np.abs(gradients) * for_others
-    line_bits, bits = np.zeros((1, 1), np.uint64), np.zeros((1, number), np.uint64)
+        return state, False
+    slots, on_line = int(length), uint64(0)
     if not is_rounded:
-        line_count, counts = np.empty(1, np.float32), np.empty(number, np.float32)
-        state, key = word(state)
-        draw_train(line_bits, line_count, one * for_line, length, start(key, 0))
-        draw_train(bits, counts, p, length, start(key, 1))
-        sent[t, 0] += np.int64(line_count[0]) + np.int64(counts.sum())
-    sent[t, 1] += np.int64(length)
-    shape_u, shape_d, ref = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-    for k in range(number):
-        i, j = (k, line) if is_column else (line, k)
+        state, on_line = draw_word(state, for_line, slots)
+        sent[0] += np.int64(popcount(on_line))
+    sent[1] += slots
+    for k in range(len(gradients)):
+        number, p = np.int64(0), abs(gradients[k]) * for_others
         if is_rounded:
             # In the order in which values of lines are multiplied: the one of the bit line has the length.
-            of_line, of_other = _resolved(for_line, line_res), _resolved(p[k], others_res)
+            of_line, of_other = _resolved(for_line, line_res), _resolved(p, others_res)
             drawn = of_other * length * of_line if is_column else of_line * length * of_other
-            pulses = np.int64(np.rint(drawn))
-        else:
-            pulses = np.int64(popcount(bits[0, k] & line_bits[0, 0]))
-        if pulses == 0:
-            continue
-        if shape_up.size > 0:
-            shape_u, shape_d = shape_up[t, i, j], shape_down[t, i, j]
-        if reference.size > 0:
-            ref = reference[t, i, j]
-        state, weight[t, i, j] = pulse_one_by_one(
-            state,
-            pulses,
-            not gradients[k] >= np.float32(0.0),
-            law,
-            weight[t, i, j],
-            ref,
-            scale_up[t, i, j],
-            scale_down[t, i, j],
-            shape_u,
-            shape_d,
-            max_bound[t, i, j],
-            min_bound[t, i, j],
-            constants,
-            nodes_up,
-            nodes_down,
-        )
-        state = show(state, t, i, j, np.int32(pulses), weight, visible, write_noise, pulse_count)
-    return state
+            number = np.int64(np.rint(drawn))
+        elif p > np.float32(0.0):
+            state, across = draw_word(state, p, slots)
+            sent[0] += np.int64(popcount(across))
+            number = np.int64(popcount(across & on_line))
+        pulses[k] = -number if gradients[k] >= np.float32(0.0) else number
+    return state, True
+
+
+@njit(cache=True, inline="always")
+def pulse_device(  # type: ignore[no-untyped-def]
+    state,
+    t,
+    i,
+    j,
+    pulses,
+    law,
+    weight,
+    visible,
+    max_bound,
+    min_bound,
+    scale_up,
+    scale_down,
+    shape_up,
+    shape_down,
+    reference,
+    constants,
+    nodes_up,
+    nodes_down,
+    write_noise,
+    pulse_count,
+):
+    """Send one device some pulses, negative ones down: the next state.
+
+    The arrays are those of `arrays.as_arrays`, lent ones, in that order. Loops take them apart at their top: a call
+    for every line with all of them takes longer than the pulses.
+    """
+    shape_u, shape_d, ref = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    if shape_up.size > 0:
+        shape_u, shape_d = shape_up[t, i, j], shape_down[t, i, j]
+    if reference.size > 0:
+        ref = reference[t, i, j]
+    state, weight[t, i, j] = pulse_one_by_one(
+        state,
+        abs(pulses),
+        pulses > 0,
+        law,
+        weight[t, i, j],
+        ref,
+        scale_up[t, i, j],
+        scale_down[t, i, j],
+        shape_u,
+        shape_d,
+        max_bound[t, i, j],
+        min_bound[t, i, j],
+        constants,
+        nodes_up,
+        nodes_down,
+    )
+    return show(state, t, i, j, np.int32(abs(pulses)), weight, visible, write_noise, pulse_count)

@@ -1,4 +1,4 @@
-"""Mixed precision: the gradient is added up in digital, and whole steps of it are written to the devices."""
+"""Cells that mixed precision trains."""
 
 from copy import deepcopy
 from typing import Any, final
@@ -6,18 +6,22 @@ from typing import Any, final
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numba import njit
 from torch import Tensor
 from typing_extensions import override
 
-from devices.parts import uniform_
-from devices.pulsed import Engine, WriteCounts, WriteVerify
+from devices.parts import first_tile, mean_over_tiles, most, uniform_
+from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
+from devices.pulsed.arrays import as_arrays
+from devices.pulsed.engines.lines import writing_of
+from devices.pulsed.update import each_its_own, many_pulses
 from devices.units import Dimensionless
 
-from ..reading.noise import NoiseStream
-from .one_hot import choose_line, one_hot
-from .unit_cells import DigitalMemory, UnitCells, zero_count
-from .written_cells import WrittenCells
+from ...aihwkit.adapter import UpdateParameters
+from ...reading.noise import NoiseStream
+from ..one_hot import choose_line, one_hot
+from ..unit_cells import DigitalMemory, UnitCells, zero_count
+from ..written_cells import WrittenCells
+from .row_loops import add_product, take_steps, write_rows
 
 
 @final
@@ -48,6 +52,7 @@ class MixedPrecision(WrittenCells):
     def __init__(self, cells: UnitCells, compound: Any) -> None:
         super().__init__(cells)
         self.compound = deepcopy(compound)
+        self._writing: tuple[Dimensionless, Any] | None = None
         self.register_buffer("chi", torch.zeros(self.tiles, self.out_size, self.in_size))
         self.register_buffer("updates", zero_count())
         self.register_buffer("next_row", zero_count())
@@ -76,7 +81,6 @@ class MixedPrecision(WrittenCells):
         self.cells.set_weights(weight, noise=noise)
 
     @override
-    @torch.no_grad()
     def update(
         self,
         x: Float[Tensor, "trains batch in"],
@@ -91,8 +95,8 @@ class MixedPrecision(WrittenCells):
         if learning_rate == 0 or batch == 0:
             return
         rng, settings = noise.generator("cpu"), self.compound
-        x = _into_bins(x.float(), settings.n_x_bins, settings.stoc_round_x, rng)
-        d = _into_bins(d.float(), settings.n_d_bins, settings.stoc_round_d, rng)
+        x = _into_bins(x.detach().float(), settings.n_x_bins, settings.stoc_round_x, rng)
+        d = _into_bins(d.detach().float(), settings.n_d_bins, settings.stoc_round_d, rng)
         seen, every, done = int(self.updates), settings.transfer_every * batch, 0
         for vector in range(-seen % every, batch, every) if every > 0 else ():
             if seen + vector == 0:
@@ -114,6 +118,11 @@ class MixedPrecision(WrittenCells):
     def _accumulate(
         self, x: Tensor, d: Tensor, learning_rate: Dimensionless, tile_of_train: Tensor | None
     ) -> None:
+        if x.shape[1] == 1 and x.device.type == "cpu":
+            whose = each_its_own(self.tiles) if tile_of_train is None else tile_of_train
+            vectors = x.contiguous().numpy(), d.contiguous().numpy()
+            add_product(self.chi.numpy(), *vectors, np.float32(learning_rate), whose.numpy())
+            return
         gradient = torch.bmm((learning_rate * d).transpose(1, 2), x)
         self.chi.add_(gradient if tile_of_train is None else gradient[tile_of_train])
 
@@ -123,22 +132,52 @@ class MixedPrecision(WrittenCells):
         number = min(settings.n_rows_per_transfer if settings.n_rows_per_transfer >= 0 else rows, rows)
         if number == 0 or settings.transfer_lr == 0:
             return
-        device = self.chi.device
         if settings.random_row and number < rows:
-            start = choose_line(rows, self.tiles, rng=rng).to(device)
+            start = choose_line(rows, self.tiles, rng=rng)
         else:
-            start = self.next_row.clone().reshape(1, 1)
-            self.next_row.copy_((self.next_row + number) % rows)
-        if device.type == "cpu" and not self.cells.needs_every_vector:
-            self._write_on_cpu(start, number, noise, engine)
+            begin = int(self.next_row)
+            start = torch.tensor([[begin]])
+            self.next_row.fill_((begin + number) % rows)
+        steps, of_rows, total = self._take_steps(start, number)
+        if total == 0 and not noise.is_shared and not self.cells.needs_every_vector:
             return
-        chosen = ((start + torch.arange(number, device=device)) % rows).expand(self.tiles, number)
-        index = chosen[..., None].expand(-1, -1, self.in_size)
-        chi = self.chi.gather(1, index)
-        steps = (chi / self.granularity).trunc()
-        self.chi.scatter_(1, index, chi - steps * self.granularity)
+        by_line = self.cells.written_by_line() if steps.device.type == "cpu" else None
+        are_few = engine != "aggregated" and by_line is not None
+        if are_few and engine == "auto":
+            are_few = mean_over_tiles(total / self.chi.numel(), rng) < many_pulses(number)
+        if are_few and by_line is not None:
+            self._write_rows(*by_line, steps, of_rows, start, rng)
+        else:
+            self._send_rows(steps, of_rows, start, noise, engine)
+
+    def _take_steps(self, start: Int[Tensor, "#tiles 1"], number: int) -> tuple[Tensor, Tensor, int]:
+        """Take whole steps out of the memory: (tiles, number, in) steps, how many a row has, and all together."""
+        chi, size = self.chi, self.granularity
+        if chi.device.type == "cpu":
+            steps, of_rows, total = take_steps(chi.numpy(), start.numpy(), number, np.float32(size))
+            return torch.from_numpy(steps), torch.from_numpy(of_rows), total
+        rows = (start.to(chi.device) + torch.arange(number, device=chi.device)) % self.out_size
+        index = rows.expand(self.tiles, number)[..., None].expand(-1, -1, self.in_size)
+        held = chi.gather(1, index)
+        steps = (held / size).trunc()
+        chi.scatter_(1, index, held - steps * size)
+        of_rows = steps.abs().sum(dim=2)
+        return steps, of_rows, int(of_rows.sum())
+
+    @torch.no_grad()
+    def _send_rows(
+        self,
+        steps: Float[Tensor, "tiles rows in"],
+        of_rows: Tensor,
+        start: Int[Tensor, "#tiles 1"],
+        noise: NoiseStream,
+        engine: Engine,
+    ) -> None:
+        """Send every row as a vector with trains of its own."""
+        rows, number, device = self.out_size, steps.shape[1], steps.device
+        chosen = ((start.to(device) + torch.arange(number, device=device)) % rows).expand(self.tiles, number)
         if not self.cells.needs_every_vector:  # no schedule counts rows: those without a step are left out
-            is_written = (steps != 0).any(dim=2)
+            is_written = of_rows > 0
             rows_of_any = noise.most(int(is_written.sum(dim=1).max()))
             if rows_of_any == 0:
                 return
@@ -148,7 +187,7 @@ class MixedPrecision(WrittenCells):
                 ]
                 chosen = chosen.gather(1, written)
                 steps = steps.gather(1, written[..., None].expand(-1, -1, self.in_size))
-        rate = self.granularity * settings.transfer_lr
+        rate = self.granularity * self.compound.transfer_lr
         d = one_hot(chosen, rows)
         if self.cells.counts_batches:
             # A run of rows up to the last is a batch of its own, in which refreshes are counted.
@@ -159,54 +198,32 @@ class MixedPrecision(WrittenCells):
         else:
             self.cells.update(steps, d, rate, noise=noise, engine=engine)
 
-    def _write_on_cpu(self, start: Tensor, number: int, noise: NoiseStream, engine: Engine) -> None:
-        """Write the rows that have a whole step, found in one compiled loop, and leave the others out."""
-        size = np.float32(self.granularity)
-        steps, d, most = whole_steps(self.chi.numpy(), start.numpy(), number, size)
-        most = noise.most(most)
-        if most > 0:
-            rate = self.granularity * self.compound.transfer_lr
-            x, d_of_rows = (torch.from_numpy(values)[:, :most] for values in (steps, d))
-            self.cells.update(x, d_of_rows, rate, noise=noise, engine=engine)
-
-
-@njit(cache=True, error_model="numpy")
-def whole_steps(chi: Any, start: Any, number: int, size: Any) -> Any:
-    """Take whole steps out of some rows.
-
-    Args:
-        chi: (tiles, out, in) gradient not yet written; changed in place.
-        start: (1 or tiles, 1) the first of the rows, which follow one another.
-        number: How many rows.
-        size: Of a step.
-
-    Returns:
-        (tiles, number, in) the steps, and (tiles, number, out) one on the row that they belong to: rows without a
-        step are left out, unless a tile has a step in all of them; and how many rows are left.
-    """
-    tiles, outs, ins = chi.shape
-    steps, d = np.zeros((tiles, number, ins), np.float32), np.zeros((tiles, number, outs), np.float32)
-    is_written = np.zeros((tiles, number), np.bool_)
-    most = 0
-    for t in range(tiles):
-        for k in range(number):
-            row, to = chi[t, (start[t % len(start), 0] + k) % outs], steps[t, k]
-            total = np.float32(0.0)
-            for j in range(ins):
-                to[j] = np.trunc(row[j] / size)
-                row[j] -= to[j] * size
-                total += abs(to[j])
-            is_written[t, k] = total != np.float32(0.0)
-        most = max(most, is_written[t].sum())
-    for t in range(tiles):
-        to = 0
-        for k in range(number):
-            if is_written[t, k]:
-                if most < number and to < k:
-                    steps[t, to], steps[t, k] = steps[t, k], np.float32(0.0)
-                d[t, to if most < number else k, (start[t % len(start), 0] + k) % outs] = np.float32(1.0)
-                to += 1
-    return steps, d, most
+    def _write_rows(
+        self,
+        devices: DeviceArray,
+        update: UpdateParameters,
+        steps: Float[Tensor, "tiles rows in"],
+        of_rows: Int[Tensor, "tiles rows"],
+        start: Int[Tensor, "#tiles 1"],
+        rng: torch.Generator,
+    ) -> None:
+        """Send few pulses to rows, in one compiled loop."""
+        if self._writing is None or self._writing[0] != devices.step_size:
+            self._writing = devices.step_size, writing_of(devices.step_size, update)
+        sent = write_rows(
+            steps.numpy(),
+            of_rows.numpy(),
+            start.numpy(),
+            np.float32(self.granularity * self.compound.transfer_lr),
+            self._writing[1],
+            as_arrays(devices),
+            np.uint64(torch.randint(2**62, (), generator=rng).item()),
+            first_tile(rng),
+        )
+        devices.hold_stuck()
+        if devices.line_pulses is not None and devices.slots is not None:
+            devices.line_pulses += int(sent[..., 0].sum())
+            devices.slots += int(most(float(sent[..., 1].sum(axis=1).max()), rng))
 
 
 def _into_bins(
