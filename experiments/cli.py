@@ -5,19 +5,18 @@ made. torch is imported only once there is something to compute, so that `xbar -
 number of threads can be set before the libraries start their own.
 """
 
-import contextlib
 import difflib
-import inspect
 import io
 import os
 import platform
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 from .support.figure_formats import ask_for_formats
 from .support.options.command_table import COMMANDS as COMMANDS
+from .support.options.parsing import load as load
+from .support.options.parsing import parse as _parse
 
 _OVERVIEW: Final = """\
 usage: xbar COMMAND [OPTIONS]
@@ -34,6 +33,7 @@ examples:
   xbar train --mode in-situ --device reram-sb --record-every 10
   xbar report RUN
   xbar sharing-cost --quick
+  xbar sweep train --mode in-situ --over lr 0.1 0.3 1 --over device ecram reram-es
 
 `xbar COMMAND --help` explains every option. With any command
   --json             prints what came out as JSON, for programs; tables and progress go to the standard error
@@ -161,50 +161,6 @@ def _dispatch(name: str, words: list[str], *, is_json: bool) -> None:
     with messages_elsewhere():
         answer = function(config)
     print(as_json(answer))
-
-
-def load(place: str) -> Any:
-    """Import what a line of the table names as ".module:name"."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module, __package__), name)
-
-
-# Options of earlier versions, and what they are called now.
-_RENAMED: Final = {"--vcp": "--absent-inputs"}
-
-
-def _renamed(word: str) -> str:
-    option, equals, value = word.partition("=")
-    if option not in _RENAMED:
-        return word
-    print(f"{option} is called {_RENAMED[option]} now; use that name.", file=sys.stderr)
-    return _RENAMED[option] + equals + value
-
-
-def _parse(config_class: Any, command: str, words: list[str]) -> Any:
-    import tyro
-
-    words = [_renamed(word) for word in words]
-    complaints = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaints):
-            return tyro.cli(
-                config_class,
-                prog=f"xbar {command}",
-                # The whole docstring: tyro alone would leave out the examples.
-                description=inspect.cleandoc(config_class.__doc__ or ""),
-                args=words,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as end:
-        # tyro draws a box around our own sentence about a value; we say it as all others.
-        error: BaseException | None = end
-        while error is not None and type(error) is not ValueError:
-            error = error.__context__
-        if error is not None and str(error).startswith("`"):
-            raise error from None
-        print(complaints.getvalue(), end="", file=sys.stderr)
-        raise
 
 
 def _set_threads(threads: int | None) -> None:

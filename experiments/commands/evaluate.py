@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
 
 from torch import nn
 
@@ -11,12 +13,12 @@ from crossbar.cost.packing import PackingMode, parse_packing
 from crossbar.cost.tables import aligned
 from crossbar.layer_patterns import by_layer
 
-from ..data.datasets import Facts
+from ..data.datasets import DataSplit, Facts
 from ..drawing.figures import draw_accuracy_over_time
 from ..drawing.run_tables import table
 from ..runs.evaluation import evaluate
 from ..runs.ledger_file import RunEvents
-from ..runs.options.config import NO_DEVICE
+from ..runs.options.config import NO_DEVICE, TrainConfig
 from ..runs.options.defaults import resolve
 from ..runs.options.device_names import label
 from ..runs.options.fault_options import canonical
@@ -38,6 +40,73 @@ from .run_bill import RunBill, has_profile, no_price
 from .train import print_paths
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class AskedEvaluation:
+    """What is evaluated, and where its numbers lie.
+
+    Attributes:
+        folder: The trained run.
+        trained: How it was trained.
+        asked: The same with what was asked for.
+        placement: Another placement of its kernels, or None.
+        placed: As asked, with the placement.
+        data: The images.
+    """
+
+    folder: RunFolder
+    trained: Run
+    asked: Run
+    placement: str | None
+    placed: Run
+    data: DataSplit
+
+    @classmethod
+    def of(cls, config: EvaluateConfig) -> "AskedEvaluation":
+        """Find out what is asked for.
+
+        Raises:
+            ValueError: If the run is not trained yet or damaged, or the wishes do not fit.
+            FileNotFoundError: If the run or its data are missing.
+        """
+        folder = RunFolder.existing(config.run)
+        trained = folder.read_config()
+        folder.admit_own_files(trust=config.trust)
+        if not folder.model_file.exists():
+            raise ValueError(
+                f"`run` must be trained, but {folder.path} has no model.safetensors yet. "
+                f"Finish it with `xbar resume {folder.path}`."
+            )
+        _refuse_to_rebuild(config, trained)
+        _refuse_idle(config, trained)
+        if config.packing != "none" and not has_profile(config.device or trained.device):
+            raise no_price(config.device or trained.device, config.packing)
+        wish = _wish(config, trained)
+        data = images_of(wish)
+        refuse_too_many(config, data)
+        asked = resolve(wish, data.facts)
+        placement = None if config.placement == trained.placement else config.placement
+        placed = asked if placement is None else _placed_anew(asked, placement, data.facts)
+        return cls(folder=folder, trained=trained, asked=asked, placement=placement, placed=placed, data=data)
+
+    @property
+    def name(self) -> str:
+        """What its files are called, after "evaluation-" and "ledger-"."""
+        identity = json.dumps(self.placed.identity(), sort_keys=True)
+        digest = hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()
+        return f"{label(self.asked.device)}-{digest}"
+
+    @property
+    def numbers(self) -> Path:
+        """The accuracies."""
+        return self.folder.path / f"evaluation-{self.name}.json"
+
+    @property
+    def ledger(self) -> Path:
+        """What happened in the hardware."""
+        return self.folder.path / f"ledger-{self.name}.json"
+
+
 def run_evaluate(config: EvaluateConfig) -> Answer:
     """Program a finished run's network onto other chips or other tiles, and write that result beside the run's own.
 
@@ -49,18 +118,37 @@ def run_evaluate(config: EvaluateConfig) -> Answer:
         FileNotFoundError: If the run or its data are missing.
         RunInterrupted: If the user stopped it.
     """
-    folder = RunFolder.existing(config.run)
-    trained = folder.read_config()
-    folder.admit_own_files(trust=config.trust)
-    if not folder.model_file.exists():
-        raise ValueError(
-            f"`run` must be trained, but {folder.path} has no model.safetensors yet. "
-            f"Finish it with `xbar resume {folder.path}`."
-        )
-    _refuse_to_rebuild(config, trained)
-    _refuse_idle(config, trained)
-    if config.packing != "none" and not has_profile(config.device or trained.device):
-        raise no_price(config.device or trained.device, config.packing)
+    evaluation = AskedEvaluation.of(config)
+    folder, trained, asked = evaluation.folder, evaluation.trained, evaluation.asked
+    data, figure = evaluation.data, evaluation.numbers.with_suffix(".png")
+    use_threads(asked.threads)
+    with folder.lock(), use_memory(asked.memory), Interruption("the same command") as interruption:
+        folder.check_origin()
+        if asked.test_images == trained.test_images:
+            folder.check_data(data.fingerprint())
+        # What training keeps of its wires is in the file.
+        as_trained = replace(asked, wires=trained.wires, wires_every=trained.wires_every)
+        model = load_model(folder.model_file, make_model(as_trained, facts=data.facts)).eval()
+        for _, array in tile_arrays(model):
+            if asked.wires_of_arrays != trained.wires_of_arrays:
+                array.use_wires(asked.wires_of_arrays)
+        if config.packing != "none":
+            _refuse_packing(config.packing, model)
+        result, events = evaluate(asked, model, data, interruption, placement=evaluation.placement)
+        RunEvents(None, events).write(evaluation.ledger)
+        if result.times:
+            draw_accuracy_over_time(result, figure)
+        write_json(evaluation.numbers, result.to_json())
+    print(f"\n{table(result)}\n")
+    bill = RunBill.of(RunEvents(None, events), evaluation.placed, config.packing)
+    if bill is not None:
+        print(_priced(bill))
+    print_paths(evaluation.numbers, evaluation.ledger, figure)
+    return evaluation.numbers
+
+
+def _wish(config: EvaluateConfig, trained: Run) -> TrainConfig:
+    """Return the run as it was asked for, with what is asked for now."""
     wishes = {
         name: getattr(config, name)
         for name in (
@@ -77,46 +165,11 @@ def run_evaluate(config: EvaluateConfig) -> Answer:
         )
         if getattr(config, name) is not None
     }
-    if "wires" in wishes and canonical_wires(config.wires) is None:
+    if config.wires is not None and canonical_wires(config.wires) is None:
         wishes["wires_every"] = None
     if config.device not in (None, trained.device) and config.times is None:
         wishes["times"] = None  # those at which the other device was measured
-    wish = replace(trained.as_wish(), **wishes)
-    data = images_of(wish)
-    refuse_too_many(config, data)
-    asked = resolve(wish, data.facts)
-    placement = None if config.placement == trained.placement else config.placement
-    placed = asked if placement is None else _placed_anew(asked, placement, data.facts)
-    use_threads(asked.threads)
-    with folder.lock(), use_memory(asked.memory), Interruption("the same command") as interruption:
-        folder.check_origin()
-        if asked.test_images == trained.test_images:
-            folder.check_data(data.fingerprint())
-        # What training keeps of its wires is in the file.
-        as_trained = replace(asked, wires=trained.wires, wires_every=trained.wires_every)
-        model = load_model(folder.model_file, make_model(as_trained, facts=data.facts)).eval()
-        for _, array in tile_arrays(model):
-            if asked.wires_of_arrays != trained.wires_of_arrays:
-                array.use_wires(asked.wires_of_arrays)
-        if config.packing != "none":
-            _refuse_packing(config.packing, model)
-        result, events = evaluate(asked, model, data, interruption, placement=placement)
-        digest = hashlib.blake2b(
-            json.dumps(placed.identity(), sort_keys=True).encode(), digest_size=4
-        ).hexdigest()
-        name = f"{label(asked.device)}-{digest}"
-        numbers, figure = (folder.path / f"evaluation-{name}.{ending}" for ending in ("json", "png"))
-        ledger = folder.path / f"ledger-{name}.json"
-        RunEvents(None, events).write(ledger)
-        if result.times:
-            draw_accuracy_over_time(result, figure)
-        write_json(numbers, result.to_json())
-    print(f"\n{table(result)}\n")
-    bill = RunBill.of(RunEvents(None, events), placed, config.packing)
-    if bill is not None:
-        print(_priced(bill))
-    print_paths(numbers, ledger, figure)
-    return numbers
+    return replace(trained.as_wish(), **wishes)
 
 
 def _refuse_packing(packing: str, model: nn.Module) -> None:

@@ -40,6 +40,7 @@ WORDS = {
     "evaluate": ("RUN --times 1h", "digital_accuracy"),
     "report": ("RUN", "digital_accuracy"),
     "does-it-matter": ("RUN", "effects"),
+    "sweep": ("train TINY --over seed 0 --jobs 1 --out OUT --runs OUT", "rows"),
     "tune": (
         "--devices pcm --mechanisms hwa --schemes free --train-images 20 --epochs 1 --trials 1 --jobs 1 "
         "--out OUT --runs OUT",

@@ -18,6 +18,7 @@ class Command:
         threads: How many threads it has: as --threads says ("asked"); the same for each of its jobs ("jobs"), after
             `resolved()` of its configuration, which the function then gets, has counted the cores for them; or all
             that are available ("all").
+        is_swept: Whether `xbar sweep` can do it for lists of options: it computes something that they decide about.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Command:
     config: str
     function: str
     threads: Literal["asked", "jobs", "all"]
+    is_swept: bool = False
 
 
 COMMANDS: Final = (
@@ -41,6 +43,7 @@ COMMANDS: Final = (
         ".runs.options.config:TrainConfig",
         ".commands.train:run_train",
         "asked",
+        is_swept=True,
     ),
     Command(
         "resume",
@@ -55,6 +58,7 @@ COMMANDS: Final = (
         ".commands.config:EvaluateConfig",
         ".commands.evaluate:run_evaluate",
         "asked",
+        is_swept=True,
     ),
     Command(
         "report",
@@ -69,6 +73,7 @@ COMMANDS: Final = (
         ".studies.does_it_matter.config:DoesItMatterConfig",
         ".studies.does_it_matter.study:run_does_it_matter",
         "all",
+        is_swept=True,
     ),
     Command(
         "tune",
@@ -76,12 +81,21 @@ COMMANDS: Final = (
         ".studies.tune.config:TuneConfig",
         ".studies.tune.study:run_tune",
         "jobs",
+        is_swept=True,
     ),
     Command(
         "what-if",
         "which property of a device to improve, by how much, for which gain",
         ".studies.what_if.config:WhatIfConfig",
         ".studies.what_if.study:run_what_if",
+        "jobs",
+        is_swept=True,
+    ),
+    Command(
+        "sweep",
+        "any command for lists of its options: one run for each combination, one table, one figure",
+        ".studies.sweep.config:SweepConfig",
+        ".studies.sweep.study:run_sweep",
         "jobs",
     ),
     Command(
@@ -90,6 +104,7 @@ COMMANDS: Final = (
         ".studies.sharing_cost.config:SharingCostConfig",
         ".studies.sharing_cost.study:run_sharing_cost",
         "jobs",
+        is_swept=True,
     ),
     Command(
         "paper",
@@ -97,6 +112,7 @@ COMMANDS: Final = (
         ".studies.paper.config:PaperConfig",
         ".studies.paper.study:run_paper",
         "jobs",
+        is_swept=True,
     ),
     Command(
         "published",
@@ -111,6 +127,7 @@ COMMANDS: Final = (
         ".studies.compare_devices.config:CompareDevicesConfig",
         ".studies.compare_devices.study:run_compare_devices",
         "jobs",
+        is_swept=True,
     ),
     Command(
         "in-situ",
@@ -118,6 +135,7 @@ COMMANDS: Final = (
         ".studies.in_situ.config:InSituConfig",
         ".studies.in_situ.study:run_in_situ",
         "jobs",
+        is_swept=True,
     ),
     Command(
         "share",
@@ -132,6 +150,7 @@ COMMANDS: Final = (
         ".studies.patterns.config:PatternsConfig",
         ".studies.patterns.study:run_patterns",
         "jobs",
+        is_swept=True,
     ),
     Command(
         "retention",
@@ -146,6 +165,7 @@ COMMANDS: Final = (
         ".studies.scaling.config:ScalingConfig",
         ".studies.scaling.study:run_scaling",
         "all",
+        is_swept=True,
     ),
     Command(
         "wires",
@@ -153,6 +173,7 @@ COMMANDS: Final = (
         ".studies.wires.config:WiresConfig",
         ".studies.wires.study:run_wires",
         "asked",
+        is_swept=True,
     ),
     Command(
         "wires-training",

@@ -1,0 +1,1 @@
+"""`xbar sweep`: any command for lists of its options."""
