@@ -43,6 +43,7 @@ from .learning.write_verify_config import WriteVerifyRPUConfig, write_verify_con
 from .network.calibration import calibrate_input_ranges  # noqa: E402
 from .network.chip import age_chip, erase_chip, program_chip, seed_noise, tile_arrays  # noqa: E402
 from .network.chip_state import chip_state, load_chip_state  # noqa: E402
+from .network.computing_choices import use_gradient, use_noise_precision  # noqa: E402
 from .network.conversion.conversion_report import ConversionReport, conversion_report  # noqa: E402
 from .network.conversion.convert import CONVERSION_MAP, convert_to_analog  # noqa: E402
 from .network.conversion.convert_back import DIGITAL_CONVERSION_SET, convert_to_digital  # noqa: E402
@@ -50,7 +51,6 @@ from .network.event_recording import record_events  # noqa: E402
 from .network.exchange import from_aihwkit, load_aihwkit_state, to_aihwkit  # noqa: E402
 from .network.faulty_devices import break_devices, device_yield  # noqa: E402
 from .network.fusion import fusion_export, fusion_import  # noqa: E402
-from .network.gradient_choice import use_gradient  # noqa: E402
 from .network.refresh_choice import use_refresh  # noqa: E402
 from .network.replacing import replace_placement  # noqa: E402
 from .network.residual import (  # noqa: E402
@@ -156,6 +156,7 @@ __all__ = [
     "tile_arrays",
     "to_aihwkit",
     "use_gradient",
+    "use_noise_precision",
     "use_refresh",
     "weight_signal_to_noise",
     "write_verify_config",

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,6 +22,21 @@ HONOURED_MV_TYPES = (
     AnalogMVType.POS_NEG_SEPARATE,
     AnalogMVType.POS_NEG_SEPARATE_DIGITAL_SUM,
 )
+
+
+NoisePrecision = Literal["float32", "bfloat16"]
+
+
+def check_noise_precision(precision: str) -> None:
+    """Refuse a precision that is none of the two.
+
+    Raises:
+        ValueError: If so.
+    """
+    if precision not in get_args(NoisePrecision):
+        raise ValueError(
+            f"`precision` must be 'float32' or 'bfloat16', but is {precision!r}. Choose one of these."
+        )
 
 
 def check_io_support(io: IOParameters) -> None:
@@ -89,6 +105,7 @@ class Stages:
         nonlinearity_factor: Likewise.
         w_asymmetry: Likewise.
         scratch: Likewise.
+        noise_precision: Likewise.
     """
 
     out_noise_values: Tensor | None
@@ -97,6 +114,7 @@ class Stages:
     nonlinearity_factor: Tensor | None
     w_asymmetry: Tensor | None
     scratch: Scratch
+    noise_precision: NoisePrecision
 
 
 class Periphery(nn.Module):
@@ -123,8 +141,10 @@ class Periphery(nn.Module):
         rows_read: Lines read one by one in learning rules, over all tiles.
         values_read: Outputs of those reads.
         scratch: Memory that is used again at every read.
+        noise_precision: Of products that only noise and voltage drops follow from; see `use_noise_precision`.
     """
 
+    noise_precision: NoisePrecision = "float32"
     out_noise_values: Tensor | None
     v_offset: Tensor | None
     out_nonlinearity: Tensor | None
@@ -191,13 +211,14 @@ class Periphery(nn.Module):
         first, second, third, fourth, fifth = (
             values if values is None else values[part] for values in frozen
         )
-        return Stages(first, second, third, fourth, fifth, self.scratch)
+        return Stages(first, second, third, fourth, fifth, self.scratch, self.noise_precision)
 
     def of_tiles(self, part: slice) -> "Periphery":
         """Return the periphery of some tiles, which counts no reads and forgets what it learns."""
         some = Periphery.__new__(Periphery)
         nn.Module.__init__(some)
         some.repeats, some.rows_read, some.values_read, some.scratch = None, 0, 0, self.scratch
+        some.noise_precision = self.noise_precision
         for name, values in self._buffers.items():
             some.register_buffer(name, values if values is None else values[part])
         return some

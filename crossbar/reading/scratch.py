@@ -16,16 +16,23 @@ class Scratch(threading.local):
     def __init__(self) -> None:
         self._kept: dict[str, Tensor] = {}
 
-    def __call__(self, name: str, like: Tensor) -> Tensor:
-        """Return memory shaped, ordered and typed as other values, until the name is asked for again."""
+    def __call__(self, name: str, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Return memory shaped and ordered as other values, until the name is asked for again.
+
+        Args:
+            name: Of the memory.
+            like: The values.
+            dtype: Of the numbers in it; that of the values if None.
+        """
+        dtype = like.dtype if dtype is None else dtype
         is_flipped = not like.is_contiguous() and like.mT.is_contiguous()
         if not is_flipped and not like.is_contiguous():
-            return torch.empty_like(like, requires_grad=False)
+            return torch.empty_like(like, dtype=dtype, requires_grad=False)
         kept, size = self._kept.get(name), like.numel()
-        if kept is None or len(kept) < size or kept.device != like.device or kept.dtype != like.dtype:
+        if kept is None or len(kept) < size or kept.device != like.device or kept.dtype != dtype:
             # Memory that is made in inference mode could not be written to outside of it.
             with torch.inference_mode(False):
-                kept = self._kept[name] = like.new_empty(size, requires_grad=False)
+                kept = self._kept[name] = like.new_empty(size, dtype=dtype, requires_grad=False)
         # Parts of unequal size share it.
         return kept[:size].view(like.mT.shape).mT if is_flipped else kept[:size].view(like.shape)
 

@@ -6,7 +6,7 @@ from typing import Any
 from devices import generator
 
 from ..reading.gradient import Gradient, check_gradient
-from ..reading.periphery import Periphery
+from ..reading.periphery import NoisePrecision, Periphery, check_noise_precision
 from ..wires.parameters import WireParameters
 from ..wires.tiles import TileWires
 from .compensation import compensation_of
@@ -36,6 +36,15 @@ class AdjustableTile(ProgrammableTile):
         """
         check_gradient(rule)
         self.gradient: Gradient = rule
+
+    def use_noise_precision(self, precision: NoisePrecision) -> None:
+        """Compute in float32 or in bfloat16 what only noise and voltage drops follow from; see `use_noise_precision`.
+
+        Raises:
+            ValueError: If the precision is another one.
+        """
+        check_noise_precision(precision)
+        self.periphery.noise_precision = precision
 
     @lasting
     def use_backend(self, backend: Backend) -> None:
@@ -88,6 +97,7 @@ class AdjustableTile(ProgrammableTile):
         check_replacement(rpu_config, self.rpu_config)
         self.settle()
         self.rpu_config = rpu_config
+        precision = self.periphery.noise_precision
         self.periphery = Periphery(
             self.rpu_config.forward,
             self.tiles,
@@ -95,6 +105,7 @@ class AdjustableTile(ProgrammableTile):
             self.in_size,
             rng=generator(self.noise.seed, "fabrication"),
         ).to(self.weight.device)
+        self.use_noise_precision(precision)
         self.compensation = compensation_of(self.rpu_config.drift_compensation)
         self.use_backend(self.backend)
         self.erase()

@@ -16,8 +16,8 @@ How gradients go back through all this is a choice: see `reading.gradient`.
 """
 
 from ..periphery import Periphery, check_io_support
-from .currents import outer_sum, product
 from .managed_read import managed_read
+from .products import outer_sum, product
 from .straight_through import analog_mvm
 
 __all__ = ["Periphery", "analog_mvm", "check_io_support", "managed_read", "outer_sum", "product"]

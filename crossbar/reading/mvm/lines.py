@@ -16,7 +16,7 @@ from ...aihwkit.adapter import (
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 from .converters import adc
-from .currents import room_for_product
+from .products import room_for_product
 
 _SCALED_BY_LARGEST = (NoiseManagementType.ABS_MAX, NoiseManagementType.MAX, NoiseManagementType.CONSTANT)
 

@@ -10,7 +10,8 @@ from ..noise import NoiseStream
 from ..parts import parts_of, room_like
 from ..periphery import Periphery, Stages, resolution
 from .converters import adc, dac
-from .currents import bit_line_currents, room_for_product
+from .currents import bit_line_currents
+from .products import room_for_product
 
 
 @dataclass

@@ -14,8 +14,8 @@ from ..gradient import NO_GAINS, Gains, unmasked
 from ..noise import NoiseStream
 from ..parts import in_parts, parts_of
 from ..periphery import Periphery
-from .currents import outer_sum, product
 from .managed_read import managed_read
+from .products import outer_sum, product
 
 
 def analog_mvm(
