@@ -14,6 +14,7 @@ from experiments.runs.emergent_sharing import expected_at_start, sharing_of
 from experiments.runs.ledger_file import RunEvents
 from experiments.runs.options.config import TrainConfig
 from experiments.runs.rates.learning_rates import learning_rate
+from experiments.runs.rates.tuned import TunedRate, TunedRates
 from experiments.runs.run_data import images_of
 from experiments.runs.run_folder import RunFolder
 from experiments.runs.run_network import make_model
@@ -268,3 +269,23 @@ def test_a_placement_is_a_network_of_its_own():
 def test_wrong_wishes_get_a_sentence(words, sentence, tmp_path, capsys):
     assert main(["paper", *words, "--runs", str(tmp_path)]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_hardware_takes_the_rates_of_a_search(tmp_path):
+    file = tmp_path / "tuned.toml"
+    rate = TunedRate(
+        data="digits", model="fcn_digits", placement="free", mode="in-situ", device="ecram", lr=0.123, batch_size=32,
+        validation_accuracy=0.9, validation_images=144, epochs=12, train_images=1294, trials=4, stopped=2,
+        lowest=0.03, highest=10.0, is_at_end=False, did_learn=True,
+    )  # fmt: skip
+    file.write_text(
+        TunedRates(command="xbar tune", commit="-", method="-", seed=100, rates=(rate,)).to_toml(),
+        encoding="utf-8",
+    )
+    config = PaperConfig(tuned=file, modes=("digital", "in-situ"), networks=("fcn",)).resolved()
+    wishes = {str(p.setting): wish_of(p, config, (1, 8, 8)) for p in points_of(config)}
+    assert (wishes["in situ, ecram"].lr, wishes["in situ, ecram"].batch_size) == (0.123, 32)
+    assert (wishes["digital"].lr, wishes["digital"].batch_size) == (5e-3, 64)
+    shared = PaperConfig(tuned=file, modes=("in-situ",), networks=("cnn",)).resolved()
+    with pytest.raises(ValueError, match="tuned"):
+        wish_of(points_of(shared)[0], shared, (1, 8, 8))

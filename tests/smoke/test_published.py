@@ -11,7 +11,7 @@ def test_a_smoke_study_is_written_and_not_repeated(tmp_path, capsys):
     assert main(words) == 0
     content = json.loads((tmp_path / "out" / "published.json").read_text())
     verdicts = [row["verdict"] for row in content["rows"]]
-    assert (verdicts.count("smoke"), verdicts.count("not run"), len(verdicts)) == (6, 66 + 9, 81)
+    assert (verdicts.count("smoke"), verdicts.count("not run"), len(verdicts)) == (6 + 5, 66 + 4, 81)
     page = (tmp_path / "out" / "published.html").read_text()
     assert "not judged" in page
     assert "printed in the figure" in page
@@ -22,3 +22,19 @@ def test_a_smoke_study_is_written_and_not_repeated(tmp_path, capsys):
     assert file.stat().st_mtime_ns == written
     assert main(["published", "no-such-table"]) == 2
     assert "learning-rules" in capsys.readouterr().err
+
+
+def test_a_chips_bill_of_an_image_agrees_and_its_training_is_not_run(tmp_path):
+    words = [
+        "published",
+        "chip-bill",
+        "--scale",
+        "paper",
+        "--out",
+        str(tmp_path / "out"),
+        "--runs",
+        str(tmp_path),
+    ]
+    assert main(words) == 0
+    rows = json.loads((tmp_path / "out" / "published.json").read_text())["rows"]
+    assert [row["verdict"] for row in rows] == ["agrees"] * 5 + ["not run"] * 4

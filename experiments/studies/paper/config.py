@@ -8,6 +8,7 @@ import tyro
 
 from ...runs.options.config import Augment, Schedule
 from ...support.options.idle_options import refuse_given, refuse_given_folder, refuse_given_jobs
+from ...support.options.open_options import OPEN_PATH
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
 
@@ -159,6 +160,8 @@ class PaperConfig:
     """Images in a step, digitally and hardware-aware. (default: 64, 128, 256)"""
     lr: _OpenFloat = None
     """Adam's learning rate. (default: 5e-3, 2e-3, 1e-3; in situ that of `xbar train`)"""
+    tuned: Annotated[Path | None, OPEN_PATH] = None
+    """On hardware, take learning rates and batch sizes from this file, which `xbar tune` has written."""
     chips: _OpenInt = None
     """Chips to program, or readings of one chip that was trained in situ. (default: 1, 2, 5)"""
 
@@ -213,7 +216,7 @@ class PaperConfig:
             (("digital",), ("strengths", "vcps")),
             (("hwa",), ("hwa",)),
             (("in-situ",), ("in_situ",)),
-            (("hwa", "in-situ"), on_hardware),
+            (("hwa", "in-situ"), (*on_hardware, "tuned")),
         ):
             if not set(modes) & set(self.modes):
                 where = f"without the mode {' or '.join(modes)}"
@@ -258,6 +261,7 @@ class PaperPlan:
     hardware_epochs: int
     batch_size: int
     lr: float
+    tuned: Path | None
     chips: int
     jobs: int
     threads: int

@@ -1,6 +1,6 @@
 """The runs of `xbar paper`: which network learns from what, by which means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 from crossbar import load_profile
@@ -8,6 +8,7 @@ from devices.units import Dimensionless
 
 from ...data.examples import Facts, Shape, facts_of
 from ...runs.options.config import NO_DEVICE, TrainConfig
+from ...runs.options.defaults import resolve
 from ...runs.options.profile_of_device import profile_of, tile_size_in
 from ...runs.rates.learning_rates import learning_rate
 from ..study import family_of
@@ -123,11 +124,12 @@ def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfi
     is_long = point.setting.mode == "digital" and not point.setting.is_control
     learns_in_situ = point.setting.mode == "in-situ"
     device = point.setting.device
-    lr = config.lr
+    lr: Dimensionless | None = config.lr
+    tuned = None if device == NO_DEVICE else config.tuned
     if learns_in_situ:
         placement = _PLACEMENTS.get(point.network, point.network)
         lr = learning_rate("in-situ", device, facts_of(known).image_shape, placement)
-    return TrainConfig(
+    wish = TrainConfig(
         data=config.data,
         data_dir=config.data_dir,
         download=config.download,
@@ -144,8 +146,9 @@ def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfi
         device=device,
         tile_size=None if device == NO_DEVICE else tile_size_in(load_profile(profile_of(device))),
         epochs=config.epochs if is_long else config.hardware_epochs,
-        batch_size=64 if learns_in_situ else config.batch_size,
-        lr=lr,
+        batch_size=None if tuned is not None else 64 if learns_in_situ else config.batch_size,
+        lr=None if tuned is not None else lr,
+        tuned=tuned,
         schedule="cosine" if learns_in_situ else config.schedule,
         seed=point.seed,
         chips=config.chips,
@@ -153,3 +156,7 @@ def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfi
         threads=config.threads,
         out=config.runs,
     )
+    if tuned is None:
+        return wish
+    usual = resolve(wish, facts_of(known))
+    return replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)

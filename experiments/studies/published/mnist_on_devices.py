@@ -1,4 +1,4 @@
-"""One network of Wu et al. that learns MNIST by pulses: built, and trained from its last finished epoch."""
+"""One network that learns MNIST by pulses, of Wu et al. or aihwkit's: built, and trained from its last epoch."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ from torch import nn
 
 from crossbar import convert_to_analog, seed_noise
 from crossbar.aihwkit.adapter import MappingParameter, build_config
-from devices.aihwkit_adapter import PowStepDevice, SoftBoundsReferenceDevice
+from devices.aihwkit_adapter import ConstantStepDevice, PowStepDevice, SoftBoundsReferenceDevice
 from devices.streams import derive_seed, generator
 from devices.units import Dimensionless
 
@@ -33,9 +33,9 @@ class Piece:
     """One training.
 
     Attributes:
-        network: "fcn" or "cnn".
+        network: "fcn", "cnn" or "lenet".
         rule: "sgd" or "ttv1".
-        response: "soft-bounds", or "power" and the exponent.
+        response: See `device_of`.
         tau: Nominal bound of the devices.
         repeat: Number of the repeat.
         settings: Of the table.
@@ -77,10 +77,13 @@ def device_of(response: str, tau: Dimensionless, states: int) -> Any:
     scaled by the step at zero in either case.
 
     Args:
-        response: "soft-bounds", or "power" and the exponent.
+        response: "constant-step" (aihwkit's device as it is, whatever the bound), "soft-bounds", or "power" and the
+            exponent.
         tau: Nominal bound.
         states: Steps from bound to bound, of the size at zero, of a power response.
     """
+    if response == "constant-step":
+        return ConstantStepDevice()
     if response.startswith(_POWER):
         gamma = float(response.removeprefix(_POWER))
         return PowStepDevice(
@@ -96,7 +99,7 @@ def device_of(response: str, tau: Dimensionless, states: int) -> Any:
 
 
 def digital_network(name: str) -> nn.Sequential:
-    """Build a network of the paper: 784-256-128-10, sigmoid; or two convolutions of 5 x 5 and 512-128-10, tanh."""
+    """Build a network: 784-256-128-10, sigmoid; or two convolutions of 5 x 5 and 512-128-10, tanh (also "lenet")."""
     if name == "fcn":
         return nn.Sequential(
             nn.Flatten(), nn.Linear(784, 256), nn.Sigmoid(), nn.Linear(256, 128), nn.Sigmoid(), nn.Linear(128, 10)
@@ -109,13 +112,9 @@ def digital_network(name: str) -> nn.Sequential:
 
 def network_of(piece: Piece) -> nn.Module:
     """Build the network of a piece on its devices, with the mapping of the paper."""
-    omega = piece.settings["weight_scaling_omega"]
-    mapping = MappingParameter(
-        weight_scaling_omega=omega, weight_scaling_columnwise=True, learn_out_scaling=True
-    )
-    config: Any = build_config(
-        piece.rule, device_of(piece.response, piece.tau, piece.settings["power"]["states"]), mapping=mapping
-    )
+    mapping = MappingParameter(**piece.settings["mapping"])
+    states = piece.settings.get("power", {}).get("states", 0)
+    config: Any = build_config(piece.rule, device_of(piece.response, piece.tau, states), mapping=mapping)
     if piece.rule == "ttv1":
         config.device.fast_lr = piece.settings["fast_lr"]
     with torch.random.fork_rng(devices=[]):
@@ -174,7 +173,7 @@ def _epoch(
     seed_noise(model, piece.repeat, "training", epoch)
     loss = _pass(piece, data.train, model, optimizer, epoch)
     seed_noise(model, piece.repeat, "test", epoch)
-    accuracy = loss_and_accuracy(model, data.validation)[1]
+    accuracy = loss_and_accuracy(model, data.test)[1]
     return {
         "epoch": epoch + 1,
         "loss": loss,

@@ -14,6 +14,8 @@ from ...support.parallel import do_all
 from ..options import line_of
 from ..results import numbers_file
 from ..study import Findings, write_findings
+from .anchors import Anchors
+from .chip_bill import ChipBill
 from .config import PublishedConfig, PublishedPlan
 from .explanations import explain_claims
 from .judgement import SMOKE, Verdict, counts_of, judge, sections_of
@@ -27,7 +29,8 @@ from .tables import Key, PublishedTable, load_table
 
 NAME: Final = "published"
 REPRODUCTIONS: Final[dict[str, type[Reproduction]]] = {
-    reproduction.table_name: reproduction for reproduction in (LearningRules, SoftBounds, SeedPaper)
+    reproduction.table_name: reproduction
+    for reproduction in (LearningRules, SoftBounds, SeedPaper, ChipBill, Anchors)
 }
 
 
