@@ -4,8 +4,8 @@ import statistics
 
 import pytest
 
-from experiments.studies.published.layer_learning import learn
-from experiments.studies.published.learning_rules import _are_equal
+from experiments.studies.published.reproductions.layer_learning import learn
+from experiments.studies.published.reproductions.learning_rules import _are_equal
 from experiments.studies.published.tables import load_table
 
 SIGMAS = (0.0, 1.0)

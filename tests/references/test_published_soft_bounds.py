@@ -5,7 +5,7 @@ import torch
 
 from devices.aihwkit_adapter import PowStepDevice
 from devices.pulsed import fabricate
-from experiments.studies.published.mnist_on_devices import device_of
+from experiments.studies.published.reproductions.mnist_on_devices import device_of
 from experiments.studies.published.tables import load_table
 
 TAU, STATES = 0.7, 1200

@@ -11,9 +11,9 @@ from experiments.studies.published.explanations import OPEN_SETTINGS, REAL_TILES
 from experiments.studies.published.judgement import Pattern, counts_of, judge, sections_of
 from experiments.studies.published.kept_results import KeptResults
 from experiments.studies.published.kept_studies import from_paper, key_at
-from experiments.studies.published.learning_rules import LearningRules
-from experiments.studies.published.reproduction import Ask
-from experiments.studies.published.seed_paper import SeedPaper
+from experiments.studies.published.reproductions.learning_rules import LearningRules
+from experiments.studies.published.reproductions.reproduction import Ask
+from experiments.studies.published.reproductions.seed_paper import SeedPaper
 from experiments.studies.published.study import filled, judged
 from experiments.studies.published.tables import Cell, Rule, key_of, load_table, table_names
 

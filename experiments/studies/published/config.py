@@ -9,7 +9,7 @@ import tyro
 from ...support.options.open_options import OPEN_INT, OPEN_PATH
 from ...support.runs_folder import runs_folder
 from ..options import planned, refuse_below_one, refuse_doubles, to_json
-from .reproduction import Scale
+from .reproductions.reproduction import Scale
 from .tables import table_names
 
 _FROM: Final = tyro.conf.arg(name="from", metavar="[PATH ...]")

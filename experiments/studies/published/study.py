@@ -14,17 +14,17 @@ from ...support.parallel import do_all
 from ..options import line_of
 from ..results import numbers_file
 from ..study import Findings, write_findings
-from .anchors import Anchors
-from .chip_bill import ChipBill
 from .config import PublishedConfig, PublishedPlan
 from .explanations import explain_claims
 from .judgement import SMOKE, Verdict, counts_of, judge, sections_of
 from .kept_results import KeptResults, is_kept
 from .kept_studies import from_paper
-from .learning_rules import LearningRules
-from .reproduction import Ask, Reproduction
-from .seed_paper import SeedPaper
-from .soft_bounds import SoftBounds
+from .reproductions.anchors import Anchors
+from .reproductions.chip_bill import ChipBill
+from .reproductions.learning_rules import LearningRules
+from .reproductions.reproduction import Ask, Reproduction
+from .reproductions.seed_paper import SeedPaper
+from .reproductions.soft_bounds import SoftBounds
 from .tables import Key, PublishedTable, load_table
 
 NAME: Final = "published"

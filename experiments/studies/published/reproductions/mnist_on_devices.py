@@ -16,13 +16,13 @@ from devices.aihwkit_adapter import ConstantStepDevice, PowStepDevice, SoftBound
 from devices.streams import derive_seed, generator
 from devices.units import Dimensionless
 
-from ...data.datasets import DataSplit, Images, load_data
-from ...runs.checkpoint import load_checkpoint, save_checkpoint
-from ...runs.training import loss_and_accuracy
-from ...runs.training_on_devices import analog_sgd
-from ...support.interruption import Interruption
-from ...support.json_files import read_json, write_json
-from ...support.typed_values import typed
+from ....data.datasets import DataSplit, Images, load_data
+from ....runs.checkpoint import load_checkpoint, save_checkpoint
+from ....runs.training import loss_and_accuracy
+from ....runs.training_on_devices import analog_sgd
+from ....support.interruption import Interruption
+from ....support.json_files import read_json, write_json
+from ....support.typed_values import typed
 
 _POWER: Final = "power "
 

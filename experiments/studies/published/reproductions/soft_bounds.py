@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from devices.units import Dimensionless, Seconds
 
-from ...drawing.sections import Section, Table
-from .judgement import Pattern
+from ....drawing.sections import Section, Table
+from ..judgement import Pattern
+from ..tables import Key, key_of
 from .mnist_on_devices import Piece, history_of, result_of, train_piece
 from .piece_files import piece_file
 from .reproduction import Reproduction
-from .tables import Key, key_of
 
 _TRAININGS: Final = "Its trainings"
 

@@ -16,15 +16,15 @@ from typing_extensions import override
 from crossbar.tiles.tile_array import Backend
 from devices.units import Dimensionless, Seconds
 
-from ...drawing.sections import Section, Table
-from ...support.json_files import read_json, write_json
-from ...support.statistics import NOTHING
-from .explanations import OPEN_SETTINGS, REAL_TILES, explain
-from .judgement import Pattern, Verdict
+from ....drawing.sections import Section, Table
+from ....support.json_files import read_json, write_json
+from ....support.statistics import NOTHING
+from ..explanations import OPEN_SETTINGS, REAL_TILES, explain
+from ..judgement import Pattern, Verdict
+from ..tables import Key, key_of
 from .layer_learning import Rule, learn
 from .piece_files import piece_file
 from .reproduction import Reproduction
-from .tables import Key, key_of
 
 _RULES: Final[tuple[Rule, ...]] = ("sgd", "ttv2", "chopped-ttv2", "agad")
 _SETTLED: Final = "Whether it has settled"

@@ -8,11 +8,11 @@ from typing_extensions import override
 
 from devices.units import Dimensionless, Seconds
 
-from ...drawing.sections import Section, Table
+from ....drawing.sections import Section, Table
+from ..tables import Key, key_of
 from .mnist_on_devices import Piece, history_of, train_piece
 from .piece_files import piece_file
 from .reproduction import Reproduction
-from .tables import Key, key_of
 
 _LENET: Final = "aihwkit's LeNet, ConstantStep"
 _TITLE: Final = "aihwkit's LeNet, epoch by epoch"

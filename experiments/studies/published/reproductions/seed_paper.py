@@ -12,15 +12,15 @@ from typing_extensions import override
 
 from devices.units import Dimensionless
 
-from ...commands.train import run_train
-from ...drawing.sections import Section, Table
-from ...runs.options.config import NO_DEVICE, TrainConfig
-from ...runs.options.defaults import resolve
-from ...runs.run_folder import RunFolder
-from .judgement import Pattern
-from .kept_studies import MEASURES, key_at
+from ....commands.train import run_train
+from ....drawing.sections import Section, Table
+from ....runs.options.config import NO_DEVICE, TrainConfig
+from ....runs.options.defaults import resolve
+from ....runs.run_folder import RunFolder
+from ..judgement import Pattern
+from ..kept_studies import MEASURES, key_at
+from ..tables import Key
 from .reproduction import Reproduction
-from .tables import Key
 
 _SHAPE: Final = (1, 28, 28)
 # Part of the epochs after which the running median is shown.

@@ -12,9 +12,9 @@ from crossbar.aihwkit.adapter import InferenceRPUConfig
 from crossbar.cost.pricing import Bill
 from devices.units import Dimensionless
 
-from ...drawing.sections import Section
+from ....drawing.sections import Section
+from ..tables import Key, key_of
 from .reproduction import Reproduction
-from .tables import Key, key_of
 
 _FIRST: Final = "0"  # the first convolution
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal, final
 
 from devices.units import Dimensionless, Seconds
 
-from ...drawing.sections import Section
-from .judgement import Pattern, Verdict
-from .tables import Key, PublishedTable
+from ....drawing.sections import Section
+from ..judgement import Pattern, Verdict
+from ..tables import Key, PublishedTable
 
 Scale = Literal["smoke", "laptop", "paper"]
 

@@ -1,0 +1,1 @@
+"""How each published table is computed."""
