@@ -61,7 +61,7 @@ from .network.residual import (  # noqa: E402
     weight_signal_to_noise,
 )
 from .network.soft_sharing import neighbour_penalty, sleep  # noqa: E402
-from .network.spread.images import spread_images  # noqa: E402
+from .network.spread.images import gather_images, own_images, spread_images  # noqa: E402
 from .network.spread.tiles import gather_tiles, spread_tiles  # noqa: E402
 from .network.storage import load_model, save_model  # noqa: E402
 from .placement.placement import Placement, placement  # noqa: E402
@@ -132,6 +132,7 @@ __all__ = [
     "from_aihwkit",
     "fusion_export",
     "fusion_import",
+    "gather_images",
     "gather_tiles",
     "load_aihwkit_state",
     "load_chip_state",
@@ -139,6 +140,7 @@ __all__ = [
     "load_profile",
     "model_sharing",
     "neighbour_penalty",
+    "own_images",
     "placement",
     "price",
     "profile_names",

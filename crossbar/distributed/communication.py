@@ -55,6 +55,19 @@ def gather(
     return whole.view(own.dtype).movedim(0, axis)
 
 
+def received_of_sum(values: Tensor, among: int) -> int:
+    """Return the bytes that a process receives of a sum over processes, by the best of ways.
+
+    Every process gets its share of all partial sums, and then the shares that the others have finished: that is the
+    least that a sum takes, and what a ring takes.
+
+    Args:
+        values: Of one process.
+        among: How many there are.
+    """
+    return 2 * (among - 1) * -(-values.numel() // among) * values.element_size()
+
+
 def wait_for_all() -> None:
     """Wait until all processes have come here."""
     if processes() > 1:
@@ -83,3 +96,24 @@ def everyones(number: Dimensionless) -> list[Dimensionless]:
     received = [torch.empty_like(said) for _ in range(processes())]
     dist.all_gather(received, said)
     return [float(one) for one in received]
+
+
+def totals(numbers: list[int]) -> list[int]:
+    """Return the sums over all processes of whole numbers."""
+    summed = torch.tensor(numbers)
+    dist.all_reduce(summed)
+    return [int(number) for number in summed]
+
+
+def sums(numbers: list[Dimensionless]) -> list[Dimensionless]:
+    """Return the sums over all processes."""
+    summed = torch.tensor(numbers, dtype=torch.float64)
+    dist.all_reduce(summed)
+    return [float(number) for number in summed]
+
+
+def from_first(numbers: list[Dimensionless]) -> list[Dimensionless]:
+    """Return what the first process says; the others give as many numbers."""
+    said = torch.tensor(numbers, dtype=torch.float64)
+    dist.broadcast(said, 0)
+    return [float(one) for one in said]

@@ -1,79 +1,100 @@
 """The images of a batch that one process computes, where the batch is spread over processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import accumulate, pairwise
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 from typing_extensions import final
 
 from . import communication
+from .traffic import Traffic
 
 
 @final
 @dataclass(frozen=True)
 class ImagesOfProcess:
-    """An equal share of every batch: the images of the first process come first.
+    """A contiguous part of every batch: the images of the first process come first.
 
     Attributes:
-        processes: How many there are.
-        rank: Which of them this is.
+        starts: First image of every process in the batch, and the number of all at the end; (0, 1, ..., processes)
+            stands for equal parts of a batch of any size.
+        rank: Which process this is.
+        traffic: What this process receives for the layer.
     """
 
-    processes: int
+    starts: tuple[int, ...]
     rank: int
+    traffic: Traffic = field(default_factory=Traffic, compare=False)
 
     @classmethod
     def here(cls) -> "ImagesOfProcess":
-        """Return the share of this process."""
-        return cls(communication.processes(), communication.rank())
+        """Return the share of this process in batches of equal parts."""
+        return cls.equal(communication.processes(), communication.rank())
+
+    @classmethod
+    def equal(cls, processes: int, rank: int) -> "ImagesOfProcess":
+        """Return an equal part of batches of any size."""
+        return cls(tuple(range(processes + 1)), rank)
+
+    def in_batch_of(self, images: int) -> "ImagesOfProcess":
+        """Return the share of this process in a batch of so many images, in near-equal parts."""
+        return replace(self, starts=communication.shares(images, self.processes))
+
+    @property
+    def processes(self) -> int:
+        """How many processes there are."""
+        return len(self.starts) - 1
+
+    @property
+    def images(self) -> slice:
+        """Which images of the batch are those of this process."""
+        return slice(self.starts[self.rank], self.starts[self.rank + 1])
+
+    def of_all(self, number: int) -> int:
+        """Return how many there are in the whole batch of what the own images have so many of."""
+        return number * self.starts[-1] // (self.images.stop - self.images.start)
 
     def own(self, whole: Tensor, locations: int) -> Tensor:
         """Return what belongs to the own images of (tiles, locations * images, n), location by location."""
-        by_image = whole.unflatten(1, (locations, self.processes, -1))
-        return by_image[:, :, self.rank].flatten(1, 2)
+        by_image = whole.unflatten(1, (locations, self.starts[-1], -1))
+        return by_image[:, :, self.images].flatten(1, 3)
+
+    def whole(self, own: Tensor, locations: int) -> Tensor:
+        """Return (tiles, locations * images) of all images, from that of the own ones, location by location."""
+        by_image = own.unflatten(1, (locations, self.images.stop - self.images.start, -1))
+        note = partial(self.traffic.note, "forward")
+        return communication.gather(by_image, self.starts, axis=2, note=note).flatten(1)
 
     def total(self, own: Tensor) -> Tensor:
         """Return the sum over all processes."""
         summed = own.clone()
         dist.all_reduce(summed)
+        self.traffic.note("forward", communication.received_of_sum(own, self.processes))
         return summed
 
     def most(self, number: int) -> int:
         """Return the largest of what all processes say."""
+        self.traffic.note("forward", communication.BYTES_OF_A_NUMBER * (self.processes - 1))
         return int(communication.most(number))
 
     def gather(self, own: Tensor) -> Tensor:
         """Return the vectors of all images, (vectors, ...), image by image, from those of the own ones.
 
         Raises:
-            ValueError: If another process has another number of vectors.
+            ValueError: If another process has not as many for each of its images.
         """
-        sizes = communication.everyones(len(own))
-        if len(set(sizes)) > 1:
+        sizes = [int(size) for size in communication.everyones(len(own))]
+        images = [stop - start for start, stop in pairwise(self.starts)]
+        if any(
+            size * self.starts[-1] != sum(sizes) * number for size, number in zip(sizes, images, strict=True)
+        ):
+            are_equal = len(set(images)) == 1
+            asked = "as many images in every process" if are_equal else f"{images} images in the processes"
             raise ValueError(
-                "`x` must have as many images in every process, but they give "
-                f"{[int(size) for size in sizes]} vectors. Leave images out, or use another batch size."
+                f"`x` must have {asked}, but they give {sizes} vectors. Take the parts that `own_images` names."
             )
-        starts = tuple(len(own) * number for number in range(self.processes + 1))
-        return communication.gather(own, starts)
-
-    def like_all(self, own: Tensor) -> Tensor:
-        """Return memory for (tiles, vectors of all images, n), in the order in which torch lays out the own ones."""
-        strides = torch.empty_like(own).stride()
-        order = sorted(range(3), key=lambda axis: -strides[axis])
-        sizes = (own.shape[0], own.shape[1] * self.processes, own.shape[2])
-        whole = own.new_empty([sizes[axis] for axis in order])
-        return whole.permute([order.index(axis) for axis in range(3)])
-
-    def product_of_all(self, own: Tensor, vectors_go_last: bool) -> Tensor:
-        """Return memory for (tiles, vectors of all images, n), as a product of all of them would leave it.
-
-        Args:
-            own: (tiles, own vectors, n).
-            vectors_go_last: Whether the vectors lie innermost then.
-        """
-        tiles, vectors, size = own.shape[0], own.shape[1] * self.processes, own.shape[2]
-        if vectors_go_last:
-            return own.new_empty(tiles, size, vectors).transpose(1, 2)
-        return own.new_empty(tiles, vectors, size)
+        self.traffic.note("update", communication.BYTES_OF_A_NUMBER * (self.processes - 1))
+        note = partial(self.traffic.note, "update")
+        return communication.gather(own, tuple(accumulate(sizes, initial=0)), note=note)

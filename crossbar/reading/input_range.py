@@ -122,7 +122,7 @@ class ScaledInput(torch.autograd.Function):
         kept = input_range.detach().clone()
         voltages, counts = _divide_and_clip(x, kept.abs())
         ctx.settings, ctx.passes_clipped = settings, passes_clipped
-        ctx.processes = 1 if images is None else images.processes
+        ctx.images = images
         ctx.above, ctx.below = (counts[:, :2] > 0).any(dim=0).tolist() if may_look(x) else (True, True)
         if images is not None:  # whether a range decays, all images decide
             counts = images.total(counts)
@@ -139,14 +139,14 @@ class ScaledInput(torch.autograd.Function):
         widen = torch.zeros_like(input_range)
         inside_share = torch.ones_like(input_range)
         if ctx.needs_input_grad[1]:
-            each = grad_x[0].numel() * ctx.processes
+            each = grad_x[0].numel() if ctx.images is None else ctx.images.of_all(grad_x[0].numel())
             if ctx.above:
                 widen = _asks(x, grad_x, limit, 1)
             if ctx.below:
                 widen = widen - _asks(x, grad_x, limit, -1)
-            if ctx.above or ctx.processes > 1:
+            if ctx.above or ctx.images is not None:
                 inside_share = inside_share - counts[:, 0] / each
-            if ctx.below or ctx.processes > 1:
+            if ctx.below or ctx.images is not None:
                 inside_share = inside_share - counts[:, 1] / each
         if ctx.above and not ctx.passes_clipped:
             grad_x = grad_x.masked_fill(x >= limit[:, None, None], 0)

@@ -8,7 +8,7 @@ from devices.parts import Part, PartialGenerator, normal_, uniform_
 from devices.streams import Name, generator
 
 from ..distributed.images_of_process import ImagesOfProcess
-from .memory_order import goes_last
+from .memory_order import first_of, like, product_like
 
 
 class NoiseStream:
@@ -59,6 +59,14 @@ class NoiseStream:
         """Return the largest of what the processes say that share the tiles; the number itself for one process."""
         return number if self.part is None else int(self.part.most(number))
 
+    def of_some(self, chosen: Tensor) -> "tuple[int, NoiseStream]":
+        """Return how many vectors of each tile are read once more, at most, and what draws for them.
+
+        Args:
+            chosen: (tiles, vectors) which are.
+        """
+        return self.most(int(chosen.sum(dim=1).max())), self
+
     def state(self) -> dict[torch.device, Tensor]:
         """Return where the stream stands."""
         return {torch_device: drawn.get_state() for torch_device, drawn in self._generators.items()}
@@ -100,8 +108,7 @@ class NoiseStream:
 class NoiseOfImages(NoiseStream):
     """A stream as a process draws from it that computes some of the images of a batch.
 
-    Every image gets the numbers that it would get if one process computed them all. Where products are repeated
-    because the ADC clipped, all processes draw as much as the one that repeats most: other numbers of the same law.
+    Every image gets the numbers that it would get if one process computed them all.
 
     Args:
         stream: The stream, which stands at the same place in every process.
@@ -120,26 +127,61 @@ class NoiseOfImages(NoiseStream):
         return True
 
     @override
-    def most(self, number: int) -> int:
-        return self._images.most(number)
+    def of_some(self, chosen: Tensor) -> tuple[int, NoiseStream]:
+        own = int(chosen.sum(dim=1).max())
+        if self._images.most(own) == 0:
+            return 0, self
+        whole = self._images.whole(chosen, self._locations)
+        places = self._images.own((whole.cumsum(dim=1) - 1)[..., None], self._locations)[..., 0]
+        width = max(own, 1)
+        index = first_of(chosen, width)
+        places = places.gather(1, index).clamp(min=0)
+        return width, _NoiseOfSome(self, places, int(whole.sum(dim=1).max()))
 
     @override
     def normal_like(self, values: Tensor, *, out: Tensor | None = None) -> Tensor:
-        whole = self._images.like_all(values)
+        whole = like(values, self._total(values))
         return self._own(super().normal_like(whole, out=whole), values, out)
 
     @override
     def normal_of_products(self, values: Tensor, *, out: Tensor) -> Tensor:
-        whole = self._images.product_of_all(values, goes_last(values.shape[1] * self._images.processes))
+        whole = product_like(values, self._total(values))
         return self._own(super().normal_like(whole, out=whole), values, out)
 
     @override
     def uniform_like(self, values: Tensor) -> Tensor:
-        return self._own(super().uniform_like(self._images.like_all(values)), values, None)
+        return self._own(super().uniform_like(like(values, self._total(values))), values, None)
+
+    def _total(self, values: Tensor) -> int:
+        """Return of how many vectors of a tile all processes together draw for."""
+        return self._images.of_all(values.shape[1])
 
     def _own(self, whole: Tensor, values: Tensor, out: Tensor | None) -> Tensor:
-        locations = self._locations if values.shape[1] % self._locations == 0 else 1
-        return (torch.empty_like(values) if out is None else out).copy_(self._images.own(whole, locations))
+        own = self._images.own(whole, self._locations)
+        return (torch.empty_like(values) if out is None else out).copy_(own)
+
+
+class _NoiseOfSome(NoiseOfImages):
+    """Of some vectors only, which a tile reads once more.
+
+    Args:
+        stream: Of all vectors.
+        places: (tiles, own) where the own ones lie among those of all processes.
+        number: Of those, for each tile.
+    """
+
+    def __init__(self, stream: NoiseOfImages, places: Tensor, number: int) -> None:
+        super().__init__(stream, stream._images, stream._locations)
+        self._places, self._number = places, number
+
+    @override
+    def _total(self, values: Tensor) -> int:
+        return self._number
+
+    @override
+    def _own(self, whole: Tensor, values: Tensor, out: Tensor | None) -> Tensor:
+        own = whole.gather(1, self._places[..., None].expand(-1, -1, whole.shape[2]))
+        return (torch.empty_like(values) if out is None else out).copy_(own)
 
 
 def _with_part(fresh: torch.Generator, part: Part) -> PartialGenerator:

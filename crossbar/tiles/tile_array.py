@@ -292,7 +292,8 @@ class TileArray(AdjustableTile):
             if self.training:
                 range_from_data(self.input_range, self.input_range_updates, x, settings, valid, self.images)
             like_cpp = follows_cpp(self.gradient, self.rpu_config)
-            voltages = ScaledInput.apply(x, self.input_range, settings, like_cpp, self.images)
+            images = self.images if self.training else None
+            voltages = ScaledInput.apply(x, self.input_range, settings, like_cpp, images)
             limit = self.input_range.detach().abs()
         chip = None if self.training else self.reading
         read = self.weight_for_reading() if chip is None else chip.weight

@@ -76,12 +76,10 @@ class TrainingEvents:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record the steps of the block."""
+        """Record the steps of the block; not after an error, of which other processes may know nothing."""
         self._start()
-        try:
-            yield
-        finally:
-            self._stop()
+        yield
+        self._stop()
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ from .options.config import (
     Pattern,
     Refresh,
     Schedule,
+    Spread,
     TrainConfig,
 )
 from .options.device_names import refreshes
@@ -38,6 +39,7 @@ NOT_IN_THE_HASH: Final = (
     "checkpoint_seconds",
     "reference",
     "processes",
+    "spread",
     "memory",
 )
 
@@ -50,8 +52,8 @@ class Run:
     The fields are those of `TrainConfig`, whose help says what they mean, in the same order, but for the file of
     `tuned` rates, which have become `lr` and `batch_size`. Where a field may be None here, None says something: all
     images (`train_images`, `test_images`), the data set's own test images (`fold`), no faults, ideal `wires`,
-    aihwkit's own size of tiles, nothing that ages (`times`, `compensation`), and of the others that this mode of
-    learning has no such thing.
+    aihwkit's own size of tiles, one process (`spread`), nothing that ages (`times`, `compensation`), and of the
+    others that this mode of learning has no such thing.
     """
 
     data: str
@@ -105,6 +107,7 @@ class Run:
     checkpoint_seconds: Seconds
     torch_device: str
     processes: int
+    spread: Spread | None
     memory: str | None
 
     def __post_init__(self) -> None:
@@ -129,6 +132,7 @@ class Run:
         lr: Dimensionless,
         threads: int,
         processes: int,
+        spread: Spread | None,
     ) -> "Run":
         """Make a run of a wish and of what the wish may leave open, but no run can.
 
@@ -143,6 +147,7 @@ class Run:
             lr: Learning rate.
             threads: Threads to compute with.
             processes: Processes to compute in.
+            spread: What is divided among them.
         """
         filled: dict[str, Any] = {"model": model, "placement": placement, "loss": loss, "metric": metric}
         filled |= {
@@ -151,6 +156,7 @@ class Run:
             "lr": lr,
             "threads": threads,
             "processes": processes,
+            "spread": spread,
         }
         return cls(**{**_values(wish), **filled})
 
@@ -231,6 +237,7 @@ _UNSAID: dict[str, tuple[object, ...]] = {
     "refresh": (None, "every-batch"),
     "torch_device": ("cpu",),
     "processes": (1,),
+    "spread": (None,),
     "memory": (None,),
     "loss": ("cross-entropy",),
     "metric": ("accuracy",),

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from crossbar import (
-    gather_tiles,
     neighbour_penalty,
     seed_noise,
     sleep,
-    spread_tiles,
 )
 from crossbar.distributed import communication
 from devices import derive_seed
@@ -41,6 +39,8 @@ from .progress import Progress
 from .run import Run
 from .run_folder import RunFolder
 from .run_network import make_model, network_to_start_from
+from .team.beginning import begin_steps
+from .team.steps import Steps
 from .training_on_devices import Change, analog_sgd
 from .watching.curve import Curve, Measurement
 from .watching.recorder import Recorder
@@ -93,7 +93,8 @@ def train(
     model = make_model(run, change, data.facts, start=start).to(run.torch_device)
     optimizer = make_optimizer(model, run)
     steps = math.ceil(len(data.train) / run.batch_size)
-    recorder = Recorder(model, run.record_every, run.epochs * steps)
+    writes = communication.rank() == 0  # of several processes, the first one
+    recorder = Recorder(model, run.record_every if writes else 0, run.epochs * steps)
     curve = Curve(run.measure_every, on_measure)
     progress = Progress(fingerprint)
     if folder.checkpoint_file.exists():
@@ -104,10 +105,7 @@ def train(
                 f"`data` must be the images that the run in {folder.path} was started with, but they have "
                 "changed. Bring them back, give their folder with --data-dir, or start over with --force."
             )
-    writes = communication.rank() == 0  # of several processes, the first one
-    if communication.processes() > 1:
-        communication.wait_for_all()  # until all have read the checkpoint
-        spread_tiles(model, optimizer)
+    part = begin_steps(run, model, optimizer, len(data.train))
     events = TrainingEvents(model, progress.events)
     recorder.restore(folder.record_file, progress.epoch * steps + progress.step)
     curve.restore(folder.curve_file, progress.epoch * steps + progress.step)
@@ -133,7 +131,8 @@ def train(
         if curve.is_due(step):
             with events.paused():
                 seed_noise(model, run.seed, "validation", "step", step)
-                keep(step, *loss_and_accuracy(model, data.validation.first(IMAGES_ON_HARDWARE)))
+                some = data.validation.first(IMAGES_ON_HARDWARE)
+                keep(step, *part.measured(lambda: loss_and_accuracy(model, some)))
             model.train()
 
     done = progress.epoch * steps + progress.step
@@ -141,9 +140,9 @@ def train(
         while progress.epoch < run.epochs:
             with events.recording():
                 _train_epoch(
-                    run, data.train, model, optimizer, progress, recorder, interruption, measure, save, bar
+                    run, data.train, part, optimizer, progress, recorder, interruption, measure, save, bar
                 )
-            _finish_epoch(run, data, model, progress)
+            _finish_epoch(run, data, model, progress, part)
             last = progress.history[-1]
             keep(progress.epoch * steps, last["validation_loss"], last["validation_accuracy"])
             save()
@@ -156,14 +155,14 @@ def train(
     total = RunEvents(events.total())
     if writes:
         total.write(folder.ledger_file)
-    gather_tiles(model, optimizer)
+    part.end()
     return model.eval().cpu()
 
 
 def _train_epoch(
     run: Run,
     images: Images,
-    model: nn.Module,
+    part: Steps,
     optimizer: Optimizer,
     progress: Progress,
     recorder: Recorder,
@@ -172,7 +171,7 @@ def _train_epoch(
     save: Callable[[], None],
     bar: "tqdm[Any]",
 ) -> None:
-    model.train()
+    model = part.model.train()
     order = torch.randperm(len(images), generator=generator(run.seed, "order", progress.epoch))
     among = images.objective.reference_of(images.labels)
     batches = batches_of(order, run.batch_size, model)
@@ -191,9 +190,9 @@ def _train_epoch(
             if run.augment != "none":
                 rng = generator(run.seed, "augmentation", step)
                 pixels = augment(pixels, run.augment, run.strength, rng)
-            batch = replace(images, pixels=pixels, labels=labels).to(torch_device_of(model))
-            with own_draws(run, "train", step):
-                loss, correct = _take_step(run, model, optimizer, batch, among)
+            batch = part.own(replace(images, pixels=pixels, labels=labels)).to(torch_device_of(model))
+            with own_draws(run, "train", step, *part.names):
+                loss, correct = part.of_all(*_take_step(run, part, optimizer, batch, among))
             if run.sleep_factor is not None and (step + 1) % run.sleep_every == 0:
                 sleep(model, run.sleep_factor, seed=derive_seed(run.seed, "sleep", step))
         if not math.isfinite(loss):
@@ -241,24 +240,25 @@ def _noticing_divergence(run: Run) -> Iterator[None]:
 
 
 def _take_step(
-    run: Run, model: nn.Module, optimizer: Optimizer, batch: Images, among: Reference
+    run: Run, part: Steps, optimizer: Optimizer, batch: Images, among: Reference
 ) -> tuple[float, Dimensionless]:
     """Take a step; return the loss without penalties, and the sum of the scores: of images classified correctly."""
     optimizer.zero_grad()
     # Before the forward pass, whose graph must find weights and input ranges as they are now.
-    penalty = neighbour_penalty(model, run.soft_sharing) if run.soft_sharing else 0.0
-    scores = model(batch.pixels)
+    penalty = neighbour_penalty(part.model, run.soft_sharing) if run.soft_sharing else 0.0
+    scores = part.outputs(batch.pixels)
     loss = batch.objective.loss_of(scores, batch.labels)
-    penalized = loss + penalty
+    penalized = part.mean_of_all(loss) + penalty
     penalized.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.item(), batch.objective.score_of(scores.detach(), batch.labels, among)
 
 
-def _finish_epoch(run: Run, data: DataSplit, model: nn.Module, progress: Progress) -> None:
+def _finish_epoch(run: Run, data: DataSplit, model: nn.Module, progress: Progress, part: Steps) -> None:
     started = time.monotonic()
     seed_noise(model, run.seed, "validation", progress.epoch)
-    validation_loss, validation_accuracy = loss_and_accuracy(model, data.validation)
+    validation_loss, validation_accuracy = part.measured(lambda: loss_and_accuracy(model, data.validation))
+    is_scored = run.scores and communication.rank() == 0
     progress.history.append(
         {
             "epoch": progress.epoch + 1,
@@ -266,7 +266,7 @@ def _finish_epoch(run: Run, data: DataSplit, model: nn.Module, progress: Progres
             "accuracy": progress.correct / len(data.train),
             "validation_loss": validation_loss,
             "validation_accuracy": validation_accuracy,
-            **(_scores(run, data.validation, model, progress.epoch) if run.scores else {}),
+            **(_scores(run, data.validation, model, progress.epoch) if is_scored else {}),
             "seconds": round(progress.seconds + time.monotonic() - started, 3),
         }
     )

@@ -108,6 +108,6 @@ def test_torchrun_gives_the_same_files_and_one_answer(tmp_path, of_one_process):
 
 
 def test_what_a_process_refuses_is_said_in_one_sentence(tmp_path):
-    _, complained = finish(start(tmp_path, "--model", "cnn_digits", *TWO), status=2)
+    _, complained = finish(start(tmp_path, "--model", "cnn_digits", "--spread", "tiles", *TWO), status=2)
     assert complained.startswith("xbar: `model` must have a layer that can be spread by tile, but has none (")
     assert complained.count("\n") == 1

@@ -27,6 +27,7 @@ OTHER = {
     "backend": "aihwkit", "epochs": 3, "batch_size": 3, "lr": 0.5,
     "schedule": "constant", "seed": 9, "chips": 2, "times": "1s", "compensation": "per_tile",
     "reference": True, "out": Path("elsewhere"), "force": True, "threads": 7, "processes": 3,
+    "spread": "images",
     "memory": "1GiB",
     "checkpoint_seconds": 1.0,
 }  # fmt: skip
@@ -40,6 +41,7 @@ MUST_NOT_COUNT = {
     "force",
     "threads",
     "processes",
+    "spread",
     "memory",
     "download",
     "checkpoint_seconds",

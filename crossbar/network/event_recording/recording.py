@@ -13,10 +13,10 @@ from ...layers.analog_layer import AnalogLayer
 from ...layers.attention import ScaledDotProduct
 from ...layers.locally_connected import LocallyConnected
 from ...layers.map_layer import MapLayer
-from ...tiles.tile_array import TileArray
 from ..named_refusals import refuse_foreign_layers
 from .analog_watch import AnalogWatch
 from .digital_watch import DigitalWatch, ProductWatch
+from .shared_images import SharedImages
 
 
 @contextmanager
@@ -35,12 +35,16 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
     Devices whose pulses were not counted before forget them at the end: call `count_pulses` of the device arrays
     first if wear is to add up over several blocks.
 
+    Where processes share the images of batches (`spread_images`), every process has the ledger of all images: they
+    enter and leave the block together. What they send each other is in it, gradients that are averaged by the best of
+    ways (`crossbar.cost.closed_forms`), one exchange for each layer; of layers that are no part of a ledger, nothing.
+
     Yields:
         The ledger; pulses and wear are entered at the end of the block.
 
     Raises:
         RuntimeError: If the model is being recorded already.
-        ValueError: If the model has analog layers of aihwkit's own, which count nothing, or images are spread.
+        ValueError: If the model has analog layers of aihwkit's own, which count nothing.
 
     Example:
         >>> from crossbar import AnalogLinear
@@ -51,11 +55,6 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
         (3, 6)
     """
     refuse_foreign_layers(model, "counted by record_events", may_be_spread=True)
-    if any(module.images is not None for module in model.modules() if isinstance(module, TileArray)):
-        raise ValueError(
-            "`model` must compute all images of a batch to be recorded, but this process computes a part of them. "
-            "Record it in one process, or spread its tiles instead."
-        )
     ledger = EventLedger()
     with ExitStack() as stack:
         for name, module in model.named_modules():
@@ -65,7 +64,10 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
                 ledger.layers[name] = watch.events
                 stack.callback(watch.stop)
         stack.callback(_watch_images(model, ledger, is_batched).remove)
+        shared = SharedImages(model, ledger) if SharedImages.is_needed(model) else None
         yield ledger
+        if shared is not None:  # not after an error, of which other processes may know nothing
+            shared.enter()
 
 
 def _watch(layer: nn.Module) -> AnalogWatch | DigitalWatch | ProductWatch:

@@ -13,14 +13,15 @@ from ..named_refusals import layer_name, naming, refuse_spread_layers
 
 
 def spread_images(model: nn.Module) -> nn.Module:
-    """Let every process compute an equal share of each batch, and all learn what one process would learn from it.
+    """Let every process compute its share of each batch, and all learn what one process would learn from it.
 
     For a model that is alike in all processes of `torch.distributed`. Wrap what it returns in torch's
     `DistributedDataParallel`, which averages the gradients of everything digital; the loss is to be a mean over the
-    images of the process, and these the rank-th of as many equal, contiguous parts of the batch. Devices that learn
-    in place are no part of that: every process gathers inputs and gradients of all images, and gives its devices the
-    pulses of all of them, in the order and with the trains of one process, so that the chips stay alike to the last
-    bit. Random numbers belong to images, ranges of inputs follow all of them.
+    images of the process, and these the rank-th of as many equal, contiguous parts of the batch (`own_images` for a
+    batch that does not divide). Devices that learn in place are no part of that: every process gathers inputs and
+    gradients of all images, and gives its devices the pulses of all of them, in the order and with the trains of one
+    process, so that the chips stay alike to the last bit. Random numbers belong to images, ranges of inputs follow
+    all of them.
 
     Numbers are those of one process up to the last digits of sums over images. Where bound management repeats
     products because the ADC clipped, the noise of the repetitions is another draw of the same law.
@@ -33,7 +34,7 @@ def spread_images(model: nn.Module) -> nn.Module:
 
     Raises:
         RuntimeError: If `torch.distributed` has not been started.
-        ValueError: If a layer could not learn from all images alike.
+        ValueError: If a layer could not learn from all images alike, or normalises over the images of a batch.
 
     Example:
         Started by `torchrun --nproc-per-node 4 train.py`::
@@ -50,6 +51,7 @@ def spread_images(model: nn.Module) -> nn.Module:
             'torch.distributed.init_process_group("gloo") first'
         )
     refuse_spread_layers(model, "trained on a share of the images, too,")
+    refuse_norms(model)
     for name, array in tile_arrays(model):
         with naming(layer_name(name)):
             _refuse(array)
@@ -60,6 +62,58 @@ def spread_images(model: nn.Module) -> nn.Module:
     alike = [f"{name}.{inner}" for name, array in tile_arrays(model) for inner in _without_gradient(array)]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, alike)
     return model
+
+
+def own_images(model: nn.Module, batch: int) -> slice:
+    """Say how many images the next batches have, and return which of them this process computes: near-equal parts.
+
+    Where the parts are unequal, a mean over the images of a process has to count by how many they are: multiply it
+    by number of own images * processes / batch, so that `DistributedDataParallel` averages to the mean over all.
+
+    Args:
+        model: A model from `spread_images`.
+        batch: Images of the whole batch.
+
+    Raises:
+        ValueError: If there are fewer images than processes.
+    """
+    if batch < communication.processes():
+        raise ValueError(
+            f"`batch` must have an image for each of {communication.processes()} processes, but has {batch}. Use "
+            "larger batches, or fewer processes."
+        )
+    for _, array in tile_arrays(model):
+        if array.images is not None:
+            array.images = array.images.in_batch_of(batch)
+    starts = communication.shares(batch, communication.processes())
+    return slice(*starts[communication.rank() :][:2])
+
+
+def gather_images(model: nn.Module) -> None:
+    """Let every process compute all images of what it is given again, as before `spread_images`.
+
+    Args:
+        model: A model from `spread_images`; its weights and devices are alike in all processes, and stay.
+    """
+    for _, array in tile_arrays(model):
+        array.images = None
+
+
+def refuse_norms(model: nn.Module) -> None:
+    """Refuse layers that normalise over a batch of which this process computes a part.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase) and (
+            module.track_running_stats or isinstance(module, nn.modules.batchnorm._BatchNorm)
+        ):
+            raise ValueError(
+                f"`model` must not normalise over the images of a batch where processes share it, but {name!r} is "
+                f"a {type(module).__name__}, and torch's SyncBatchNorm, which would see all of them, needs GPUs. Use "
+                "GroupNorm or LayerNorm, spread tiles, or use one process."
+            )
 
 
 def _without_gradient(array: TileArray) -> list[str]:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
 from ..looking import may_look
+from ..memory_order import first_of
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 from .noise_management import inverse, noise_management
@@ -60,7 +61,7 @@ def _repeat_clipped(
     while True:
         clipped = ~read.passed
         # Every process draws noise for as many vectors as the tile needs of which most clipped.
-        width = noise.most(int(clipped.sum(dim=1).max())) if looks else clipped.shape[1]
+        width, stream = noise.of_some(clipped) if looks else (clipped.shape[1], noise)
         if width == 0:
             return
         if int(reduction) > io.max_bm_factor or (step > 0 and reduction > io.max_bm_res / step):
@@ -74,13 +75,13 @@ def _repeat_clipped(
             reduction = 1.0
         # Gather what clipped, so that one clipped vector costs one vector: slots beyond a tile's count repeat
         # a vector that passed, and are thrown away. Unseen, all are repeated as often as any could need.
-        index = clipped.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :width]
+        index = first_of(clipped, width)
         chosen = clipped.gather(1, index)
         if periphery.repeats is not None:
             periphery.repeats.append(clipped)
         scale = torch.ones_like(x[..., :1]) if alpha is None else inverse(alpha)
         scale = _take(scale.expand(*x.shape[:2], 1), index) / reduction  # type: ignore[union-attr]
-        again = read_once(weight, _take(x, index), scale, io, periphery, noise)
+        again = read_once(weight, _take(x, index), scale, io, periphery, stream)
         _put(read, again, index, chosen, x)
 
 

@@ -27,6 +27,7 @@ Schedule = Literal["constant", "cosine", "step"]
 Engine = Literal["auto", "exact", "aggregated"]
 Refresh = Literal["when-full", "every-batch"]
 Pattern = Literal["own", "common"]
+Spread = Literal["tiles", "images"]
 Augment = Literal["none", "translation", "rotation", "noise", "edge-noise"]
 
 Dimensionless = Annotated[float, "1"]
@@ -63,6 +64,7 @@ class TrainConfig:
       xbar train --augment translation --strength 0.2 --scores
       xbar train --placement free --soft-sharing 10
       xbar train --data mnist --data-dir data --download --epochs 5
+      xbar train --model cnn_digits --processes 2 --spread images
       xbar train --placement 'blocks(rows=2,cols=2)' --device pcm-hermes --times 1h,1d,1y
     """
 
@@ -234,9 +236,13 @@ class TrainConfig:
     """Threads to compute with; another number can change the last digits. (default: OMP_NUM_THREADS, or all
     cores)"""
     processes: Annotated[int | None, OPEN_INT] = None
-    """Processes that share the training: each holds the tiles of its locations, of every layer whose locations have
-    kernels of their own, with the numbers of one process to the last bit. Under torchrun there are as many as it has
-    started. Hardware-aware, and in situ but for one-way devices (pcm). (default: 1)"""
+    """Processes that share the training, hardware-aware, in situ or by write-verify; see --spread. Under torchrun
+    there are as many as it has started. (default: 1)"""
+    spread: Annotated[Spread | None, OPEN, one_of(Spread)] = None
+    """What is divided among the processes. tiles: each holds those of its locations, of every layer whose locations
+    have kernels of their own, with the numbers of one process to the last bit; not one-way devices in situ (pcm).
+    images: each computes its part of every batch, and all learn from all of it, with the numbers of one process but
+    for the last digits of sums. (default: tiles where a layer has some that can be spread, else images)"""
     memory: Annotated[str | None, OPEN_NAME] = None
     """Most memory that a piece of work (a pass, an update, the writing or reading of a chip) takes beside weights,
     devices, inputs and outputs, for example 512MiB or 2GiB. No number depends on it. On the CPU, by batched tiles.

@@ -19,6 +19,7 @@ from ..rates.tuned import at_tuned_rate
 from ..run import Run
 from ..team.memory import check_memory
 from ..team.options import resolve_processes
+from ..team.spreading import resolve_spread
 from .config import NO_DEVICE, TrainConfig, available_threads
 from .device_times import resolve_times
 from .fault_options import resolve_faults
@@ -85,6 +86,7 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
     if is_analog(network) and wish.mode != "digital":
         wish = as_its_layers_say(wish)
     rules = None if model in NETWORKS else Rules.of(digital_of(network), facts, wish.batch_size)
+    batch_size = wish.batch_size or (_BATCH_SIZE if rules is None else rules.batch_size)
     return Run.of(
         wish,
         model=model,
@@ -92,13 +94,14 @@ def resolve(wish: TrainConfig, known: Facts | Shape) -> Run:
         loss=objective.loss,
         metric=objective.metric,
         epochs=wish.epochs or (_EPOCHS_OF_SHAPE[facts.image_shape] if rules is None else rules.epochs),
-        batch_size=wish.batch_size or (_BATCH_SIZE if rules is None else rules.batch_size),
+        batch_size=batch_size,
         lr=wish.lr
         or learning_rate(
             wish.mode, wish.device, facts.image_shape, adam=None if rules is None else rules.adam
         ),
         threads=wish.threads or max(1, available_threads() // processes),
         processes=processes,
+        spread=resolve_spread(wish, network, processes, batch_size),
     )
 
 
@@ -150,6 +153,7 @@ def digital_reference(run: Run, known: Facts | Shape) -> Run:
         compensation="global",  # as in every digital run; it compensates nothing, and belongs to the run's name
         reference=False,
         processes=1,
+        spread=None,
         memory=None,
     )
 

@@ -1,13 +1,7 @@
-"""How many processes share a training, and what cannot be shared."""
-
-from typing import Final
+"""How many processes share a training, and what cannot be shared in any way."""
 
 from ..options.config import TrainConfig
-from ..options.refusals import is_given
 from .launching import started_by_torchrun
-
-# What asks for all tiles of a layer after a step, or draws random numbers that nobody can repeat.
-_TAKES_ALL_TILES: Final = ("record_every", "soft_sharing", "sleep_every", "wires")
 
 
 def resolve_processes(wish: TrainConfig) -> int:
@@ -27,8 +21,8 @@ def resolve_processes(wish: TrainConfig) -> int:
         )
     if number == 1:
         return 1
-    if wish.mode not in ("hwa", "in-situ"):
-        raise _one_process("mode", wish.mode, "only tiles that learn hardware-aware or in situ are spread")
+    if wish.mode == "digital":
+        raise _one_process("mode", wish.mode, "only training on tiles is shared")
     if wish.backend != "batched":
         raise _one_process("backend", wish.backend, "the noise of aihwkit's own tiles cannot be seeded")
     if wish.torch_device != "cpu":
@@ -37,13 +31,6 @@ def resolve_processes(wish: TrainConfig) -> int:
         raise ValueError(
             "`reference` must be left out under torchrun, but is True: one process trains it. Use --processes."
         )
-    if wish.scores:
-        raise _one_process("scores", wish.scores, "they compare the kernels of all tiles after every epoch")
-    for name in _TAKES_ALL_TILES:
-        if is_given(wish, name):
-            raise _one_process(
-                name, getattr(wish, name), "it takes all tiles of a layer, which no process has"
-            )
     return number
 
 
