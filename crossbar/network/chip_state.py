@@ -76,8 +76,12 @@ def _check_targets(state: ChipState, model: nn.Module) -> None:
         if target is None:
             continue
         own = array.target_weights()
-        # In half precision a model's weights are not quite those that were written.
-        if not torch.allclose(target.to(own), own, rtol=1e-2, atol=1e-2):
+        # In half precision a model's weights are not quite those that were written. Tile by tile, as there may be no
+        # room for all differences.
+        if not all(
+            torch.allclose(written.to(there), there, rtol=1e-2, atol=1e-2)
+            for written, there in zip(target, own, strict=True)
+        ):
             raise ValueError(
                 f"`state` must be of a chip that holds the trained weights of this model, but those of {name!r} "
                 f"differ by up to {float((target.to(own) - own).abs().max()):.3g} of the largest conductance. Load "

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from devices.files import parse_json, read_regular, write_atomically
+from devices.files import check_regular, parse_json, read_regular, write_atomically
 
 from ..aihwkit.adapter import BaseNoiseModel
 from ..layers.map_layer import MapLayer
 from ..placement.saved_placement import layout_of, why_not
 from ..tiles.compensation import check_compensation
+from ..tiles.trained import TrainedWeights
+from .chip import tile_arrays
 from .chip_state import ChipState, check_chip_state, chip_state, load_chip_state
 from .named_refusals import refuse_foreign_layers
 
@@ -23,6 +25,7 @@ FORMAT = "crossbar-emulator model 1"
 _CHIP = "programmed"
 _METADATA = "crossbar-emulator"
 _OF_TYPES = "Save it as the model computes, or convert the model first."
+_AT_ONCE = 2**20
 _MAY_BE_NAN = ("drift_start_weight", "drifted_weight")  # of devices that have not drifted yet
 
 
@@ -77,13 +80,23 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[s
     write_atomically(path, content)
 
 
-def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel | None = None) -> nn.Module:
+def load_model(
+    path: str | Path,
+    model: nn.Module,
+    noise_model: BaseNoiseModel | None = None,
+    *,
+    mapped: bool = False,
+) -> nn.Module:
     """Fill a model with the tensors of a file that `save_model` wrote.
 
     Args:
         path: The file.
         model: A model built as the saved one was. It is changed only if the whole file fits.
         noise_model: Device model of a programmed chip; that of each layer's configuration if None.
+        mapped: Leave the weights of tiles and the devices of the chip in the file, and let the system read what is
+            looked at: into memory that all processes share which map this file, and that it takes back when memory
+            is short. No number depends on it. Whatever is changed is copied; the file never changes. It must not be
+            written over in place as long as the model lives (`save_model` does not: it puts a new file there).
 
     Returns:
         The model.
@@ -93,7 +106,7 @@ def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel |
         ValueError: If the file is damaged, is something else, or does not fit the model.
     """
     refuse_foreign_layers(model, "loaded by load_model")
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_tensors(path, mapped=mapped)
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"`path` must be a model written by save_model, but {path} says {metadata.get('format')!r}."
@@ -118,9 +131,26 @@ def load_model(path: str | Path, model: nn.Module, noise_model: BaseNoiseModel |
     _check_placements(metadata.get("placements"), model, path)
     check_fits(state, model, path)
     check_chip_state(chips, model)
+    if mapped:
+        _leave_in_file(state, model)
     model.load_state_dict(state)
     load_chip_state(model, chips, noise_model)
     return model
+
+
+def _leave_in_file(state: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Let the weights of tiles be those of a mapped file; loading them finds that they are there.
+
+    Only weights that training in software has left, on tiles of ours: those of devices that learn in place, and of
+    aihwkit's tiles, share their memory with others.
+    """
+    for name, array in tile_arrays(model):
+        memory = array.memory
+        if not isinstance(memory, TrainedWeights) or memory.reference is not None or array.weight.is_cuda:
+            continue
+        tensor = state[f"{name}.weight" if name else "weight"]
+        if tensor.dtype == array.weight.dtype:
+            array.weight.data = tensor
 
 
 def _check_placements(written: str | None, model: nn.Module, path: str | Path) -> None:
@@ -144,20 +174,33 @@ def _check_placements(written: str | None, model: nn.Module, path: str | Path) -
                 raise ValueError(f"{refusal} The file is {path}.")
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: str | Path, *, mapped: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read all tensors and the metadata of a safetensors file.
+
+    Args:
+        path: The file.
+        mapped: Leave the tensors in the file; what is written into one is copied first.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged or of another kind.
     """
+    content = b""
     try:
-        content = read_regular(path)
+        if mapped:
+            check_regular(path)
+        else:
+            content = read_regular(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"`path` must name a file, but {path} does not exist.") from None
     try:
-        tensors = load(content)
-        metadata = parse_json(_metadata_of(content).get(_METADATA, "{}"))
+        if mapped:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                said = file.metadata() or {}
+        else:
+            tensors, said = load(content), _metadata_of(content)
+        metadata = parse_json(said.get(_METADATA, "{}"))
         if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
             raise ValueError("its metadata are no table of texts")
         return tensors, metadata
@@ -206,8 +249,13 @@ def check_fits(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> 
                 f"`{name}` must be {tensor.dtype}, but is {state[name].dtype} in {path}. {_OF_TYPES}"
             )
         is_checked = state[name].is_floating_point() and not name.endswith(_MAY_BE_NAN)
-        if is_checked and not torch.isfinite(state[name]).all():
+        if is_checked and not _is_finite(state[name]):
             raise ValueError(f"`{name}` must be finite, but {path} holds NaN or infinity in it.")
+
+
+def _is_finite(values: Tensor) -> bool:
+    """Say whether all numbers are finite; looks at some at a time, as a large tensor has no room beside itself."""
+    return all(bool(torch.isfinite(some).all()) for some in values.reshape(-1).split(_AT_ONCE))
 
 
 def _holds(expected: torch.dtype, stored: torch.dtype) -> bool:

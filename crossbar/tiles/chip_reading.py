@@ -25,7 +25,7 @@ class ChipReading(nn.Module):
 
     Args:
         devices: The devices after programming, or after training where nothing is programmed.
-        like: Of the type, and on the torch device, that readings are to be.
+        weight: What was read of them, of the type, and on the torch device, that further readings are to be.
 
     Attributes:
         weight: (tiles, out, in) what the last reading saw, in units of the largest conductance.
@@ -39,10 +39,10 @@ class ChipReading(nn.Module):
     baseline: Tensor | None
     factor: Tensor | None
 
-    def __init__(self, devices: Devices, like: Tensor) -> None:
+    def __init__(self, devices: Devices, weight: Tensor) -> None:
         super().__init__()
         self.devices = devices
-        self.register_buffer("weight", devices.programmed_weights.to(like), persistent=False)
+        self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("baseline", None, persistent=False)
         self.register_buffer("factor", None, persistent=False)
         self.time: Seconds | None = 0.0
@@ -145,9 +145,8 @@ class ChipReading(nn.Module):
             state: What `state` returned.
             like: Of the type, and on the torch device, that readings are to be.
         """
-        reading = cls(devices, like)
+        reading = cls(devices, state["reading.read_weight"].to(like))
         baseline, factor = state.get("reading.baseline"), state.get("reading.factor")
-        reading.weight = state["reading.read_weight"].to(reading.weight)
         reading.baseline = None if baseline is None else baseline.to(reading.weight)
         reading.factor = None if factor is None else factor.to(reading.weight)
         reading.time = float(state["reading.time"]) if "reading.time" in state else None

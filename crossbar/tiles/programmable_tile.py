@@ -97,7 +97,7 @@ class ProgrammableTile(AihwkitTile):
         except BaseException:
             self.keep_settled()
             raise
-        chip = ChipReading(devices, self.weight)
+        chip = ChipReading(devices, devices.programmed_weights.to(self.weight))
         settings = getattr(self.rpu_config, "drift_compensation", None)
         is_exact = isinstance(settings, GlobalDriftCompensationWithExactReference)
         target = self.memory.target(self.weight) if is_exact else None

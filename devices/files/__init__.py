@@ -4,7 +4,7 @@ Lowest of all rooms: whatever the program reads or writes goes through here. So 
 a foreign encoding, a flipped bit or a full disk is met by the same sentence everywhere.
 """
 
-from .access import read_regular, read_text, write_atomically
+from .access import check_regular, read_regular, read_text, write_atomically
 from .manifest import MANIFEST, adopt, begin_manifest, is_listed, listed, remove
 from .names import check_name
 from .parsing import parse_json, parse_toml, read_arrays, text_of
@@ -15,6 +15,7 @@ __all__ = [
     "adopt",
     "begin_manifest",
     "check_name",
+    "check_regular",
     "explain",
     "is_listed",
     "listed",

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from .manifest import recording, verified
+from .manifest import recording, verified, verify
 from .parsing import text_of
-from .regular import LARGEST, read_whole, replace_whole
+from .regular import LARGEST, check_whole, read_whole, replace_whole
 
 _LARGEST_TEXT: Final = 256 * 2**20  # bytes
 
@@ -25,6 +25,18 @@ def read_regular(path: str | Path, what: str = "path", *, largest: int = LARGEST
     """
     path = Path(path)
     return verified(path, lambda: read_whole(path, what, largest=largest))
+
+
+def check_regular(path: str | Path, what: str = "path") -> None:
+    """Refuse what `read_regular` would refuse, without holding the file in memory: who calls maps it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no regular file, or not as it was written.
+        OSError: If the system refuses to read it.
+    """
+    check_whole(Path(path), what)
+    verify(Path(path), what)
 
 
 def read_text(path: str | Path, what: str = "path") -> str:

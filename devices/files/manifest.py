@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .parsing import parse_json
-from .regular import read_whole, replace_whole
+from .regular import read_whole, replace_whole, sha256_of
 
 MANIFEST: Final = "manifest.json"
 _FORMAT: Final = "crossbar-emulator manifest 1"
@@ -38,7 +38,7 @@ def begin_manifest(folder: Path) -> None:
 def adopt(folder: Path, files: Iterable[Path]) -> None:
     """Give a folder a manifest that takes files as they are."""
     with _alone_in(folder):
-        _write(folder, {file.name: [_sha256(read_whole(file, "run"))] for file in files})
+        _write(folder, {file.name: [sha256_of(file, "run")] for file in files})
 
 
 def listed(folder: Path) -> list[str]:
@@ -97,21 +97,39 @@ def verified(path: Path, read: Callable[[], bytes]) -> bytes:
         ValueError: If it is not as it was written, or the manifest is damaged.
     """
     content = read()
-    if _agrees(path, content):
+    if _agrees(path, _sha256(content)):
         return content
     with _alone_in(path.parent):  # perhaps it was just being replaced
         content = read()
-        if _agrees(path, content):
+        if _agrees(path, _sha256(content)):
             return content
-    raise ValueError(
+    raise _damaged(path)
+
+
+def verify(path: Path, what: str) -> None:
+    """Compare a file of any size with the manifest of its folder, without holding it in memory.
+
+    Raises:
+        ValueError: If it is not as it was written, or the manifest is damaged.
+    """
+    if not is_listed(path) or _agrees(path, sha256_of(path, what)):
+        return
+    with _alone_in(path.parent):
+        if _agrees(path, sha256_of(path, what)):
+            return
+    raise _damaged(path)
+
+
+def _damaged(path: Path) -> ValueError:
+    return ValueError(
         f"`run` must hold an undamaged {path.name}, but {path} is damaged: its SHA-256 is not the one in {MANIFEST}. "
         f"{_ADVICE}"
     )
 
 
-def _agrees(path: Path, content: bytes) -> bool:
+def _agrees(path: Path, digest: str) -> bool:
     digests = _read(path.parent) or {}
-    return path.name not in digests or _sha256(content) in digests[path.name]
+    return path.name not in digests or digest in digests[path.name]
 
 
 def _read(folder: Path) -> Digests | None:
@@ -167,7 +185,7 @@ def _sha256(content: bytes) -> str:
 
 def _digest_of(path: Path) -> str | None:
     try:
-        return _sha256(read_whole(path, "run"))
+        return sha256_of(path, "run")
     except FileNotFoundError:
         return None
 

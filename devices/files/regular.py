@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 LARGEST: Final = 16 * 2**30  # bytes
+_PIECE: Final = 2**24
 _KINDS: Final = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -55,19 +58,40 @@ def explain(error: OSError) -> str:
 
 def read_whole(path: Path, what: str, *, largest: int = LARGEST) -> bytes:
     """Read a file as `read_regular` does, without asking a manifest."""
+    with _opened(path, what) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise ValueError(
+                f"`{what}` must be smaller than {largest:,} bytes, but {path} has {size:,}. Is it the right file?"
+            )
+        content: bytes = file.read()
+        return content
+
+
+def check_whole(path: Path, what: str) -> None:
+    """Refuse what cannot be opened, or is no regular file."""
+    with _opened(path, what):
+        pass
+
+
+def sha256_of(path: Path, what: str) -> str:
+    """Return the SHA-256 of a file of any size, of which a piece at a time is held in memory."""
+    with _opened(path, what) as file:
+        digest = hashlib.sha256()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+        return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(path: Path, what: str) -> Iterator[Any]:
     try:
         _check_kind(path.stat().st_mode, path, what)
         # Should a FIFO have taken its place meanwhile, opening it must not wait for a writer.
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         with os.fdopen(number, "rb") as file:
-            state = os.fstat(number)
-            _check_kind(state.st_mode, path, what)
-            if state.st_size > largest:
-                raise ValueError(
-                    f"`{what}` must be smaller than {largest:,} bytes, but {path} has {state.st_size:,}. "
-                    "Is it the right file?"
-                )
-            return file.read()
+            _check_kind(os.fstat(number).st_mode, path, what)
+            yield file
     except FileNotFoundError:
         raise FileNotFoundError(
             f"`{what}` must be an existing file, but there is no {path}. Check the path."

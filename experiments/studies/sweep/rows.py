@@ -73,6 +73,7 @@ class Row:
 
     Attributes:
         run: Which one.
+        folder: Where all of it lies: the run's folder, or that of its study.
         did_learn: Whether its network learned; None where it has none of its own.
         shown: What its line of the table shows, by the titles of columns.
         compared: What figures show, at most two, by what they are called in every run.
@@ -82,6 +83,7 @@ class Row:
     """
 
     run: SweptRun
+    folder: str
     did_learn: bool | None = None
     shown: Mapping[str, Quantity] = field(default_factory=dict)
     compared: Mapping[str, Quantity] = field(default_factory=dict)
@@ -99,14 +101,16 @@ class Row:
         answer: Any = read_json(run.answer_file)
         if run.run is not None:
             return cls._of_result(run, Result.from_json(answer))
-        table = answer if isinstance(answer, list) else _table_in(answer)
-        numbers = {} if isinstance(answer, list) else _numbers_in(answer)
+        told = answer if isinstance(answer, dict) else {"rows": answer}
+        records = [line for line in _table_in(told) if isinstance(line, dict)]
+        numbers = _numbers_in(told) or (_numbers_in(records[0]) if len(records) == 1 else {})
         return cls(
             run=run,
             shown=numbers,
             compared=dict(list(numbers.items())[:2]),
-            summary="" if isinstance(answer, list) else str(answer.get("summary", "")),
-            records=[line for line in table if isinstance(line, dict)],
+            summary=str(told.get("summary", "")),
+            records=records,
+            folder=str(told.get("configuration", {}).get("out", run.answer_file)),
         )
 
     @classmethod
@@ -123,6 +127,7 @@ class Row:
         prices, profile = _prices(run) if result.did_learn else ({}, None)
         return cls(
             run=run,
+            folder=str(run.answer_file.parent),
             did_learn=result.did_learn,
             shown={**shown, **prices},
             compared=compared,
@@ -134,6 +139,7 @@ class Row:
         return {
             "values": dict(self.run.values),
             "command": self.run.line,
+            "folder": self.folder,
             "answer": str(self.run.answer_file),
             "did_learn": self.did_learn,
             **{name: quantity.mean for name, quantity in {**self.shown, **self.compared}.items()},

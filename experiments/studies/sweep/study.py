@@ -95,7 +95,7 @@ def _line(plan: SweepPlan) -> str:
 
 def _findings(plan: SweepPlan, rows: Sequence[Row], failed: Mapping[str, str], out: Path) -> Findings:
     seeds = seeds_of(rows)
-    has_seeds = any(len(one.rows) > 1 for one in seeds)
+    has_seeds = any(len(one.rows) > 1 and _columns(one.rows) for one in seeds)
     options = list(rows[0].run.values)
     sections = [
         *(
@@ -177,10 +177,9 @@ def _table(rows: Sequence[Row]) -> Table:
         *values, last = row.run.values.values()
         last += mark([] if row.did_learn is None else [row.did_learn])
         cells = (row.shown[name].text if name in row.shown else NOTHING for name in names)
-        folder = row.run.answer_file.parent.name if row.run.run is not None else row.run.answer_file.name
-        lines.append([*values, last, *cells, folder])
+        lines.append([*values, last, *cells, Path(row.folder).name])
     return Table(
-        header=[*options, *names, "run" if rows[0].run.run is not None else "answer"],
+        header=[*options, *names, "folder"],
         rows=lines,
         align="l" * len(options) + "r" * len(names) + "l",
     )
