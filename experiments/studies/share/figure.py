@@ -54,5 +54,5 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     for axes in panels[-1]:
         axes.set_xlabel("epochs since made one")
     handles = panels[0][0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=1 if len(shifts) < 2 else 3, frameon=False)
+    figure.legend(*handles, loc="outside lower center", ncols=1, frameon=False)
     save_figure(figure, path)

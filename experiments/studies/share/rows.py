@@ -62,6 +62,7 @@ class Row:
         cosine: Of kernels that learned apart, distance of neighbouring kernels of the first layer (1: at right
             angles); None of others.
         energy: Of this training on the chip, J; None where the gradient needs no chip.
+        seconds: Of this training on the chip, its layers one after another, s; None likewise.
         did_learn: Whether the network learned at all; see `chance.RULE`.
     """
 
@@ -77,6 +78,7 @@ class Row:
     made_one: Dimensionless | None
     cosine: Dimensionless | None
     energy: float | None
+    seconds: float | None
     did_learn: bool = True
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final, final
 from typing_extensions import override
 
 from crossbar import load_model, load_profile, price
+from crossbar.cost.pricing import Bill
 from devices.units import Dimensionless
 
 from ...data.chance import RULE
@@ -163,6 +164,7 @@ class Share(Study[Point, Row]):
             accuracy = statistics.fmean(result.as_trained)
         elif point.mode == "hwa":
             accuracy = result.mean_and_std("none")[0][0]
+        bill = _bill(folder, self.config.learning) if point.mode in LEARNS_ON_DEVICES else None
         made_one, cosine = self._as_mean(folder) if point.kind == "apart" else (None, None)
         return Row(
             mode=point.mode,
@@ -176,7 +178,8 @@ class Share(Study[Point, Row]):
             accuracy=accuracy,
             made_one=made_one,
             cosine=cosine,
-            energy=_energy(folder, self.config.learning) if point.mode in LEARNS_ON_DEVICES else None,
+            energy=None if bill is None else bill.with_digital * 1e-6,
+            seconds=None if bill is None else bill.sequential,
             did_learn=result.did_learn,
         )
 
@@ -217,9 +220,9 @@ class Share(Study[Point, Row]):
         bill = bill_of_sharing(rows)
         if bill is not None:
             text = (
-                "Energy of the training on the chip, everything included (arrays on while the network works), of "
-                f"both parts together, priced with `{profile_of(self.config.learning)}`; against one tile for as "
-                "many epochs as kernels learned apart."
+                "Energy and time of the training on the chip, everything included (arrays on while the network "
+                "works, layers one after another), of both parts together, priced with "
+                f"`{profile_of(self.config.learning)}`; against one tile for as many epochs as kernels learned apart."
             )
             sections.append(Section(title="What it takes", text=(text,), table=bill))
         picture = Picture(
@@ -246,6 +249,6 @@ def run_share(config: SharePlan) -> Answer:
     return numbers_file(NAME, config.out)
 
 
-def _energy(folder: RunFolder, device: str) -> float | None:
+def _bill(folder: RunFolder, device: str) -> Bill | None:
     training = RunEvents.read(folder.ledger_file).training
-    return None if training is None else price(training, load_profile(profile_of(device))).with_digital * 1e-6
+    return None if training is None else price(training, load_profile(profile_of(device)))

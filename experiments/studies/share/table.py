@@ -80,28 +80,24 @@ def bill_of_sharing(rows: Sequence[Row]) -> Table | None:
     lines = []
     for first in _settings(cells):
         tile = _one_tile(cells, first)
-        whole = tile[max(tile)].of(_energy)
-        if whole is None:
+        longest = tile[max(tile)]
+        if longest.of(_energy) is None:
             continue
         lines.append(
-            [*_names(first), "one tile from nothing", _millijoules(whole), *([NOTHING] * len(retrained))]
+            [*_names(first), "one tile from nothing", _sums([longest]), *([NOTHING] * len(retrained))]
         )
         for start in _starts(rows):
             apart, again = _apart(cells, first, start), _again(cells, first, start)
-            before = None if apart is None else apart.of(_energy)
-            warm = tile[1].of(_energy) if start == "together" and 1 in tile else None
-            sums = [
-                _sum(before, warm, None if cell is None else cell.of(_energy))
-                for cell in (again.get(epochs) for epochs in retrained)
-            ]
-            lines.append([*_names(first), f"apart, started {start}", _sum(before, warm), *sums])
+            before = [apart, tile.get(1) if start == "together" else None]
+            sums = [_sums([*before, again.get(epochs)]) for epochs in retrained]
+            lines.append([*_names(first), f"apart, started {start}", _sums(before), *sums])
     if not lines:
         return None
     header = [
         "learned",
         "shifts",
         "kernels",
-        "first part, mJ",
+        "first part",
         *(f"and {_epochs(epochs)} on" for epochs in retrained),
     ]
     return Table(header=header, rows=lines, align="lll" + "r" * (len(retrained) + 1))
@@ -180,6 +176,10 @@ def _energy(row: Row) -> float | None:
     return row.energy
 
 
+def _seconds(row: Row) -> float | None:
+    return row.seconds
+
+
 def _difference(cell: Cell | None, other: Cell | None) -> str:
     if cell is None or other is None:
         return NOTHING
@@ -202,10 +202,10 @@ def _number(mean: Mean | None) -> str:
     return NOTHING if mean is None else f"{mean.value:.3f}"
 
 
-def _millijoules(mean: Mean) -> str:
-    return f"{1e3 * mean.value:.3g}"
-
-
-def _sum(*means: Mean | None) -> str:
-    known = [mean.value for mean in means if mean is not None]
-    return f"{1e3 * sum(known):.3g}" if known else NOTHING
+def _sums(cells: Sequence[Cell | None]) -> str:
+    """Write energy and time of trainings one after another."""
+    joules, seconds = (
+        sum(mean.value for cell in cells if cell is not None and (mean := cell.of(quantity)) is not None)
+        for quantity in (_energy, _seconds)
+    )
+    return f"{1e3 * joules:.3g} mJ, {1e3 * seconds:.3g} ms"
