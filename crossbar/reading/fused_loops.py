@@ -2,18 +2,18 @@
 
 They serve float32 on the CPU; `as_rows` tells whether they can, and torch computes where they cannot. Nothing in them
 is reordered or contracted, so that every result is torch's to the last bit; what is summed is left to torch. Maxima
-are not taken either, which would keep the compiler from taking 8 or 16 numbers at a time: it is counted how many
-values reach a limit.
+of numbers are not taken either, which would keep the compiler from taking 8 or 16 at a time: it is counted how many
+values reach a limit, in 32 bits as the numbers themselves have.
 """
 
 from typing import Any
 
 import numpy as np
 import torch
-from numba import float32, njit, prange
+from numba import float32, int32, njit, prange
 from torch import Tensor
 
-from devices.pulsed.random_numbers import number_of
+from devices.pulsed.random_numbers import bits_of, number_of
 from devices.pulsed.threaded_loops import threaded
 
 
@@ -31,9 +31,9 @@ def as_rows(*values: Tensor) -> tuple[np.ndarray, ...] | None:
         if not is_plain or one.shape != first.shape or one.stride() != first.stride():
             return None
     if first.is_contiguous():
-        return tuple(one.detach().reshape(len(one), -1).numpy() for one in values)
+        return tuple(one.detach().numpy().reshape(len(one), -1) for one in values)
     if first.transpose(1, 2).is_contiguous():
-        return tuple(one.detach().transpose(1, 2).reshape(len(one), -1).numpy() for one in values)
+        return tuple(one.detach().numpy().transpose(0, 2, 1).reshape(len(one), -1) for one in values)
     return None
 
 
@@ -43,12 +43,12 @@ def _visits(rows: np.ndarray, *_: Any) -> int:
 
 @njit(cache=True, error_model="numpy")
 def _divide_and_clip(x, limit, out):  # type: ignore[no-untyped-def]
-    above = below = alive = 0
+    above = below = alive = int32(0)
     for j in range(len(x)):
         value = x[j]
-        above += value >= limit
-        below += value <= -limit
-        alive += value != float32(0)
+        above = int32(above + (value >= limit))
+        below = int32(below + (value <= -limit))
+        alive = int32(alive + (value != float32(0)))
         ratio = value / limit
         ratio = float32(-1) if ratio < float32(-1) else ratio
         out[j] = float32(1) if ratio > float32(1) else ratio
@@ -115,11 +115,11 @@ def quantise(values, out, step, bound):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _scaled_columns(values, factors, step, bound, out):  # type: ignore[no-untyped-def]
-    beyond = 0
+    beyond = int32(0)
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
             voltage = values[i, j] * factors[j]
-            beyond += abs(voltage) > bound
+            beyond = int32(beyond + (abs(voltage) > bound))
             code = np.rint(voltage / step) * step
             code = -bound if code < -bound else code
             out[i, j] = bound if code > bound else code
@@ -128,12 +128,12 @@ def _scaled_columns(values, factors, step, bound, out):  # type: ignore[no-untyp
 
 @njit(cache=True, error_model="numpy")
 def _scaled_rows(values, factors, step, bound, out):  # type: ignore[no-untyped-def]
-    beyond = 0
+    beyond = int32(0)
     for i in range(values.shape[0]):
         factor = factors[i]
         for j in range(values.shape[1]):
             voltage = values[i, j] * factor
-            beyond += abs(voltage) > bound
+            beyond = int32(beyond + (abs(voltage) > bound))
             code = np.rint(voltage / step) * step
             code = -bound if code < -bound else code
             out[i, j] = bound if code > bound else code
@@ -168,18 +168,10 @@ _MAGNITUDE = np.int32(0x7FFFFFFF)  # all bits but the sign: magnitudes are order
 
 
 @njit(cache=True)
-def _largest(bits):  # type: ignore[no-untyped-def]
-    most = np.int32(0)
-    for j in range(len(bits)):
-        most = max(most, bits[j] & _MAGNITUDE)
-    return most
-
-
-@njit(cache=True)
 def _beyond(values, bound):  # type: ignore[no-untyped-def]
-    count = 0
+    count = int32(0)
     for j in range(len(values)):
-        count += not abs(values[j]) < bound
+        count = int32(count + (not abs(values[j]) < bound))
     return count
 
 
@@ -221,12 +213,12 @@ def lower_by_drop(y, load, near, gain, strength):  # type: ignore[no-untyped-def
 
 @njit(cache=True, error_model="numpy")
 def _noisy_codes(y, variance, drawn, more, step, bound):  # type: ignore[no-untyped-def]
-    count = 0
+    count = int32(0)
     for j in range(len(y)):
         noisy = y[j] + np.sqrt(variance[j] + more) * drawn[j]
         code = np.rint(noisy / step) * step
         y[j] = code
-        count += not abs(code) <= bound
+        count = int32(count + (not abs(code) <= bound))
     return count
 
 
@@ -251,12 +243,12 @@ def noisy_codes(y, variance, drawn, more, step, bound, counts):  # type: ignore[
 
 @njit(cache=True, error_model="numpy")
 def _codes_with_noise(y, drawn, std, step, bound):  # type: ignore[no-untyped-def]
-    count = 0
+    count = int32(0)
     for j in range(len(y)):
         noisy = y[j] + drawn[j] * std
         code = np.rint(noisy / step) * step
         y[j] = code
-        count += not abs(code) <= bound
+        count = int32(count + (not abs(code) <= bound))
     return count
 
 
@@ -281,11 +273,11 @@ _EXPONENT = np.int32(0x7F800000)  # all ones in what is no number, and in infini
 
 @njit(cache=True)
 def _bits(values):  # type: ignore[no-untyped-def]
-    total = strange = 0
+    total, most = 0, int32(0)
     for j in range(len(values)):
         total += values[j]
-        strange += (values[j] & _EXPONENT) == _EXPONENT
-    return total, strange
+        most = max(most, int32(values[j] & _MAGNITUDE))
+    return total, most >= _EXPONENT
 
 
 @threaded(_visits)
@@ -295,7 +287,7 @@ def add_bits(values, totals, strange):  # type: ignore[no-untyped-def]
     Args:
         values: (tiles, n) int32.
         totals: (tiles,) int64 results.
-        strange: (tiles,) int64 results: how many values are NaN or infinite.
+        strange: (tiles,) int64 results: one where a value is NaN or infinite, else zero.
     """
     for tile in prange(len(values)):
         totals[tile], strange[tile] = _bits(values[tile])
@@ -335,16 +327,20 @@ def find_differences(first, second, differ):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _clip_and_stretch(row, bound, full):  # type: ignore[no-untyped-def]
-    for j in range(len(row)):
-        value = row[j]
-        value = -bound if value < -bound else value
-        row[j] = bound if value > bound else value
-    largest = number_of(_largest(row.view(np.int32))) / full
-    largest = largest if largest > float32(0) else float32(1)
-    for j in range(len(row)):
-        row[j] = row[j] / largest
-    return largest
+def _clip_and_stretch(weight, bound, full, largest):  # type: ignore[no-untyped-def]
+    for line in range(weight.shape[0]):
+        most = int32(0)
+        for j in range(weight.shape[1]):
+            value = weight[line, j]
+            value = -bound if value < -bound else value
+            value = bound if value > bound else value
+            weight[line, j] = value
+            most = max(most, int32(bits_of(value) & _MAGNITUDE))
+        by = number_of(most) / full
+        by = by if by > float32(0) else float32(1)
+        for j in range(weight.shape[1]):
+            weight[line, j] = weight[line, j] / by
+        largest[line] = by
 
 
 @threaded(_visits)
@@ -358,5 +354,4 @@ def clip_and_stretch(weight, bound, full, largest):  # type: ignore[no-untyped-d
         largest: (tiles, out) what each row was divided by; one for a row of zeros.
     """
     for tile in prange(len(weight)):
-        for line in range(weight.shape[1]):
-            largest[tile, line] = _clip_and_stretch(weight[tile, line], float32(bound), float32(full))
+        _clip_and_stretch(weight[tile], float32(bound), float32(full), largest[tile])

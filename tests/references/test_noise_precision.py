@@ -15,6 +15,7 @@ from crossbar import AnalogLinear, tile_arrays, use_noise_precision
 from crossbar.reading.mvm import Periphery, analog_mvm, moments
 from crossbar.reading.mvm.currents import bit_line_currents
 from crossbar.reading.noise import NoiseStream
+from devices.working_memory import parts_of_at_most
 
 Z = 4.9  # two-sided, one false alarm in a million
 READS = 20_000
@@ -151,6 +152,20 @@ def test_short_numbers_are_used_where_they_are_asked_for_only():
     assert array.periphery.noise_precision == "bfloat16"
     use_noise_precision(layer, "float32")
     assert torch.equal(read(layer, x), exact)
+
+
+def test_numbers_do_not_depend_on_how_many_tiles_are_read_at_a_time():
+    io = io_with(**NOISY, **DROPS)
+    rng = torch.Generator().manual_seed(0)
+    weight, v = torch.randn(40, 8, 160, generator=rng) / 3, torch.rand(40, 64, 160, generator=rng)
+    periphery = Periphery(io, 40, 8, 160, rng=rng)
+    periphery.noise_precision = "bfloat16"
+
+    def read_in_parts_of(number):
+        with parts_of_at_most(number):
+            return analog_mvm(weight, v, io, periphery, NoiseStream(0, "reads"))
+
+    assert torch.equal(read_in_parts_of(1), read_in_parts_of(2**40))
 
 
 @pytest.mark.parametrize("reason", ["processor", "few vectors", "few inputs", "no noise", "double"])

@@ -40,7 +40,8 @@ def read_once(
     """Read every vector once: DAC, array, ADC; some tiles at a time (see `parts`)."""
     tiles, batch, inputs = x.shape
     outputs = weight.shape[1]
-    in_between = outputs * inputs + 2 * batch * inputs + 2 * batch * outputs
+    of_vectors = 2 if periphery.noise_precision == "float32" else 3  # short numbers lie beside the others
+    in_between = outputs * inputs + of_vectors * batch * (inputs + outputs)
     is_one = noise.is_shared or draws_in_turns(io, periphery)  # other processes hold parts already
     parts = parts_of(tiles, in_between, x, can_be=not is_one)
     if len(parts) == 1:
