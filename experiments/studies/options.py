@@ -18,6 +18,7 @@ _HOW_FAST: Final = (
     "download",
     "quick",
     "threads",
+    "memory",
     "jobs",
     "dask",
     "runs",
@@ -144,7 +145,7 @@ def line_of(command: str, config: Any, plain: Any, *, first: Sequence[str] = ())
         first: Fields that stand first, whatever their values.
     """
     words = ["xbar", command]
-    left_out = ("quick", "jobs", "threads", "dask", "out", "no_browser")
+    left_out = ("quick", "jobs", "threads", "memory", "dask", "out", "no_browser")
     names = [*first, *(field.name for field in fields(config) if field.name not in (*first, *left_out))]
     for name in names:
         value = getattr(config, name)

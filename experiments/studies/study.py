@@ -8,7 +8,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
@@ -21,7 +21,7 @@ from ..data.examples import Facts, Shape, facts_of
 from ..drawing.html_page import write_page
 from ..drawing.sections import Section, csv_of, markdown_of
 from ..runs.options.command_line import command_of
-from ..runs.options.config import TrainConfig
+from ..runs.options.config import NO_DEVICE, TrainConfig
 from ..runs.options.defaults import is_like_a_text, resolve
 from ..runs.rates.tuned import say_other_length
 from ..runs.run_data import refuse_too_many
@@ -221,7 +221,8 @@ def run_study(study: Study[AnyPoint, AnyRow]) -> list[AnyRow]:
     study.look_at(data.facts)
     study.prepare(data)
     points = study.points()
-    wishes = {point: study.wish(point, data.facts) for point in points}
+    memory = getattr(config, "memory", None)
+    wishes = {point: within(memory, study.wish(point, data.facts)) for point in points}
     runs = {point: resolve(wish, data.facts) for point, wish in wishes.items()}
     folders = {point: RunFolder.of(run) for point, run in runs.items()}
     tuned = getattr(config, "tuned", None)
@@ -251,6 +252,11 @@ def run_study(study: Study[AnyPoint, AnyRow]) -> list[AnyRow]:
     ]
     write_study(study, rows, failed, config.out)
     return rows
+
+
+def within(memory: str | None, wish: TrainConfig) -> TrainConfig:
+    """Return a wish with a bound on the memory of its work, where that is divided: on tiles."""
+    return wish if memory is None or wish.device == NO_DEVICE else replace(wish, memory=memory)
 
 
 def write_study(

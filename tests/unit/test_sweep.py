@@ -7,7 +7,7 @@ from experiments.studies.sweep.config import SweepConfig
 from experiments.studies.sweep.lists import combinations_of, lists_of
 from experiments.studies.tune.config import TuneConfig
 
-COMMANDS = "train, evaluate, does-it-matter, tune, what-if, sharing-cost, paper, compare-devices, in-situ, patterns, "
+COMMANDS = "train, evaluate, does-it-matter, tune, what-if, sharing-cost, paper, compare-devices, in-situ, share, pat"
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,9 @@ class PaperConfig:
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each run. Two runs with one thread are faster than one run with two."""
+    memory: Annotated[str | None, _OPEN["data"]] = None
+    """Most memory that a piece of work of a run takes beside weights and devices, as for `xbar train`; of runs that
+    are put on tiles."""
     dask: Annotated[str | None, _OPEN["data"]] = None
     """Address of a Dask scheduler, whose workers do the runs in place of --jobs processes; they must see the folder
     --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
@@ -265,6 +268,7 @@ class PaperPlan:
     chips: int
     jobs: int
     threads: int
+    memory: str | None
     dask: str | None
     runs: Path
     out: Path

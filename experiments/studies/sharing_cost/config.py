@@ -180,6 +180,9 @@ class SharingCostConfig:
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each run. Two runs with one thread are faster than one run with two."""
+    memory: Annotated[str | None, OPEN_NAME] = None
+    """Most memory that a piece of work of a run takes beside weights and devices, as for `xbar train`; of runs that
+    are put on tiles."""
     dask: Annotated[str | None, OPEN_NAME] = None
     """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the runs in place of --jobs
     processes; they must see the folder --runs. Needs `pip install 'crossbar-emulator[cluster]'`."""
@@ -335,6 +338,7 @@ class SharingCostPlan:
     duty_cycle: float | None
     jobs: int
     threads: int
+    memory: str | None
     dask: str | None
     runs: Path
     targets: tuple[float, ...] | None

@@ -143,6 +143,7 @@ COMMANDS: Final = (
         ".studies.share.config:ShareConfig",
         ".studies.share.study:run_share",
         "jobs",
+        is_swept=True,
     ),
     Command(
         "patterns",
