@@ -21,6 +21,7 @@ from experiments.support.interruption import Interruption
 from helpers.spread_training import (
     BY_IMAGES,
     CASES,
+    RUN_BY_IMAGES,
     STEPS,
     cases_of,
     network,
@@ -56,7 +57,10 @@ def of_one_process():
 
 @pytest.mark.parametrize(("number", "case"), [(n, case) for n in PROCESSES for case in cases_of(n, CASES)])
 def test_every_number_is_that_of_one_process(folder, of_one_process, number, case):
-    expected = of_one_process[case]
+    _is_that_of_one_process(folder, number, case, of_one_process[case])
+
+
+def _is_that_of_one_process(folder, number, case, expected):
     for rank in range(number):
         found = torch.load(folder / f"{number} {rank} {case}.pt")
         differ = [name for name, value in expected.items() if not _are_equal(found[name], value)]
@@ -86,6 +90,10 @@ def _are_equal(found, expected):
 )
 def test_processes_learn_alike_and_what_one_learns(folder, number, case):
     """Chips in place to the last bit, as between the processes; what sums over images up to their rounding."""
+    _learn_what_one_learns(folder, number, case)
+
+
+def _learn_what_one_learns(folder, number, case):
     expected = train_on_images(case)
     of_ranks = [torch.load(folder / f"{number} {rank} {case}.pt") for rank in range(number)]
     losses = torch.stack([of_rank.pop("losses") for of_rank in of_ranks])
@@ -101,6 +109,17 @@ def test_processes_learn_alike_and_what_one_learns(folder, number, case):
             assert _are_equal(found, value), name
         else:
             torch.testing.assert_close(found, value, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True, msg=name)
+
+
+@pytest.mark.slow
+def test_four_processes_do_so_in_all_cases(tmp_path, of_one_process):
+    torch.multiprocessing.start_processes(
+        train_in_process, (4, str(tmp_path), True), nprocs=4, start_method="forkserver"
+    )
+    for case, expected in of_one_process.items():
+        _is_that_of_one_process(tmp_path, 4, case, expected)
+    for case in BY_IMAGES:
+        _learn_what_one_learns(tmp_path, 4, case)
 
 
 def test_what_takes_all_tiles_is_refused(folder):
@@ -176,6 +195,31 @@ def test_a_run_that_two_processes_began_goes_on_in_one(folder, tmp_path):
     assert all(torch.equal(models[0][name], value) for name, value in models[1].items())
     assert ledgers[0][0] == ledgers[1][0]
     assert ledgers[0][1]["local1 forward process_exchanges"] == 1  # of the step that two processes took
+    assert not ledgers[1][1]
+
+
+def test_a_run_that_two_processes_began_by_images_goes_on_in_one(folder, tmp_path):
+    """Batches of 25, 25 and 14 images: weights of devices to the last bit, the rest but for sums over images."""
+    begun = shutil.copytree(folder / "run by images", tmp_path / "begun")
+    models, ledgers, losses = [], [], []
+    for path in (begun, tmp_path / "new"):
+        run, data, run_folder = tiny_run(path, **RUN_BY_IMAGES)
+        assert run_folder.checkpoint_file.exists() == (path == begun)
+        assert not shards_beside(run_folder.checkpoint_file)  # the first process has all there is
+        with Interruption("") as interruption:
+            models.append(train_run(run, data, run_folder, interruption, fingerprint="").state_dict())
+        ledger = json.loads(run_folder.ledger_file.read_text())
+        ledgers.append(without_exchanges(ledger["training"]))
+        losses.append(run_folder.read_log()[0]["loss"])
+    for name, value in models[1].items():
+        if ".in_situ." in name:
+            assert _are_equal(models[0][name], value), name
+        else:
+            of_images = STEPS * 25 * 2.0**-23
+            torch.testing.assert_close(models[0][name], value, rtol=of_images, atol=of_images, msg=name)
+    assert losses[0] == pytest.approx(losses[1], rel=25 * 2.0**-23)
+    assert ledgers[0][0] == ledgers[1][0]
+    assert ledgers[0][1]["local1 update process_exchanges"] > 0  # of the step that two processes took
     assert not ledgers[1][1]
 
 

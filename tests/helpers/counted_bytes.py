@@ -13,7 +13,7 @@ from crossbar import LocallyConnected2d, convert_to_analog, record_events, sprea
 from crossbar.aihwkit.adapter import AnalogSGD
 from devices import get
 
-PROCESSES, IMAGES, KERNELS, CHANNELS, SIDE = 3, 6, 4, 2, 7
+IMAGES, KERNELS, CHANNELS, SIDE = 12, 5, 2, 7
 CASES = ("free", "in situ, one tile", "one kernel")
 
 
@@ -29,7 +29,7 @@ def network(case: str) -> nn.Module:
 
 
 def step(case: str, rank: int, number: int) -> list[int]:
-    """Return bytes received, those of averages, and what the ledger counts of them; 0 where it counts none."""
+    """Return bytes received, those of averages, and what the ledger counts of both."""
     model, x = network(case), torch.rand(IMAGES, CHANNELS, SIDE, SIDE)
     if case == "free":
         spread_tiles(model)
@@ -40,16 +40,13 @@ def step(case: str, rank: int, number: int) -> list[int]:
             model = DistributedDataParallel(model)
     learns = case.startswith("in situ")
     optimizer = (AnalogSGD if learns else torch.optim.SGD)(model.parameters(), lr=0.1)
-    counted = 0
-    with torch.profiler.profile(record_shapes=True, acc_events=True) as profile:
-        if case == "free":
-            with record_events(model) as ledger:
-                model(x).square().mean().backward()
-                received = ledger
-            counted = received.total("serial_process_bytes")
-        else:
-            model(x).square().mean().backward()
+    with (
+        record_events(model) as ledger,
+        torch.profiler.profile(record_shapes=True, acc_events=True) as profile,
+    ):
+        model(x).square().mean().backward()
         optimizer.step()
+    counted = ledger.total("serial_process_bytes")
     received_bytes = averaged = 0
     for event in profile.events():
         if event.name in ("gloo:all_gather", "gloo:recv"):
@@ -65,9 +62,11 @@ def count_in_process(rank: int, number: int, folder: str) -> None:
     """Count as one of several processes, and leave the numbers in the folder."""
     torch.set_num_threads(1)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=number)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting-{number}", rank=rank, world_size=number
+    )
     try:
         found = {case: step(case, rank, number) for case in CASES}
     finally:
         dist.destroy_process_group()
-    torch.save(found, Path(folder) / f"{rank}.pt")
+    torch.save(found, Path(folder) / f"{number} {rank}.pt")

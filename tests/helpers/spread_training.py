@@ -149,36 +149,42 @@ def without_exchanges(ledger: Any) -> tuple[Any, Any]:
     return ledger, exchanged
 
 
-def train_in_process(rank: int, number: int, folder: str) -> None:
-    """Do all trainings as one of several processes, and leave the results in the folder."""
+def train_in_process(rank: int, number: int, folder: str, is_all: bool = False) -> None:
+    """Do trainings as one of several processes, in all cases or those of `cases_of`, and leave the results."""
     torch.set_num_threads(1)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting-{number}", rank=rank, world_size=number
     )
     try:
-        for case in cases_of(number, CASES):
+        for case in CASES if is_all else cases_of(number, CASES):
             torch.save(train(case, is_spread=True), Path(folder) / f"{number} {rank} {case}.pt")
-        for case in cases_of(number, BY_IMAGES):
+        for case in BY_IMAGES if is_all else cases_of(number, BY_IMAGES):
             torch.save(train_on_images(case, number, rank), Path(folder) / f"{number} {rank} {case}.pt")
         if number == 2:
             stop_a_run_after_its_first_step(Path(folder) / "run")
+            stop_a_run_after_its_first_step(Path(folder) / "run by images", **RUN_BY_IMAGES)
     finally:
         dist.destroy_process_group()
 
 
-def tiny_run(folder: Path, processes: int = 1) -> tuple[Run, DataSplit, RunFolder]:
-    """Return a run of two steps on the digits."""
+RUN_BY_IMAGES = {"model": "cnn_digits", "mode": "in-situ", "device": "reram-sb", "batch_size": 25}
+"""Of one kernel: three steps, whose batches do not divide."""
+
+
+def tiny_run(folder: Path, processes: int = 1, **options: Any) -> tuple[Run, DataSplit, RunFolder]:
+    """Return a run of two steps on the digits, or as the options say."""
     data = load_data("digits", "", seed=0, train_images=64, test_images=20)
-    wish = TrainConfig(batch_size=32, epochs=1, chips=1, threads=1, checkpoint_seconds=0, processes=processes)
+    options = {"batch_size": 32, "checkpoint_seconds": 0, **options}
+    wish = TrainConfig(epochs=1, chips=1, threads=1, processes=processes, **options)
     run = resolve(wish, data.facts)
     folder.mkdir(exist_ok=True)
     return run, data, RunFolder(folder)
 
 
-def stop_a_run_after_its_first_step(folder: Path) -> None:
+def stop_a_run_after_its_first_step(folder: Path, **options: Any) -> None:
     """Train in all processes until the last of them, and no other, is asked to stop."""
-    run, data, run_folder = tiny_run(folder, dist.get_world_size())
+    run, data, run_folder = tiny_run(folder, dist.get_world_size(), **options)
     with Interruption("") as interruption:
         if dist.get_rank() == dist.get_world_size() - 1:
             interruption.signal_number = signal.SIGTERM

@@ -54,6 +54,19 @@ def of_one_process(tmp_path_factory):
     return files(out)
 
 
+BY_IMAGES = ("--mode", "in-situ", "--device", "pcm", "--spread", "images", "--batch-size", "27")
+"""Batches that do not divide, the last one of 22 images."""
+
+
+@pytest.fixture(scope="module")
+def by_images(tmp_path_factory):
+    """Return what two processes write that nobody kills."""
+    out = tmp_path_factory.mktemp("images")
+    said, _ = finish(start(out, *BY_IMAGES, *TWO))
+    assert "2 processes, by images: each computes its part of every batch" in said
+    return files(out)
+
+
 def wait_for_a_checkpoint(process, out):
     while not list(out.glob("*/checkpoint.safetensors")):
         assert process.poll() is None, process.communicate()
@@ -71,10 +84,15 @@ def workers(process):
     return sorted(found)
 
 
-def test_killing_any_process_ends_the_job_and_the_run_goes_on(tmp_path, of_one_process):
-    """Ten kills, of one process and the other in turn, then to the end: the files are those of one process."""
+@pytest.mark.parametrize(("way", "expected"), [((), "of_one_process"), (BY_IMAGES, "by_images")])
+def test_killing_any_process_ends_the_job_and_the_run_goes_on(tmp_path, request, way, expected):
+    """Ten kills, of one process and the other in turn, then to the end: the files are those of a run without.
+
+    By tiles these are the files of one process.
+    """
+    expected = request.getfixturevalue(expected)
     for number in range(10):
-        process = start(tmp_path, *TWO, "--checkpoint-seconds", "0")
+        process = start(tmp_path, *way, *TWO, "--checkpoint-seconds", "0")
         wait_for_a_checkpoint(process, tmp_path)
         while len(pids := workers(process)) < 2:
             time.sleep(0.01)
@@ -85,9 +103,9 @@ def test_killing_any_process_ends_the_job_and_the_run_goes_on(tmp_path, of_one_p
         assert "Repeat the command: the run goes on from its last checkpoint.\n" in complained
         assert "Traceback" not in complained
         assert not workers(process)
-    said, _ = finish(start(tmp_path, *TWO))
+    said, _ = finish(start(tmp_path, *way, *TWO))
     assert "Continuing" in said
-    assert files(tmp_path) == of_one_process
+    assert files(tmp_path) == expected
 
 
 def test_asked_to_stop_all_processes_stop_after_the_same_step(tmp_path, of_one_process):

@@ -5,6 +5,7 @@ from torch import nn
 
 from crossbar import spread_tiles
 from crossbar.distributed import communication
+from crossbar.layers.recurrent.unrolled import ModularRNN
 
 from ..networks.first_network import is_own
 from ..run import Run
@@ -30,10 +31,14 @@ def begin_steps(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, im
     if run.spread == "images":
         _refuse_few(run, images, number)
         by_images = StepsOfImages(model)
-        own = " What the network draws itself, such as dropout, is another draw of the same law."
+        others = (
+            f" Other draws of the same law: {'; '.join(draws)}."
+            if (draws := _other_draws(run, model))
+            else ""
+        )
         _say(
             f"{number} processes, by images: each computes its part of every batch, and all learn from all of it; "
-            f"numbers are those of one process but for the last digits of sums.{own if is_own(run.model) else ''}"
+            f"numbers are those of one process but for the last digits of sums.{others}"
         )
         return by_images
     names = spread_tiles(model, optimizer)
@@ -42,6 +47,16 @@ def begin_steps(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, im
         "computed in each of them."
     )
     return WholeSteps(model, optimizer)
+
+
+def _other_draws(run: Run, model: nn.Module) -> list[str]:
+    """Name what is no part of one image only, or is drawn by nobody who knows of images."""
+    draws = []
+    if any(isinstance(module, ModularRNN) for module in model.modules()):
+        draws.append("the noise of recurrent layers, which read all steps of a batch one after the other")
+    if is_own(run.model):
+        draws.append("what the network draws itself, such as dropout")
+    return draws
 
 
 def _refuse_few(run: Run, images: int, processes: int) -> None:
