@@ -5,8 +5,7 @@ to be reset and written anew. A chip that looks at all pairs after every mini-ba
 far more than it finds. It need not: the controller sends the pulses, so it can tell when to look.
 """
 
-from dataclasses import dataclass, fields
-from typing import Final, Literal, final, get_args
+from typing import Final, Literal, NamedTuple, final, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,9 +25,7 @@ _MANY, _FEW = 0.02, 0.005
 _POINTS: Final = 32  # of the sum over the range that a device climbs
 
 
-@final
-@dataclass(frozen=True)
-class RefreshCounts:
+class RefreshCounts(NamedTuple):
     """What looking at pairs and refreshing them has taken; `+` adds, `-` takes away.
 
     Attributes:
@@ -53,15 +50,11 @@ class RefreshCounts:
     line_pulses: int = 0
     slots: int = 0
 
-    def __add__(self, other: "RefreshCounts") -> "RefreshCounts":
-        return self._with(other, 1)
+    def __add__(self, other: "RefreshCounts") -> "RefreshCounts":  # type: ignore[override]
+        return RefreshCounts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def __sub__(self, other: "RefreshCounts") -> "RefreshCounts":
-        return self._with(other, -1)
-
-    def _with(self, other: "RefreshCounts", sign: int) -> "RefreshCounts":
-        names = (field.name for field in fields(self))
-        return RefreshCounts(**{name: getattr(self, name) + sign * getattr(other, name) for name in names})
+        return RefreshCounts(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 @final

@@ -11,13 +11,15 @@ own methods say the same in torch, for GPUs and for settings that this loop does
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from devices.pulsed.arrays import lent
 from devices.pulsed.engines.lines import draw_line, pulse_device
-from devices.pulsed.random_numbers import normal, start
+from devices.pulsed.random_numbers import start
 from devices.pulsed.threaded_loops import borrowed, threaded
 from devices.units import Dimensionless
+
+from ...reading.mvm.lines import read_device
 
 
 class Rule(NamedTuple):
@@ -64,23 +66,6 @@ class Rule(NamedTuple):
     def numbers(self) -> tuple[Any, ...]:
         """Return them as the loop computes with them."""
         return tuple(np.float32(value) if isinstance(value, float) else value for value in self)
-
-
-@njit(cache=True, error_model="numpy")
-def _read(state, shown, reading, values):  # type: ignore[no-untyped-def]
-    """Read what the devices of a line show, through DAC and ADC: the next state."""
-    voltage, variance, of_weight, step, bound, scale = reading
-    for k in range(len(shown)):
-        y = shown[k] * voltage
-        spread = variance + of_weight * abs(shown[k])
-        if spread > np.float32(0.0):
-            state, xi = normal(state)
-            y = y + np.float32(xi) * np.sqrt(spread)
-        if step > np.float32(0.0):
-            y = np.rint(y / step) * step
-        y = -bound if y < -bound else y
-        values[k] = (bound if y > bound else y) * scale
-    return state
 
 
 @threaded(lambda looks, *rest: 8 * looks[3].size, error_model="numpy")
@@ -132,7 +117,8 @@ def transfer(
         values, pulses = np.empty(number, np.float32), np.empty(number, np.int32)
         for r in range(reads):
             line = lines[r]
-            state = _read(state, seen[t, r], reading, values)
+            for k in range(number):
+                state, values[k] = read_device(state, seen[t, r, k], reading)
             factor, is_early, begins = scale, False, False
             if is_corrected:
                 factor = factor / (rates[whose[t], vectors[r]] if rates.size > 1 else rates[0, 0])

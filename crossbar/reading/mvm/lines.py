@@ -4,7 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
+
+from devices.pulsed.random_numbers import normal
 
 from ...aihwkit.adapter import (
     AnalogMVType,
@@ -68,6 +71,21 @@ def reading_of(io: IOParameters) -> tuple[Any, ...]:
     return voltage, *(np.float32(number) for number in numbers)
 
 
+@njit(cache=True, inline="always", error_model="numpy")
+def read_device(state, shown, reading):  # type: ignore[no-untyped-def]
+    """Read what one device of a line shows, through DAC and ADC: the next state, and the value."""
+    voltage, variance, of_weight, step, bound, scale = reading
+    y = shown * voltage
+    spread = variance + of_weight * abs(shown)
+    if spread > np.float32(0.0):
+        state, xi = normal(state)
+        y = y + np.float32(xi) * np.sqrt(spread)
+    if step > np.float32(0.0):
+        y = np.rint(y / step) * step
+    y = -bound if y < -bound else y
+    return state, (bound if y > bound else y) * scale
+
+
 def read_lines(
     values: Tensor, x: Tensor, weight: Tensor, io: IOParameters, periphery: Periphery, noise: NoiseStream
 ) -> Tensor | None:
@@ -81,11 +99,10 @@ def read_lines(
         periphery: What is frozen in it.
         noise: Draws the noise of the reads.
     """
-    manages = io.noise_management != NoiseManagementType.NONE
     if (
         io.w_noise > 0
         or noise.is_shared
-        or (manages and (io.noise_management not in _SCALED_BY_LARGEST or io.nm_thres > 0))
+        or is_scaled_otherwise(io)
         or not can_read_lines(io, periphery)
         or (io.bound_management != BoundManagementType.NONE and _may_clip(values, io))
     ):
@@ -94,6 +111,22 @@ def read_lines(
     y = torch.mul(values, float(voltage), out=room_for_product(x, weight))
     y, _, _ = adc(y, None, io, periphery.of(slice(0, len(weight))), noise, masks=False)
     return y if scale == 1 else y * float(scale)
+
+
+def is_scaled_otherwise(io: IOParameters) -> bool:
+    """Tell whether noise management would scale an input of one by something else than one."""
+    manages = io.noise_management != NoiseManagementType.NONE
+    return manages and (io.noise_management not in _SCALED_BY_LARGEST or io.nm_thres > 0)
+
+
+def most_without_clipping(io: IOParameters) -> float:
+    """Return the weight below which the ADC cannot clip, and bound management does nothing; infinite without."""
+    if io.bound_management == BoundManagementType.NONE or io.out_bound <= 0:
+        return float("inf")
+    voltage, variance, of_weight, step, bound, _ = (float(number) for number in reading_of(io))
+    # No normal number reaches 10; and 10 sqrt(v + a w) is below 10 sqrt(v) + w / 10 + 250 a.
+    room = bound - step - 10.0 * variance**0.5 - 250.0 * of_weight
+    return room / (voltage + (0.1 if of_weight > 0 else 0.0))
 
 
 def _may_clip(values: Tensor, io: IOParameters) -> bool:

@@ -16,7 +16,7 @@ from ...units import Dimensionless
 from ..arrays import as_arrays
 from ..device_array import DeviceArray
 from ..looks import NONE
-from ..pulse_trains import rates_of, rules_of
+from ..pulse_trains import PulseTrains, rates_of, rules_of
 from ..threaded_loops import threads_for
 from ..train_loops import draw, empty_trains, mean_pulses
 from .aggregated import apply, halves
@@ -73,6 +73,88 @@ def draw_and_send(
         0,
         0,
     )
+
+
+def draw_and_send_to_pairs(
+    plus: DeviceArray,
+    minus: DeviceArray,
+    x: Tensor,
+    d: Tensor,
+    learning_rate: Dimensionless,
+    granularity: Dimensionless,
+    update: UpdateParameters,
+    tile_of_train: Tensor,
+    engine: str,
+    many: Dimensionless,
+    *,
+    rng: torch.Generator,
+) -> tuple[Any, ...]:
+    """Draw trains as `draw_and_send` does; give plus devices the pulses up, minus devices those down, turned up.
+
+    Args:
+        plus: Devices for what weights gain, on the CPU.
+        minus: Devices for what they lose.
+        x: (trains, batch, in) inputs.
+        d: (trains, batch, out) gradients.
+        learning_rate: One for all.
+        granularity: Size of a step.
+        update: aihwkit's settings.
+        tile_of_train: (tiles,) which trains a tile receives.
+        engine: Key of `ENGINES`.
+        many: From so many pulses per device on, "auto" is the aggregated engine.
+        rng: Draws the seeds of the trains and of the noise.
+
+    Returns:
+        The trains that were sent; see `as_trains`.
+    """
+    trains: tuple[Any, ...] = _draw_and_send_to_pairs(
+        x.detach().float().contiguous().numpy(),
+        d.detach().float().contiguous().numpy(),
+        rates_of(learning_rate, x),
+        rules_of(granularity, update),
+        torch.randint(2**62, (4,), generator=rng).numpy(),
+        ENGINES[engine],
+        many,
+        tile_of_train.numpy(),
+        as_arrays(plus),
+        as_arrays(minus),
+        _NOBODY_LOOKS,
+        0,
+        (1, -1),
+    )
+    return trains
+
+
+def as_trains(drawn: tuple[Any, ...]) -> PulseTrains:
+    """Return trains that compiled loops have drawn; see `train_loops.empty_trains`."""
+    length, x_sign, d_sign, x_bits, d_bits, x_counts, d_counts = (
+        torch.from_numpy(values.view(np.int64) if values.dtype == np.uint64 else values) for values in drawn
+    )
+    return PulseTrains(x_sign, d_sign, length, x_bits, d_bits, x_counts, d_counts, True)
+
+
+@njit(cache=True, error_model="numpy")
+def _draw_and_send_to_pairs(
+    x: Any,
+    d: Any,
+    rates: Any,
+    rules: Any,
+    seeds: Any,
+    engine: Any,
+    many: Any,
+    tile_of_train: Any,
+    plus: Any,
+    minus: Any,
+    looks: Any,
+    first_tile: Any,
+    polarities: Any,
+) -> Any:
+    trains = empty_trains(x, d)
+    _draw(x, d, rates, rules, np.uint64(seeds[0]), np.uint64(seeds[1]), first_tile, trains)
+    up, down = polarities
+    send(trains, engine, many, tile_of_train, plus, looks, np.uint64(seeds[2]), first_tile, up)
+    send(trains, engine, many, tile_of_train, minus, looks, np.uint64(seeds[3]), first_tile, down)
+    return trains
 
 
 @njit(cache=True, error_model="numpy")

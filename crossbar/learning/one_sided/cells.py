@@ -3,33 +3,41 @@
 from copy import deepcopy
 from typing import Any, final
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from devices.parts import part_of
 from devices.pulsed import (
     DeviceArray,
     Engine,
-    Law,
     PulseTrains,
     WriteCounts,
     WriteVerify,
     apply_trains,
     count_lines,
     draw_trains,
-    reset_,
 )
+from devices.pulsed.arrays import as_arrays
+from devices.pulsed.engines.at_once import ENGINES, as_trains, draw_and_send_to_pairs, is_small
+from devices.pulsed.engines.lines import can_write_lines, writing_of
+from devices.pulsed.pulse_trains import are_drawn_at_once
+from devices.pulsed.update import each_its_own, many_pulses
+from devices.pulsed.views import NOTHING
 from devices.streams import generator
 from devices.units import Dimensionless
 
-from ..aihwkit.adapter import UpdateParameters
-from ..reading.noise import NoiseStream
-from ..reading.periphery import Periphery
-from .one_hot import Lines
-from .pair_writing import PairWriting
-from .refresh import REFRESH_RULES, LineCounts, RefreshCounts, RefreshRule, pulses_to_reach
-from .unit_cells import UnitCells, zero_count
+from ...aihwkit.adapter import UpdateParameters
+from ...reading.mvm.lines import can_read_lines, is_scaled_otherwise, most_without_clipping, reading_of
+from ...reading.noise import NoiseStream
+from ...reading.periphery import Periphery
+from ..pair_writing import PairWriting
+from ..refresh import REFRESH_RULES, LineCounts, RefreshCounts, RefreshRule, pulses_to_reach
+from ..unit_cells import UnitCells, zero_count
+from .refresh_in_torch import reset_full
+from .refresh_loops import refresh
 
 
 @final
@@ -76,6 +84,8 @@ class OneSidedCells(UnitCells):
         self.register_buffer("refreshes", torch.zeros(self.tiles, dtype=torch.int64))
         self.lines = None
         self.refreshed = RefreshCounts()
+        self._known: tuple[Dimensionless, ...] = ()
+        self._settings: tuple[Any, ...] | None = None
 
     @override
     def use_refresh(self, rule: RefreshRule) -> bool:
@@ -107,7 +117,8 @@ class OneSidedCells(UnitCells):
     @property
     @override
     def granularity(self) -> Dimensionless:
-        return float((self.minus.granularity + self.plus.granularity) / 2)
+        first, second = np.float32(self.minus.step_size), np.float32(self.plus.step_size)
+        return float((first + second) / np.float32(2))
 
     @property
     @override
@@ -142,7 +153,6 @@ class OneSidedCells(UnitCells):
         self.minus.set_weights((-weight).clamp(min=0), rng=rng)
 
     @override
-    @torch.no_grad()
     def update(
         self,
         x: Float[Tensor, "trains batch in"],
@@ -156,26 +166,25 @@ class OneSidedCells(UnitCells):
         batch = x.shape[1]
         if learning_rate == 0 or batch == 0:
             return
-        rng = noise.generator("cpu")
-        trains = draw_trains(x, d, learning_rate, self.granularity, self.update_parameters, rng=rng)
-        done, seen = 0, int(self.updates)
-        count_lines(self.plus, trains, tile_of_train, rng=rng)  # sent once, to both devices of a pair
-        if self.lines is not None:
-            self._pulse(trains, rng, engine, tile_of_train)
-            due = self.lines.note(trains, tile_of_train)
-            if due.any():
-                is_full = self._refresh(noise, due)
-                self.lines.looked(due, is_full.double().mean(dim=(1, 2)))
+        with torch.no_grad():
+            rng, seen = noise.generator("cpu"), int(self.updates)
             self.updates.add_(batch)
-            return
-        every = self.cell.refresh_every * (batch if self.cell.units_in_mbatch else 1)
-        for last in range(every - seen % every, batch + 1, every) if every > 0 else ():
-            self._pulse(trains.between(done, last), rng, engine, tile_of_train)
-            self._refresh(noise)
-            done = last
-        if done < batch:
-            self._pulse(trains.between(done, batch), rng, engine, tile_of_train)
-        self.updates.add_(batch)
+            every = self.cell.refresh_every * (batch if self.cell.units_in_mbatch else 1)
+            is_told = self.lines is None and every > 0
+            ends = range(every - seen % every, batch + 1, every) if is_told else range(0)
+            if len(ends) == 0 or ends[0] == batch:
+                self._pulse_all(x, d, learning_rate, noise, engine, tile_of_train)
+                if len(ends) > 0:
+                    self._refresh(noise)
+                return
+            trains = self._draw(x, d, learning_rate, tile_of_train, rng)
+            done = 0
+            for last in ends:
+                self._pulse(trains.between(done, last), rng, engine, tile_of_train)
+                self._refresh(noise)
+                done = last
+            if done < batch:
+                self._pulse(trains.between(done, batch), rng, engine, tile_of_train)
 
     @override
     @torch.no_grad()
@@ -203,13 +212,71 @@ class OneSidedCells(UnitCells):
     def slow(self) -> DeviceArray:
         return self.plus
 
+    def _pulse_all(
+        self,
+        x: Tensor,
+        d: Tensor,
+        learning_rate: Dimensionless,
+        noise: NoiseStream,
+        engine: Engine,
+        tile_of_train: Tensor | None,
+    ) -> None:
+        """Send the pulses of a whole batch, in one compiled call where that is small; refresh tiles that are due."""
+        rng, update = noise.generator("cpu"), self.update_parameters
+        is_at_once = engine in ENGINES and self.plus.line_pulses is None and part_of(rng) is None
+        if is_at_once and x.device.type == "cpu" and is_small(x, d) and are_drawn_at_once(update):
+            drawn = draw_and_send_to_pairs(
+                self.plus,
+                self.minus,
+                x,
+                d,
+                learning_rate,
+                self.granularity,
+                update,
+                each_its_own(self.tiles) if tile_of_train is None else tile_of_train,
+                engine,
+                many_pulses(x.shape[1]),
+                rng=rng,
+            )
+            self.plus.hold_stuck()
+            self.minus.hold_stuck()
+            if self.lines is not None:
+                self._refresh_due(as_trains(drawn), tile_of_train, noise)
+            return
+        trains = self._draw(x, d, learning_rate, tile_of_train, rng)
+        self._pulse(trains, rng, engine, tile_of_train)
+        if self.lines is not None:
+            self._refresh_due(trains, tile_of_train, noise)
+
+    def _draw(
+        self,
+        x: Tensor,
+        d: Tensor,
+        learning_rate: Dimensionless,
+        tile_of_train: Tensor | None,
+        rng: torch.Generator,
+    ) -> PulseTrains:
+        trains = draw_trains(x, d, learning_rate, self.granularity, self.update_parameters, rng=rng)
+        count_lines(self.plus, trains, tile_of_train, rng=rng)  # sent once, to both devices of a pair
+        return trains
+
     def _pulse(
         self, trains: PulseTrains, rng: torch.Generator, engine: Engine, tile_of_train: Tensor | None
     ) -> None:
         apply_trains(self.plus, trains, rng=rng, engine=engine, polarity="up", tile_of_train=tile_of_train)
         apply_trains(self.minus, trains, rng=rng, engine=engine, polarity="down", tile_of_train=tile_of_train)
 
-    def _refresh(self, noise: NoiseStream, due: Bool[Tensor, " tiles"] | None = None) -> Tensor:
+    def _refresh_due(self, trains: PulseTrains, tile_of_train: Tensor | None, noise: NoiseStream) -> None:
+        """Refresh the tiles whose lines say that pairs can be full."""
+        assert self.lines is not None
+        due = self.lines.note(trains, tile_of_train)
+        if due.any():
+            pairs = self._refresh(noise, due)
+            self.lines.looked(due, pairs.double() / (self.out_size * self.in_size))
+
+    def _refresh(
+        self, noise: NoiseStream, due: Bool[Tensor, " tiles"] | None = None
+    ) -> Int[Tensor, " tiles"]:
         """Read all devices, and write the pairs anew that have filled up; count what that takes.
 
         aihwkit goes column by column; only a noisy DAC could tell the difference.
@@ -219,27 +286,34 @@ class OneSidedCells(UnitCells):
             due: Which tiles are looked at; all if None.
 
         Returns:
-            (tiles, in, out) which pairs those were.
+            How many pairs of each tile those were.
         """
         before = self._sent()
-        is_full = self._reset_full(noise, due)
+        of_lines = self._reset_full_in_loops(noise, due)
+        if of_lines is None:
+            of_lines = reset_full((self.plus, self.minus), self.cell, self.periphery, due, noise)
         tiles = self.tiles if due is None else int(due.sum())
-        # Of the emulator all tiles are read; those that are not due would not be.
-        self.periphery.rows_read = self.periphery.values_read = 0
-        pairs, (pulses, line_pulses, slots) = int(is_full.sum()), self._sent()
-        resets = 2 * pairs
-        self.refreshed += RefreshCounts(
-            pairs=pairs,
+        counts = RefreshCounts(
             rows_read=2 * tiles * self.in_size,
             values_read=2 * tiles * self.in_size * self.out_size,
             serial_rows=2 * self.in_size,
-            serial_resets=int(is_full.any(dim=2).sum(dim=1).max()),
-            resets=resets,
-            pulses=max(pulses - before[0] - resets, 0),
-            line_pulses=line_pulses - before[1],
-            slots=slots - before[2],
         )
-        return is_full
+        of_tiles = of_lines.sum(dim=1)
+        pairs = int(of_tiles.sum())
+        if pairs > 0:
+            self.refreshes.add_(of_tiles)
+            pulses, line_pulses, slots = self._sent()
+            resets = 2 * pairs
+            counts = counts._replace(
+                pairs=pairs,
+                serial_resets=int((of_lines > 0).sum(dim=1).max()),
+                resets=resets,
+                pulses=max(pulses - before[0] - resets, 0),
+                line_pulses=line_pulses - before[1],
+                slots=slots - before[2],
+            )
+        self.refreshed += counts
+        return of_tiles
 
     def _sent(self) -> tuple[int, int, int]:
         """Return the pulses, pulses on lines and slots that both devices have counted; zeros if they do not count."""
@@ -250,68 +324,45 @@ class OneSidedCells(UnitCells):
             sum(int(array.slots) for array in arrays if array.slots is not None),
         )
 
-    def _reset_full(
-        self, noise: NoiseStream, due: Bool[Tensor, " tiles"] | None
-    ) -> Bool[Tensor, "tiles word_lines bit_lines"]:
-        """Reset the full pairs of the tiles that are due, write them anew, and return which those were."""
-        columns = Lines(are_columns=True)
-        every_column = torch.arange(self.in_size, device=self.plus.weight.device)[None]
-        plus, minus = (
-            columns.read(array.weight, every_column, self.cell.refresh_forward, self.periphery, noise)
-            for array in (self.plus, self.minus)
-        )  # (tiles, in, out) each
-        filled_plus, filled_minus = (
-            values / abs(array.device.w_max) for values, array in ((plus, self.plus), (minus, self.minus))
+    def _reset_full_in_loops(self, noise: NoiseStream, due: Tensor | None) -> Tensor | None:
+        """Do what `reset_full` does in one compiled loop; None, and nothing done, where that cannot do it."""
+        if self.updates.device.type != "cpu" or noise.part is not None:
+            return None
+        plus, minus = self.plus, self.minus
+        known = plus.step_size, minus.step_size
+        if known != self._known:
+            self._known, self._settings = known, self._settings_of_refresh()
+        if self._settings is None:
+            return None
+        is_done, pairs, of_lines, sent = refresh(
+            as_arrays(plus),
+            as_arrays(minus),
+            (torch.ones(self.tiles, dtype=torch.bool) if due is None else due).numpy(),
+            (_reset_of(plus), _reset_of(minus)),
+            self._settings,
+            torch.randint(2**62, (1,), generator=noise.generator("cpu")).numpy(),
         )
-        upper, lower = self.cell.refresh_upper_thres, self.cell.refresh_lower_thres
-        is_positive = plus > minus
-        larger = torch.where(is_positive, filled_plus, filled_minus)
-        smaller = torch.where(is_positive, filled_minus, filled_plus)
-        is_full = (larger > upper) & (smaller > lower)
-        if due is not None:
-            is_full &= due[:, None, None]
-        self.refreshes.add_(is_full.sum(dim=(1, 2)))
-        if not is_full.any():
-            return is_full
-        rng = noise.generator("cpu")
-        for array in (self.plus, self.minus):
-            reset_(array, is_full.transpose(1, 2), rng=rng)
-            if array.pulse_count is not None:  # a reset counts as one pulse
-                array.pulse_count.add_(is_full.transpose(1, 2))
-        difference = torch.where(is_full, plus - minus, torch.zeros_like(plus))
-        for array, gain in ((self.plus, difference), (self.minus, -difference)):
-            gain = gain.clamp(min=0)
-            # Few columns have a full pair: drawing pulses for the others would take most of the time.
-            is_written = (gain > 0).any(dim=2)
-            most = int(is_written.sum(dim=1).max())
-            written = is_written.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
-            gain = gain.gather(1, written[..., None].expand(-1, -1, self.out_size))
-            columns.write(array, written, -gain, 1.0, self.cell.refresh_update, rng=rng)
-        return is_full
+        if not is_done:
+            return None
+        for array, of_tiles in zip((plus, minus), sent.sum(axis=2), strict=True) if pairs > 0 else ():
+            if array.line_pulses is not None and array.slots is not None:
+                array.line_pulses += int(of_tiles[:, 0].sum())
+                array.slots += int(of_tiles[:, 1].max())
+        return torch.from_numpy(of_lines)
+
+    def _settings_of_refresh(self) -> tuple[Any, ...] | None:
+        """Return what a refresh in compiled loops wants to know; None where it would read or write otherwise."""
+        cell, arrays = self.cell, (self.plus, self.minus)
+        io, update = cell.refresh_forward, cell.refresh_update
+        if is_scaled_otherwise(io) or not can_read_lines(io, self.periphery) or not can_write_lines(update):
+            return None
+        maxima = (abs(array.device.w_max) for array in arrays)
+        thresholds = cell.refresh_upper_thres, cell.refresh_lower_thres, *maxima, most_without_clipping(io)
+        writings = tuple(writing_of(array.step_size, update) for array in arrays)
+        return tuple(np.float32(one) for one in thresholds), reading_of(io), writings
 
 
-def invert_(array: DeviceArray, other: DeviceArray) -> None:
-    """Turn devices around, so that their pulses up become what pulses down were.
-
-    aihwkit calls this `copy_inverted`, but turns around the steps, bounds and references of the device itself, and
-    copies only slopes and exponents from the other one. Steps of exponential and piecewise devices keep their shape.
-
-    Args:
-        array: The devices; changed in place.
-        other: The other device of each pair.
-    """
-    up, down = array.scale_up.clone(), array.scale_down.clone()
-    array.scale_up.copy_(down)
-    array.scale_down.copy_(up)
-    highest, lowest = array.max_bound.clone(), array.min_bound.clone()
-    array.max_bound.copy_(-lowest)
-    array.min_bound.copy_(-highest)
-    if array.reference is not None:
-        array.reference.neg_()
-    if array.shape_up is None or array.shape_down is None:
-        return
-    assert other.shape_up is not None
-    assert other.shape_down is not None
-    sign = 1.0 if array.law == Law.POW_STEP else -1.0
-    array.shape_up.copy_(sign * other.shape_down)
-    array.shape_down.copy_(sign * other.shape_up)
+def _reset_of(array: DeviceArray) -> tuple[Any, Any]:
+    """Return where a reset leads, and by how much it misses, for compiled loops."""
+    bias = array.reset_bias
+    return NOTHING if bias is None else bias.numpy(), np.float32(array.device.reset_std)
