@@ -8,6 +8,7 @@ from numba import njit
 from torch import Tensor
 
 from devices.pulsed.random_numbers import normal
+from devices.units import Dimensionless
 
 from ...aihwkit.adapter import (
     AnalogMVType,
@@ -119,7 +120,7 @@ def is_scaled_otherwise(io: IOParameters) -> bool:
     return manages and (io.noise_management not in _SCALED_BY_LARGEST or io.nm_thres > 0)
 
 
-def most_without_clipping(io: IOParameters) -> float:
+def most_without_clipping(io: IOParameters) -> Dimensionless:
     """Return the weight below which the ADC cannot clip, and bound management does nothing; infinite without."""
     if io.bound_management == BoundManagementType.NONE or io.out_bound <= 0:
         return float("inf")
