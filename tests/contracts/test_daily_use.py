@@ -1,6 +1,7 @@
 """What PyTorch users do every day works on analog layers of every kind, hardware-aware and in situ."""
 
 import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -351,3 +352,14 @@ def test_inputs_too_large_to_learn_a_range_from_are_refused_and_change_nothing()
     assert torch.isfinite(layer.eval()(x)).all()  # clipped, as every input beyond the range
     with pytest.raises(ValueError, match="`value` must be finite, but is inf"):
         layer.tile_array.set_input_range(float("inf"))
+
+
+@pytest.mark.parametrize("config_class", [InferenceRPUConfig, *IN_SITU])
+def test_a_copy_has_its_parameters_in_the_same_order(config_class):
+    """Optimizers, and the states of optimizers that were saved, know parameters by their order alone."""
+    config = config_class()
+    config.pre_post.input_range.enable = True
+    model = convert_to_analog(digital(), config)
+    names = [name for name, _ in model.named_parameters()]
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert [name for name, _ in copied.named_parameters()] == names

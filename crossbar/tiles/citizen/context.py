@@ -59,12 +59,16 @@ class TileWithContext(TileModule, InferenceTileWithPeriphery):
         parameters = {name: value for name, value in self._parameters.items() if name != CONTEXT}
         context = self._parameters.get(CONTEXT)
         learns = None if context is None else context.requires_grad
-        return {**self.__dict__, "_parameters": parameters, "context_learns": learns}
+        order = list(self._parameters)
+        return {**self.__dict__, "_parameters": parameters, "context_learns": learns, "parameter_order": order}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         learns = state.pop("context_learns")
+        order = state.pop("parameter_order", [])
         nn.Module.__setstate__(self, state)
         self.open_context()
+        for name in order:  # optimizers, and their saved states, know parameters by their order
+            self._parameters[name] = self._parameters.pop(name)
         if learns is not None and self.memory.learns_in_place:
             self.analog_ctx.requires_grad_(learns)
         self.memory.share_periphery(self.periphery)
