@@ -73,6 +73,10 @@ class InSituProduct(torch.autograd.Function):
         grad = grads[0]
         if ctx.needs_input_grad[1]:  # else the devices are frozen
             inputs, gradients = image_by_image(ctx.x, ctx.locations), image_by_image(grad, ctx.locations)
+            if (
+                grad.shape[1] == ctx.locations
+            ):  # of one image, the bias's gradient may be the same memory, and be
+                gradients = gradients.clone()  # averaged over processes in place before the update
             keep_for_update(ctx.context, inputs, gradients)
         grad_x = None
         if ctx.needs_input_grad[0]:
