@@ -40,14 +40,14 @@ print(json.dumps({"small": after_small, "large": has_started(), "numba": numba.g
 """
 
 
-def run(threads: int, **env: str) -> dict[str, Any]:
+def run(threads: int, program: str = PROGRAM, **env: str) -> dict[str, Any]:
     clean = {name: value for name, value in os.environ.items() if name != "NUMBA_NUM_THREADS"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(threads)],
+        [sys.executable, "-c", program, str(threads)],
         env={**clean, **env},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,  # loops are compiled, twice, if nobody has done it before
         check=True,
     )
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -68,3 +68,31 @@ def test_large_work_takes_torchs_threads_and_small_work_the_callers_with_the_sam
     assert answer["large"]
     assert answer["numba"] == 2
     assert answer["sums"] == run(1)["sums"]
+
+
+RULES = """
+import json, sys
+import torch
+torch.set_num_threads(int(sys.argv[1]))
+from crossbar.learning import make_cells
+from crossbar.reading.noise import NoiseStream
+from devices import get
+from devices.pulsed import threaded_loops
+threaded_loops.LEAST_WORK = 1
+
+def update(name):
+    rng = torch.Generator().manual_seed(1)
+    cells = make_cells(get(name).training_config(), 3, 8, 9, seed=0)
+    for step in range(3):
+        x, d = torch.randn(3, 4, 9, generator=rng), torch.randn(3, 4, 8, generator=rng)
+        cells.update(x, d, 0.1, noise=NoiseStream(0, step))
+    return cells.weights().double().sum().item()
+
+print(json.dumps({name: update(name) for name in ("mixed-precision-reram-sb", "pcm", "ttv2-reram-sb")}))
+"""
+
+
+def test_loops_of_learning_rules_share_their_work_and_give_the_same_numbers() -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs 2 cores")
+    assert run(2, program=RULES) == run(1, program=RULES)

@@ -45,13 +45,14 @@ def refresh(
         pulses on lines and slots of both.
     """
     (upper, lower, most_plus, most_minus, limit), reading, writings = settings
+    (write_plus, write_minus), (reset_plus, reset_minus) = writings, resets
     tiles, outs, ins = plus[1].shape
     is_full, differences = np.empty((tiles, ins, outs), np.bool_), np.empty((tiles, ins, outs), np.float32)
     of_lines = np.zeros((tiles, ins), np.int64)
     sent_of_all = np.zeros((2, tiles, ins, 2), np.int64)
-    pairs, least = 0, min(upper, lower)
+    least = min(upper, lower)
     if _beyond(plus[1], limit) or _beyond(minus[1], limit):
-        return False, pairs, of_lines, sent_of_all
+        return False, 0, of_lines, sent_of_all
     g_plus, g_minus = borrowed(plus[1]), borrowed(minus[1])
     full, difference, sent = borrowed(is_full), borrowed(differences), borrowed(sent_of_all)
     for each in prange(tiles * ins):
@@ -65,24 +66,22 @@ def refresh(
             if not p / most_plus > least:
                 continue
             state, m = read_device(state, g_minus[t, i, j], reading)
-            larger, smaller = p / most_plus, m / most_minus
-            if not p > m:
-                larger, smaller = smaller, larger
+            of_plus, of_minus, is_positive = p / most_plus, m / most_minus, p > m
+            larger, smaller = (of_plus if is_positive else of_minus), (of_minus if is_positive else of_plus)
             if larger > upper and smaller > lower:
                 full[t, j, i], difference[t, j, i] = True, p - m
                 found += 1
         if found > 0:
-            pairs += found
             of_lines[t, j] = found
             state = _write_anew(
-                state, t, j, full[t, j], difference[t, j], plus, resets[0], writings[0], sent[0, t, j]
+                state, t, j, full[t, j], difference[t, j], plus, reset_plus, write_plus, sent[0, t, j]
             )
             for i in range(outs):
                 difference[t, j, i] = -difference[t, j, i]
             _write_anew(
-                state, t, j, full[t, j], difference[t, j], minus, resets[1], writings[1], sent[1, t, j]
+                state, t, j, full[t, j], difference[t, j], minus, reset_minus, write_minus, sent[1, t, j]
             )
-    return True, pairs, of_lines, sent_of_all
+    return True, of_lines.sum(), of_lines, sent_of_all
 
 
 @njit(cache=True, error_model="numpy")

@@ -72,7 +72,7 @@ def reading_of(io: IOParameters) -> tuple[Any, ...]:
     return voltage, *(np.float32(number) for number in numbers)
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@njit(cache=True, error_model="numpy")
 def read_device(state, shown, reading):  # type: ignore[no-untyped-def]
     """Read what one device of a line shows, through DAC and ADC: the next state, and the value."""
     voltage, variance, of_weight, step, bound, scale = reading

@@ -35,8 +35,9 @@ def writing_of(granularity: Dimensionless, update: UpdateParameters) -> tuple[An
         granularity: Size of a device's step.
         update: aihwkit's settings.
     """
+    # Not nested: loops that share their work among threads could not hand it on.
     return (
-        rules_of(granularity, update),
+        *rules_of(granularity, update),
         update.pulse_type == PulseType.DETERMINISTIC_IMPLICIT,
         np.float32(update.x_res_implicit),
         np.float32(update.d_res_implicit),
@@ -65,7 +66,7 @@ def draw_line(state, is_column, gradients, rate, writing, pulses, sent):  # type
     Returns:
         The next state, and whether there are any pulses.
     """
-    rules, is_rounded, x_res, d_res = writing
+    rules, (is_rounded, x_res, d_res) = writing[:6], writing[6:]
     one, most = np.float32(1.0), largest(gradients)
     if is_column:
         length, for_line, for_others = manage(one, most, rate, rules)
