@@ -15,7 +15,7 @@ from experiments.runs.run_folder import RunFolder
 # For each field a value that differs from the resolved default.
 OTHER = {
     "data": "mnist", "data_dir": "elsewhere", "download": True, "train_images": 7, "test_images": 7,
-    "loss": "l1", "metric": "top5",
+    "loss": "l1", "metric": "top5", "start_from": "a-run",
     "model": "cnn_digits", "placement": "blocks(rows=2,cols=2)", "mode": "digital", "device": "reram-cmo",
     "weight_noise": 0.05, "weight_scaling": 0.3, "write_every": 4, "write_tolerance": 0.1,
     "augment": "noise", "strength": 0.2, "scores": True, "fold": "2/5",
@@ -82,7 +82,10 @@ def test_every_field_is_covered():
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_the_hash_sees_every_field_that_decides_about_numbers(name):
+def test_the_hash_sees_every_field_that_decides_about_numbers(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-run").mkdir()
+    (tmp_path / "a-run" / "model.safetensors").write_bytes(b"what was learned")
     config, changed = resolved(), replace(resolved(), **{name: OTHER[name]})
     same = RunFolder.of(config).path.name == RunFolder.of(changed).path.name
     assert same == (name in MUST_NOT_COUNT)
