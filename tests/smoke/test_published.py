@@ -11,7 +11,9 @@ def test_a_smoke_study_is_written_and_not_repeated(tmp_path, capsys):
     assert main(words) == 0
     content = json.loads((tmp_path / "out" / "published.json").read_text())
     verdicts = [row["verdict"] for row in content["rows"]]
-    assert (verdicts.count("smoke"), verdicts.count("not run"), len(verdicts)) == (6 + 5, 66 + 4, 81)
+    # Of the chip's bill nothing is trained: an image is judged at every scale.
+    counts = [verdicts.count(word) for word in ("smoke", "agrees", "not run")]
+    assert (counts, len(verdicts)) == ([6, 5, 66 + 4], 81)
     page = (tmp_path / "out" / "published.html").read_text()
     assert "not judged" in page
     assert "printed in the figure" in page

@@ -87,7 +87,7 @@ def test_in_situ_devices_start_at_the_mean(trained, tmp_path):
 def test_what_cannot_be_started_from_is_refused(trained, tmp_path, capsys):
     (apart,) = runs(trained)
     for words, problem in (
-        (("--start-from", "nowhere"), "there is no folder nowhere"),
+        (("--start-from", "nowhere"), "`start_from` must be a run folder, but there is no folder nowhere"),
         (("--start-from", str(apart), "--seed", "1"), "`seed` and `fold` must be those"),
         (("--start-from", str(apart), "--model", "lenet_mnist"), "lenet_mnist"),
     ):

@@ -60,7 +60,12 @@ class TileWithContext(TileModule, InferenceTileWithPeriphery):
         context = self._parameters.get(CONTEXT)
         learns = None if context is None else context.requires_grad
         order = list(self._parameters)
-        return {**self.__dict__, "_parameters": parameters, "context_learns": learns, "parameter_order": order}
+        return {
+            **self.__dict__,
+            "_parameters": parameters,
+            "context_learns": learns,
+            "parameter_order": order,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         learns = state.pop("context_learns")

@@ -28,7 +28,10 @@ def resolve_start(config: TrainConfig, model: str, network: nn.Module) -> TrainC
             f"`start_from` must be left out for {model}, but is {config.start_from}: a network that is analog as it "
             "is built keeps its own devices. Let the function load what was learned."
         )
-    folder = RunFolder.existing(config.start_from, among=config.out)
+    try:
+        folder = RunFolder.existing(config.start_from, among=config.out)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(str(error).replace("`run`", "`start_from`")) from None
     if not folder.model_file.exists():
         raise ValueError(
             f"`start_from` must be a run that has been trained to its end, but {folder.path} has no "

@@ -68,7 +68,8 @@ def run_published(config: PublishedPlan) -> Answer:
         if kind is not None and config.scale == "paper" and table.has("laptop"):
             sources.append(kind(table, replace(ask, scale="laptop")))  # what is finished of it fills gaps
         hours[name] = sum(source.seconds() for source in sources) / 3600
-        verdicts[name] = judged(table, sources, is_smoke=config.scale == "smoke")
+        is_smoke = config.scale == "smoke" and (kind is None or kind.trains)
+        verdicts[name] = judged(table, sources, is_smoke=is_smoke)
         if name == SeedPaper.table_name and config.scale != "smoke":
             for place in papers:
                 verdicts[name] = filled(table, verdicts[name], from_paper(place))

@@ -24,6 +24,7 @@ class ChipBill(Reproduction):
     """A network is sent one image, and what happens in it is priced by the chip's own numbers."""
 
     table_name: ClassVar[str] = "chip-bill"
+    trains: ClassVar[bool] = False
 
     @property
     @override

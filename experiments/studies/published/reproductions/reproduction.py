@@ -40,9 +40,11 @@ class Reproduction(ABC):
 
     Attributes:
         table_name: The table.
+        trains: Whether there is less of it at a smaller scale.
     """
 
     table_name: ClassVar[str]
+    trains: ClassVar[bool] = True
 
     def __init__(self, table: PublishedTable, ask: Ask) -> None:
         self.table, self.ask = table, ask
