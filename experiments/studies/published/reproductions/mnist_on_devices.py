@@ -120,6 +120,8 @@ def network_of(piece: Piece) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(piece.repeat, "weights"))
         network = digital_network(piece.network)
+        if piece.settings.get("softmax_twice"):
+            network.append(nn.Softmax(dim=1))
         torch.manual_seed(piece.settings["construction_seed"])
         return convert_to_analog(network, config)
 
