@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from experiments.runs.networks.start_from import take_weights
-from models import build, initialise
+from models import build, draw_absent_weights, draw_connections, initialise
 from models.placing import place_convolutions
 
 
@@ -69,3 +69,13 @@ def test_another_network_is_refused_by_the_layer_that_differs():
         take_weights(network("free"), network("free", name="fcn_mnist"))
     with pytest.raises(ValueError, match="no layer 'local1'"):
         take_weights(network("free"), nn.Sequential(nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize("draw", [draw_absent_weights, draw_connections])
+def test_what_is_absent_stays_so(draw):
+    lacking = network("free", 1)
+    draw(lacking, 0.5, 0)
+    absent = lacking.local1.weight == 0
+    assert absent.float().mean() > 0.4
+    take_weights(lacking, network("free", 2))
+    assert torch.equal(lacking.local1.weight == 0, absent)

@@ -4,14 +4,16 @@
 
 where w(l) is the kernel that served location l before. Shared among more locations than before, a kernel starts as
 the mean of those that it replaces, as synchronising copies would leave it; among fewer, all that replace it start as
-it. Nothing is aligned first: outputs of two locations that learned the same feature under different numbers are
-averaged with others. Biases likewise; layers without locations are taken as they are.
+it. What is absent in the new network stays so. Nothing is aligned first: outputs of two locations that learned the
+same feature under different numbers are averaged with others. Biases likewise; layers without locations are taken as
+they are.
 """
 
 import torch
 from torch import Tensor, nn
 
 from crossbar.layers.locally_connected import LocallyConnected
+from crossbar.placement.mean_of_copies import mean_of_copies
 from crossbar.placement.placement import Placement
 
 
@@ -39,7 +41,8 @@ def take_weights(network: nn.Module, trained: nn.Module) -> None:
         values, own = source.state_dict(), layer.state_dict()
         _check_shapes(name, own, values)
         layer.load_state_dict(values)
-    leftover = [name for name in learned if name not in dict(network.named_modules())]
+    own_names = dict(network.named_modules())
+    leftover = [name for name in learned if name not in own_names]
     if leftover:
         raise _other_network(f"has a layer {leftover[0]!r} that this one lacks")
 
@@ -61,9 +64,11 @@ def _take_kernels(name: str, layer: nn.Module, source: nn.Module) -> None:
         at_location = (
             kernels.expand(len(served), *kernels.shape[1:]) if by is None else kernels[by.kernel_of_location]
         )
-        sums = torch.zeros_like(value).index_add_(0, served, at_location)
-        counts = torch.bincount(served, minlength=len(value)).view(-1, *[1] * (value.ndim - 1))
-        value.copy_(sums / counts)
+        matrices = at_location.reshape(len(served), value.shape[1], -1)
+        value.copy_(mean_of_copies(matrices, served, len(value)).reshape(value.shape))
+    if isinstance(layer, LocallyConnected):  # what is absent stays so
+        layer.connect(layer.connections)
+        layer.populate(layer.populated)
 
 
 def _parameters(layer: nn.Module) -> dict[str, Tensor]:
