@@ -110,6 +110,13 @@ class Result:
         return self.mode in LEARNS_ON_DEVICES
 
     @property
+    def fresh_accuracy(self) -> Dimensionless:
+        """Mean accuracy of the devices as trained, of chips just programmed, uncompensated, or digitally."""
+        if self.as_trained:
+            return statistics.fmean(self.as_trained)
+        return self.mean_and_std("none")[0][0] if self.mode == "hwa" else self.digital_accuracy
+
+    @property
     def did_learn(self) -> bool:
         """Whether the network, as training left it, is right more often than chance explains; see `chance.RULE`."""
         accuracy = statistics.fmean(self.as_trained) if self.as_trained else self.digital_accuracy

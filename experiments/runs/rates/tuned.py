@@ -17,6 +17,7 @@ from devices.units import Dimensionless
 from ...data.user_function import label_of
 from ...support.typed_values import typed
 from ..options.config import NO_DEVICE, TrainConfig
+from ..run import Run
 
 FORMAT: Final = "crossbar-emulator tuned 1"
 
@@ -180,6 +181,18 @@ def at_tuned_rate(wish: TrainConfig, model: str, placement: str) -> TrainConfig:
         )
     every = rate.transfer_every or wish.transfer_every
     return replace(wish, lr=rate.lr, batch_size=rate.batch_size, transfer_every=every, tuned=None)
+
+
+def with_found_rate(wish: TrainConfig, usual: Run) -> TrainConfig:
+    """Return a wish that says itself what a file of tuned rates has for it; the same if it names no file.
+
+    Args:
+        wish: What is asked for.
+        usual: What it is resolved to.
+    """
+    if wish.tuned is None:
+        return wish
+    return replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
 
 
 def key_of(wish: TrainConfig, model: str, placement: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from ...data.examples import Facts, Shape, facts_of
 from ...runs.options.config import TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.rates.own_rates import rate_of_study
+from ...runs.rates.tuned import with_found_rate
 from ...support.durations import parse_times, write_times
 from ..study import Point, family_of, steps_of
 from .config import CompareDevicesPlan
@@ -87,8 +88,7 @@ def wish_of(point: Point, config: CompareDevicesPlan, known: Facts | Shape) -> T
             )
         wish = replace(wish, times=write_times(times))
     usual = resolve(wish, known)
-    if config.tuned is not None:
-        wish = replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
+    wish = with_found_rate(wish, usual)
     if point.mechanism == "hwa":
         return wish
     return replace(

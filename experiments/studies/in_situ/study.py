@@ -116,17 +116,16 @@ class InSitu(Study[Point, Row]):
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:
         result = Result.from_json(read_json(folder.result_file))
-        accuracy, course = result.digital_accuracy, {}
+        course = {}
         if point.mechanism != _DIGITAL:
             course = course_of(Record.read(folder.record_file))
-            accuracy = statistics.fmean(result.as_trained)
         return Row(
             device=_DIGITAL if point.device == NO_DEVICE else label(point.device),
             placement=point.scheme,
             seed=point.seed,
             run=str(folder.path),
             command=command,
-            accuracy=accuracy,
+            accuracy=result.fresh_accuracy,
             pulses=course["pulses"][-1] if course else None,
             course=course,
             did_learn=result.did_learn,

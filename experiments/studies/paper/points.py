@@ -1,6 +1,6 @@
 """The runs of `xbar paper`: which network learns from what, by which means."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, final
 
 from crossbar import load_profile
@@ -11,6 +11,7 @@ from ...runs.options.config import NO_DEVICE, TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.options.profile_of_device import profile_of, tile_size_in
 from ...runs.rates.learning_rates import learning_rate
+from ...runs.rates.tuned import with_found_rate
 from ..study import family_of
 from .config import Mode, PaperPlan
 
@@ -156,7 +157,4 @@ def wish_of(point: Point, config: PaperPlan, known: Facts | Shape) -> TrainConfi
         threads=config.threads,
         out=config.runs,
     )
-    if tuned is None:
-        return wish
-    usual = resolve(wish, facts_of(known))
-    return replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
+    return wish if tuned is None else with_found_rate(wish, resolve(wish, facts_of(known)))

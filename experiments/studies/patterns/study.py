@@ -18,7 +18,7 @@ from ...drawing.figures import save_figure
 from ...drawing.output.figure_page import new_figure
 from ...drawing.palette import AMBER, BLUE, PALE, SKY, VERMILION
 from ...drawing.sections import Picture, Section, Table
-from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, Mode, TrainConfig
+from ...runs.options.config import NO_DEVICE, Mode, TrainConfig
 from ...runs.result import Result
 from ...runs.run_folder import RunFolder
 from ...support.answer import Answer
@@ -171,11 +171,6 @@ class Patterns(Study[Point, Row]):
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:
         result = Result.from_json(read_json(folder.result_file))
-        accuracy = result.digital_accuracy
-        if point.mode in LEARNS_ON_DEVICES:
-            accuracy = statistics.fmean(result.as_trained)
-        elif point.mode == "hwa":
-            accuracy = result.mean_and_std("none")[0][0]
         looks = [layer[0]["rms"] for layer in result.copies.values()]
         return Row(
             mode=point.mode,
@@ -184,7 +179,7 @@ class Patterns(Study[Point, Row]):
             seed=point.seed,
             run=str(folder.path),
             command=command,
-            accuracy=accuracy,
+            accuracy=result.fresh_accuracy,
             residual=statistics.fmean(looks) if looks else None,
             did_learn=result.did_learn,
         )

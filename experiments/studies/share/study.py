@@ -1,6 +1,5 @@
 """`xbar share`: kernels learn apart, are made one, and learn on; against one tile from the start."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -24,6 +23,7 @@ from ...runs.networks.start_from import take_weights
 from ...runs.options.config import LEARNS_ON_DEVICES, NO_DEVICE, Mode, TrainConfig
 from ...runs.options.defaults import resolve
 from ...runs.options.profile_of_device import profile_of, tile_size_in
+from ...runs.rates.tuned import with_found_rate
 from ...runs.result import Result
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
@@ -140,10 +140,7 @@ class Share(Study[Point, Row]):
             threads=config.threads,
             out=config.runs,
         )
-        if config.tuned is None:
-            return wish
-        usual = resolve(wish, facts_of(known))
-        return replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
+        return wish if config.tuned is None else with_found_rate(wish, resolve(wish, facts_of(known)))
 
     def _start_of(self, point: Point, known: Facts | Shape) -> str | None:
         """Return the folder of the run that one starts from; None if its weights are drawn."""
@@ -159,11 +156,6 @@ class Share(Study[Point, Row]):
     @override
     def row(self, point: Point, command: str, folder: RunFolder) -> Row:
         result = Result.from_json(read_json(folder.result_file))
-        accuracy = result.digital_accuracy
-        if point.mode in LEARNS_ON_DEVICES:
-            accuracy = statistics.fmean(result.as_trained)
-        elif point.mode == "hwa":
-            accuracy = result.mean_and_std("none")[0][0]
         bill = _bill(folder, self.config.learning) if point.mode in LEARNS_ON_DEVICES else None
         made_one, cosine = self._as_mean(folder) if point.kind == "apart" else (None, None)
         return Row(
@@ -175,7 +167,7 @@ class Share(Study[Point, Row]):
             seed=point.seed,
             run=str(folder.path),
             command=command,
-            accuracy=accuracy,
+            accuracy=result.fresh_accuracy,
             made_one=made_one,
             cosine=cosine,
             energy=None if bill is None else bill.with_digital * 1e-6,

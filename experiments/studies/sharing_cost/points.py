@@ -15,6 +15,7 @@ from ...runs.options.defaults import resolve
 from ...runs.options.profile_of_device import profile_of, tile_size_in
 from ...runs.options.refusals import speaking_of
 from ...runs.rates.own_rates import rate_of_study
+from ...runs.rates.tuned import with_found_rate
 from ..study import Point, family_of, steps_of
 from .config import SharingCostPlan
 
@@ -134,8 +135,7 @@ def wish_of(
     every = (
         0 if point.mechanism == "hwa" else max(_FEWEST_STEPS_BETWEEN, usual.epochs * steps // _RECORDED_ROWS)
     )
-    if config.tuned is not None:
-        wish = replace(wish, lr=usual.lr, batch_size=usual.batch_size, tuned=None)
+    wish = with_found_rate(wish, usual)
     return replace(
         wish,
         lr=wish.lr or rate_of_study(usual, point.scheme, facts),
