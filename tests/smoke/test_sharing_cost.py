@@ -385,7 +385,7 @@ def test_a_run_that_breaks_off_does_not_stop_the_others(tmp_path, monkeypatch):
             ["--profile", "nothing.toml", "--quick"],
             "xbar: `profile` must be one of bulk-rram, hermes-pcm",
         ),
-        (["--devices", "capacitor"], "xbar: `profile` must be given for capacitor"),
+        (["--devices", "idealized"], "xbar: `profile` must be given for idealized"),
         (["--schemes", "blocks(rows=9,cols=1)"], "xbar: `schemes` and `tile_counts` must fit cnn_digits"),
         (
             ["--mechanisms", "hwa", "--devices", "ecram"],

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from aihwkit.simulator.presets.devices import CapacitorPresetDevice
 
 from crossbar import EventLedger, HardwareProfile, load_profile, price, profile_names
 from crossbar.cost.events import LayerEvents, LayerShape
 
 TEXT = load_profile("hermes-pcm").to_toml()
-OF_STUDIES = ("hermes-pcm", "isaac-reram", "rpu-ecram")  # bulk-rram is one published bill, without ranges
+# bulk-rram is one published bill, without ranges
+OF_STUDIES = ("hermes-pcm", "isaac-reram", "rpu-capacitor", "rpu-ecram")
 AREA = 'area = { value = 0.634, unit = "mm2"'
 
 
@@ -44,6 +46,16 @@ def test_static_power_is_one_per_cent_of_the_power_at_work(name):
     assert 100 * profile["static_power"] == pytest.approx(
         energy / profile["cycle_time"] + registers, rel=0.03
     )
+
+
+def test_a_pulse_on_a_capacitor_moves_the_charge_of_one_step():
+    """50 fF, 0.7 V across all steps of aihwkit's preset, from 1 V; one digit is written. Cells add to converters."""
+    profile, device = load_profile("rpu-capacitor"), CapacitorPresetDevice()
+    steps = (device.w_max - device.w_min) / device.dw_min
+    charge = 50e-15 * 0.7 / steps  # C
+    assert profile["update_pulse_energy"] == pytest.approx(1e6 * charge * 1.0, rel=0.15)  # µJ
+    cells = profile.count("word_lines") * profile.count("bit_lines")  # of 1 µm² each
+    assert profile["area"] == pytest.approx(load_profile("rpu-ecram")["area"] + cells, rel=0.01)
 
 
 @pytest.mark.parametrize("name", profile_names())

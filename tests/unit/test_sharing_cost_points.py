@@ -131,13 +131,14 @@ def test_the_line_repeats_the_run(mechanism, scheme):
 
 
 def test_profiles_follow_the_technology():
-    assert [profile_of(d) for d in ("pcm", "ecram-2", "reram-sb")] == [
+    assert [profile_of(d) for d in ("pcm", "ecram-2", "reram-sb", "capacitor")] == [
         "hermes-pcm",
         "rpu-ecram",
         "isaac-reram",
+        "rpu-capacitor",
     ]
-    with pytest.raises(ValueError, match="`profile` must be given for capacitor"):
-        profile_of("capacitor")
+    with pytest.raises(ValueError, match="`profile` must be given for idealized"):
+        profile_of("idealized")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ PROFILE_OF_TECHNOLOGY: Final = {
     "phase-change memory": "hermes-pcm",
     "resistive memory": "isaac-reram",
     "electrochemical memory": "rpu-ecram",
+    "capacitor": "rpu-capacitor",
 }
 
 

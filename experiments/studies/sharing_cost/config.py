@@ -150,7 +150,7 @@ class SharingCostConfig:
 
     profile: Annotated[str | None, OPEN_NAME] = None
     """Hardware profile for all devices: a name, or a TOML file of your own. (default: hermes-pcm for phase-change
-    memory, isaac-reram for resistive memory, rpu-ecram for electrochemical memory)"""
+    memory, isaac-reram for resistive memory, rpu-ecram for electrochemical memory, rpu-capacitor for capacitors)"""
     packing: Annotated[str, OF_PACKING] = "none"
     """How kernels smaller than a physical array lie in it: one in each array (none), on the diagonal (block), with
     shared input lines (union), or as many as fit, one computing at a time (dense). Or layer by layer, by name
