@@ -11,11 +11,15 @@ from experiments.studies.published.explanations import OPEN_SETTINGS, REAL_TILES
 from experiments.studies.published.judgement import Pattern, counts_of, judge, sections_of
 from experiments.studies.published.kept_results import KeptResults
 from experiments.studies.published.kept_studies import from_paper, key_at
+from experiments.studies.published.reproductions.anchors import Anchors
 from experiments.studies.published.reproductions.learning_rules import LearningRules
+from experiments.studies.published.reproductions.mnist_on_devices import digital_network
 from experiments.studies.published.reproductions.reproduction import Ask
 from experiments.studies.published.reproductions.seed_paper import SeedPaper
+from experiments.studies.published.reproductions.soft_bounds import SoftBounds
 from experiments.studies.published.study import filled, judged
 from experiments.studies.published.tables import Cell, Rule, key_of, load_table, table_names
+from experiments.support.json_files import write_json
 
 # What the sources print: rows times columns.
 CELLS = {
@@ -184,3 +188,67 @@ def test_lines_of_pieces_at_hand_stand_before_kept_ones_of_the_same_words():
     kept = KeptResults(rows=[], sections=[earlier])
     (section,) = kept.completed([own], ["t"])
     assert section.table.rows == [["x", "1"], ["y", "3"]]
+
+
+def test_trainings_that_explain_an_anchor_differ_in_what_they_say_and_judge_nothing(tmp_path):
+    table = load_table("anchors")
+    anchors = Anchors(table, Ask(scale="laptop", runs=tmp_path, data_dir="data", threads=1))
+    judged_one, *others = anchors.pieces().values()
+    assert len({piece.file for piece in anchors.pieces().values()}) == 1 + len(others)
+    assert [piece.backend for piece in others].count("aihwkit") == 1
+    assert "also" not in judged_one.settings
+    judged_one.file.parent.mkdir(parents=True)
+    key = key_of({"of": "aihwkit's LeNet, ConstantStep", "what": "test error after the first epoch"})
+    for piece, accuracy in zip((judged_one, others[0]), (0.909, 0.915), strict=False):
+        write_json(piece.progress, [{"epoch": 1, "test_accuracy": accuracy, "cpu_seconds": 2.0}])
+    assert anchors.values() == {key: pytest.approx(9.1)}
+    assert anchors.seconds() == 4
+    found = judge(table, anchors.values(), is_smoke=False)
+    why = anchors.explanations(found, anchors.more())
+    assert why == {key: "real aihwkit tiles, the same devices, images and order: 8.50 %"}
+    agreeing = judge(table, {key: 10.66}, is_smoke=False)
+    assert anchors.explanations(agreeing, anchors.more()) == {}
+
+
+def test_a_lenet_may_have_the_tanh_that_the_first_script_had_after_its_second_pool():
+    """As examples/4_lenet5_training.py of aihwkit 0.1.0 lists its modules."""
+    names = [type(module).__name__ for module in digital_network("lenet", tanh_after_pool=True)]
+    features = ["Conv2d", "Tanh", "MaxPool2d", "Conv2d", "Tanh", "MaxPool2d", "Tanh"]
+    assert names == [*features, "Flatten", "Linear", "Tanh", "Linear"]
+    del names[6]
+    assert names == [type(module).__name__ for module in digital_network("lenet")]
+
+
+def test_a_training_that_has_not_ended_is_not_judged_and_says_how_far_it_is(tmp_path):
+    table = load_table("soft-bounds")
+    study = SoftBounds(table, Ask(scale="paper", runs=tmp_path, data_dir="data", threads=1))
+    ended, begun = (
+        next(
+            piece
+            for name, piece in study.pieces().items()
+            if name.startswith(f"fcn, sgd, {response}, tau 0.7")
+        )
+        for response in ("power 1", "power 0.5")
+    )
+    ended.file.parent.mkdir(parents=True)
+    entries = [{"epoch": 1, "test_accuracy": 0.1135, "cpu_seconds": 2.0}]
+    write_json(ended.progress, entries * 30)
+    write_json(ended.file, {"test_accuracy": 0.1135})
+    write_json(begun.progress, entries * 2)
+    found = {one.cell.key: one for one in judged(table, [study], is_smoke=False)}
+    told = {one.text for one in found.values()}
+    assert told == {
+        "agrees (1 of 3 repeats, 54,000 of the 60,000 training images)",
+        "not run to the end: 11.35 % after 2 of 30 epochs",
+        "not run",
+    }
+    courses = study.more()[1].table.rows
+    assert courses[0][1] == "11.35 11.35"
+    # An earlier study neither takes the place of what is known, nor loses what it said.
+    key = next(key for key, one in found.items() if "not run to the end" in one.remark)
+    same = filled(table, list(found.values()), {key: (None, "one epoch")})
+    assert same == list(found.values())
+    (told_too,) = [
+        one for one in filled(table, judge(table, {}, is_smoke=False), {key: (None, "so")}) if one.remark
+    ]
+    assert (told_too.cell.key, told_too.text) == (key, "so")

@@ -24,7 +24,7 @@ class Verdict:
         cell: The published value.
         computed: The value that was computed, or None.
         word: The verdict.
-        remark: With which training, where it was less than published.
+        remark: With which training, where it was less than published; of one not run, how far it is.
         why: What was tested to explain a cell that differs.
     """
 
@@ -36,7 +36,9 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The verdict, and by how much a cell differs."""
+        """The verdict, and by how much a cell differs; of one not run, how far it is."""
+        if self.word == "not run" and self.remark:
+            return self.remark
         remark = f" ({self.remark})" if self.remark else ""
         if self.word != "differs" or self.computed is None:
             return self.word + remark
@@ -74,7 +76,8 @@ def judge(
         table: The table.
         computed: What was computed, by key; keys that the table lacks do not count.
         is_smoke: Whether it was computed with less training than published: then no cell is judged.
-        remarks: With which training cells were computed, where it was less than published.
+        remarks: With which training cells were computed, where it was less than published; of cells not run, how far
+            their training is.
     """
     verdicts = []
     for cell in table.cells:
@@ -82,7 +85,7 @@ def judge(
         word: Word = "not run"
         if value is not None:
             word = "smoke" if is_smoke else "agrees" if table.rule.agrees(cell, value) else "differs"
-        said = "" if value is None or remarks is None else remarks.get(cell.key, "")
+        said = "" if remarks is None else remarks.get(cell.key, "")
         verdicts.append(Verdict(cell=cell, computed=value, word=word, remark=said))
     return verdicts
 

@@ -44,13 +44,17 @@ class KeptResults:
         lines = () if overview is None else overview.rows
         return sum(float(line[-1]) for line in lines if line[0] == table.name)
 
-    def values(self, table: PublishedTable) -> dict[Key, tuple[Dimensionless, str]]:
-        """Return by cell of a table what was computed, and with which training where that was said."""
+    def values(self, table: PublishedTable) -> dict[Key, tuple[Dimensionless | None, str]]:
+        """Return by cell of a table what was computed, and with which training where that was said.
+
+        Also cells that were not computed, if something was said of them.
+        """
         names = [name for name, _ in table.cells[0].key]
         found = {}
         for row in self.rows:
-            if row["table"] == table.name and row["computed"] is not None:
-                found[key_of({name: row[name] for name in names})] = (row["computed"], row.get("remark", ""))
+            computed, said = row["computed"], row.get("remark", "")
+            if row["table"] == table.name and (computed is not None or said):
+                found[key_of({name: row[name] for name in names})] = (computed, said)
         return found
 
     def completed(self, sections: Sequence[Section], titles: Sequence[str]) -> list[Section]:

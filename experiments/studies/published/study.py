@@ -130,23 +130,30 @@ def judged(table: PublishedTable, sources: Sequence[Reproduction], *, is_smoke: 
     found = judge(table, {}, is_smoke=is_smoke)
     for source in sources:
         judged = judge(table, source.values(), is_smoke=is_smoke, remarks=source.remarks())
-        found = [new if old.computed is None else old for old, new in zip(found, judged, strict=True)]
+        found = [_better(old, new) for old, new in zip(found, judged, strict=True)]
     return found
 
 
 def filled(
-    table: PublishedTable, verdicts: Sequence[Verdict], kept: Mapping[Key, tuple[Dimensionless, str]]
+    table: PublishedTable, verdicts: Sequence[Verdict], kept: Mapping[Key, tuple[Dimensionless | None, str]]
 ) -> list[Verdict]:
     """Judge what earlier studies found of cells that were not computed.
 
     Args:
         table: The table.
         verdicts: On all of its cells.
-        kept: By key a value, and with which training it was found.
+        kept: By key a value, or None, and with which training it was found, or how far that is.
     """
-    values = {key: value for key, (value, _) in kept.items()}
+    values = {key: value for key, (value, _) in kept.items() if value is not None}
     judged_too = judge(table, values, is_smoke=False, remarks={key: said for key, (_, said) in kept.items()})
-    return [new if old.computed is None else old for old, new in zip(verdicts, judged_too, strict=True)]
+    return [_better(old, new) for old, new in zip(verdicts, judged_too, strict=True)]
+
+
+def _better(old: Verdict, new: Verdict) -> Verdict:
+    """Return the first verdict, unless only the second is computed, or says how far it is."""
+    if old.computed is not None or (new.computed is None and old.remark):
+        return old
+    return new
 
 
 def _left(reproduction: Reproduction | None) -> list[Section]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from crossbar import convert_to_analog, seed_noise
 from crossbar.aihwkit.adapter import MappingParameter, build_config
+from crossbar.tiles.tile_array import Backend
 from devices.aihwkit_adapter import ConstantStepDevice, PowStepDevice, SoftBoundsReferenceDevice
 from devices.streams import derive_seed, generator
 from devices.units import Dimensionless
@@ -41,6 +42,7 @@ class Piece:
         settings: Of the table.
         data_dir: Folder of MNIST.
         file: Where its result is kept; the checkpoint lies beside it.
+        backend: "aihwkit" to learn on real aihwkit tiles with the same devices; their noise cannot be seeded.
     """
 
     network: str
@@ -51,6 +53,7 @@ class Piece:
     settings: Mapping[str, Any]
     data_dir: str
     file: Path
+    backend: Backend = "batched"
 
     @property
     def checkpoint(self) -> Path:
@@ -98,15 +101,21 @@ def device_of(response: str, tau: Dimensionless, states: int) -> Any:
     return SoftBoundsReferenceDevice(w_max=tau, w_min=-tau)
 
 
-def digital_network(name: str) -> nn.Sequential:
-    """Build a network: 784-256-128-10, sigmoid; or two convolutions of 5 x 5 and 512-128-10, tanh (also "lenet")."""
+def digital_network(name: str, *, tanh_after_pool: bool = False) -> nn.Sequential:
+    """Build a network: 784-256-128-10, sigmoid; or two convolutions of 5 x 5 and 512-128-10, tanh (also "lenet").
+
+    Args:
+        name: "fcn", "cnn" or "lenet".
+        tanh_after_pool: Whether the second max pool of the latter is followed by one more tanh.
+    """
     if name == "fcn":
         return nn.Sequential(
             nn.Flatten(), nn.Linear(784, 256), nn.Sigmoid(), nn.Linear(256, 128), nn.Sigmoid(), nn.Linear(128, 10)
         )  # fmt: skip
+    once_more = [nn.Tanh()] * tanh_after_pool
     return nn.Sequential(
         nn.Conv2d(1, 16, 5), nn.Tanh(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 5), nn.Tanh(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(512, 128), nn.Tanh(), nn.Linear(128, 10),
+        *once_more, nn.Flatten(), nn.Linear(512, 128), nn.Tanh(), nn.Linear(128, 10),
     )  # fmt: skip
 
 
@@ -119,11 +128,11 @@ def network_of(piece: Piece) -> nn.Module:
         config.device.fast_lr = piece.settings["fast_lr"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(piece.repeat, "weights"))
-        network = digital_network(piece.network)
+        network = digital_network(piece.network, tanh_after_pool=piece.settings.get("tanh_after_pool", False))
         if piece.settings.get("softmax_twice"):
             network.append(nn.Softmax(dim=1))
         torch.manual_seed(piece.settings["construction_seed"])
-        return convert_to_analog(network, config)
+        return convert_to_analog(network, config, backend=piece.backend)
 
 
 def train_piece(piece: Piece) -> None:
@@ -198,6 +207,11 @@ def _pass(
         optimizer.step()
         total += loss.item() * len(batch)
     return total / len(images)
+
+
+def images_of(settings: Mapping[str, Any]) -> str:
+    """Say how many training images are learned: a tenth of them is kept back, as in all trainings here."""
+    return f"{settings.get('train_images', 54_000):,} of the 60,000 training images"
 
 
 def result_of(piece: Piece) -> Any:

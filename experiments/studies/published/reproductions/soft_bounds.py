@@ -12,11 +12,12 @@ from devices.units import Dimensionless, Seconds
 from ....drawing.sections import Section, Table
 from ..judgement import Pattern
 from ..tables import Key, key_of
-from .mnist_on_devices import Piece, history_of, result_of, train_piece
+from .mnist_on_devices import Piece, history_of, images_of, result_of, train_piece
 from .piece_files import piece_file
 from .reproduction import Reproduction
 
 _TRAININGS: Final = "Its trainings"
+_EPOCHS: Final = "Its trainings, epoch by epoch"
 
 
 @final
@@ -43,7 +44,9 @@ class SoftBounds(Reproduction):
                 content = {**of, "tau": tau, "repeat": repeat, **settings}
                 name = f"{of['network']}, {of['rule']}, {of['response']}, tau {tau:g}, repeat {repeat}"
                 found[name] = Piece(
-                    **of,
+                    network=key["network"],
+                    rule=key["rule"],
+                    response=key["response"],
                     tau=tau,
                     repeat=repeat,
                     settings=settings,
@@ -64,6 +67,20 @@ class SoftBounds(Reproduction):
         }
 
     @override
+    def remarks(self) -> dict[Key, str]:
+        found = {}
+        repeats = self.table.at("paper")["repeats"]
+        for key, finished in self._finished().items():
+            found[key] = f"{len(finished)} of {repeats} repeats, {images_of(self.settings)}"
+        for piece in self.pieces().values():
+            history = history_of(piece)
+            if history and (key := _key_of(piece)) not in found:
+                last = 100 * history[-1]["test_accuracy"]
+                epochs = f"{len(history)} of {self._published_epochs(piece)} epochs"
+                found[key] = f"not run to the end: {last:.2f} % after {epochs}"
+        return found
+
+    @override
     def patterns(self, values: Mapping[Key, Dimensionless]) -> list[Pattern]:
         places = [("sgd", "0.6"), ("sgd", "0.8"), ("ttv1", "0.6"), ("ttv1", "0.8")]
         ladder = [
@@ -80,11 +97,12 @@ class SoftBounds(Reproduction):
 
     @override
     def more(self) -> list[Section]:
-        rows = []
+        rows, courses = [], []
         for name, piece in self.pieces().items():
             history = history_of(piece)
             if not history:
                 continue
+            courses.append([name, " ".join(f"{100 * entry['test_accuracy']:.2f}" for entry in history)])
             first, last = (100 * history[place]["test_accuracy"] for place in (0, -1))
             seconds = sum(entry["cpu_seconds"] for entry in history) / len(history)
             epochs = f"{len(history)} of {self._published_epochs(piece)}"
@@ -99,12 +117,16 @@ class SoftBounds(Reproduction):
             "processor s an epoch",
         ]
         text = "A cell is judged once all its epochs are done."
-        return [Section(title=_TRAININGS, text=(text,), table=Table(header=header, rows=rows, align="llrrr"))]
+        course = Table(header=["training", "test accuracy after each epoch in %"], rows=courses, align="lr")
+        return [
+            Section(title=_TRAININGS, text=(text,), table=Table(header=header, rows=rows, align="llrrr")),
+            Section(title=_EPOCHS, table=course),
+        ]
 
     @property
     @override
     def titles(self) -> tuple[str, ...]:
-        return (_TRAININGS,)
+        return _TRAININGS, _EPOCHS
 
     @override
     def seconds(self) -> Seconds:
@@ -119,6 +141,10 @@ class SoftBounds(Reproduction):
         found: dict[Key, list[tuple[Piece, Any]]] = {}
         for piece in self.pieces().values():
             if piece.file.exists():
-                of = {"network": piece.network, "rule": piece.rule, "response": piece.response}
-                found.setdefault(key_of({**of, "tau": piece.tau}), []).append((piece, result_of(piece)))
+                found.setdefault(_key_of(piece), []).append((piece, result_of(piece)))
         return found
+
+
+def _key_of(piece: Piece) -> Key:
+    of = {"network": piece.network, "rule": piece.rule, "response": piece.response}
+    return key_of({**of, "tau": piece.tau})
