@@ -1,4 +1,4 @@
-"""What holds for every test: shapes and types are checked, and commands that set numbers of threads leave no trace.
+"""What holds for every test: same random numbers each time, shapes and types checked, numbers of threads kept.
 
 Every call into `devices` and `crossbar` is checked against its annotations, shapes included (jaxtyping and beartype),
 but for whole commands, repeated trainings and many repeats of one call, which take twice as long with it.
@@ -7,6 +7,7 @@ but for whole commands, repeated trainings and many repeats of one call, which t
 
 import inspect
 import os
+import random
 from contextlib import contextmanager
 
 # numba reads this when it is imported, and refuses every other value later, whichever test comes first.
@@ -14,6 +15,7 @@ os.environ.setdefault("NUMBA_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "2"
 
 import jaxtyping
 import numba
+import numpy as np
 import pytest
 import torch
 
@@ -85,6 +87,17 @@ def pytest_configure(config):
     if CHECKS_SHAPES:
         # beartype picks the item of a list that it checks at random.
         config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside strategies")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Start every test, and the fixtures that it is the first to ask for, from the same random numbers.
+
+    What a test draws then does not hang on the tests that ran before it. aihwkit's tiles draw their own numbers.
+    """
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 (the global generator is what is meant)
+    random.seed(0)
 
 
 @pytest.fixture(autouse=True)
