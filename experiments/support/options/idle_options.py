@@ -35,7 +35,7 @@ def refuse_given(config: Any, names: Sequence[str], where: str, reason: str) -> 
     for name in names:
         value = getattr(config, name)
         if value != defaults[name]:
-            shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            shown = (" ".join(map(str, value)) or "an empty list") if isinstance(value, tuple) else value
             raise ValueError(f"`{name}` must be left out {where}, but is {shown}: {reason}.")
 
 
