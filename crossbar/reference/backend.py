@@ -273,11 +273,12 @@ def copy_devices(source: UnitCells, target: UnitCells) -> None:
     is_single = "main" in arrays
     # aihwkit numbers the devices of a one-sided pair the other way round.
     in_order = [arrays["minus"], arrays["plus"]] if "minus" in arrays else list(arrays.values())
+    suffixes = [""] if is_single else [f"_{number}" for number in range(len(in_order))]
+    of_arrays = [to_hidden(array, suffix=suffix) for array, suffix in zip(in_order, suffixes, strict=True)]
     for index, tile in enumerate(target.aihwkit_tiles):
         hidden = tile.get_hidden_parameters()
-        for number, array in enumerate(in_order):
-            suffix = "" if is_single else f"_{number}"
-            hidden.update(to_hidden(array, suffix=suffix)[index])
+        for array, suffix, of_tiles in zip(in_order, suffixes, of_arrays, strict=True):
+            hidden.update(of_tiles[index])
             if not is_single:
                 hidden[f"hidden_weights{suffix}"] = array.hidden_weight[index].clone()
         tile.set_hidden_parameters(hidden)

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 from typing import Any, Final, final
 
 import numba
@@ -199,26 +199,35 @@ def use_threads(threads: int) -> Iterator[None]:
         numba.set_num_threads(numba_before)
 
 
+def clock_name() -> str:
+    """Return what tells the time: "cpu" on one thread, which leaves out what others do meanwhile, or else "wall"."""
+    return "cpu" if torch.get_num_threads() == 1 else "wall"
+
+
 def take_turns(
-    pieces: Mapping[str, Callable[[], None]], repeats: int, clock: Callable[[], Seconds] | None = None
+    pieces: Mapping[str, Callable[[], None]],
+    repeats: int,
+    clock: Callable[[], Seconds] | None = None,
+    times_a_turn: int = _PIECES_PER_TURN,
 ) -> list[dict[str, Seconds]]:
     """Let everyone do a piece of work in turn, round after round, and time it.
 
     Args:
-        pieces: The work of each contestant; it is done twice in a turn unless it takes over two seconds.
+        pieces: The work of each contestant.
         repeats: Rounds that count, after the warm-up; three at most if somebody's work takes over two seconds.
-        clock: What tells the time; the wall clock if None.
+        clock: What tells the time; if None, see `clock_name`.
+        times_a_turn: How often the work is done in a turn, unless it takes over two seconds.
 
     Returns:
         The times of each round.
     """
-    clock = clock or perf_counter
+    clock = clock or (process_time if clock_name() == "cpu" else perf_counter)
     rounds: list[dict[str, Seconds]] = []
     while len(rounds) < _WARM_UP_ROUNDS + repeats:
         times = {}
         for name, work in pieces.items():
             sleep(_PAUSE)
-            for _ in range(_PIECES_PER_TURN):
+            for _ in range(times_a_turn):
                 start = clock()
                 work()
                 times[name] = clock() - start  # the last one counts

@@ -3,6 +3,7 @@
 import json
 from itertools import product
 from pathlib import Path
+from time import sleep
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from experiments.bench.speed import (
     Spread,
     local_layers,
     take_turns,
+    use_threads,
 )
 from experiments.bench.step import structured_images, training_images
 from experiments.bench.tables import wires_table
@@ -223,19 +225,21 @@ def test_the_error_of_the_aggregated_update_is_measured_alone(tmp_path, capsys):
     assert capsys.readouterr().out.count("of its spread; spread") == len(content["errors"]) == 2
 
 
-def test_long_work_is_done_less_often(monkeypatch):
+def test_long_work_is_done_less_often():
     clock, done = [0.0], []
 
     def work(name, seconds):
         done.append(name)
         clock[0] += seconds
 
-    monkeypatch.setattr("experiments.bench.speed.perf_counter", lambda: clock[0])
     pieces = {"slow": lambda: work("slow", 3.0), "fast": lambda: work("fast", 1.0)}
-    rounds = take_turns(pieces, 10)
+    rounds = take_turns(pieces, 10, lambda: clock[0])
     assert rounds == [{"slow": 3.0, "fast": 1.0}] * 3
     assert done == ["slow", "fast", "fast"] * 4  # with one round of warm-up
-    assert len(take_turns({"fast": pieces["fast"]}, 10)) == 10
+    assert len(take_turns({"fast": pieces["fast"]}, 10, lambda: clock[0])) == 10
+    done.clear()
+    take_turns({"fast": pieces["fast"]}, 10, lambda: clock[0], times_a_turn=1)
+    assert len(done) == 11
 
 
 @pytest.mark.parametrize("contestant", UPDATE_CONTESTANTS)
@@ -391,3 +395,10 @@ def test_turns_are_timed_by_the_clock_that_is_given():
     ticks = iter(range(1000))
     rounds = take_turns({"one": lambda: None, "other": lambda: None}, 2, clock=lambda: 0.1 * next(ticks))
     assert [round(seconds, 6) for times in rounds for seconds in times.values()] == [0.1] * 4
+
+
+@pytest.mark.parametrize(("threads", "counts_waiting"), [(1, False), (2, True)])
+def test_on_one_thread_only_the_processor_is_timed(threads, counts_waiting):
+    with use_threads(threads):
+        seconds = take_turns({"waits": lambda: sleep(0.05)}, 1)[0]["waits"]
+    assert (seconds >= 0.05) is counts_waiting
