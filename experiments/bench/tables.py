@@ -109,7 +109,7 @@ def step_table(steps: Sequence[StepComparison], network: str, images: str) -> It
         f"(ms; ratios: median and quartiles; images: {images})"
     )
     names = "".join(f"{NAMES[name]:>14}" for name in CONTESTANTS)
-    yield f"  {'at step':<28}{'loss':<12}{names}{'loop / ours':>22}{'ours / digital':>22}{'rounds':>8}"
+    yield f"  {'after step':<28}{'loss':<12}{names}{'loop / ours':>22}{'ours / digital':>22}{'rounds':>8}"
     for c in steps:
         times = "".join(f"{1e3 * c.seconds[name].median:>14.2f}" for name in CONTESTANTS)
         ratios = f"{_ratio(c.loop_over_ours):>22}{_ratio(c.ours_over_digital):>22}"
