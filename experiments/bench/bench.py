@@ -2,7 +2,8 @@
 
 Medians from one run, in which the contestants take turns. What else the machine does moves times far more
 than ratios, so read the ratios, and run it on a machine that is otherwise idle: about half an hour on two
-cores. On one thread, times are those of the processor, which leave out while others had it. `speed`, `update`, `step` and `in_place` say who does what, `growth` how memory is counted.
+cores. On one thread, times are those of the processor, which leave out while others had it. `speed`, `update`, `step`
+and `in_place` say who does what, `growth` how memory is counted.
 """
 
 from dataclasses import asdict, dataclass, replace

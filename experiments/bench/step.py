@@ -8,8 +8,9 @@ and at some steps of the first epoch all contestants take the same kind of step 
 - `ours`: the network itself, which goes on learning.
 - `digital`: the same network without devices, trained with Adam as by `xbar train --mode digital`.
 
-A step takes longer than filling the caches, so each contestant takes one a turn. The device is ReRamSB, with the learning rate that `xbar train` takes for it, constant. Images are those that the
-network is made for, where the data folder holds them, or else drawn: see `structured_images`.
+A step takes longer than filling the caches, so each contestant takes one a turn. The device is ReRamSB, with the
+learning rate that `xbar train` takes for it, constant. Images are those that the network is made for, where the data
+folder holds them, or else drawn: see `structured_images`.
 """
 
 from collections.abc import Callable, Sequence
