@@ -12,6 +12,7 @@ from experiments.studies.published.judgement import Pattern, counts_of, judge, s
 from experiments.studies.published.kept_results import KeptResults
 from experiments.studies.published.kept_studies import from_paper, key_at
 from experiments.studies.published.reproductions.anchors import Anchors
+from experiments.studies.published.reproductions.chip_bill import ChipBill
 from experiments.studies.published.reproductions.learning_rules import LearningRules
 from experiments.studies.published.reproductions.mnist_on_devices import digital_network
 from experiments.studies.published.reproductions.reproduction import Ask
@@ -217,6 +218,15 @@ def test_a_lenet_may_have_the_tanh_that_the_first_script_had_after_its_second_po
     assert names == [*features, "Flatten", "Linear", "Tanh", "Linear"]
     del names[6]
     assert names == [type(module).__name__ for module in digital_network("lenet")]
+
+
+@pytest.mark.parametrize(("kind", "number"), [(Anchors, 3), (ChipBill, 4), (SeedPaper, 198)])
+def test_a_cell_that_no_scale_computes_says_why(kind, number, tmp_path):
+    ask = Ask(scale="paper", runs=tmp_path, data_dir="data", threads=1)
+    study = kind(load_table(kind.table_name), ask)
+    said = [one.text for one in judge(study.table, {}, is_smoke=False, remarks=study.remarks())]
+    assert sum(text.startswith("not run: ") for text in said) == number
+    assert set(study.remarks()) <= {cell.key for cell in study.table.cells}
 
 
 def test_a_training_that_has_not_ended_is_not_judged_and_says_how_far_it_is(tmp_path):

@@ -21,6 +21,10 @@ from .reproduction import Reproduction
 
 _LENET: Final = "aihwkit's LeNet, ConstantStep"
 _FIRST: Final = "test error after the first epoch"
+_WHY_NOT: Final = {
+    "mixed precision on PCM, MNIST": "not run: the paper's settings were not obtained",
+    "ResNet-32 on CIFAR-10, PCM": "not run: CIFAR-10 was not at hand",
+}
 _JUDGED: Final = "lenet, constant steps"
 _TITLE: Final = "aihwkit's LeNet, epoch by epoch"
 _TESTED: Final = "aihwkit's LeNet: what may explain its first epoch"
@@ -79,7 +83,8 @@ class Anchors(Reproduction):
     @override
     def remarks(self) -> dict[Key, str]:
         said = f"{images_of(self.settings)}, one seed, construction of our own"
-        return dict.fromkeys(self.values(), said)
+        others = {cell.key: _WHY_NOT.get(dict(cell.key)["of"], "") for cell in self.table.cells}
+        return {key: reason for key, reason in others.items() if reason} | dict.fromkeys(self.values(), said)
 
     @override
     def more(self) -> list[Section]:

@@ -53,6 +53,11 @@ class ChipBill(Reproduction):
         return {key_of({"of": "an image", "what": name}): value for name, value in of_image.items()}
 
     @override
+    def remarks(self) -> dict[Key, str]:
+        of_training = [cell.key for cell in self.table.cells if dict(cell.key)["of"] == "training"]
+        return dict.fromkeys(of_training, "not run: the paper's settings were not obtained")
+
+    @override
     def more(self) -> list[Section]:
         text = (
             "The first convolution's copies lie on the diagonal of common arrays, as on the chip. The paper's time "

@@ -87,7 +87,8 @@ class SeedPaper(Reproduction):
 
     @override
     def remarks(self) -> dict[Key, str]:
-        found: dict[Key, str] = {}
+        others = [cell.key for cell in self.table.cells if dict(cell.key)["data"] != "mnist"]
+        found: dict[Key, str] = dict.fromkeys(others, "not run: only MNIST is computed")
         for point, histories in self._finished().items():
             lengths, folds = [len(history) for history in histories], len(histories)
             published = self.table.settings
