@@ -1,8 +1,12 @@
-"""Soft bounds on MNIST: the tables of Wu et al., where plain SGD must fail and Tiki-Taka must not."""
+"""Soft bounds on MNIST: the tables of Wu et al., where plain SGD must fail and Tiki-Taka must not.
+
+Cells are judged by trainings with the settings that were fixed first. Others, with a setting changed, say what may
+explain a cell that differs; they change no verdict.
+"""
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
@@ -10,7 +14,7 @@ from typing_extensions import override
 from devices.units import Dimensionless, Seconds
 
 from ....drawing.sections import Section, Table
-from ..judgement import Pattern
+from ..judgement import Pattern, Verdict
 from ..tables import Key, key_of
 from .mnist_on_devices import Piece, history_of, images_of, result_of, train_piece
 from .piece_files import piece_file
@@ -33,27 +37,42 @@ class SoftBounds(Reproduction):
 
     @override
     def pieces(self) -> dict[str, Piece]:
+        return self._judged() | self._changed()
+
+    def _judged(self) -> dict[str, Piece]:
         found = {}
-        settings = {name: value for name, value in self.settings.items() if name not in ("points", "repeats")}
         cells = sorted(self.table.cells, key=lambda cell: "power" not in dict(cell.key)["response"])
         for repeat in range(self.settings["repeats"]):
             for cell in cells[: self.settings.get("points")]:  # the shorter trainings first
-                key = dict(cell.key)
-                of = {name: key[name] for name in ("network", "rule", "response")}
-                tau = float(key["tau"])
-                content = {**of, "tau": tau, "repeat": repeat, **settings}
-                name = f"{of['network']}, {of['rule']}, {of['response']}, tau {tau:g}, repeat {repeat}"
-                found[name] = Piece(
-                    network=key["network"],
-                    rule=key["rule"],
-                    response=key["response"],
-                    tau=tau,
-                    repeat=repeat,
-                    settings=settings,
-                    data_dir=self.ask.data_dir,
-                    file=piece_file(self.ask.runs, self.table_name, content),
-                )
+                piece = self._piece(dict(cell.key), repeat)
+                found[_name_of(piece)] = piece
         return found
+
+    def _changed(self) -> dict[str, Piece]:
+        """Return the trainings with a mapping other than the one that is judged."""
+        found = {}
+        for entry in self.settings.get("also", ()):
+            for key in entry["cells"]:
+                piece = self._piece(key, 0, mapping=entry["mapping"])
+                found[f"{_name_of(piece)}, {entry['words']}"] = piece
+        return found
+
+    def _piece(self, key: Mapping[str, Any], repeat: int, **change: Any) -> Piece:
+        left_out = ("points", "repeats", "also")
+        settings = {name: value for name, value in self.settings.items() if name not in left_out} | change
+        of = {name: str(key[name]) for name in ("network", "rule", "response")}
+        tau = float(key["tau"])
+        content = {**of, "tau": tau, "repeat": repeat, **settings}
+        return Piece(
+            network=of["network"],
+            rule=of["rule"],
+            response=of["response"],
+            tau=tau,
+            repeat=repeat,
+            settings=settings,
+            data_dir=self.ask.data_dir,
+            file=piece_file(self.ask.runs, self.table_name, content),
+        )
 
     @override
     def is_done(self, piece: Piece) -> bool:
@@ -72,7 +91,7 @@ class SoftBounds(Reproduction):
         repeats = self.table.at("paper")["repeats"]
         for key, finished in self._finished().items():
             found[key] = f"{len(finished)} of {repeats} repeats, {images_of(self.settings)}"
-        for piece in self.pieces().values():
+        for piece in self._judged().values():
             history = history_of(piece)
             if history and (key := _key_of(piece)) not in found:
                 last = 100 * history[-1]["test_accuracy"]
@@ -116,7 +135,10 @@ class SoftBounds(Reproduction):
             "after the last in %",
             "processor s an epoch",
         ]
-        text = "A cell is judged once all its epochs are done."
+        text = (
+            "A cell is judged once all its epochs are done, and only by trainings with the settings that were fixed "
+            "first: the others say in their names what is changed."
+        )
         course = Table(header=["training", "test accuracy after each epoch in %"], rows=courses, align="lr")
         return [
             Section(title=_TRAININGS, text=(text,), table=Table(header=header, rows=rows, align="llrrr")),
@@ -129,6 +151,22 @@ class SoftBounds(Reproduction):
         return _TRAININGS, _EPOCHS
 
     @override
+    def explanations(self, verdicts: Sequence[Verdict], sections: Sequence[Section]) -> dict[Key, str]:
+        tables = [section.table for section in sections if section.title == _TRAININGS]
+        rows = [row for table in tables if table is not None for row in table.rows]
+        found = {}
+        for verdict in verdicts:
+            start = "{network}, {rule}, {response}, tau {tau}, repeat 0, ".format(**dict(verdict.cell.key))
+            said = [
+                f"{name.removeprefix(start)}: {last} % after {epochs} epochs"
+                for name, epochs, _, last, _ in rows
+                if name.startswith(start)
+            ]
+            if verdict.word == "differs" and said:
+                found[verdict.cell.key] = "; ".join(said)
+        return found
+
+    @override
     def seconds(self) -> Seconds:
         histories = [history_of(piece) for piece in self.pieces().values()]
         return math.fsum(entry["cpu_seconds"] for history in histories for entry in history)
@@ -139,7 +177,7 @@ class SoftBounds(Reproduction):
 
     def _finished(self) -> dict[Key, list[tuple[Piece, Any]]]:
         found: dict[Key, list[tuple[Piece, Any]]] = {}
-        for piece in self.pieces().values():
+        for piece in self._judged().values():
             if piece.file.exists():
                 found.setdefault(_key_of(piece), []).append((piece, result_of(piece)))
         return found
@@ -148,3 +186,7 @@ class SoftBounds(Reproduction):
 def _key_of(piece: Piece) -> Key:
     of = {"network": piece.network, "rule": piece.rule, "response": piece.response}
     return key_of({**of, "tau": piece.tau})
+
+
+def _name_of(piece: Piece) -> str:
+    return f"{piece.network}, {piece.rule}, {piece.response}, tau {piece.tau:g}, repeat {piece.repeat}"
