@@ -1,6 +1,7 @@
 """Kernels larger than a physical tile: split into blocks of rows and columns, with digital partial sums."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -45,32 +46,32 @@ class KernelBlocks:
     max_out: int = 0
     max_in: int = 0
 
-    @property
+    @cached_property
     def out_starts(self) -> list[int]:
         """Where the blocks of outputs start, and the end."""
         return block_starts(self.out_size, self.max_out)
 
-    @property
+    @cached_property
     def in_starts(self) -> list[int]:
         """Where the blocks of inputs start, and the end."""
         return block_starts(self.in_size, self.max_in)
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, int]:
         """Blocks of outputs and blocks of inputs."""
         return len(self.out_starts) - 1, len(self.in_starts) - 1
 
-    @property
+    @cached_property
     def tile_shape(self) -> tuple[int, int]:
         """Bit lines and word lines of each tile: those of the largest block."""
         return -(-self.out_size // self.grid[0]), -(-self.in_size // self.grid[1])
 
-    @property
+    @cached_property
     def per_kernel(self) -> int:
         """Physical tiles for one kernel."""
         return self.grid[0] * self.grid[1]
 
-    @property
+    @cached_property
     def outputs_of_blocks(self) -> list[int]:
         """How many outputs each physical tile of a kernel has."""
         return [stop - start for start, stop in pairwise(self.out_starts) for _ in range(self.grid[1])]

@@ -26,14 +26,17 @@ def as_rows(*values: Tensor) -> tuple[np.ndarray, ...] | None:
     first = values[0]
     if torch.compiler.is_compiling() or first.dim() != 3 or first.numel() == 0:
         return None
+    shape, strides = first.shape, first.stride()
     for one in values:
-        is_plain = type(one) is Tensor and one.device.type == "cpu" and one.dtype == torch.float32
-        if not is_plain or one.shape != first.shape or one.stride() != first.stride():
+        is_plain = type(one) is Tensor and one.is_cpu and one.dtype == torch.float32
+        if not is_plain or one.shape != shape or one.stride() != strides:
             return None
+    tiles, batch, size = shape
+    # A tensor's own `len`, `transpose` and `reshape` take as long as a loop over a small tile.
     if first.is_contiguous():
-        return tuple(one.detach().numpy().reshape(len(one), -1) for one in values)
-    if first.transpose(1, 2).is_contiguous():
-        return tuple(one.detach().numpy().transpose(0, 2, 1).reshape(len(one), -1) for one in values)
+        return tuple([one.detach().numpy().reshape(tiles, batch * size) for one in values])
+    if first.mT.is_contiguous():
+        return tuple([one.detach().numpy().transpose(0, 2, 1).reshape(tiles, -1) for one in values])
     return None
 
 

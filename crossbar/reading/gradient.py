@@ -35,7 +35,7 @@ digital network.
 
 from typing import Literal, NamedTuple, get_args
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from ..aihwkit.adapter import IOParameters
@@ -107,6 +107,6 @@ def _reaches(y: Tensor, bound: float) -> bool:
     rows = as_rows(y)
     if rows is None:
         return not max(float(y.amax()), -float(y.amin())) < bound
-    counts = torch.empty(len(y), dtype=torch.int64)
-    count_beyond(*rows, bound, counts.numpy())
+    counts = np.empty(y.shape[0], np.int64)
+    count_beyond(*rows, bound, counts)
     return bool(counts.any())

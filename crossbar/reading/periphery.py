@@ -205,6 +205,12 @@ class Periphery(nn.Module):
         counts["rows_read"] += rows
         counts["values_read"] += values
 
+    @property
+    def is_ideal(self) -> bool:
+        """Whether nothing is frozen in it: all bit lines respond alike."""
+        buffers = self._buffers
+        return all(buffers[name] is None for name in _FROZEN)
+
     def of(self, part: slice) -> Stages:
         """Return what takes part in a read of some tiles."""
         frozen = [self._buffers[name] for name in _FROZEN]

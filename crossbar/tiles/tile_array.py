@@ -149,7 +149,7 @@ class TileArray(AdjustableTile):
         self.reading: ChipReading | None = None
         # A saved state is a settled one, so that loading it changes nothing: resuming stays exact.
         self.register_state_dict_pre_hook(_settle_before_saving)
-        self.register_load_state_dict_post_hook(_show_after_loading)
+        self.register_load_state_dict_post_hook(_show)
         self.wires: TileWires | None = None
         self.use_gradient(gradient)
         self.use_backend(backend)
@@ -158,7 +158,8 @@ class TileArray(AdjustableTile):
     @property
     def memory(self) -> Memory:  # type: ignore[override]
         """What the weights are kept in."""
-        return self.trained if self.in_situ is None else self.in_situ
+        modules = self._modules  # a module's own lookup takes ten times as long
+        return modules["in_situ" if "in_situ" in modules else "trained"]
 
     @property
     def kernel_of_tile(self) -> Tensor | None:
@@ -378,7 +379,7 @@ class TileArray(AdjustableTile):
     @lasting
     def show_devices(self) -> None:
         """Make what can be seen of the devices the array's weights, and forget the chip that they were."""
-        self.weight = self.memory.shown(self.weight)
+        _show(self)
         self.erase()
 
     def extra_repr(self) -> str:
@@ -391,5 +392,7 @@ def _settle_before_saving(array: TileArray, prefix: str, keep_vars: bool) -> Non
     array.settle()
 
 
-def _show_after_loading(array: TileArray, incompatible_keys: Any) -> None:
-    array.weight = array.memory.shown(array.weight)
+def _show(array: TileArray, *_: Any) -> None:
+    shown = array.memory.shown(array.weight)
+    if shown is not array.weight:  # devices that are read as they are lie in that memory
+        array.weight = shown

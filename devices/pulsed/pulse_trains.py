@@ -177,9 +177,9 @@ def rules_of(granularity: Dimensionless, update: UpdateParameters) -> tuple[Any,
         update: aihwkit's settings.
     """
     return (
-        np.float32(granularity),
-        np.float32(update.desired_bl),
-        np.float32(update.um_grad_scale),
+        float(granularity),
+        float(update.desired_bl),
+        float(update.um_grad_scale),
         bool(update.fixed_bl),
         bool(update.update_management),
         bool(update.update_bl_management),

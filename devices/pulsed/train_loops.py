@@ -62,7 +62,8 @@ def manage(
         rate: Learning rate.
         rules: See `pulse_trains.rules_of`.
     """
-    granularity, longest, grad_scale, is_fixed, is_managed, are_lengths_managed = rules
+    is_fixed, is_managed, are_lengths_managed = rules[3:]
+    granularity, longest, grad_scale = np.float32(rules[0]), np.float32(rules[1]), np.float32(rules[2])
     zero, one = np.float32(0.0), np.float32(1.0)
     length = longest
     gain = np.sqrt(rate / (granularity * longest))

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -68,7 +69,7 @@ def apply_trains(
             "every device for every vector."
         )
     if tile_of_train is None:
-        tile_of_train = each_its_own(len(devices.weight))
+        tile_of_train = torch.from_numpy(_each_its_own(len(devices.weight)))
     if engine == "auto":
         many = many_pulses(trains.x_pulses.shape[1])
         # On a GPU, which has no bits, nobody counts: the host would wait for the sum.
@@ -82,10 +83,19 @@ def apply_trains(
     devices.hold_stuck()
 
 
+def trains_of_tiles(tiles: int, tile_of_train: Int[Tensor, " tiles"] | None) -> Any:
+    """Return which trains each tile receives, as an array for compiled loops.
+
+    Args:
+        tiles: How many there are.
+        tile_of_train: Likewise, as a tensor; its own if None.
+    """
+    return _each_its_own(tiles) if tile_of_train is None else tile_of_train.numpy()
+
+
 @cache
-def each_its_own(tiles: int) -> Int[Tensor, " tiles"]:
-    """Return which trains tiles receive that receive their own."""
-    return torch.arange(tiles)
+def _each_its_own(tiles: int) -> Any:
+    return np.arange(tiles)
 
 
 def many_pulses(batch: int) -> Dimensionless:
@@ -149,11 +159,16 @@ def pulsed_update(
         engine: See `apply_trains`.
         tile_of_train: For each tile, whose vectors it receives; its own if None.
     """
-    is_counted = devices._buffers["line_pulses"] is not None
-    is_at_once = engine in ENGINES and not is_counted and part_of(rng) is None and is_small(x, d)
-    if is_at_once and x.device.type == "cpu" and are_drawn_at_once(update):
-        tiles = each_its_own(x.shape[0]) if tile_of_train is None else tile_of_train
-        draw_and_send(devices, x, d, learning_rate, update, tiles, engine, many_pulses(x.shape[1]), rng=rng)
+    is_alone = devices._buffers["line_pulses"] is None and part_of(rng) is None and engine in ENGINES
+    if (
+        is_alone
+        and not isinstance(learning_rate, Tensor)
+        and x.is_cpu
+        and is_small(x, d)
+        and are_drawn_at_once(update)
+    ):
+        whose = trains_of_tiles(x.shape[0], tile_of_train)
+        draw_and_send(devices, x, d, learning_rate, update, whose, engine, many_pulses(x.shape[1]), rng=rng)
         devices.hold_stuck()
         return
     with torch.no_grad():

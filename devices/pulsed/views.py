@@ -25,10 +25,12 @@ class Views:
         Args:
             tensors: On the CPU, always in the same order.
         """
-        places = [*map(id, tensors), *[one.data_ptr() for one in tensors if one is not None]]
+        # What is kept holds its memory, so that nothing else can come to lie there; a part of it begins there, too.
+        places = [0 if one is None else one.data_ptr() for one in tensors]
+        places += map(id, tensors)
         if places != self._places:
             self._arrays = tuple(NOTHING if one is None else one.numpy() for one in tensors)
-            self._tensors, self._places = tensors, places  # kept, so that nothing else can come to lie there
+            self._tensors, self._places = tensors, places
         return self._arrays
 
     def __reduce__(self) -> tuple[type["Views"], tuple[()]]:

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from crossbar.aihwkit.adapter import (
+    BoundManagementType,
+    IOParameters,
     WeightClipParameter,
     WeightClipType,
     WeightRemapParameter,
@@ -20,7 +22,9 @@ from crossbar.reading.fused_loops import (
     quantise,
 )
 from crossbar.reading.input_range import _asks, _divide_and_clip
+from crossbar.reading.mvm import Periphery, managed_read, usual_read
 from crossbar.reading.mvm.converters import _scaled_and_quantised
+from crossbar.reading.noise import NoiseStream
 from crossbar.tiles.weights.constraints import clip_and_remap_, clip_weights_, remap_weights_
 from crossbar.tiles.weights.settled import are_identical
 
@@ -193,3 +197,33 @@ def test_inputs_are_known_again_by_all_of_their_bits(flipped):
     other[4, 3, 2] = torch.nextafter(other[4, 3, 2], torch.tensor(9.0))
     assert mark_of(x) != mark_of(other)
     assert mark_of(x) != mark_of(x.flip(0))
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("management", [BoundManagementType.NONE, BoundManagementType.ITERATIVE])
+@pytest.mark.parametrize(("threshold", "bound"), [(0.0, 12.0), (0.0, 0.4), (0.3, 12.0), (0.3, 0.4)])
+def test_a_usual_read_is_the_one_that_torch_computes(monkeypatch, flipped, management, threshold, bound):
+    x = values(flipped, seed=5)
+    x[4, 2] = torch.nan
+    weight = 0.2 * torch.randn(5, 6, 33, generator=torch.Generator().manual_seed(6))
+    io = IOParameters(nm_thres=threshold, out_bound=bound, bound_management=management)
+    periphery = Periphery(io, 5, 6, 33, rng=torch.Generator())
+    assert usual_read.usual_read(weight, x, io, periphery, NoiseStream(7), True) is not None
+
+    def read():
+        noise = NoiseStream(7)
+        of_all = vars(managed_read(weight, x.clone(), io, periphery, noise, is_scaled=False))
+        return of_all, noise.state()[torch.device("cpu")]
+
+    in_loops, drawn = read()
+    monkeypatch.setattr(usual_read, "is_usual", lambda *_: False)
+    in_torch, also_drawn = read()
+    assert torch.equal(drawn, also_drawn)
+    for name, expected in in_torch.items():
+        assert (expected is None) == (in_loops[name] is None), name
+        if expected is not None:
+            assert torch.equal(expected.nan_to_num(99.0), in_loops[name].nan_to_num(99.0)), name
+    assert (in_torch["y"][3] == 0).all()
+    assert in_torch["y"].isnan().any()
+    if management == BoundManagementType.NONE:
+        assert (~in_torch["inside_adc"][:3]).any() == (bound < 1)

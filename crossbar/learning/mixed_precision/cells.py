@@ -13,7 +13,7 @@ from devices.parts import first_tile, mean_over_tiles, most, uniform_
 from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
 from devices.pulsed.arrays import as_arrays
 from devices.pulsed.engines.lines import writing_of
-from devices.pulsed.update import each_its_own, many_pulses
+from devices.pulsed.update import many_pulses, trains_of_tiles
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
@@ -119,9 +119,9 @@ class MixedPrecision(WrittenCells):
         self, x: Tensor, d: Tensor, learning_rate: Dimensionless, tile_of_train: Tensor | None
     ) -> None:
         if x.shape[1] == 1 and x.device.type == "cpu":
-            whose = each_its_own(self.tiles) if tile_of_train is None else tile_of_train
+            whose = trains_of_tiles(self.tiles, tile_of_train)
             vectors = x.contiguous().numpy(), d.contiguous().numpy()
-            add_product(self.chi.numpy(), *vectors, np.float32(learning_rate), whose.numpy())
+            add_product(self.chi.numpy(), *vectors, np.float32(learning_rate), whose)
             return
         gradient = torch.bmm((learning_rate * d).transpose(1, 2), x)
         self.chi.add_(gradient if tile_of_train is None else gradient[tile_of_train])

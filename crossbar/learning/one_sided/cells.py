@@ -24,7 +24,7 @@ from devices.pulsed.arrays import as_arrays
 from devices.pulsed.engines.at_once import ENGINES, as_trains, draw_and_send_to_pairs, is_small
 from devices.pulsed.engines.lines import can_write_lines, writing_of
 from devices.pulsed.pulse_trains import are_drawn_at_once
-from devices.pulsed.update import each_its_own, many_pulses
+from devices.pulsed.update import many_pulses, trains_of_tiles
 from devices.pulsed.views import NOTHING
 from devices.streams import generator
 from devices.units import Dimensionless
@@ -233,7 +233,7 @@ class OneSidedCells(UnitCells):
                 learning_rate,
                 self.granularity,
                 update,
-                each_its_own(self.tiles) if tile_of_train is None else tile_of_train,
+                trains_of_tiles(self.tiles, tile_of_train),
                 engine,
                 many_pulses(x.shape[1]),
                 rng=rng,

@@ -21,7 +21,7 @@ from devices.pulsed.engines.lines import can_write_lines, writing_of
 from devices.pulsed.looks import Looks
 from devices.pulsed.pulse_trains import are_drawn_at_once, rates_of, rules_of
 from devices.pulsed.train_loops import draw, empty_trains
-from devices.pulsed.update import each_its_own, many_pulses
+from devices.pulsed.update import many_pulses, trains_of_tiles
 from devices.pulsed.views import Views
 from devices.units import Dimensionless
 
@@ -123,7 +123,7 @@ class AtOnce:
                 torch.randint(2**62, (5,), generator=rng).numpy(),
                 ENGINES[engine],
                 many_pulses(x.shape[1]),
-                each_its_own(cells.tiles).numpy(),
+                trains_of_tiles(cells.tiles, None),
                 plan,
                 memory,
                 as_arrays(fast),
@@ -162,13 +162,12 @@ class AtOnce:
         if choppers[0]:
             chop(choppers, memory[5:7], looks, *_signed(trains, looks[2]), chop_seed, first_tile(rng), chops)
         apply_trains(fast, trains, rng=rng, engine=engine, looks=Looks(*looks))
-        whose = each_its_own(cells.tiles) if tile_of_train is None else tile_of_train
         transfer(
             looks,
             reading,
             rule,
             rates_of(rates, x),
-            whose.numpy(),
+            trains_of_tiles(cells.tiles, tile_of_train),
             chops,
             memory[1:5],
             writing,

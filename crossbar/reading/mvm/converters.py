@@ -113,7 +113,7 @@ def adc(
         if rows is not None and step > 0 and not io.out_sto_round and isinstance(out_std, float):
             beyond = torch.empty(len(y), dtype=torch.int64)
             noisy_codes(*rows, out_std**2, step, io.out_bound, beyond.numpy())
-            return _clipped(y, io, masks) if beyond.any() else (y, None, None)
+            return clipped(y, io, masks) if beyond.any() else (y, None, None)
         y.addcmul_(variance.add_(out_std**2).sqrt_(), drawn)
     elif isinstance(out_std, float) and out_std > 0 and step > 0 and not io.out_sto_round:
         drawn = draw()
@@ -121,17 +121,17 @@ def adc(
         if rows is not None:
             beyond = torch.empty(len(y), dtype=torch.int64)
             codes_with_noise(*rows, out_std, step, io.out_bound, beyond.numpy())
-            return _clipped(y, io, masks) if beyond.any() else (y, None, None)
+            return clipped(y, io, masks) if beyond.any() else (y, None, None)
         y.add_(drawn.mul_(out_std))
     elif isinstance(out_std, Tensor) or out_std > 0:
         y.add_(draw().mul_(out_std))
     _quantise_(y, step, io.out_sto_round, noise)
     if io.out_bound <= 0 or not _reaches_beyond(y, io.out_bound):
         return y, None, None
-    return _clipped(y, io, masks)
+    return clipped(y, io, masks)
 
 
-def _clipped(y: Tensor, io: IOParameters, masks: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def clipped(y: Tensor, io: IOParameters, masks: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Clip codes to the range of the ADC, in place, and tell which were inside and which vectors passed."""
     if io.bound_management == BoundManagementType.NONE and not masks:
         return y.clamp_(-io.out_bound, io.out_bound), None, None

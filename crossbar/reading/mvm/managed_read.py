@@ -10,6 +10,7 @@ from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
 from .noise_management import inverse, noise_management
 from .one_read import Read, read_once
+from .usual_read import usual_read
 
 
 def managed_read(
@@ -27,13 +28,18 @@ def managed_read(
     With `keeps_x` the inputs stay as they are, also where they could be used up. Without `masks` nobody asks which
     outputs were inside the range of the ADC.
     """
-    alpha = noise_management(x, io, io.noise_management, periphery)
-    # A repetition starts from the inputs again.
-    is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
-    read = read_once(weight, x, inverse(alpha), io, periphery, noise, is_scaled, keeps_x, masks)
+    usual = usual_read(weight, x, io, periphery, noise, masks)
+    if usual is None:
+        alpha = noise_management(x, io, io.noise_management, periphery)
+        # A repetition starts from the inputs again.
+        is_scaled = is_scaled and io.bound_management == BoundManagementType.NONE
+        read = read_once(weight, x, inverse(alpha), io, periphery, noise, is_scaled, keeps_x, masks)
+        are_any_dead = alpha is not None and io.inp_noise <= 0
+    else:
+        read, alpha, are_any_dead = usual
     if io.bound_management != BoundManagementType.NONE and (read.passed is not None or noise.is_shared):
         _repeat_clipped(read, weight, x, alpha, io, periphery, noise)
-    if alpha is not None and io.inp_noise <= 0:
+    if are_any_dead and alpha is not None:
         dead = alpha <= 0
         if not may_look(dead) or dead.any():
             # No voltage, no read: these outputs are exactly zero, without output noise and without gradient.

@@ -38,12 +38,9 @@ def read_once(
     masks: bool = True,
 ) -> Read:
     """Read every vector once: DAC, array, ADC; some tiles at a time (see `parts`)."""
-    tiles, batch, inputs = x.shape
-    outputs = weight.shape[1]
-    of_vectors = 2 if periphery.noise_precision == "float32" else 3  # short numbers lie beside the others
-    in_between = outputs * inputs + of_vectors * batch * (inputs + outputs)
+    tiles = len(x)
     is_one = noise.is_shared or draws_in_turns(io, periphery)  # other processes hold parts already
-    parts = parts_of(tiles, in_between, x, can_be=not is_one)
+    parts = parts_of_read(weight, x, periphery, can_be=not is_one)
     if len(parts) == 1:
         return _read(weight, x, scale, io, periphery.of(parts[0]), noise, is_scaled, keeps_x, masks)
     asks = masks or io.bound_management != BoundManagementType.NONE
@@ -62,6 +59,14 @@ def read_once(
     sizes = x.shape, y.shape, x.shape[:2]
     masks_of = (_joined(of, parts, size) for of, size in zip(zip(*reads, strict=True), sizes, strict=True))
     return Read(y, prepared, scale, *masks_of)
+
+
+def parts_of_read(weight: Tensor, x: Tensor, periphery: Periphery, *, can_be: bool) -> list[slice]:
+    """Divide tiles into parts that are read one after the other; see `parts.parts_of`."""
+    tiles, batch, inputs = x.shape
+    outputs = weight.shape[1]
+    of_vectors = 2 if periphery.noise_precision == "float32" else 3  # short numbers lie beside the others
+    return parts_of(tiles, outputs * inputs + of_vectors * batch * (inputs + outputs), x, can_be=can_be)
 
 
 def draws_in_turns(io: IOParameters, periphery: Periphery) -> bool:

@@ -15,6 +15,7 @@ from ..noise import NoiseStream
 from ..parts import in_parts, parts_of
 from ..periphery import Periphery
 from .managed_read import managed_read
+from .one_read import Read
 from .products import outer_sum, product
 
 
@@ -47,9 +48,29 @@ def analog_mvm(
     if io.is_perfect or io.mv_type == AnalogMVType.IDEAL or x.numel() == 0:
         ideal: Tensor = _Ideal.apply(weight, x, io, gains)
         return ideal if line_scale is None else ideal * line_scale[:, None, :]
-    how = io, periphery, noise, gains, is_scaled, torch.is_grad_enabled()
+    if not torch.is_grad_enabled():
+        _, y = _read(weight, x, io, periphery, noise, is_scaled, keeps_x=False, masks=False)
+        return y if line_scale is None else y.mul_(line_scale[:, None, :])
+    how = io, periphery, noise, gains, is_scaled
     result: Tensor = _StraightThrough.apply(weight, x, line_scale, *how)
     return result
+
+
+def _read(
+    weight: Tensor,
+    x: Tensor,
+    io: IOParameters,
+    periphery: Periphery,
+    noise: NoiseStream,
+    is_scaled: bool,
+    *,
+    keeps_x: bool,
+    masks: bool,
+) -> tuple[Read, Tensor]:
+    """Read every vector, and return its outputs scaled back, too."""
+    read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x, masks)
+    y = read.y if io.out_scale == 1.0 else read.y.mul_(io.out_scale)
+    return read, y if read.scale is None else y.div_(read.scale)
 
 
 class _Ideal(torch.autograd.Function):
@@ -94,22 +115,19 @@ class _StraightThrough(torch.autograd.Function):
         noise: NoiseStream,
         gains: Gains,
         is_scaled: bool,
-        goes_back: bool,
     ) -> Tensor:
-        keeps_x = goes_back and gains.like_aihwkit and ctx.needs_input_grad[0]
+        keeps_x = gains.like_aihwkit and ctx.needs_input_grad[0]
         # aihwkit's rule asks where the ADC clipped after scaling back.
-        masks = goes_back and not gains.like_aihwkit
-        read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x, masks)
+        masks = not gains.like_aihwkit
+        read, y = _read(weight, x, io, periphery, noise, is_scaled, keeps_x=keeps_x, masks=masks)
         ctx.out_scale, ctx.like_aihwkit = io.out_scale, gains.like_aihwkit
-        y = read.y if io.out_scale == 1.0 else read.y.mul_(io.out_scale)
-        y = y if read.scale is None else y.div_(read.scale)
         saved: tuple[Tensor | None, ...]
         if gains.like_aihwkit:
-            inside = unmasked(y, io) if goes_back and ctx.needs_input_grad[1] else None
+            inside = unmasked(y, io) if ctx.needs_input_grad[1] else None
             saved = (x if keeps_x else None, None, None, inside)
         else:
             saved = (read.prepared, read.scale, read.inside_dac, read.inside_adc)
-        unscaled = y if ctx.needs_input_grad[2] and goes_back else None
+        unscaled = y if ctx.needs_input_grad[2] else None
         ctx.save_for_backward(weight, *saved, unscaled, line_scale, gains.weight, gains.x)
         if line_scale is None:
             return y
@@ -143,4 +161,4 @@ class _StraightThrough(torch.autograd.Function):
 
         tiles, batch, outputs = grads[0].shape
         in_between = 3 * batch * outputs + (batch + outputs) * weight.shape[2]
-        return *in_parts(back, parts_of(tiles, in_between, weight)), *[None] * 6
+        return *in_parts(back, parts_of(tiles, in_between, weight)), *[None] * 5

@@ -16,7 +16,7 @@ from ...units import Dimensionless
 from ..arrays import as_arrays
 from ..device_array import DeviceArray
 from ..looks import NONE
-from ..pulse_trains import PulseTrains, rates_of, rules_of
+from ..pulse_trains import PulseTrains, rules_of
 from ..threaded_loops import threads_for
 from ..train_loops import draw, empty_trains, mean_pulses
 from .aggregated import apply, halves
@@ -38,9 +38,9 @@ def draw_and_send(
     devices: DeviceArray,
     x: Tensor,
     d: Tensor,
-    learning_rate: Dimensionless | Tensor,
+    learning_rate: Dimensionless,
     update: UpdateParameters,
-    tile_of_train: Tensor,
+    tile_of_train: Any,
     engine: str,
     many: Dimensionless,
     *,
@@ -52,9 +52,9 @@ def draw_and_send(
         devices: The devices, on the CPU.
         x: (trains, batch, in) inputs.
         d: (trains, batch, out) gradients.
-        learning_rate: One for all, or one for each vector.
+        learning_rate: One for all.
         update: aihwkit's settings.
-        tile_of_train: (tiles,) which trains a tile receives.
+        tile_of_train: (tiles,) which trains a tile receives, an array.
         engine: Key of `ENGINES`.
         many: From so many pulses per device on, "auto" is the aggregated engine.
         rng: Draws the seeds of the trains and of the noise.
@@ -62,12 +62,12 @@ def draw_and_send(
     _draw_and_send(
         x.detach().float().contiguous().numpy(),
         d.detach().float().contiguous().numpy(),
-        rates_of(learning_rate, x),
+        float(abs(learning_rate)),
         rules_of(devices.step_size, update),
         torch.randint(2**62, (3,), generator=rng).numpy(),
         ENGINES[engine],
         many,
-        tile_of_train.numpy(),
+        tile_of_train,
         as_arrays(devices),
         _NOBODY_LOOKS,
         0,
@@ -83,7 +83,7 @@ def draw_and_send_to_pairs(
     learning_rate: Dimensionless,
     granularity: Dimensionless,
     update: UpdateParameters,
-    tile_of_train: Tensor,
+    tile_of_train: Any,
     engine: str,
     many: Dimensionless,
     *,
@@ -99,7 +99,7 @@ def draw_and_send_to_pairs(
         learning_rate: One for all.
         granularity: Size of a step.
         update: aihwkit's settings.
-        tile_of_train: (tiles,) which trains a tile receives.
+        tile_of_train: (tiles,) which trains a tile receives, an array.
         engine: Key of `ENGINES`.
         many: From so many pulses per device on, "auto" is the aggregated engine.
         rng: Draws the seeds of the trains and of the noise.
@@ -110,12 +110,12 @@ def draw_and_send_to_pairs(
     trains: tuple[Any, ...] = _draw_and_send_to_pairs(
         x.detach().float().contiguous().numpy(),
         d.detach().float().contiguous().numpy(),
-        rates_of(learning_rate, x),
+        float(abs(learning_rate)),
         rules_of(granularity, update),
         torch.randint(2**62, (4,), generator=rng).numpy(),
         ENGINES[engine],
         many,
-        tile_of_train.numpy(),
+        tile_of_train,
         as_arrays(plus),
         as_arrays(minus),
         _NOBODY_LOOKS,
@@ -137,7 +137,7 @@ def as_trains(drawn: tuple[Any, ...]) -> PulseTrains:
 def _draw_and_send_to_pairs(
     x: Any,
     d: Any,
-    rates: Any,
+    rate: Any,
     rules: Any,
     seeds: Any,
     engine: Any,
@@ -149,7 +149,7 @@ def _draw_and_send_to_pairs(
     first_tile: Any,
     polarities: Any,
 ) -> Any:
-    trains = empty_trains(x, d)
+    trains, rates = empty_trains(x, d), np.full((1, 1), rate, np.float32)
     _draw(x, d, rates, rules, np.uint64(seeds[0]), np.uint64(seeds[1]), first_tile, trains)
     up, down = polarities
     send(trains, engine, many, tile_of_train, plus, looks, np.uint64(seeds[2]), first_tile, up)
@@ -161,7 +161,7 @@ def _draw_and_send_to_pairs(
 def _draw_and_send(
     x: Any,
     d: Any,
-    rates: Any,
+    rate: Any,
     rules: Any,
     seeds: Any,
     engine: Any,
@@ -172,7 +172,7 @@ def _draw_and_send(
     first_tile: Any,
     polarity: Any,
 ) -> None:
-    trains = empty_trains(x, d)
+    trains, rates = empty_trains(x, d), np.full((1, 1), rate, np.float32)
     _draw(x, d, rates, rules, np.uint64(seeds[0]), np.uint64(seeds[1]), first_tile, trains)
     send(trains, engine, many, tile_of_train, devices, looks, np.uint64(seeds[2]), first_tile, polarity)
 
