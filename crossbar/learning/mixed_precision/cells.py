@@ -97,16 +97,19 @@ class MixedPrecision(WrittenCells):
         rng, settings = noise.generator("cpu"), self.compound
         x = _into_bins(x.detach().float(), settings.n_x_bins, settings.stoc_round_x, rng)
         d = _into_bins(d.detach().float(), settings.n_d_bins, settings.stoc_round_d, rng)
-        seen, every, done = int(self.updates), settings.transfer_every * batch, 0
+        updates = self.updates
+        seen, every, done = int(updates), settings.transfer_every * batch, 0
         for vector in range(-seen % every, batch, every) if every > 0 else ():
             if seen + vector == 0:
                 continue
-            self._accumulate(x[:, done : vector + 1], d[:, done : vector + 1], learning_rate, tile_of_train)
+            part = (x, d) if batch == 1 else (x[:, done : vector + 1], d[:, done : vector + 1])
+            self._accumulate(*part, learning_rate, tile_of_train)
             self._transfer(noise, rng, engine)
             done = vector + 1
         if done < batch:
-            self._accumulate(x[:, done:], d[:, done:], learning_rate, tile_of_train)
-        self.updates.add_(batch)
+            part = (x, d) if done == 0 else (x[:, done:], d[:, done:])
+            self._accumulate(*part, learning_rate, tile_of_train)
+        updates.add_(batch)
 
     @override
     def write(
@@ -118,10 +121,15 @@ class MixedPrecision(WrittenCells):
     def _accumulate(
         self, x: Tensor, d: Tensor, learning_rate: Dimensionless, tile_of_train: Tensor | None
     ) -> None:
-        if x.shape[1] == 1 and x.device.type == "cpu":
+        if x.shape[1] == 1 and x.is_cpu:
             whose = trains_of_tiles(self.tiles, tile_of_train)
-            vectors = x.contiguous().numpy(), d.contiguous().numpy()
-            add_product(self.chi.numpy(), *vectors, np.float32(learning_rate), whose)
+            add_product(
+                self._chi_on_cpu(),
+                x.contiguous().numpy(),
+                d.contiguous().numpy(),
+                float(learning_rate),
+                whose,
+            )
             return
         gradient = torch.bmm((learning_rate * d).transpose(1, 2), x)
         self.chi.add_(gradient if tile_of_train is None else gradient[tile_of_train])
@@ -133,29 +141,42 @@ class MixedPrecision(WrittenCells):
         if number == 0 or settings.transfer_lr == 0:
             return
         if settings.random_row and number < rows:
-            start = choose_line(rows, self.tiles, rng=rng)
+            start = choose_line(rows, self.tiles, rng=rng).numpy()
         else:
             begin = int(self.next_row)
-            start = torch.tensor([[begin]])
+            start = np.array([[begin]])
             self.next_row.fill_((begin + number) % rows)
-        steps, of_rows, total = self._take_steps(start, number)
-        if total == 0 and not noise.is_shared and not self.cells.needs_every_vector:
+        cells, size, is_on_cpu = self.cells, float(self.granularity), self.chi.is_cpu
+        taken: tuple[Any, Any, int]
+        if is_on_cpu:
+            taken = take_steps(self._chi_on_cpu(), start, number, size)
+        else:
+            taken = self._take_steps(torch.from_numpy(start), number, size)
+        steps, of_rows, total = taken
+        if total == 0 and not noise.is_shared and not cells.needs_every_vector:
             return
-        by_line = self.cells.written_by_line() if steps.device.type == "cpu" else None
+        by_line = cells.written_by_line() if is_on_cpu else None
         are_few = engine != "aggregated" and by_line is not None
         if are_few and engine == "auto":
-            are_few = mean_over_tiles(total / self.chi.numel(), rng) < many_pulses(number)
+            of_devices = total / (self.tiles * self.out_size * self.in_size)
+            are_few = mean_over_tiles(of_devices, rng) < many_pulses(number)
         if are_few and by_line is not None:
-            self._write_rows(*by_line, steps, of_rows, start, rng)
-        else:
-            self._send_rows(steps, of_rows, start, noise, engine)
+            self._write_rows(*by_line, steps, of_rows, start, size, rng)
+            return
+        if is_on_cpu:
+            steps, of_rows = torch.from_numpy(steps), torch.from_numpy(of_rows)
+        self._send_rows(steps, of_rows, torch.from_numpy(start), noise, engine)
 
-    def _take_steps(self, start: Int[Tensor, "#tiles 1"], number: int) -> tuple[Tensor, Tensor, int]:
+    def _chi_on_cpu(self) -> Any:
+        chi = self._buffers["chi"]
+        assert chi is not None
+        return chi.numpy()
+
+    def _take_steps(
+        self, start: Int[Tensor, "#tiles 1"], number: int, size: Dimensionless
+    ) -> tuple[Tensor, Tensor, int]:
         """Take whole steps out of the memory: (tiles, number, in) steps, how many a row has, and all together."""
-        chi, size = self.chi, self.granularity
-        if chi.device.type == "cpu":
-            steps, of_rows, total = take_steps(chi.numpy(), start.numpy(), number, np.float32(size))
-            return torch.from_numpy(steps), torch.from_numpy(of_rows), total
+        chi = self.chi
         rows = (start.to(chi.device) + torch.arange(number, device=chi.device)) % self.out_size
         index = rows.expand(self.tiles, number)[..., None].expand(-1, -1, self.in_size)
         held = chi.gather(1, index)
@@ -202,19 +223,20 @@ class MixedPrecision(WrittenCells):
         self,
         devices: DeviceArray,
         update: UpdateParameters,
-        steps: Float[Tensor, "tiles rows in"],
-        of_rows: Int[Tensor, "tiles rows"],
-        start: Int[Tensor, "#tiles 1"],
+        steps: Any,
+        of_rows: Any,
+        start: Any,
+        size: Dimensionless,
         rng: torch.Generator,
     ) -> None:
-        """Send few pulses to rows, in one compiled loop."""
+        """Send few pulses to rows, in one compiled loop, which takes arrays; see `write_rows`."""
         if self._writing is None or self._writing[0] != devices.step_size:
             self._writing = devices.step_size, writing_of(devices.step_size, update)
         sent = write_rows(
-            steps.numpy(),
-            of_rows.numpy(),
-            start.numpy(),
-            np.float32(self.granularity * self.compound.transfer_lr),
+            steps,
+            of_rows,
+            start,
+            size * self.compound.transfer_lr,
             self._writing[1],
             as_arrays(devices),
             np.uint64(torch.randint(2**62, (), generator=rng).item()),

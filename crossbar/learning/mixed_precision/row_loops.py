@@ -23,10 +23,11 @@ def add_product(chi: Any, x: Any, d: Any, rate: Any, whose: Any) -> None:
         chi: (tiles, out, in) the memory; changed in place.
         x: (trains, 1, in) inputs.
         d: (trains, 1, out) gradients.
-        rate: Learning rate, of float32.
+        rate: Learning rate.
         whose: (tiles,) which of the trains a tile receives.
     """
     tiles, outs, ins = chi.shape
+    rate = np.float32(rate)
     for row in prange(tiles * outs):
         t, i = row // outs, row % outs
         to, inputs = chi[t, i], x[whose[t], 0]
@@ -49,6 +50,7 @@ def take_steps(chi: Any, first: Any, number: Any, size: Any) -> Any:
         (tiles, number, in) the steps, (tiles, number) how many a row has, up and down, and how many there are.
     """
     tiles, outs, ins = chi.shape
+    size = np.float32(size)
     steps, of_rows = np.zeros((tiles, number, ins), np.float32), np.zeros((tiles, number), np.int64)
     total = np.int64(0)
     for each in prange(tiles * number):
@@ -94,6 +96,7 @@ def write_rows(
         (tiles, number, 2) pulses on lines and slots.
     """
     tiles, number, ins = steps.shape
+    rate = np.float32(rate)
     devices = lent(devices)
     (law, weight, visible, max_bound, min_bound, scale_up, scale_down, shape_up, shape_down, reference) = (
         devices[:10]
