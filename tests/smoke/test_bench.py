@@ -185,6 +185,7 @@ def test_tables_are_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("experiments.bench.bench.measure_steps", lambda *_: ("drawn", []))
     monkeypatch.setattr("experiments.bench.bench.measure_in_place", lambda *_: [])
     monkeypatch.setattr("experiments.bench.bench.measure_wires", lambda *_: [])
+    monkeypatch.setattr("experiments.bench.bench.measure_other_layers", lambda *_: [])
     result = run(BenchConfig(threads=1, out=tmp_path))
     printed = capsys.readouterr().out
     row = next(line for line in printed.splitlines() if "all of them together" in line)
