@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from .looking import may_look
 from .units import Dimensionless
 
 # Numbers that are drawn at once; a multiple of 16, in which torch fills memory with normal numbers.
@@ -80,7 +81,12 @@ def mean_over_tiles(of_own_tiles: Dimensionless, rng: torch.Generator) -> Dimens
 
 
 def any_of(is_so: Any, rng: torch.Generator) -> bool:
-    """Tell whether it is so in any process, where what comes next draws random numbers in all of them or in none."""
+    """Tell whether it is so in any process, where what comes next draws random numbers in all of them or in none.
+
+    Of a tensor on a GPU it is taken to be so, without waiting for it: what comes next then changes nothing.
+    """
+    if isinstance(is_so, Tensor) and not may_look(is_so):
+        return True
     return most(float(bool(is_so)), rng) > 0
 
 

@@ -31,6 +31,17 @@ def derive_seed(seed: int, *names: Name) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
+def draw_seeds(number: int, rng: torch.Generator) -> list[int]:
+    """Draw the seeds of compiled loops, or of streams on another torch device.
+
+    Args:
+        number: How many.
+        rng: A generator of the CPU.
+    """
+    seeds: list[int] = torch.randint(2**62, (number,), generator=rng).tolist()
+    return seeds
+
+
 def generator(seed: int, *names: Name, torch_device: torch.device | str = "cpu") -> torch.Generator:
     """Make the generator of a named stream.
 

@@ -26,7 +26,7 @@ _POINTS: Final = 32  # of the sum over the range that a device climbs
 
 
 class RefreshCounts(NamedTuple):
-    """What looking at pairs and refreshing them has taken; `+` adds, `-` takes away.
+    """What looking at pairs and refreshing them has taken; `+` adds, `-` takes away. On a GPU, counts are tensors.
 
     Attributes:
         pairs: Pairs that were reset and written anew.
@@ -131,10 +131,10 @@ class LineCounts(nn.Module):
             full: Share of full pairs that was found on each.
         """
         found_many, found_few = tiles & (full > _MANY), tiles & (full < _FEW)
-        self.wait[found_many] /= 2
-        self.wait[found_few] = (2 * self.wait[found_few]).clamp(max=self.to_fill)
+        wait = torch.where(found_many, self.wait / 2, self.wait)
+        self.wait.copy_(torch.where(found_few, (2 * wait).clamp(max=self.to_fill), wait))
         for buffer in (self.word_lines, self.bit_lines, self.slots):
-            buffer[tiles] = 0
+            buffer.masked_fill_(tiles.reshape(-1, *[1] * (buffer.dim() - 1)), 0)
 
     def forget(self) -> None:
         """Begin anew on all tiles, as devices do that are put to new weights."""

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from devices.host_numbers import HostNumbers
 from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify, decay_, diffuse_
 from devices.units import Dimensionless
 
@@ -27,7 +28,7 @@ class DigitalMemory(NamedTuple):
     signs: Tensor | None = None
 
 
-class UnitCells(nn.Module, ABC):
+class UnitCells(HostNumbers, ABC):
     """Unit cells of T tiles: one or several devices at every crosspoint, and the rule by which they learn.
 
     The rules are those of aihwkit 1.1.0's C++ (`src/rpucuda`), for all tiles at once. Every hidden state, such as
@@ -263,8 +264,3 @@ class UnitCells(nn.Module, ABC):
     def extra_repr(self) -> str:
         """Return the sizes."""
         return f"tiles={self.tiles}, out={self.out_size}, in={self.in_size}"
-
-
-def zero_count() -> Tensor:
-    """Return a counter that stands at zero."""
-    return torch.zeros((), dtype=torch.int64)

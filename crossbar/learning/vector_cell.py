@@ -1,6 +1,7 @@
 """Cells of several devices that are read together: all of them learn, or one at a time."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import final
 
 import torch
@@ -78,7 +79,7 @@ class VectorCells(UnitCells):
     @property
     @override
     def granularity(self) -> Dimensionless:
-        return float(torch.stack([array.granularity for array in self._arrays()]).mean())
+        return mean_of(tuple(array.step_size for array in self._arrays()))
 
     @property
     @override
@@ -156,6 +157,12 @@ class VectorCells(UnitCells):
             steps = torch.arange(1, batch + 1, device=self.current.device)
             return (self.current[:, None] + steps) % number
         return self.current[:, None].expand(shape)
+
+
+@cache
+def mean_of(values: tuple[Dimensionless, ...]) -> Dimensionless:
+    """Return the mean of float32 numbers as torch rounds it."""
+    return float(torch.tensor(values).mean())
 
 
 def weighted_sum(arrays: Sequence[DeviceArray], gamma: Float[Tensor, " devices"]) -> Tensor:

@@ -9,11 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from devices.host_numbers import zero_count
 from devices.pulsed import Engine, WriteCounts, WriteVerify
 from devices.units import Dimensionless
 
 from ..reading.noise import NoiseStream
-from .unit_cells import UnitCells, zero_count
+from .unit_cells import UnitCells
 from .written_cells import WrittenCells
 
 _EARLIER: Final = 7  # numbers in `totals` before refreshes were counted apart

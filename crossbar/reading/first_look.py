@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from devices.looking import may_look
+
 from .fused_loops import add_bits, as_rows
-from .looking import may_look
 
 Mark = int | float | Tensor | None
 """What inputs are known again by; None if they are no numbers, or nobody has looked."""

@@ -38,9 +38,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from torch import Tensor
 
+from devices.looking import may_look
+
 from ..aihwkit.adapter import IOParameters
 from .fused_loops import as_rows, count_beyond
-from .looking import may_look
 
 Gradient = Literal["aihwkit", "exact"]
 

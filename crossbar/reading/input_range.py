@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from devices.looking import may_look
+
 from ..aihwkit.adapter import InputRangeParameter
 from ..distributed.images_of_process import ImagesOfProcess
 from .fused_loops import as_rows, divide_and_clip, select_askers
-from .looking import may_look
 
 
 def check_input_range_support(settings: InputRangeParameter) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from devices.looking import may_look
 from devices.working_memory import divided, parts_of_at_most
-
-from .looking import may_look
 
 __all__ = ["in_parts", "not_finite", "parts_of", "parts_of_at_most", "room_like"]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import final, override
 
 from devices import Faults, derive_seed, generator
+from devices.host_numbers import HostNumbers, value_of, zero_count
 from devices.programming import Circuit
 from devices.pulsed import Engine, WriteVerify
 from devices.units import Dimensionless
@@ -17,7 +18,6 @@ from devices.units import Dimensionless
 from ..aihwkit.adapter import BaseNoiseModel, BoundManagementType, IOParameters, NoiseManagementType
 from ..learning import UnitCells, make_cells, why_not_batched
 from ..learning.synchronisation import SyncCounts, synchronise
-from ..learning.unit_cells import zero_count
 from ..placement.grouping import Grouping
 from ..reading.mvm import analog_mvm
 from ..reading.noise import NoiseStream
@@ -32,7 +32,7 @@ from .pulsed_product import InSituProduct
 
 
 @final
-class PulsedDevices(Memory):
+class PulsedDevices(HostNumbers, Memory):
     """Pulsed devices of T tiles that are trained where they are.
 
     Each tile learns by itself. Where several tiles hold copies of one kernel, an update is broadcast: every copy
@@ -73,6 +73,7 @@ class PulsedDevices(Memory):
 
     name: ClassVar[str] = "in_situ"
     learns_in_place: ClassVar[bool] = True
+    host_numbers: ClassVar = ("updates_since_sync",)
     population: Tensor | None
     copies: Tensor | None
     copy_exists: Tensor | None
@@ -256,7 +257,7 @@ class PulsedDevices(Memory):
     def end_batch(self, *, noise: NoiseStream) -> tuple[bool, SyncCounts | None]:
         """Let devices decay and diffuse once, as after every mini-batch; then make copies equal if it is time."""
         self.cells.end_batch(noise=noise)
-        if self.updates_since_sync is None or int(self.updates_since_sync) < self.sync_every:
+        if self.updates_since_sync is None or value_of(self.updates_since_sync) < self.sync_every:
             return True, None
         assert self.kernel_of_tile is not None
         self.updates_since_sync.zero_()

@@ -1,12 +1,14 @@
 """T tiles of pulsed devices: what each device is like, and where it stands."""
 
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import Self, override
 
 from ..aihwkit_adapter import (
     ConstantStepDevice,
@@ -19,6 +21,7 @@ from ..aihwkit_adapter import (
     SoftBoundsPmaxDevice,
     SoftBoundsReferenceDevice,
 )
+from ..host_numbers import HostNumbers
 from ..parts import normal_
 from ..units import Dimensionless
 from .laws import Law, steps
@@ -28,7 +31,7 @@ REQUIRED = ("max_bound", "min_bound", "scale_up", "scale_down")
 OPTIONAL = ("shape_up", "shape_down", "reference", "decay_scale", "diffusion_rate", "reset_bias", "drift_nu")
 
 
-class DeviceArray(nn.Module):
+class DeviceArray(HostNumbers):
     """T tiles of pulsed devices, drawn once at fabrication, moved by pulses ever after.
 
     Weights are in units of the network; a pulse moves one by about `scale_up` or `scale_down`. Where devices have
@@ -64,6 +67,7 @@ class DeviceArray(nn.Module):
         constants: Numbers that all devices share, in the order of `laws.CONSTANTS`.
     """
 
+    host_numbers: ClassVar = ("constants",)
     weight: Tensor
     persistent_weight: Tensor | None
     max_bound: Tensor
@@ -142,6 +146,16 @@ class DeviceArray(nn.Module):
         if known is None or known[0] is not values or known[1] != version:
             known = self._known_granularity = (values, version, float(values))
         return known[2]
+
+    @override
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert the devices, as `to` does; the host still knows the size of a step."""
+        known = self.step_size
+        super()._apply(fn, recurse)
+        values = self._buffers["granularity"]
+        assert values is not None
+        self._known_granularity = values, 0 if values.is_inference() else values._version, known
+        return self
 
     @property
     def hidden_weight(self) -> Float[Tensor, "tiles out in"]:

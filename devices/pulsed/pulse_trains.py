@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
 from ..parts import first_tile, uniform_
+from ..streams import draw_seeds
 from ..units import Dimensionless
 from .slots import SLOTS, draw_slots
 from .train_loops import draw, mean_pulses, prepare
@@ -144,9 +145,9 @@ def draw_trains(
         p_d = _resolve(p_d, update.d_res_implicit, update.sto_round, rng).clamp(max=1) * signs[1]
         return PulseTrains(*signs, length, None, None, p_x, p_d * slots, False)
     p_x, p_d = (_resolve(p, update.res, update.sto_round, rng) for p in (p_x, p_d))
-    seeds = torch.randint(2**62, (2,), generator=rng)
+    seeds = draw_seeds(2, rng)
     if x.device.type != "cpu":
-        there = torch.Generator(device=x.device).manual_seed(int(seeds[0]))
+        there = torch.Generator(device=x.device).manual_seed(seeds[0])
         trials = slots.expand_as(p_x).contiguous(), slots.expand_as(p_d).contiguous()
         x_counts, d_counts = (
             torch.binomial(n, p.clamp(max=1), generator=there)
@@ -154,8 +155,8 @@ def draw_trains(
         )
         return PulseTrains(*signs, length, None, None, x_counts, d_counts, True)
     words = max(1, ceil(int(length.max()) / SLOTS)) if length.numel() else 1
-    x_bits, x_counts = draw_slots(p_x, length, words, int(seeds[0]), first_tile(rng))
-    d_bits, d_counts = draw_slots(p_d, length, words, int(seeds[1]), first_tile(rng))
+    x_bits, x_counts = draw_slots(p_x, length, words, seeds[0], first_tile(rng))
+    d_bits, d_counts = draw_slots(p_d, length, words, seeds[1], first_tile(rng))
     return PulseTrains(*signs, length, x_bits, d_bits, x_counts, d_counts, True)
 
 
@@ -229,7 +230,7 @@ def _draw_at_once(
 ) -> PulseTrains:
     """Do all that `draw_trains` does in one compiled loop, where no train is longer than a machine word."""
     tiles, batch = x.shape[:2]
-    x_seed, d_seed = torch.randint(2**62, (2,), generator=rng).tolist()
+    x_seed, d_seed = draw_seeds(2, rng)
     length = torch.empty(tiles, batch)
     x_sign, d_sign, x_counts, d_counts = (torch.empty(like.shape) for like in (x, d, x, d))
     x_bits, d_bits = (torch.empty((tiles, batch, 1, like.shape[2]), dtype=torch.int64) for like in (x, d))

@@ -9,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..aihwkit_adapter import PulseType, UpdateParameters
+from ..looking import may_look
 from ..parts import mean_over_tiles, most, part_of
+from ..streams import draw_seeds
 from ..units import Dimensionless
 from .device_array import DeviceArray
 from .engines.aggregated import apply_aggregated
@@ -78,7 +80,7 @@ def apply_trains(
         )
         engine = "aggregated" if is_many else "exact"
     apply = apply_exactly if engine == "exact" else apply_aggregated
-    seed = int(torch.randint(2**62, (), generator=rng))
+    (seed,) = draw_seeds(1, rng)
     apply(devices, trains, seed, _POLARITIES[polarity], tile_of_train, rng, looks)
     devices.hold_stuck()
 
@@ -132,7 +134,11 @@ def count_lines(
         pulses = (trains.x_pulses.sum(dim=2) + trains.d_pulses.sum(dim=2)).sum(dim=1, dtype=torch.float64)
         of_tiles = pulses if tile_of_train is None else pulses[tile_of_train]
         devices.line_pulses += of_tiles.sum().to(torch.int64)
-    devices.slots += int(most(float(trains.length.sum(dim=1, dtype=torch.float64).max()), rng))
+    slots = trains.length.sum(dim=1, dtype=torch.float64).max()
+    if part_of(rng) is None and not may_look(slots):
+        devices.slots += slots.to(torch.int64)
+    else:
+        devices.slots += int(most(float(slots), rng))
 
 
 def pulsed_update(

@@ -1,7 +1,7 @@
 """Cells that mixed precision trains."""
 
 from copy import deepcopy
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from devices.host_numbers import value_of, zero_count
+from devices.looking import may_look
 from devices.parts import first_tile, mean_over_tiles, most, uniform_
 from devices.pulsed import DeviceArray, Engine, WriteCounts, WriteVerify
 from devices.pulsed.arrays import as_arrays
@@ -19,7 +21,7 @@ from devices.units import Dimensionless
 from ...aihwkit.adapter import UpdateParameters
 from ...reading.noise import NoiseStream
 from ..one_hot import choose_line, one_hot
-from ..unit_cells import DigitalMemory, UnitCells, zero_count
+from ..unit_cells import DigitalMemory, UnitCells
 from ..written_cells import WrittenCells
 from .row_loops import add_product, take_steps, write_rows
 
@@ -45,6 +47,7 @@ class MixedPrecision(WrittenCells):
         next_row: Row that is to be written next.
     """
 
+    host_numbers: ClassVar = ("updates", "next_row")
     chi: Tensor
     updates: Tensor
     next_row: Tensor
@@ -98,7 +101,7 @@ class MixedPrecision(WrittenCells):
         x = _into_bins(x.detach().float(), settings.n_x_bins, settings.stoc_round_x, rng)
         d = _into_bins(d.detach().float(), settings.n_d_bins, settings.stoc_round_d, rng)
         updates = self.updates
-        seen, every, done = int(updates), settings.transfer_every * batch, 0
+        seen, every, done = value_of(updates), settings.transfer_every * batch, 0
         for vector in range(-seen % every, batch, every) if every > 0 else ():
             if seen + vector == 0:
                 continue
@@ -143,11 +146,11 @@ class MixedPrecision(WrittenCells):
         if settings.random_row and number < rows:
             start = choose_line(rows, self.tiles, rng=rng).numpy()
         else:
-            begin = int(self.next_row)
+            begin = value_of(self.next_row)
             start = np.array([[begin]])
             self.next_row.fill_((begin + number) % rows)
         cells, size, is_on_cpu = self.cells, float(self.granularity), self.chi.is_cpu
-        taken: tuple[Any, Any, int]
+        taken: tuple[Any, Any, int | None]
         if is_on_cpu:
             taken = take_steps(self._chi_on_cpu(), start, number, size)
         else:
@@ -157,7 +160,7 @@ class MixedPrecision(WrittenCells):
             return
         by_line = cells.written_by_line() if is_on_cpu else None
         are_few = engine != "aggregated" and by_line is not None
-        if are_few and engine == "auto":
+        if are_few and engine == "auto" and total is not None:
             of_devices = total / (self.tiles * self.out_size * self.in_size)
             are_few = mean_over_tiles(of_devices, rng) < many_pulses(number)
         if are_few and by_line is not None:
@@ -174,16 +177,18 @@ class MixedPrecision(WrittenCells):
 
     def _take_steps(
         self, start: Int[Tensor, "#tiles 1"], number: int, size: Dimensionless
-    ) -> tuple[Tensor, Tensor, int]:
-        """Take whole steps out of the memory: (tiles, number, in) steps, how many a row has, and all together."""
+    ) -> tuple[Tensor, Tensor, int | None]:
+        """Take whole steps out of the memory: (tiles, number, in) steps, how many a row has, and all together.
+
+        How many all together have is None on a GPU, which is not asked.
+        """
         chi = self.chi
         rows = (start.to(chi.device) + torch.arange(number, device=chi.device)) % self.out_size
         index = rows.expand(self.tiles, number)[..., None].expand(-1, -1, self.in_size)
         held = chi.gather(1, index)
         steps = (held / size).trunc()
         chi.scatter_(1, index, held - steps * size)
-        of_rows = steps.abs().sum(dim=2)
-        return steps, of_rows, int(of_rows.sum())
+        return steps, steps.abs().sum(dim=2), None
 
     @torch.no_grad()
     def _send_rows(
@@ -197,7 +202,8 @@ class MixedPrecision(WrittenCells):
         """Send every row as a vector with trains of its own."""
         rows, number, device = self.out_size, steps.shape[1], steps.device
         chosen = ((start.to(device) + torch.arange(number, device=device)) % rows).expand(self.tiles, number)
-        if not self.cells.needs_every_vector:  # no schedule counts rows: those without a step are left out
+        # No schedule counts rows: those without a step are left out.
+        if not self.cells.needs_every_vector and may_look(steps):
             is_written = of_rows > 0
             rows_of_any = noise.most(int(is_written.sum(dim=1).max()))
             if rows_of_any == 0:

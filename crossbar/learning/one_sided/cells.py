@@ -1,7 +1,7 @@
 """Cells of two devices that only go up: one for what a weight gains, one for what it loses."""
 
 from copy import deepcopy
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from devices.host_numbers import value_of, zero_count
+from devices.looking import may_look
 from devices.parts import part_of
 from devices.pulsed import (
     DeviceArray,
@@ -35,7 +37,7 @@ from ...reading.noise import NoiseStream
 from ...reading.periphery import Periphery
 from ..pair_writing import PairWriting
 from ..refresh import REFRESH_RULES, LineCounts, RefreshCounts, RefreshRule, pulses_to_reach
-from ..unit_cells import UnitCells, zero_count
+from ..unit_cells import UnitCells
 from .refresh_in_torch import reset_full
 from .refresh_loops import refresh
 
@@ -66,6 +68,7 @@ class OneSidedCells(UnitCells):
         refreshed: What refreshes have taken since the cells were made or loaded, except for those of `write`.
     """
 
+    host_numbers: ClassVar = ("updates",)
     updates: Tensor
     refreshes: Tensor
     lines: LineCounts | None
@@ -111,7 +114,7 @@ class OneSidedCells(UnitCells):
             )
         upper, lower = self.cell.refresh_upper_thres, self.cell.refresh_lower_thres
         to_fill = sum(pulses_to_reach(self.plus, level) for level in (upper, lower))
-        self.lines = LineCounts(self.tiles, self.out_size, self.in_size, to_fill).to(self.updates.device)
+        self.lines = LineCounts(self.tiles, self.out_size, self.in_size, to_fill).to(self.refreshes.device)
         return True
 
     @property
@@ -167,7 +170,7 @@ class OneSidedCells(UnitCells):
         if learning_rate == 0 or batch == 0:
             return
         with torch.no_grad():
-            rng, seen = noise.generator("cpu"), int(self.updates)
+            rng, seen = noise.generator("cpu"), value_of(self.updates)
             self.updates.add_(batch)
             every = self.cell.refresh_every * (batch if self.cell.units_in_mbatch else 1)
             is_told = self.lines is None and every > 0
@@ -202,7 +205,7 @@ class OneSidedCells(UnitCells):
 
     @override
     def own_refreshes(self) -> RefreshCounts:
-        return self.refreshed
+        return RefreshCounts(*map(int, self.refreshed))
 
     @override
     def device_arrays(self) -> dict[str, DeviceArray]:
@@ -270,7 +273,7 @@ class OneSidedCells(UnitCells):
         """Refresh the tiles whose lines say that pairs can be full."""
         assert self.lines is not None
         due = self.lines.note(trains, tile_of_train)
-        if due.any():
+        if not may_look(due) or due.any():
             pairs = self._refresh(noise, due)
             self.lines.looked(due, pairs.double() / (self.out_size * self.in_size))
 
@@ -292,41 +295,41 @@ class OneSidedCells(UnitCells):
         of_lines = self._reset_full_in_loops(noise, due)
         if of_lines is None:
             of_lines = reset_full((self.plus, self.minus), self.cell, self.periphery, due, noise)
-        tiles = self.tiles if due is None else int(due.sum())
+        tiles = self.tiles if due is None else _number(due.sum())
         counts = RefreshCounts(
             rows_read=2 * tiles * self.in_size,
             values_read=2 * tiles * self.in_size * self.out_size,
             serial_rows=2 * self.in_size,
         )
         of_tiles = of_lines.sum(dim=1)
-        pairs = int(of_tiles.sum())
-        if pairs > 0:
+        pairs = _number(of_tiles.sum())
+        if isinstance(pairs, Tensor) or pairs > 0:
             self.refreshes.add_(of_tiles)
             pulses, line_pulses, slots = self._sent()
             resets = 2 * pairs
             counts = counts._replace(
                 pairs=pairs,
-                serial_resets=int((of_lines > 0).sum(dim=1).max()),
+                serial_resets=_number((of_lines > 0).sum(dim=1).max()),
                 resets=resets,
-                pulses=max(pulses - before[0] - resets, 0),
+                pulses=_at_least_zero(pulses - before[0] - resets),
                 line_pulses=line_pulses - before[1],
                 slots=slots - before[2],
             )
         self.refreshed += counts
         return of_tiles
 
-    def _sent(self) -> tuple[int, int, int]:
+    def _sent(self) -> tuple[Any, Any, Any]:
         """Return the pulses, pulses on lines and slots that both devices have counted; zeros if they do not count."""
         arrays = [array for array in (self.plus, self.minus) if array.pulse_count is not None]
         return (
-            sum(int(array.pulses().sum(dtype=torch.int64)) for array in arrays),
-            sum(int(array.line_pulses) for array in arrays if array.line_pulses is not None),
-            sum(int(array.slots) for array in arrays if array.slots is not None),
+            sum(_number(array.pulses().sum(dtype=torch.int64)) for array in arrays),
+            sum(_number(array.line_pulses) for array in arrays if array.line_pulses is not None),
+            sum(_number(array.slots) for array in arrays if array.slots is not None),
         )
 
     def _reset_full_in_loops(self, noise: NoiseStream, due: Tensor | None) -> Tensor | None:
         """Do what `reset_full` does in one compiled loop; None, and nothing done, where that cannot do it."""
-        if self.updates.device.type != "cpu" or noise.part is not None:
+        if self.refreshes.device.type != "cpu" or noise.part is not None:
             return None
         plus, minus = self.plus, self.minus
         known = plus.step_size, minus.step_size
@@ -360,6 +363,15 @@ class OneSidedCells(UnitCells):
         thresholds = cell.refresh_upper_thres, cell.refresh_lower_thres, *maxima, most_without_clipping(io)
         writings = tuple(writing_of(array.step_size, update) for array in arrays)
         return tuple(np.float32(one) for one in thresholds), reading_of(io), writings
+
+
+def _number(counted: Tensor) -> Any:
+    """Return a count as a number of the host; on a GPU as it is, for nobody waits for it there."""
+    return int(counted) if may_look(counted) else counted
+
+
+def _at_least_zero(count: Any) -> Any:
+    return count.clamp(min=0) if isinstance(count, Tensor) else max(count, 0)
 
 
 def _reset_of(array: DeviceArray) -> tuple[Any, Any]:

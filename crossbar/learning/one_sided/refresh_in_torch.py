@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from devices.looking import may_look
 from devices.pulsed import DeviceArray, reset_
 
 from ...reading.noise import NoiseStream
@@ -47,7 +48,7 @@ def reset_full(
         is_full &= due[:, None, None]
     # Of the emulator all tiles were read; those that are not due would not be.
     periphery.rows_read = periphery.values_read = 0
-    if not is_full.any():
+    if may_look(is_full) and not is_full.any():
         return is_full.sum(dim=2)
     rng = noise.generator("cpu")
     for array in arrays:
@@ -58,9 +59,11 @@ def reset_full(
     for array, gain in ((first, difference), (second, -difference)):
         gain = gain.clamp(min=0)
         # Few columns have a full pair: drawing pulses for the others would take most of the time.
-        is_written = (gain > 0).any(dim=2)
-        most = int(is_written.sum(dim=1).max())
-        written = is_written.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
-        gain = gain.gather(1, written[..., None].expand(-1, -1, first.shape[1]))
+        written = every_column.expand(len(gain), -1)
+        if may_look(gain):
+            is_written = (gain > 0).any(dim=2)
+            most = int(is_written.sum(dim=1).max())
+            written = is_written.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+            gain = gain.gather(1, written[..., None].expand(-1, -1, first.shape[1]))
         columns.write(array, written, -gain, 1.0, cell.refresh_update, rng=rng)
     return is_full.sum(dim=2)

@@ -14,7 +14,8 @@ from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
 from ..unit_cells import DigitalMemory
-from .choppers import Chops, Reads
+from .choppers import Chops
+from .reads import Reads
 from .transfer_cells import TransferCells
 from .transfer_loops import Rule
 
@@ -47,8 +48,9 @@ class BufferedTransfer(TransferCells):
     @override
     def transfer_rate(self, source: int, learning_rate: Dimensionless) -> Dimensionless:
         rate = super().transfer_rate(source, learning_rate)
-        if self.gamma[source + 1] > 0 and self.gamma[source] > 0:
-            rate *= float(self.gamma[source] / self.gamma[source + 1])
+        part, next_part = self.parts[source], self.parts[source + 1]
+        if next_part > 0 and part > 0:
+            rate *= float(np.float32(part) / np.float32(next_part))
         return rate
 
     @override
@@ -78,7 +80,7 @@ class BufferedTransfer(TransferCells):
         rng: torch.Generator,
     ) -> None:
         settings, target = self.compound, self.chain[reads.source + 1]
-        step = np.float32(target.granularity)
+        step = np.float32(target.step_size)
         threshold = float(np.float32(settings.thres_scale) * step)
         most = settings.transfer_update.desired_bl
         buffer = self.buffer[reads.source]

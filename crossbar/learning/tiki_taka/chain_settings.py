@@ -1,7 +1,6 @@
 """What follows from the description of a chain of devices: reads, intervals, weights in what an MVM reads."""
 
 from copy import deepcopy
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,6 @@ from torch import Tensor
 from devices.units import Dimensionless
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
-
-
-@cache
-def mean_of(values: tuple[Dimensionless, ...]) -> Dimensionless:
-    """Return the mean of float32 numbers as torch rounds it."""
-    return float(torch.tensor(values).mean())
 
 
 def transfer_settings(transfer_forward: IOParameters) -> IOParameters:

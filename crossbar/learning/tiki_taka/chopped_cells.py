@@ -14,7 +14,8 @@ from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
 from ..unit_cells import DigitalMemory
-from .choppers import Choppers, Chops, Reads
+from .choppers import Choppers, Chops
+from .reads import Reads
 from .running_maxima import RunningMaxima
 from .transfer_cells import TransferCells
 from .transfer_loops import Rule

@@ -14,7 +14,8 @@ from devices.units import Dimensionless
 
 from ...aihwkit.adapter import UpdateParameters
 from .chopped_cells import ChoppedCells
-from .choppers import Chops, Reads
+from .choppers import Chops
+from .reads import Reads
 from .transfer_loops import Rule
 
 

@@ -7,14 +7,16 @@ gradient stays, but what the devices add of their own, such as a drift towards t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numba import njit, prange
-from torch import Tensor, nn
+from torch import Tensor
 
+from devices.host_numbers import HostNumbers, value_of, zero_count
+from devices.looking import may_look
 from devices.parts import uniform_
 from devices.pulsed import PulseTrains
 from devices.pulsed.random_numbers import start, uniform
@@ -22,26 +24,7 @@ from devices.pulsed.threaded_loops import threaded
 from devices.units import Dimensionless
 
 from ..trains_of_tiles import with_signs
-from ..unit_cells import zero_count
-
-
-@dataclass(frozen=True)
-class Reads:
-    """Lines that are read from one array and written to the next, none of them twice.
-
-    Attributes:
-        source: Number of the array that is read.
-        vectors: (reads,) after which vector of the batch each is read, in this order.
-        lines: (1 or tiles, reads) which lines.
-        first: Number of the first of these reads in the batch.
-        reset: (1 or tiles, lines) which lines are reset together with the one that is read; None for no resets.
-    """
-
-    source: int
-    vectors: Int[Tensor, " reads"]
-    lines: Int[Tensor, "#tiles reads"]
-    first: int
-    reset: Bool[Tensor, "#tiles lines"] | None = None
+from .reads import Reads
 
 
 @dataclass(frozen=True)
@@ -73,7 +56,7 @@ class Chops:
             trains: Pulses of the batch.
             are_columns: Whether word lines are transferred.
         """
-        if bool((self.lines > 0).all()) and bool((self.others > 0).all()):
+        if may_look(self.lines) and bool((self.lines > 0).all()) and bool((self.others > 0).all()):
             return trains
         return with_signs(trains, *((self.lines, self.others) if are_columns else (self.others, self.lines)))
 
@@ -92,7 +75,7 @@ class Chops:
         )
 
 
-class Choppers(nn.Module):
+class Choppers(HostNumbers):
     """The choppers of T tiles.
 
     Args:
@@ -111,6 +94,7 @@ class Choppers(nn.Module):
         sweeps: How often all lines have been read.
     """
 
+    host_numbers: ClassVar = ("sweeps",)
     is_turned: Tensor
     is_other_turned: Tensor
     sweeps: Tensor
@@ -156,28 +140,30 @@ class Choppers(nn.Module):
             batch: Number of vectors.
             rng: Draws which lines are turned.
         """
-        device, (tiles, number) = self.sweeps.device, self.is_turned.shape
-        nothing = torch.zeros(0, dtype=torch.int64, device=device)
-        lines = torch.cat([nothing, *(reads.lines[0] for reads in schedule)])
-        vectors = torch.cat([nothing, *(reads.vectors for reads in schedule)])
-        is_last = lines == number - 1
-        sweeps = self.sweeps + is_last.cumsum(0) - is_last.long()
+        device, (tiles, number) = self.is_turned.device, self.is_turned.shape
+        read = np.array([line for reads in schedule for line in reads.numbers or ()], dtype=np.int64)
+        after = np.array([vector for reads in schedule for vector in reads.vectors], dtype=np.int64)
+        is_last = read == number - 1
+        swept = value_of(self.sweeps) + is_last.cumsum() - is_last
+        lines, vectors, ends, sweeps, is_regular_turn = (
+            torch.from_numpy(values).to(device)
+            for values in (read, after, after[is_last], swept, swept % self.period + 1 == self.period)
+        )
 
-        is_switched = torch.zeros(tiles, len(lines), dtype=torch.bool, device=device)
+        is_switched = torch.zeros(tiles, len(read), dtype=torch.bool, device=device)
         if self.is_regular:
-            is_switched |= sweeps % self.period + 1 == self.period
+            is_switched |= is_regular_turn
         if self.is_random:
             is_switched |= (uniform_(torch.empty(is_switched.shape), rng) < self.probability).to(device)
         is_turned = _states(self.is_turned, batch, vectors, lines, is_switched)
 
-        ends = vectors[is_last]
         shape = tiles, len(ends), self.is_other_turned.shape[1]
         switches = torch.zeros(shape, dtype=torch.bool, device=device)
         if self.other_probability > 0:
             switches |= (uniform_(torch.empty(shape), rng) < self.other_probability).to(device)
         is_other_turned = _states(self.is_other_turned, batch, ends, slice(None), switches)
 
-        self.sweeps.add_(is_last.sum())
+        self.sweeps.add_(int(is_last.sum()))
         self.is_turned.copy_(is_turned[:, -1])
         self.is_other_turned.copy_(is_other_turned[:, -1])
         changes, others_change = is_turned.shape[1] > 1, is_other_turned.shape[1] > 1
@@ -200,7 +186,7 @@ def _states(
     switches: Bool[Tensor, "tiles switches ..."],
 ) -> Bool[Tensor, "tiles states lines"]:
     """Return which lines are turned while each vector is sent, and at the end; one state if nothing changes."""
-    if not switches.any():
+    if may_look(switches) and not switches.any():
         return before[:, None]
     tiles, number = before.shape
     states = torch.zeros(tiles, batch + 1, number, dtype=torch.bool, device=before.device)

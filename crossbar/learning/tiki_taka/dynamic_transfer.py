@@ -15,7 +15,8 @@ from devices.units import Dimensionless
 from ...aihwkit.adapter import UpdateParameters
 from ..unit_cells import DigitalMemory
 from .chopped_cells import ChoppedCells
-from .choppers import Chops, Reads
+from .choppers import Chops
+from .reads import Reads
 from .transfer_loops import Rule
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numba import njit
 from torch import Tensor, nn
 
+from devices.looking import may_look
 from devices.units import Dimensionless
 
 
@@ -52,19 +53,26 @@ class RunningMaxima(nn.Module):
                 of the means is zero.
         """
         part = self.part(x.shape[1])
-        if x.device.type == "cpu":
+        if may_look(x):
             here = (given.float().contiguous().numpy() for given in (x, d))
             means = self.x.numpy(), self.d.numpy()
             return torch.from_numpy(follow_rates(*here, *means, part, np.float32(full)))
-        of_both = []
-        for values, mean in ((x, self.x), (d, self.d)):
-            largest = values.abs().amax(dim=2).float()
-            followed = _follow(largest.cpu().contiguous().numpy(), mean.cpu().numpy(), part)
-            of_both.append(torch.from_numpy(followed).to(values.device))
-            mean.copy_(of_both[-1][:, -1])
-        x_mean, d_mean = of_both
+        x_mean, d_mean = (_followed_by(mean, values, part) for values, mean in ((x, self.x), (d, self.d)))
         rate = torch.full_like(x_mean, full)
         return torch.where((x_mean > 0) & (d_mean > 0), rate / (x_mean * d_mean), rate)
+
+
+def _followed_by(mean: Tensor, values: Tensor, part: Any) -> Tensor:
+    """Let running means follow the largest of each vector, and return where they stood after each."""
+    largest = values.abs().amax(dim=2).float()
+    means, now = torch.empty_like(largest), mean.clone()
+    for vector in range(largest.shape[1]):
+        new = largest[:, vector]
+        moved = torch.where(new > 0, float(np.float32(1) - part) * now + float(part) * new, now)
+        now = torch.where(now <= 0, new, moved)
+        means[:, vector] = now
+    mean.copy_(now)
+    return means
 
 
 @njit(cache=True, error_model="numpy")

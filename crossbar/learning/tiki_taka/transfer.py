@@ -11,7 +11,8 @@ from devices.parts import any_of, uniform_
 from devices.pulsed import reset_
 from devices.units import Dimensionless
 
-from .choppers import Chops, Reads
+from .choppers import Chops
+from .reads import Reads
 from .transfer_cells import TransferCells
 from .transfer_loops import Rule
 

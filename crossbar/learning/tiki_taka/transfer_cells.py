@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from devices.host_numbers import value_of, zero_count
+from devices.looking import may_look
 from devices.pulsed import (
     DeviceArray,
     Engine,
@@ -42,11 +44,12 @@ from ...reading.noise import NoiseStream
 from ...reading.periphery import Periphery
 from ..one_hot import Lines, choose_line
 from ..trains_of_tiles import for_every_tile
-from ..unit_cells import UnitCells, zero_count
-from ..vector_cell import weighted_sum
+from ..unit_cells import UnitCells
+from ..vector_cell import mean_of, weighted_sum
 from .at_once import AtOnce
-from .chain_settings import cell_gamma, mean_of, transfer_intervals, transfer_settings
-from .choppers import NO_CHOPPERS, Chops, Reads
+from .chain_settings import cell_gamma, transfer_intervals, transfer_settings
+from .choppers import NO_CHOPPERS, Chops
+from .reads import Reads, Sent
 from .transfer_loops import Rule
 
 
@@ -63,9 +66,11 @@ class TransferCells(UnitCells):
         updates: Vectors seen since the weights were set.
         next_line: (devices,) line of each array that is to be read next.
         every: Vectors, or mini-batches, between two transfers from each array.
+        parts: `gamma`, as the host knows it.
         is_hidden: Whether the last devices alone are what an MVM reads.
     """
 
+    host_numbers: ClassVar = ("updates", "next_line")
     updates: Tensor
     next_line: Tensor
     gamma: Tensor
@@ -89,6 +94,7 @@ class TransferCells(UnitCells):
         self.register_buffer("gamma", gamma, persistent=False)
         # aihwkit looks at the sum of the others, even where they cancel.
         self.is_hidden = float(gamma[-1]) == 1 and float(gamma[:-1].sum()) == 0
+        self.parts: list[Dimensionless] = gamma.tolist()
         self.transfer_io = transfer_settings(compound.transfer_forward)
         self.periphery = Periphery(
             self.transfer_io,
@@ -132,7 +138,7 @@ class TransferCells(UnitCells):
             array.weight.zero_()
             if not self.is_hidden:
                 array.set_weights(array.weight, rng=rng)
-        self.chain[-1].set_weights(weight if self.gamma[-1] == 1 else weight / self.gamma[-1], rng=rng)
+        self.chain[-1].set_weights(weight if self.parts[-1] == 1 else weight / self.gamma[-1], rng=rng)
 
     @override
     def update(
@@ -178,7 +184,7 @@ class TransferCells(UnitCells):
         chops = self._chop(schedule, rates, batch, tile_of_train, rng)
         if chops is not None:
             trains = chops.turn(trains, self.lines.are_columns)
-        sent: Int[Tensor, "#tiles lines"] | int = -1
+        sent = Sent(-1, -1)
         for reads in schedule:
             if reads.source == 0:
                 until = self._until(reads)
@@ -188,7 +194,7 @@ class TransferCells(UnitCells):
             values = self.lines.read(source.weight, reads.lines, self.transfer_io, self.periphery, noise)
             rate = self.transfer_rate(reads.source, learning_rate)
             self._transfer(reads, values, rate, chops, rng)
-        self._pulse(trains, sent, batch - 1, rng, engine)
+        self._pulse(trains, sent, Sent(batch - 1, batch - 1), rng, engine)
         self.updates.add_(batch)
 
     @override
@@ -287,7 +293,7 @@ class TransferCells(UnitCells):
     def _schedule(self, batch: int, rng: torch.Generator) -> Iterator[Reads]:
         """Go through the transfers of a batch in order, as many at a time as can be computed together."""
         steps = [self._interval(source, batch) for source in range(len(self.chain) - 1)]
-        seen, device = int(self.updates), self.next_line.device
+        seen, device = value_of(self.updates), self.gamma.device
         events = sorted(
             (vector, source)
             for source, step in enumerate(steps)
@@ -301,25 +307,24 @@ class TransferCells(UnitCells):
             source, last = events[done][1], done + 1
             while last < min(len(events), done + most) and events[last][1] == source:
                 last += 1
-            vectors = torch.tensor([vector for vector, _ in events[done:last]], device=device)
-            reads, transfers = last - done, last - done
+            each, transfers, number = self.reads_per_transfer, last - done, self.number_of_lines
+            vectors = [vector for vector, _ in events[done:last] for _ in range(each)]
+            numbers = None
             if self.compound.random_selection:
-                start = choose_line(self.number_of_lines, self.tiles, rng=rng).to(device)
+                lines = choose_line(number, self.tiles, rng=rng).to(device) + offsets
             else:
-                begin = int(self.next_line[source])
-                start = begin + self.reads_per_transfer * torch.arange(transfers, device=device)[None]
-                self.next_line[source] = (begin + transfers * self.reads_per_transfer) % self.number_of_lines
-            lines = start[..., None] + offsets  # (1 or tiles, transfers, reads of each)
-            vectors = vectors[:, None].expand(transfers, self.reads_per_transfer).flatten()
-            reads = len(vectors)
+                begin = value_of(self.next_line, source)
+                lines = begin + torch.arange(transfers * each, device=device)[None]
+                numbers = [line % number for line in range(begin, begin + transfers * each)]
+                self.next_line[source] = (begin + transfers * each) % number
             if self.compound.with_reset_prob > 0:
-                yield from self._with_resets(source, vectors, lines.flatten(1), first)
+                yield from self._with_resets(source, vectors, lines, first)
             else:
-                yield Reads(source, vectors, lines.flatten(1) % self.number_of_lines, first)
-            done, first = last, first + reads
+                yield Reads(source, vectors, lines % number, first, numbers=numbers)
+            done, first = last, first + len(vectors)
 
     def _with_resets(
-        self, source: int, vectors: Tensor, lines: Int[Tensor, "#tiles reads"], first: int
+        self, source: int, vectors: Sequence[int], lines: Int[Tensor, "#tiles reads"], first: int
     ) -> Iterator[Reads]:
         """Read one line after the other: each read may reset all lines of its transfer, up to the last line."""
         is_beyond = lines >= self.number_of_lines
@@ -346,42 +351,40 @@ class TransferCells(UnitCells):
         is_mixed = self.transfer_io.inp_noise > 0 and not self.transfer_io.is_perfect
         return 1 if is_alone or is_mixed else max(self.number_of_lines // self.reads_per_transfer, 1)
 
-    def _until(self, reads: Reads) -> Int[Tensor, "#tiles lines"] | int:
-        """Return the vector up to which each line is pulsed before these reads; one number if it is that of all.
+    def _until(self, reads: Reads) -> Sent:
+        """Return the vectors up to which lines are pulsed before these reads.
 
         A line that is not read here is read after a later vector, if at all.
         """
-        first, last = int(reads.vectors[0]), int(reads.vectors[-1])
+        first, last = reads.vectors[0], reads.vectors[-1]
         if first == last:
-            return last
+            return Sent(last, last)
         shape = len(reads.lines), self.number_of_lines
         until = torch.full(shape, last, device=reads.lines.device)
-        return until.scatter_(1, reads.lines, reads.vectors.expand(reads.lines.shape))
+        after = torch.tensor(reads.vectors, device=reads.lines.device)
+        return Sent(first, last, until.scatter_(1, reads.lines, after.expand(reads.lines.shape)))
 
     def _pulse(
         self,
         trains: PulseTrains,
-        sent: Int[Tensor, "#tiles lines"] | int,
-        until: Int[Tensor, "#tiles lines"] | int,
+        sent: Sent,
+        until: Sent,
         rng: torch.Generator,
         engine: Engine,
     ) -> None:
         """Send the gradient's pulses to each line, or to all: from after one vector, to another."""
-        if isinstance(sent, int) and isinstance(until, int):
-            if sent < until:
-                apply_trains(self.chain[0], trains.between(sent + 1, until + 1), rng=rng, engine=engine)
-            return
-        device, shape = trains.x_sign.device, (1, self.number_of_lines)
-        sent, until = (
-            torch.full(shape, value, device=device) if isinstance(value, int) else value
-            for value in (sent, until)
-        )
-        begin, end = int(sent.min()) + 1, int(until.max()) + 1
+        begin, end = sent.first + 1, until.last + 1
         if begin >= end:
             return
-        vectors = torch.arange(begin, end, device=sent.device)[:, None]
-        is_now = (vectors > sent[:, None]) & (vectors <= until[:, None])  # (1 or tiles, vectors, lines)
         part = trains.between(begin, end)
-        if not is_now.all():
-            part = part.where(is_now) if self.lines.are_columns else part.where_d(is_now)
+        if sent.of_lines is not None or until.of_lines is not None:
+            device, shape = trains.x_sign.device, (1, self.number_of_lines)
+            before, last = (
+                torch.full(shape, ends.last, device=device) if ends.of_lines is None else ends.of_lines
+                for ends in (sent, until)
+            )
+            vectors = torch.arange(begin, end, device=device)[:, None]
+            is_now = (vectors > before[:, None]) & (vectors <= last[:, None])  # (1 or tiles, vectors, lines)
+            if not may_look(is_now) or not is_now.all():
+                part = part.where(is_now) if self.lines.are_columns else part.where_d(is_now)
         apply_trains(self.chain[0], part, rng=rng, engine=engine)

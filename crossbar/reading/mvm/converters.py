@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from devices.looking import may_look
+
 from ...aihwkit.adapter import BoundManagementType, IOParameters
 from ..fused_loops import as_rows, codes_with_noise, noisy_codes, quantise, scale_and_quantise
-from ..looking import may_look
 from ..noise import NoiseStream
 from ..periphery import Stages, resolution
 

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from devices.looking import may_look
+
 from ...aihwkit.adapter import BoundManagementType, IOParameters, NoiseManagementType
-from ..looking import may_look
 from ..memory_order import first_of
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution

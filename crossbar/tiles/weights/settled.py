@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from devices.looking import may_look
+
 from ...reading.fused_loops import as_rows, find_differences
-from ...reading.looking import may_look
 from ...reading.recomputation import version_of
 
 
