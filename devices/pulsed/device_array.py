@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Self, override
 
 from ..aihwkit_adapter import (
@@ -21,7 +21,6 @@ from ..aihwkit_adapter import (
     SoftBoundsPmaxDevice,
     SoftBoundsReferenceDevice,
 )
-from ..host_numbers import HostNumbers
 from ..parts import normal_
 from ..units import Dimensionless
 from .laws import Law, steps
@@ -31,7 +30,7 @@ REQUIRED = ("max_bound", "min_bound", "scale_up", "scale_down")
 OPTIONAL = ("shape_up", "shape_down", "reference", "decay_scale", "diffusion_rate", "reset_bias", "drift_nu")
 
 
-class DeviceArray(HostNumbers):
+class DeviceArray(nn.Module):
     """T tiles of pulsed devices, drawn once at fabrication, moved by pulses ever after.
 
     Weights are in units of the network; a pulse moves one by about `scale_up` or `scale_down`. Where devices have
@@ -65,9 +64,9 @@ class DeviceArray(HostNumbers):
         write_noise_number: `write_noise`, likewise.
         views: The memory of these devices as numpy's arrays, likewise.
         constants: Numbers that all devices share, in the order of `laws.CONSTANTS`.
+        known_constants: The same, as the host knows them.
     """
 
-    host_numbers: ClassVar = ("constants",)
     weight: Tensor
     persistent_weight: Tensor | None
     max_bound: Tensor
@@ -120,6 +119,7 @@ class DeviceArray(HostNumbers):
             self.register_buffer("drifted_weight", torch.full_like(self.weight, torch.nan))
         # What follows from the description alone is not saved.
         self.register_buffer("constants", _constants(device), persistent=False)
+        self.known_constants: list[Dimensionless] = self.constants.tolist()
         up, down = getattr(device, "piecewise_up", [1.0]), getattr(device, "piecewise_down", [1.0])
         self.register_buffer("nodes_up", torch.tensor(up or [1.0], dtype=torch.float32), persistent=False)
         self.register_buffer("nodes_down", torch.tensor(down or [1.0], dtype=torch.float32), persistent=False)
@@ -223,7 +223,9 @@ class DeviceArray(HostNumbers):
             if is_up
             else (self.scale_down, self.shape_down, self.nodes_down)
         )
-        return steps(self.law, w, is_up, scale, shape, self.max_bound, self.min_bound, self.constants, nodes)
+        return steps(
+            self.law, w, is_up, scale, shape, self.max_bound, self.min_bound, self.known_constants, nodes
+        )
 
     def pulses(self) -> Int[Tensor, "tiles out in"]:
         """Return the pulses that each device has received.

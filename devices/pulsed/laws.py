@@ -17,6 +17,7 @@ with s, slope, gamma and the bounds drawn for every device. Sources: aihwkit 1.1
 tensors on any torch device; a test holds them together.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from math import exp, floor
 
@@ -191,12 +192,11 @@ def steps(
     shape: Tensor | None,
     max_bound: Tensor,
     min_bound: Tensor,
-    constants: Tensor,
+    constants: Sequence[Dimensionless],
     nodes: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Do what `step` does, for tensors of devices: mean steps f and noises g of one pulse each."""
-    shared: list[Dimensionless] = constants.tolist()
-    std, width = shared[0], max_bound - min_bound
+    std, width = constants[0], max_bound - min_bound
     if law == Law.CONSTANT_STEP:
         return scale, std * scale
     if law in (Law.LINEAR_STEP, Law.LINEAR_STEP_ADDITIVE):
@@ -210,7 +210,7 @@ def steps(
         return f, std * (f if law == Law.SOFT_BOUNDS_REFERENCE else scale)
     safe_width = torch.where(width > 0, width, 1.0)
     if law == Law.EXP_STEP:
-        _, a_up, a_down, gamma_up, gamma_down, a, b, add, slope = shared
+        _, a_up, a_down, gamma_up, gamma_down, a, b, add, slope = constants
         z = 2 * w / safe_width * a + b
         curve = 1 - a_up * torch.exp(gamma_up * z) if is_up else 1 - a_down * torch.exp(-gamma_down * z)
         f = scale * curve.clamp(min=0) * (width > 0)
