@@ -262,3 +262,23 @@ def test_a_training_that_has_not_ended_is_not_judged_and_says_how_far_it_is(tmp_
         one for one in filled(table, judge(table, {}, is_smoke=False), {key: (None, "so")}) if one.remark
     ]
     assert (told_too.cell.key, told_too.text) == (key, "so")
+
+
+def test_a_training_with_a_changed_setting_explains_a_cell_and_never_judges_it(tmp_path):
+    table = load_table("soft-bounds")
+    study = SoftBounds(table, Ask(scale="paper", runs=tmp_path, data_dir="data", threads=1))
+    start, changed = "fcn, sgd, power 0.5, tau 0.7, repeat 0", "weights not scaled, as in the authors' code"
+    fixed, other = study.pieces()[start], study.pieces()[f"{start}, {changed}"]
+    scaling = [piece.settings["mapping"]["weight_scaling_omega"] for piece in (fixed, other)]
+    assert scaling == [table.settings["mapping"]["weight_scaling_omega"], 0.0]
+    fixed.file.parent.mkdir(parents=True)
+    for piece, accuracy in ((fixed, 0.1135), (other, 0.97)):
+        write_json(piece.progress, [{"epoch": 1, "test_accuracy": accuracy, "cpu_seconds": 2.0}])
+    write_json(other.file, {"test_accuracy": 0.97})
+    assert study.values() == {}
+    write_json(fixed.file, {"test_accuracy": 0.1135})
+    found = judge(table, study.values(), is_smoke=False)
+    assert counts_of(found) == {"differs": 1, "not run": len(table.cells) - 1}
+    assert list(study.explanations(found, study.more()).values()) == [
+        f"{changed}: 97.00 % after 1 of 30 epochs"
+    ]

@@ -26,6 +26,7 @@ _WHY_NOT: Final = {
     "ResNet-32 on CIFAR-10, PCM": "not run: CIFAR-10 was not at hand",
 }
 _JUDGED: Final = "lenet, constant steps"
+_AS_JUDGED: Final = "as judged"
 _TITLE: Final = "aihwkit's LeNet, epoch by epoch"
 _TESTED: Final = "aihwkit's LeNet: what may explain its first epoch"
 
@@ -99,15 +100,15 @@ class Anchors(Reproduction):
         return found + self._tested()
 
     def _tested(self) -> list[Section]:
-        """Compare the first epoch of all trainings, if there is more than the judged one."""
+        """Compare the first epoch of all trainings, if there are more than the judged one."""
         rows = []
         for name, piece in self.pieces().items():
             history = history_of(piece)
             if history:
-                words = "as judged" if name == _JUDGED else name.removeprefix("lenet, ")
+                words = _AS_JUDGED if name == _JUDGED else name.removeprefix("lenet, ")
                 error = f"{100 * (1 - history[0]['test_accuracy']):.2f}"
                 rows.append([words, error, f"{history[0]['cpu_seconds']:.0f}"])
-        if len(rows) < 2:
+        if all(words == _AS_JUDGED for words, *_ in rows):
             return []
         header = ["training", "test error after the first epoch in %", "processor s"]
         text = "Each differs from the judged training in what its name says; none is judged."
@@ -122,7 +123,7 @@ class Anchors(Reproduction):
     def explanations(self, verdicts: Sequence[Verdict], sections: Sequence[Section]) -> dict[Key, str]:
         tables = [section.table for section in sections if section.title == _TESTED]
         rows = [row for table in tables if table is not None for row in table.rows]
-        said = "; ".join(f"{words}: {error} %" for words, error, _ in rows if words != "as judged")
+        said = "; ".join(f"{words}: {error} %" for words, error, _ in rows if words != _AS_JUDGED)
         key = key_of({"of": _LENET, "what": _FIRST})
         differs = any(verdict.cell.key == key and verdict.word == "differs" for verdict in verdicts)
         return {key: said} if differs and said else {}
