@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
 
+from crossbar.tiles.tile_array import Backend
 from devices.units import Dimensionless, Seconds
 
 from ....drawing.sections import Section, Table
@@ -49,20 +50,25 @@ class SoftBounds(Reproduction):
         return found
 
     def _changed(self) -> dict[str, Piece]:
-        """Return the trainings with a mapping other than the one that is judged."""
+        """Return the trainings with another mapping than the judged ones, of which some are on real aihwkit tiles."""
         found = {}
         for entry in self.settings.get("also", ()):
             for key in entry["cells"]:
-                piece = self._piece(key, 0, mapping=entry["mapping"])
+                backend = entry.get("backend", "batched")
+                piece = self._piece(key, 0, backend, mapping=entry["mapping"])
                 found[f"{_name_of(piece)}, {entry['words']}"] = piece
         return found
 
-    def _piece(self, key: Mapping[str, Any], repeat: int, **change: Any) -> Piece:
+    def _piece(
+        self, key: Mapping[str, Any], repeat: int, backend: Backend = "batched", **change: Any
+    ) -> Piece:
         left_out = ("points", "repeats", "also")
         settings = {name: value for name, value in self.settings.items() if name not in left_out} | change
         of = {name: str(key[name]) for name in ("network", "rule", "response")}
         tau = float(key["tau"])
         content = {**of, "tau": tau, "repeat": repeat, **settings}
+        if backend != "batched":
+            content["backend"] = backend
         return Piece(
             network=of["network"],
             rule=of["rule"],
@@ -72,6 +78,7 @@ class SoftBounds(Reproduction):
             settings=settings,
             data_dir=self.ask.data_dir,
             file=piece_file(self.ask.runs, self.table_name, content),
+            backend=backend,
         )
 
     @override
