@@ -210,6 +210,20 @@ def sums_of_bits(numbers, key):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
+def sums_of_bits_at(numbers, places, key):  # type: ignore[no-untyped-def]
+    """Fill an array with those of the numbers of `sums_of_bits` that stand at some places.
+
+    Args:
+        numbers: The array, of float32.
+        places: int32, where they would stand.
+        key: 64 random bits, which name the numbers.
+    """
+    first, second = uint32(key), uint32(key >> uint64(32))
+    for j in range(len(numbers)):
+        numbers[j] = _sum_of_bits(uint32(places[j]), first, second) * _BITS_TO_ONE
+
+
+@njit(cache=True, error_model="numpy")
 def uniforms(numbers, key):  # type: ignore[no-untyped-def]
     """Fill an array of float32 with numbers uniform in (0, 1), likewise."""
     first, second = uint32(key), uint32(key >> uint64(32))

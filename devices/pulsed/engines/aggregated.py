@@ -12,7 +12,8 @@ Else every vector has its own noise, and bounds do to it what they do to single 
 changes much within one vector, pulses are taken one by one.
 
 Devices lie side by side in blocks (`lanes`), and every loop over a block is one that the processor does 8 or 16 of
-them at a time: about a nanosecond for a device and vector, whether it is pulsed or not.
+them at a time: about a nanosecond for a device and vector, whether it is pulsed or not. Where noise is a vector's own
+and few devices are pulsed, these are taken out first (`few`).
 """
 
 from typing import Any
@@ -29,11 +30,12 @@ from ..laws import Law
 from ..looks import NONE, Looks
 from ..pulse_trains import PulseTrains
 from ..random_numbers import start, word
-from ..threaded_loops import threaded
+from ..threaded_loops import borrowed, threaded
 from .affine import begin_run, end_run, follow_affine, follow_constant, step_affine
 from .aggregated_torch import apply_in_torch
 from .bounds import add_noise, arrive, mark_steep, reflect
 from .curved import prepare_curved, step_curved
+from .few import list_pulsed, put_back, take_out
 from .lanes import (
     CHANGE,
     DOWN,
@@ -68,6 +70,8 @@ _QUIET = 0.5
 _RUN = 64
 # Where one device in so many has steps that are too steep, the whole block goes vector by vector. assumed.
 _MANY = 4
+# Where a vector pulses one device in so many, these are taken out of their block (measured).
+_FEW = 2
 
 _CONSTANT, _LINEAR, _LINEAR_ADD = int(Law.CONSTANT_STEP), int(Law.LINEAR_STEP), int(Law.LINEAR_STEP_ADDITIVE)
 _SOFT, _SOFT_ADD = int(Law.SOFT_BOUNDS_REFERENCE), int(Law.SOFT_BOUNDS_REFERENCE_ADDITIVE)
@@ -155,6 +159,8 @@ def apply(
     constants, nodes_up, nodes_down, write_noise, pulse_count = devices[10:]
     vectors, lines, are_columns, seen = looks
     tiles, outs, ins = weight.shape
+    # Every array that a loop hands on, once for each block and vector.
+    x_bits, d_bits, x_sign, d_sign = borrowed(x_bits), borrowed(d_bits), borrowed(x_sign), borrowed(d_sign)
     columns = columns_of_block(ins)
     rows = min(max(LANES // max(columns, 1), 1), outs)
     across, down = (ins + columns - 1) // max(columns, 1), (outs + rows - 1) // rows
@@ -167,7 +173,8 @@ def apply(
         last, right = min(first + rows, outs), min(left + columns, ins)
         k = tile_of_train[t]
         lanes = (last - first) * (right - left)
-        s, listed = np.zeros(SIZE, np.float32), np.empty(LANES, np.int32)
+        numbers, lists = np.zeros(SIZE, np.float32), np.empty((2, LANES), np.int32)
+        s, listed, places = borrowed(numbers), borrowed(lists[0]), borrowed(lists[1])
         load(s, V, weight[t], first, last, left, right)
         load(s, MAX, max_bound[t], first, last, left, right)
         load(s, MIN, min_bound[t], first, last, left, right)
@@ -186,6 +193,8 @@ def apply(
         else:
             prepare_curved(s, lanes, law, constants, len(nodes_up) - 1)
         is_quiet = is_affine and std <= _QUIET and _MANY * steep <= lanes
+        few_numbers = np.empty(0 if is_quiet else SIZE, np.float32)
+        few = borrowed(few_numbers)
         state = start(seed, first_tile * (down * across) + block)
         begin = end = look = 0
         while end < batch:
@@ -209,11 +218,16 @@ def apply(
                 ):
                     continue
                 if not is_quiet:
+                    pulsed = list_pulsed(s, lanes, places)
+                    are_few = _FEW * pulsed <= lanes
+                    if are_few:
+                        take_out(few, s, places[:pulsed], is_affine, shape_up.size > 0)
                     state = _vector(
-                        s,
-                        lanes,
+                        few if are_few else s,
+                        pulsed if are_few else lanes,
                         state,
                         listed,
+                        places[: pulsed if are_few else 0],
                         law,
                         is_affine,
                         is_additive,
@@ -222,6 +236,8 @@ def apply(
                         nodes_up,
                         nodes_down,
                     )
+                    if are_few:
+                        put_back(s, few, places[:pulsed])
                 elif law == _CONSTANT:
                     follow_constant(s, lanes)
                 else:
@@ -252,6 +268,7 @@ def apply(
                         number,
                         state,
                         listed,
+                        places[:0],
                         law,
                         True,
                         is_additive,
@@ -304,11 +321,13 @@ def apply(
             pulse_count,
             *everything,
         )
+        # What was borrowed from lives until here.
+        listed[0] = np.int32(numbers.size + lists.size + few_numbers.size)
 
 
 @njit(cache=True, error_model="numpy")
 def _vector(  # type: ignore[no-untyped-def]
-    s, lanes, state, listed, law, is_affine, is_additive, is_steep, constants, nodes_up, nodes_down
+    s, lanes, state, listed, places, law, is_affine, is_additive, is_steep, constants, nodes_up, nodes_down
 ):
     """Move a block by the pulses of one vector, which are counted: the next state of the noise."""
     std, marked = constants[0], 0
@@ -321,7 +340,7 @@ def _vector(  # type: ignore[no-untyped-def]
         step_curved(s, lanes, law, constants, nodes_up, nodes_down)
         marked = mark_steep(s, lanes, _MOST_CHANGE_CURVED)
     if std > 0.0:
-        add_noise(s, lanes, key)
+        add_noise(s, lanes, key, places)
         if std > _QUIET:
             state = reflect(s, lanes, state, listed)
     for k in range(lanes if marked > 0 else 0):

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, uint64
 
 from ..laws import log2_of
-from ..random_numbers import sums_of_bits, uniforms, word
+from ..random_numbers import sums_of_bits, sums_of_bits_at, uniforms, word
 from .lanes import (
     CHANGE,
     F_0,
@@ -42,9 +42,19 @@ _MINUS_TWO_LOG = np.float32(-2.0 * 0.6931471805599453)
 
 
 @njit(cache=True, error_model="numpy")
-def add_noise(s, lanes, key):  # type: ignore[no-untyped-def]
-    """Draw the noise of one vector's pulses."""
-    sums_of_bits(part(s, NOISE, lanes), key)
+def add_noise(s, lanes, key, places):  # type: ignore[no-untyped-def]
+    """Draw the noise of one vector's pulses.
+
+    Args:
+        s: The block.
+        lanes: Devices in it.
+        key: Names the numbers.
+        places: Where the devices stand in a block of more, whose numbers they get; none for a whole block.
+    """
+    if len(places) > 0:
+        sums_of_bits_at(part(s, NOISE, lanes), places, key)
+    else:
+        sums_of_bits(part(s, NOISE, lanes), key)
     for k in range(lanes):
         j = uint64(k)
         s[NOISE + j] *= s[SPREAD + j]
