@@ -11,7 +11,6 @@ from aihwkit.inference.compensation.drift import (
     PerColumnDriftCompensation,
 )
 from aihwkit.inference.converter.base import BaseConductanceConverter
-from aihwkit.inference.converter.fusion import FusionConductanceConverter
 from aihwkit.inference.noise.base import BaseNoiseModel
 from aihwkit.nn import (
     AnalogConv1d,
@@ -93,9 +92,6 @@ from aihwkit.simulator.tiles.floating_point import FloatingPointTile
 from aihwkit.simulator.tiles.inference import InferenceTileWithPeriphery
 from aihwkit.simulator.tiles.module import TileModule
 from aihwkit.simulator.tiles.transfer import TorchTransferTile
-from aihwkit.utils.export import _fusion_get_csv_header as fusion_header
-from aihwkit.utils.export import _fusion_load_csv as load_fusion_table
-from aihwkit.utils.export import _fusion_save_csv as save_fusion_table
 from torch import Tensor
 
 CPP_AND_TORCH_TILES = AnalogTile, InferenceTile, TorchInferenceTile
@@ -137,7 +133,6 @@ __all__ = [
     "DynamicTransferCompound",
     "FloatingPointDevice",
     "FloatingPointRPUConfig",
-    "FusionConductanceConverter",
     "GlobalDriftCompensation",
     "GlobalDriftCompensationWithExactReference",
     "IOParameters",
@@ -188,11 +183,8 @@ __all__ = [
     "WeightRemapType",
     "build_config",
     "convert_by_aihwkit",
-    "fusion_header",
-    "load_fusion_table",
     "probe_tile",
     "range_estimator",
-    "save_fusion_table",
 ]
 
 

@@ -9,13 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..aihwkit.adapter import (
-    BaseConductanceConverter,
-    FusionConductanceConverter,
-    fusion_header,
-    load_fusion_table,
-    save_fusion_table,
-)
+from ..aihwkit.adapter import BaseConductanceConverter
 from .named_refusals import arrays_to_act_on, layer_name
 
 Conductances = Mapping[str, list[float]]
@@ -31,7 +25,7 @@ def fusion_export(
 
     Args:
         analog_model: The model.
-        g_converter: How weights become conductances; `FusionConductanceConverter` if None.
+        g_converter: How weights become conductances; aihwkit's `FusionConductanceConverter` if None.
         file_name: Where to write them as the CSV file that the chip's composer takes; nowhere if None.
 
     Returns:
@@ -48,8 +42,10 @@ def fusion_export(
         >>> list(conductances), len(conductances["0"])
         (['0'], 6)
     """
+    from ..aihwkit import fusion_format  # here: it takes long to import
+
     arrays = arrays_to_act_on(analog_model, "exported by fusion_export")
-    converter = deepcopy(g_converter) or FusionConductanceConverter()
+    converter = deepcopy(g_converter) or fusion_format.FusionConductanceConverter()
     conductances: OrderedDict[str, list[float]] = OrderedDict()
     parameters: dict[str, list[Any]] = {}
     for name, array in arrays:
@@ -62,7 +58,7 @@ def fusion_export(
             for matrix in converted:
                 conductances[layer] += matrix.flatten().tolist()
     if file_name is not None:
-        save_fusion_table(str(file_name), conductances, fusion_header(analog_model))
+        fusion_format.save_table(str(file_name), conductances, fusion_format.header(analog_model))
     return conductances, parameters, deepcopy(analog_model.state_dict())
 
 
@@ -89,12 +85,15 @@ def fusion_import(
     Raises:
         ValueError: If a layer is missing, or has another number of conductances.
     """
+    from ..aihwkit import fusion_format  # here: it takes long to import
+
     arrays = arrays_to_act_on(analog_model, "filled by fusion_import")
-    converter = deepcopy(g_converter) or FusionConductanceConverter()
+    converter = deepcopy(g_converter) or fusion_format.FusionConductanceConverter()
     if state_dict is not None:
         analog_model.load_state_dict(state_dict)
     if isinstance(conductance_data, str | Path):
-        table: Conductances = load_fusion_table(str(conductance_data), fusion_header(analog_model))
+        header = fusion_format.header(analog_model)
+        table: Conductances = fusion_format.load_table(str(conductance_data), header)
     else:
         table = conductance_data
     for name, array in arrays:

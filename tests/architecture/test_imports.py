@@ -1,6 +1,8 @@
 """No module imports itself around a corner, and none needs a type checker's eyes to hide that it does."""
 
 import ast
+import subprocess
+import sys
 
 from helpers.source import REPOSITORY, circles, import_graph, imports, modules, tree
 
@@ -59,3 +61,13 @@ def test_imports_are_found_wherever_they_stand():
 def test_circles_are_found_around_corners():
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set(), "e": {"e", "a"}}
     assert circles(graph) == [["a", "b", "c"], ["e"]]
+
+
+def test_our_own_import_brings_nothing_slow_beside_aihwkit_and_numba():
+    code = (
+        "import sys, aihwkit.nn\nbefore = set(sys.modules)\nimport crossbar\n"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "numba" in told.split()
+    assert not {"sklearn", "scipy", "pandas", "matplotlib", "rich"} & set(told.split())
