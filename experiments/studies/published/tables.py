@@ -40,12 +40,14 @@ class Cell:
         published: The value, in the unit of the table.
         spread: Published standard deviation over repeats, or None.
         is_bound: Whether only an upper bound was published.
+        allowed: How far a computed value may lie from it, where the table's rule has a clause for such cells alone.
     """
 
     key: Key
     published: Dimensionless
     spread: Dimensionless | None = None
     is_bound: bool = False
+    allowed: Dimensionless | None = None
 
     @property
     def text(self) -> str:
@@ -59,8 +61,8 @@ class Cell:
 class Rule:
     """When a computed value agrees with a published one.
 
-    The allowed deviation is the sum of `relative` times the published value, `spreads` times its standard deviation,
-    `points`, and that of the first band that the published value reaches.
+    The allowed deviation is the cell's own, or the sum of `relative` times the published value, `spreads` times its
+    standard deviation, `points`, and that of the first band that the published value reaches.
 
     Attributes:
         version: Another rule is another version.
@@ -85,6 +87,8 @@ class Rule:
 
     def allowed(self, cell: Cell) -> Dimensionless:
         """Return how far a computed value may lie from a published one."""
+        if cell.allowed is not None:
+            return cell.allowed
         band = next((points for start, points in self.bands if cell.published >= start), 0.0)
         spread = self.spreads * (cell.spread or 0.0)
         return self.relative * abs(cell.published) + spread + self.points + band
@@ -175,6 +179,7 @@ def _cells_of(series: Mapping[str, Any]) -> list[Cell]:
             published=value,
             spread=spread,
             is_bound=series.get("is_bound", False),
+            allowed=series.get("allowed"),
         )
         for place, value, spread in zip(series["at"], series["published"], spreads, strict=True)
     ]
