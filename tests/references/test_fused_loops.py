@@ -227,3 +227,25 @@ def test_a_usual_read_is_the_one_that_torch_computes(monkeypatch, flipped, manag
     assert in_torch["y"].isnan().any()
     if management == BoundManagementType.NONE:
         assert (~in_torch["inside_adc"][:3]).any() == (bound < 1)
+
+
+@pytest.mark.parametrize("tiles", [1, 2])
+@pytest.mark.parametrize("outputs", [1, 6])
+@pytest.mark.parametrize("inputs", [1, 33])
+def test_a_usual_read_takes_any_number_of_vectors_after_any_other(monkeypatch, tiles, outputs, inputs):
+    rng = torch.Generator().manual_seed(8)
+    io = IOParameters(bound_management=BoundManagementType.NONE)
+    weight = 0.2 * torch.randn(tiles, outputs, inputs, generator=rng)
+    batches = [torch.randn(tiles, batch, inputs, generator=rng) for batch in (1, 64, 1, 7, 64, 2, 1)]
+
+    def read_all():
+        periphery = Periphery(io, tiles, outputs, inputs, rng=torch.Generator())
+        noise = NoiseStream(7)
+        return [
+            managed_read(weight, x.clone(), io, periphery, noise, is_scaled=False).y.clone() for x in batches
+        ]
+
+    in_loops = read_all()
+    monkeypatch.setattr(usual_read, "is_usual", lambda *_: False)
+    for ours, theirs in zip(in_loops, read_all(), strict=True):
+        assert torch.equal(ours, theirs)

@@ -354,3 +354,22 @@ def test_shapes_of_layers() -> None:
     assert not isinstance(model[4], AnalogLayer)
     with pytest.raises(TypeError, match="Tanh"):
         shape_of(model[1])
+
+
+def test_after_an_error_no_process_asks_the_others(monkeypatch):
+    """They may know nothing of it, and would wait, or answer a question that was another one."""
+
+    def ask(*_):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("crossbar.network.event_recording.analog_watch.AnalogWatch.enter", ask)
+    monkeypatch.setattr("crossbar.network.event_recording.shared_images.SharedImages.enter", ask)
+    layer = AnalogLinear(4, 2, rpu_config=get("ecram").training_config())
+    with pytest.raises(KeyError), record_events(layer):
+        _ = {}[layer]
+    assert layer.tile_array.events is None
+    assert all(
+        devices.pulse_count is None for devices in layer.tile_array.in_situ.cells.device_arrays().values()
+    )
+    with pytest.raises(AssertionError, match="asked"), record_events(layer):
+        layer(torch.zeros(3, 4))

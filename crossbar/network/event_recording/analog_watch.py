@@ -45,15 +45,18 @@ class AnalogWatch:
         self._parts = PartsWatch(array)
         self._received_before = self._received()
 
+    def enter(self) -> None:
+        """Enter what parts of the array have counted meanwhile, in all processes; all call it together."""
+        self._enter_traffic()
+        self.events.wear_is(self._parts.most_pulses())
+        self._enter(self._parts.counted())
+
     def stop(self) -> None:
-        """Stop counting, and enter what parts of the array have counted meanwhile."""
+        """Stop counting."""
         for handle in self._handles:
             handle.remove()
-        array, events = self.array, self.events
-        self._enter_traffic()
-        array.periphery.repeats = array.events = None
-        events.wear_is(self._parts.most_pulses())
-        self._enter(self._parts.stop())
+        self.array.periphery.repeats = self.array.events = None
+        self._parts.stop()
 
     def _received(self) -> Traffic:
         """Return what this process has received from others for the layer, if its tiles are spread over several."""

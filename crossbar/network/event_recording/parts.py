@@ -81,11 +81,14 @@ class PartsWatch:
         )
         return self._array.noise.most(most)
 
-    def stop(self) -> Tally:
-        """Return what was counted meanwhile; devices that did not count before forget their pulses."""
-        counted = self._tally().since(self._before)
+    def stop(self) -> None:
+        """Let devices that did not count before forget their pulses."""
         for devices in self._started:
             devices.stop_counting()
+
+    def counted(self) -> Tally:
+        """Return what was counted meanwhile, by all processes; all call it together."""
+        counted = self._tally().since(self._before)
         part = self._array.noise.part
         if part is None:
             return counted

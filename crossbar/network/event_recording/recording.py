@@ -40,7 +40,7 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
     ways (`crossbar.cost.closed_forms`), one exchange for each layer; of layers that are no part of a ledger, nothing.
 
     Yields:
-        The ledger; pulses and wear are entered at the end of the block.
+        The ledger; pulses and wear are entered at the end of the block, unless it ends with an error.
 
     Raises:
         RuntimeError: If the model is being recorded already.
@@ -56,6 +56,7 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
     """
     refuse_foreign_layers(model, "counted by record_events", may_be_spread=True)
     ledger = EventLedger()
+    watches: list[AnalogWatch] = []
     with ExitStack() as stack:
         for name, module in model.named_modules():
             kinds = AnalogLayer | LocallyConnected | ScaledDotProduct | nn.Linear | nn.modules.conv._ConvNd
@@ -63,11 +64,16 @@ def record_events(model: nn.Module, *, is_batched: bool | None = None) -> Iterat
                 watch = _watch(module)
                 ledger.layers[name] = watch.events
                 stack.callback(watch.stop)
+                if isinstance(watch, AnalogWatch):
+                    watches.append(watch)
         stack.callback(_watch_images(model, ledger, is_batched).remove)
         shared = SharedImages(model, ledger) if SharedImages.is_needed(model) else None
         yield ledger
-        if shared is not None:  # not after an error, of which other processes may know nothing
+        # Not after an error, of which other processes may know nothing: they would wait for each other.
+        if shared is not None:
             shared.enter()
+        for watch in watches:
+            watch.enter()
 
 
 def _watch(layer: nn.Module) -> AnalogWatch | DigitalWatch | ProductWatch:

@@ -19,7 +19,7 @@ from ...aihwkit.adapter import AnalogMVType, IOParameters, NoiseManagementType
 from ..fused_loops import as_rows, codes_with_noise
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
-from .converters import clipped
+from .converters import adc, clipped
 from .one_read import Read, parts_of_read
 from .products import product
 
@@ -82,9 +82,12 @@ def usual_read(
     beyond, dead = counts[:, 0].any(), bool(counts[:, 1].any())
     inside = (x * scale).abs_() <= io.inp_bound if masks and beyond else None
     y = product(v, weight)
-    drawn = noise.normal_of_products(y, out=periphery.scratch("near", y))
-    currents = as_rows(y, drawn)
-    assert currents is not None
+    near = periphery.scratch("near", y)
+    currents = as_rows(y, near)
+    if currents is None:  # of one vector or one output, whose order in memory has several names
+        codes = adc(y, None, io, periphery.of(slice(None)), noise, masks)
+        return Read(*_in_order(codes, v, scale, inside)), alpha, dead
+    noise.normal_of_products(y, out=near)
     clips = np.empty(x.shape[0], np.int64)
     codes_with_noise(*currents, io.out_noise, out_step, io.out_bound, clips)
     if not clips.any():
