@@ -163,12 +163,12 @@ class SoftBounds(Reproduction):
         rows = [row for table in tables if table is not None for row in table.rows]
         found = {}
         for verdict in verdicts:
-            start = "{network}, {rule}, {response}, tau {tau}, repeat 0, ".format(**dict(verdict.cell.key))
-            said = [
-                f"{name.removeprefix(start)}: {last} % after {epochs} epochs"
-                for name, epochs, _, last, _ in rows
-                if name.startswith(start)
-            ]
+            cell = "{network}, {rule}, {response}, tau {tau}, ".format(**dict(verdict.cell.key))
+            of_cell = [(name.removeprefix(cell), row) for name, *row in rows if name.startswith(cell)]
+            repeats = [(name, row) for name, row in of_cell if "," not in name]
+            told = [(name.removeprefix("repeat 0, "), row) for name, row in of_cell if "," in name]
+            told += repeats if len(repeats) > 1 else []
+            said = [f"{name}: {last} % after {epochs} epochs" for name, (epochs, _, last, _) in told]
             if verdict.word == "differs" and said:
                 found[verdict.cell.key] = "; ".join(said)
         return found
