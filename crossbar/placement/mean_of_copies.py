@@ -26,12 +26,7 @@ def mean_of_copies(
         weight = weight * exists
     sums = weight.new_zeros(kernels, *weight.shape[1:]).index_add_(0, kernel_of_tile, weight)
     if exists is None:
-        ones = torch.ones_like(kernel_of_tile)
-        return (
-            sums
-            / torch.zeros(kernels, dtype=ones.dtype, device=ones.device).index_add_(0, kernel_of_tile, ones)[
-                :, None, None
-            ]
-        )
+        of_each = torch.ones_like(kernel_of_tile)
+        return sums / of_each.new_zeros(kernels).index_add_(0, kernel_of_tile, of_each)[:, None, None]
     number = weight.new_zeros(sums.shape).index_add_(0, kernel_of_tile, exists.to(weight))
     return sums / number.clamp(min=1)

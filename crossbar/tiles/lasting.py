@@ -22,9 +22,8 @@ def lasting(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False), torch.no_grad():
                 return function(*args, **kwargs)
-        if (
-            not torch.is_grad_enabled()
-        ):  # entering a context takes as long as half of what is done in a small layer
+        # Entering a context takes as long as half of what is done in a small layer.
+        if not torch.is_grad_enabled():
             return function(*args, **kwargs)
         with torch.no_grad():
             return function(*args, **kwargs)

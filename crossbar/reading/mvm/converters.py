@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from devices.looking import may_look
+from devices.units import Dimensionless
 
 from ...aihwkit.adapter import BoundManagementType, IOParameters
 from ..fused_loops import as_rows, codes_with_noise, noisy_codes, quantise, scale_and_quantise
@@ -114,25 +115,44 @@ def adc(
         if rows is not None and step > 0 and not io.out_sto_round and isinstance(out_std, float):
             beyond = torch.empty(len(y), dtype=torch.int64)
             noisy_codes(*rows, out_std**2, step, io.out_bound, beyond.numpy())
-            return clipped(y, io, masks) if beyond.any() else (y, None, None)
+            return _clipped(y, io, masks) if beyond.any() else (y, None, None)
         y.addcmul_(variance.add_(out_std**2).sqrt_(), drawn)
     elif isinstance(out_std, float) and out_std > 0 and step > 0 and not io.out_sto_round:
-        drawn = draw()
-        rows = as_rows(y, drawn)
-        if rows is not None:
-            beyond = torch.empty(len(y), dtype=torch.int64)
-            codes_with_noise(*rows, out_std, step, io.out_bound, beyond.numpy())
-            return clipped(y, io, masks) if beyond.any() else (y, None, None)
-        y.add_(drawn.mul_(out_std))
+        return noisy_adc(y, draw(), out_std, step, io, noise, masks)
     elif isinstance(out_std, Tensor) or out_std > 0:
         y.add_(draw().mul_(out_std))
+    return _coded(y, step, io, noise, masks)
+
+
+def noisy_adc(
+    y: Tensor,
+    drawn: Tensor,
+    std: Dimensionless,
+    step: Dimensionless,
+    io: IOParameters,
+    noise: NoiseStream,
+    masks: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Do what `adc` does where all there is to add is output noise of one strength: normal numbers, once drawn."""
+    rows = as_rows(y, drawn)
+    if rows is None:
+        return _coded(y.add_(drawn.mul_(std)), step, io, noise, masks)
+    beyond = np.empty(y.shape[0], np.int64)
+    codes_with_noise(*rows, std, step, io.out_bound, beyond)
+    return _clipped(y, io, masks) if beyond.any() else (y, None, None)
+
+
+def _coded(
+    y: Tensor, step: Dimensionless, io: IOParameters, noise: NoiseStream, masks: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Round to codes and clip, in place."""
     _quantise_(y, step, io.out_sto_round, noise)
     if io.out_bound <= 0 or not _reaches_beyond(y, io.out_bound):
         return y, None, None
-    return clipped(y, io, masks)
+    return _clipped(y, io, masks)
 
 
-def clipped(y: Tensor, io: IOParameters, masks: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def _clipped(y: Tensor, io: IOParameters, masks: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Clip codes to the range of the ADC, in place, and tell which were inside and which vectors passed."""
     if io.bound_management == BoundManagementType.NONE and not masks:
         return y.clamp_(-io.out_bound, io.out_bound), None, None

@@ -49,28 +49,17 @@ def analog_mvm(
         ideal: Tensor = _Ideal.apply(weight, x, io, gains)
         return ideal if line_scale is None else ideal * line_scale[:, None, :]
     if not torch.is_grad_enabled():
-        _, y = _read(weight, x, io, periphery, noise, is_scaled, keeps_x=False, masks=False)
+        y = _scaled_back(managed_read(weight, x, io, periphery, noise, is_scaled, masks=False), io)
         return y if line_scale is None else y.mul_(line_scale[:, None, :])
     how = io, periphery, noise, gains, is_scaled
     result: Tensor = _StraightThrough.apply(weight, x, line_scale, *how)
     return result
 
 
-def _read(
-    weight: Tensor,
-    x: Tensor,
-    io: IOParameters,
-    periphery: Periphery,
-    noise: NoiseStream,
-    is_scaled: bool,
-    *,
-    keeps_x: bool,
-    masks: bool,
-) -> tuple[Read, Tensor]:
-    """Read every vector, and return its outputs scaled back, too."""
-    read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x, masks)
+def _scaled_back(read: Read, io: IOParameters) -> Tensor:
+    """Return the outputs of a read as numbers of the layer, in the memory of its codes."""
     y = read.y if io.out_scale == 1.0 else read.y.mul_(io.out_scale)
-    return read, y if read.scale is None else y.div_(read.scale)
+    return y if read.scale is None else y.div_(read.scale)
 
 
 class _Ideal(torch.autograd.Function):
@@ -119,7 +108,8 @@ class _StraightThrough(torch.autograd.Function):
         keeps_x = gains.like_aihwkit and ctx.needs_input_grad[0]
         # aihwkit's rule asks where the ADC clipped after scaling back.
         masks = not gains.like_aihwkit
-        read, y = _read(weight, x, io, periphery, noise, is_scaled, keeps_x=keeps_x, masks=masks)
+        read = managed_read(weight, x, io, periphery, noise, is_scaled, keeps_x, masks)
+        y = _scaled_back(read, io)
         ctx.out_scale, ctx.like_aihwkit = io.out_scale, gains.like_aihwkit
         saved: tuple[Tensor | None, ...]
         if gains.like_aihwkit:

@@ -5,8 +5,6 @@ and ADC round, output noise has one strength, and nothing else is not ideal. Thi
 handful of numbers, took three times as long for a small layer and few vectors. Numbers are the same to the last bit.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from numba import float32, int32, njit, prange
@@ -16,10 +14,10 @@ from devices.pulsed.random_numbers import bits_of, number_of
 from devices.pulsed.threaded_loops import threaded
 
 from ...aihwkit.adapter import AnalogMVType, IOParameters, NoiseManagementType
-from ..fused_loops import as_rows, codes_with_noise
+from ..fused_loops import as_rows
 from ..noise import NoiseStream
 from ..periphery import Periphery, resolution
-from .converters import adc, clipped
+from .converters import noisy_adc
 from .one_read import Read, parts_of_read
 from .products import product
 
@@ -82,22 +80,9 @@ def usual_read(
     beyond, dead = counts[:, 0].any(), bool(counts[:, 1].any())
     inside = (x * scale).abs_() <= io.inp_bound if masks and beyond else None
     y = product(v, weight)
-    near = periphery.scratch("near", y)
-    currents = as_rows(y, near)
-    if currents is None:  # of one vector or one output, whose order in memory has several names
-        codes = adc(y, None, io, periphery.of(slice(None)), noise, masks)
-        return Read(*_in_order(codes, v, scale, inside)), alpha, dead
-    noise.normal_of_products(y, out=near)
-    clips = np.empty(x.shape[0], np.int64)
-    codes_with_noise(*currents, io.out_noise, out_step, io.out_bound, clips)
-    if not clips.any():
-        return Read(y, v, scale, inside, None, None), alpha, dead
-    return Read(*_in_order(clipped(y, io, masks), v, scale, inside)), alpha, dead
-
-
-def _in_order(codes: tuple[Tensor, Tensor | None, Tensor | None], *of_dac: Tensor | None) -> tuple[Any, ...]:
-    y, inside_adc, passed = codes
-    return y, *of_dac, inside_adc, passed
+    drawn = noise.normal_of_products(y, out=periphery.scratch("near", y))
+    y, inside_adc, passed = noisy_adc(y, drawn, io.out_noise, out_step, io, noise, masks)
+    return Read(y, v, scale, inside, inside_adc, passed), alpha, dead
 
 
 @njit(cache=True, error_model="numpy")
