@@ -36,7 +36,7 @@ def network(case: str) -> nn.Module:
 
 
 def seen_in_steps(case: str, rank: int, number: int) -> list[int]:
-    """Return bytes received, those of averages, and what the ledger counts of both: the most of each of some steps."""
+    """Return bytes received, those of averages, and what the ledger counts: the most of each of some steps."""
     steps = [step(case, rank, number) for _ in range(STEPS)]
     return [max(counts) for counts in zip(*steps, strict=True)]
 
