@@ -71,6 +71,9 @@ class ShareConfig:
     """Runs at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each run."""
+    memory: Annotated[str | None, OPEN_NAME] = None
+    """Most memory that a piece of work of a run takes beside weights and devices, as for `xbar train`; of runs that
+    are put on tiles."""
     dask: Annotated[str | None, OPEN_NAME] = None
     """Address of a Dask scheduler, whose workers do the runs in place of --jobs processes."""
     runs: Path = field(default_factory=runs_folder)
@@ -146,6 +149,7 @@ class SharePlan:
     seeds: tuple[int, ...]
     jobs: int
     threads: int
+    memory: str | None
     dask: str | None
     runs: Path
     out: Path

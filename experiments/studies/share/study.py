@@ -34,7 +34,7 @@ from ...support.json_files import read_json
 from ...support.parallel import do_all
 from ..options import line_of
 from ..results import numbers_file
-from ..study import Findings, Study, family_of, run_study
+from ..study import Findings, Study, family_of, run_study, within
 from .config import ShareConfig, SharePlan, Start
 from .figure import draw
 from .rows import Point, Row
@@ -91,7 +91,7 @@ class Share(Study[Point, Row]):
         total = sum(map(len, stages))
         done = 0
         for stage in stages[:-1]:
-            wishes = {point: self.wish(point, data.facts) for point in stage}
+            wishes = {point: within(config.memory, self.wish(point, data.facts)) for point in stage}
             todo = {
                 point.name: wish
                 for point, wish in wishes.items()

@@ -84,6 +84,9 @@ class TuneConfig:
     """Trainings at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each training."""
+    memory: Annotated[str | None, OPEN_NAME] = None
+    """Most memory that a piece of work of a training takes beside weights and devices, as for `xbar train`; of
+    those that are put on tiles."""
     dask: Annotated[str | None, OPEN_NAME] = None
     """Address of a Dask scheduler, as for `xbar sharing-cost`."""
     runs: Path = field(default_factory=runs_folder)
@@ -154,6 +157,7 @@ class TunePlan:
     profile: str | None
     jobs: int
     threads: int
+    memory: str | None
     dask: str | None
     runs: Path
     out: Path

@@ -36,6 +36,7 @@ from ...runs.rates.tuned import TunedRate, key_of
 from ...runs.run import Run
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
+from ...runs.team.memory import use_memory
 from ...runs.team.threads import use_threads
 from ...runs.training import Diverged, train
 from ...runs.watching.curve import Measurement
@@ -92,6 +93,7 @@ def advance(search: Search) -> None:
     use_threads(usual.threads)
     with (
         RunFolder(path).lock(),
+        use_memory(usual.memory),
         Interruption("the same command; what was tried is not tried again") as interruption,
     ):
         with _opened(path) as study:

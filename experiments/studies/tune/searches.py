@@ -14,7 +14,7 @@ from ...runs.rates.tuned import TunedRate, TunedRates, key_of
 from ...runs.run_data import images_of
 from ...support.environment import describe_environment
 from ...support.parallel import do_all
-from ..study import Study
+from ..study import Study, within
 from .search import Search, Trial, advance, outcome_of, trials_done
 
 SEED: Final = 100
@@ -67,6 +67,7 @@ def searches_of(
         wish = study.wish(replace(point, seed=seed), data.facts)
         folder = study.config.runs / "searches"
         wish = replace(wish, lr=None, record_every=0, chips=1, times=None, out=folder, reference=False)
+        wish = within(getattr(study.config, "memory", None), wish)
         run = resolve(wish, data.facts)
         key = key_of(wish, run.model, run.placement)
         name = ", ".join((point.device, point.mechanism, point.scheme))

@@ -27,7 +27,7 @@ TITLE: Final = "Learning rates, chosen on validation images"
 _FIGURE: Final = "tune.png"
 _OF_THE_GRID: Final = (
     "data", "data_dir", "download", "train_images", "loss", "metric", "model", "schemes", "devices", "mechanisms",
-    "epochs", "tile_size", "profile", "jobs", "threads", "dask", "runs", "out",
+    "epochs", "tile_size", "profile", "jobs", "threads", "memory", "dask", "runs", "out",
 )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal, final
 
 import tyro
 
+from devices.working_memory import bytes_of
+
 from ...data.objective_names import Loss, Metric
 from ...support.options.idle_options import refuse_given_folder, refuse_given_jobs
 from ...support.options.open_options import ALL, OPEN, OPEN_INT, OPEN_NAME, OPEN_PATH, one_of
@@ -85,6 +87,9 @@ class WhatIfConfig:
     """Trainings at the same time, each in a process of its own. (default: OMP_NUM_THREADS, or all cores)"""
     threads: int = 1
     """Threads of each training."""
+    memory: Annotated[str | None, OPEN_NAME] = None
+    """Most memory that a piece of work of a training takes beside weights and devices, as for `xbar train`; of
+    those that are put on tiles."""
     dask: Annotated[str | None, OPEN_NAME] = None
     """Address of a Dask scheduler, whose workers do the trainings, as for `xbar compare-devices`."""
     runs: Path = field(default_factory=runs_folder)
@@ -96,13 +101,16 @@ class WhatIfConfig:
         """Refuse values that no study could use.
 
         Raises:
-            ValueError: If a list is empty, too short or names something twice, or a number lies outside its range.
+            ValueError: If a list is empty, too short or names something twice, a number lies outside its range, or
+                the memory is no size.
         """
         if not self.device.endswith(".toml"):
             raise ValueError(
                 f"`device` must be a device file such as my.toml, but is {self.device!r}. Make one with `xbar "
                 "fit-device`, or of a preset with `xbar import-device aihwkit`."
             )
+        if self.memory is not None:
+            bytes_of(self.memory)
         refuse_doubles(self, ("factors", "modes", "seeds"))
         refuse_below_one(self, ("epochs", "train_images", "test_images", "chips", "threads", "jobs"))
         if len(self.seeds) < 2:
@@ -165,6 +173,7 @@ class WhatIfPlan:
     threshold: Dimensionless
     jobs: int
     threads: int
+    memory: str | None
     dask: str | None
     runs: Path
     out: Path

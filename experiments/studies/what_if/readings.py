@@ -16,6 +16,7 @@ from ...runs.result import Result
 from ...runs.run_data import images_of
 from ...runs.run_folder import RunFolder
 from ...runs.run_network import make_model
+from ...runs.team.memory import use_memory
 from ...support.interruption import Interruption
 from ...support.json_files import read_json, write_json
 from ..does_it_matter.outcomes import Outcome, read_chip, read_network
@@ -32,6 +33,7 @@ class Reading:
         time: Since programming, in s; None in situ.
         chips: How many.
         file: Where the outcome is kept.
+        memory: Most memory that a piece of work takes, as for `xbar train`; None for as much as it takes.
     """
 
     run: Path
@@ -39,6 +41,7 @@ class Reading:
     time: Seconds | None
     chips: int
     file: Path
+    memory: str | None = None
 
 
 def read(task: Reading) -> None:
@@ -47,11 +50,12 @@ def read(task: Reading) -> None:
     run = folder.read_config()
     data = images_of(run)
     model = load_model(folder.model_file, make_model(run, facts=data.facts)).eval()
-    if task.time is None:
-        seed_noise(model, run.seed, "what if")
-        outcome = read_network(model, data.test)
-    else:
-        outcome = _read_chips(task, run, model, data)
+    with use_memory(task.memory):
+        if task.time is None:
+            seed_noise(model, run.seed, "what if")
+            outcome = read_network(model, data.test)
+        else:
+            outcome = _read_chips(task, run, model, data)
     task.file.parent.mkdir(parents=True, exist_ok=True)
     write_json(task.file, asdict(outcome))
 

@@ -148,7 +148,7 @@ class Uses:
             test_images=plan.test_images, loss=plan.loss, metric=plan.metric,
             model=plan.model or f"cnn_{family_of(self._facts, plan.data)}", mode=mode,
             device=str(self._files[change]), epochs=plan.epochs, seed=seed, lr=rate, chips=1, times="1s",
-            threads=plan.threads, out=plan.runs,
+            threads=plan.threads, memory=plan.memory, out=plan.runs,
         )  # fmt: skip
         if mode == "hwa":
             return wish
@@ -240,7 +240,9 @@ class Uses:
         device = self._files[change]
         content = hashlib.blake2b(read_regular(device, "device"), digest_size=8).hexdigest()
         key = hashlib.blake2b(f"{run.path.name} {content} {time} {chips}".encode(), digest_size=8).hexdigest()
-        return Reading(run.path, device, time, chips, self._plan.out / "outcomes" / f"{key}.json")
+        return Reading(
+            run.path, device, time, chips, self._plan.out / "outcomes" / f"{key}.json", self._plan.memory
+        )
 
     def _gain(
         self,
