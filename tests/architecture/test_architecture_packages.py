@@ -23,7 +23,7 @@ def test_a_stranger_with_our_name_is_refused_in_one_sentence(tmp_path, stranger)
     file.parent.mkdir(exist_ok=True)
     file.write_text("import os; os._exit(7)")
     code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(REPOSITORY)!r}]; import experiments"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     name = file.stem if file.stem != "__init__" else file.parent.name
     last = done.stderr.strip().splitlines()[-1]

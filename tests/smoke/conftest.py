@@ -33,7 +33,7 @@ def in_chromium(tmp_path):
         done = subprocess.run(
             [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
              f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1600,900", "--dump-dom", file.as_uri()],
-            capture_output=True, text=True, timeout=60, check=True,
+            capture_output=True, text=True, timeout=300, check=True,
         )  # fmt: skip
         needed, shown, pictures = map(
             int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout).groups()
