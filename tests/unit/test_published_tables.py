@@ -9,7 +9,7 @@ from experiments.drawing.sections import Section, Table
 from experiments.studies.paper.published import published_scores
 from experiments.studies.published.explanations import OPEN_SETTINGS, REAL_TILES, explain, explain_claims
 from experiments.studies.published.judgement import Pattern, counts_of, judge, sections_of
-from experiments.studies.published.kept_results import KeptResults
+from experiments.studies.published.kept_results import KeptResults, joined
 from experiments.studies.published.kept_studies import from_paper, key_at
 from experiments.studies.published.reproductions.anchors import Anchors
 from experiments.studies.published.reproductions.chip_bill import ChipBill
@@ -150,6 +150,22 @@ def test_shorter_trainings_fill_the_gaps_of_longer_ones_and_say_so():
     assert [one.text for one in found[:3]] == ["agrees (60 epochs)", "agrees (10 epochs)", "not run"]
 
 
+def test_a_median_that_differs_is_told_with_fewer_epochs_and_the_last_one(monkeypatch, tmp_path):
+    table = load_table("seed-paper")
+    made = SeedPaper(table, Ask(scale="paper", runs=tmp_path, data_dir="", threads=1))
+    right = [0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98]
+    names = ("accuracy", "validation_accuracy", "validation_translation")
+    history = [{**dict.fromkeys(names, value), "seconds": 3.0} for value in right]
+    monkeypatch.setattr(made, "_finished", lambda: {("translation", 0.2, "cnn"): [history]})
+    assert made.seconds() == 3 * len(right)
+    found = judge(table, made.values(), is_smoke=False, remarks=made.remarks())
+    why = made.explanations(found, made.more())
+    key = key_at("translation", 0.2, "cnn", "translation")
+    assert why[key] == "medians over (epochs): 91.00 (2), 93.00 (4), 95.50 (8); last epoch 98.00"
+    assert set(why) == {one.cell.key for one in found if one.word == "differs"}
+    assert [section.title for section in made.more()] == list(made.titles)
+
+
 def test_kept_studies_of_the_seed_paper_are_judged_and_say_how_they_were_trained():
     table = load_table("seed-paper")
     docs = Path(__file__).parents[2] / "docs"
@@ -205,6 +221,9 @@ def test_lines_of_pieces_at_hand_stand_before_kept_ones_of_the_same_words():
     kept = KeptResults(rows=[], sections=[earlier])
     (section,) = kept.completed([own], ["t"])
     assert section.table.rows == [["x", "1"], ["y", "3"]]
+    assert joined([own], [earlier]) == [
+        section
+    ]  # so do those of longer trainings before those of shorter ones
 
 
 def test_trainings_that_explain_an_anchor_differ_in_what_they_say_and_judge_nothing(tmp_path):

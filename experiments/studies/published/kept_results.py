@@ -64,13 +64,16 @@ class KeptResults:
             sections: Those of pieces that are at hand.
             titles: Which of the earlier sections belong to the same table.
         """
-        found = {section.title: section for section in sections}
-        for section in self.sections:
-            if section.title not in titles:
-                continue
-            own = found.get(section.title)
-            found[section.title] = section if own is None else _with_lines(own, section)
-        return list(found.values())
+        return joined(sections, [section for section in self.sections if section.title in titles])
+
+
+def joined(sections: Sequence[Section], others: Sequence[Section]) -> list[Section]:
+    """Return sections and those of others whose titles they lack; where both have a title, with the lines of both."""
+    found = {section.title: section for section in sections}
+    for other in others:
+        own = found.get(other.title)
+        found[other.title] = other if own is None else _with_lines(own, other)
+    return list(found.values())
 
 
 def is_kept(place: Path) -> bool:

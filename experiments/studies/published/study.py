@@ -17,7 +17,7 @@ from ..study import Findings, write_findings
 from .config import PublishedConfig, PublishedPlan
 from .explanations import explain_claims
 from .judgement import SMOKE, Verdict, counts_of, judge, sections_of
-from .kept_results import KeptResults, is_kept
+from .kept_results import KeptResults, is_kept, joined
 from .kept_studies import from_paper
 from .reproductions.anchors import Anchors
 from .reproductions.chip_bill import ChipBill
@@ -73,7 +73,9 @@ def run_published(config: PublishedPlan) -> Answer:
         if name == SeedPaper.table_name and config.scale != "smoke":
             for place in papers:
                 verdicts[name] = filled(table, verdicts[name], from_paper(place))
-        told = [section for source in sources for section in source.more()]
+        told: list[Section] = []
+        for source in sources:
+            told = joined(told, source.more())
         for earlier in kept:
             verdicts[name] = filled(table, verdicts[name], earlier.values(table))
             hours[name] += earlier.hours(table)

@@ -4,25 +4,27 @@ A published value is a median over folds and epochs together, and so is a comput
 on augmented images in the course of the epoch, as is usual; the paper does not say.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
 
-from devices.units import Dimensionless
+from devices.units import Dimensionless, Seconds
 
 from ....commands.train import run_train
 from ....drawing.sections import Section, Table
 from ....runs.options.config import NO_DEVICE, TrainConfig
 from ....runs.options.defaults import resolve
 from ....runs.run_folder import RunFolder
-from ..judgement import Pattern
+from ..judgement import Pattern, Verdict
 from ..kept_studies import MEASURES, key_at
 from ..tables import Key
 from .reproduction import Reproduction
 
 _SHAPE: Final = (1, 28, 28)
+_MISSING: Final = "What the missing epochs change"
 # Part of the epochs after which the running median is shown.
 _PARTS: Final = (0.1, 0.25, 0.5, 1.0)
 
@@ -120,7 +122,34 @@ class SeedPaper(Reproduction):
             f"{self.table.settings['epochs']}."
         )
         table = Table(header=header, rows=rows, align="llll" + "r" * (len(_PARTS) + 1))
-        return [Section(title="What the missing epochs change", text=(text,), table=table)]
+        return [Section(title=_MISSING, text=(text,), table=table)]
+
+    @property
+    @override
+    def titles(self) -> tuple[str, ...]:
+        return (_MISSING,)
+
+    @override
+    def explanations(self, verdicts: Sequence[Verdict], sections: Sequence[Section]) -> dict[Key, str]:
+        tables = [section.table for section in sections if section.title == _MISSING]
+        rows = [row for table in tables if table is not None for row in table.rows]
+        by_key = {
+            key_at(augmentation, float(strength), network, measure): rest
+            for augmentation, strength, network, measure, *rest in rows
+        }
+        return {
+            verdict.cell.key: "medians over (epochs): {}, {}, {}; last epoch {}".format(
+                *by_key[verdict.cell.key][-4:]
+            )
+            for verdict in verdicts
+            if verdict.word == "differs" and "folds" in verdict.remark and verdict.cell.key in by_key
+        }
+
+    @override
+    def seconds(self) -> Seconds:
+        """Return the time that epochs took by the clock, in s: runs note no other."""
+        histories = [history for found in self._finished().values() for history in found]
+        return math.fsum(entry["seconds"] for history in histories for entry in history)
 
     def _wish(self, augmentation: str, strength: Dimensionless, network: str, fold: int) -> TrainConfig:
         folds = self.table.settings["folds"]
