@@ -221,9 +221,8 @@ def test_lines_of_pieces_at_hand_stand_before_kept_ones_of_the_same_words():
     kept = KeptResults(rows=[], sections=[earlier])
     (section,) = kept.completed([own], ["t"])
     assert section.table.rows == [["x", "1"], ["y", "3"]]
-    assert joined([own], [earlier]) == [
-        section
-    ]  # so do those of longer trainings before those of shorter ones
+    # So do those of longer trainings before those of shorter ones.
+    assert joined([own], [earlier]) == [section]
 
 
 def test_trainings_that_explain_an_anchor_differ_in_what_they_say_and_judge_nothing(tmp_path):
