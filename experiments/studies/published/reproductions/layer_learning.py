@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, final
 
 import torch
@@ -21,7 +22,11 @@ from devices.streams import derive_seed, generator
 from devices.units import Dimensionless
 
 Rule = Literal["sgd", "ttv2", "chopped-ttv2", "agad"]
-_IO: Final = {"preset": PresetIOParameters, "default": IOParameters}
+_IO: Final = {
+    "preset": PresetIOParameters,
+    "default": IOParameters,
+    "perfect": partial(IOParameters, is_perfect=True),
+}
 _LOOKS: Final = 20  # at the weights in the course of the training
 
 
@@ -115,7 +120,9 @@ def learn(
     """Let all layers of a rule learn, side by side, to the end.
 
     Construction c has the same target, the same vectors and, up to its factor sigma_r, the same error of the
-    reference on every one of its layers.
+    reference on every one of its layers. With `different_vectors` in the settings, a layer knows only so many
+    vectors, of which each is learned again and again: where they are short, the target pulls weakly, and what noise
+    and a wrong reference do weighs more.
 
     Args:
         rule: The learning rule.
@@ -144,11 +151,17 @@ def learn(
     targets = target.repeat(len(sigmas), 1, 1)
     draws = generator(seed, "vectors")
     array.set_learning_rate(settings["learning_rate"])
+    known = settings.get("different_vectors", 0)
+    pool = torch.randn(constructions, known, ins, generator=draws) if known else None
     looks = sorted({steps * look // _LOOKS for look in range(1, _LOOKS + 1)} - {0})
     errors: list[Tensor] = []
     with torch.no_grad():
         for step in range(1, steps + 1):
-            x = torch.randn(constructions, batch, ins, generator=draws).repeat(len(sigmas), 1, 1)
+            if pool is None:
+                x = torch.randn(constructions, batch, ins, generator=draws)
+            else:
+                x = pool[:, torch.randint(known, (batch,), generator=draws)]
+            x = x.repeat(len(sigmas), 1, 1)
             d = (array(x) - torch.bmm(x, targets.mT)) / batch  # the gradient of half the mean squared error
             array.update(x.transpose(0, 1).contiguous(), d.transpose(0, 1).contiguous())
             array.post_update_step()
