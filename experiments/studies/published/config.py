@@ -24,9 +24,10 @@ class PublishedConfig:
     before: agrees, differs and by how much, or not run.
 
     learning-rules: weight errors of SGD, Tiki-Taka v2, chopped Tiki-Taka v2 and AGAD where the reference is wrong.
-    soft-bounds: MNIST on soft bounds, where SGD must fail and Tiki-Taka must not; needs --data-dir. seed-paper: the
-    tables of Ott et al. (2020) on shifted, turned and noisy images; needs --data-dir. anchors: aihwkit's own
-    LeNet; needs --data-dir. chip-bill: the bill of a chip for an image; what it learned is not computed.
+    learning-rules-lenet: the errors of LeNet on MNIST then; needs --data-dir. soft-bounds: MNIST on soft bounds,
+    where SGD must fail and Tiki-Taka must not; needs --data-dir. seed-paper: the tables of Ott et al. (2020) on
+    shifted, turned and noisy images; needs --data-dir. anchors: aihwkit's own LeNet; needs --data-dir. chip-bill:
+    the bill of a chip for an image; what it learned is not computed.
 
     Finished pieces are not repeated: it can be stopped at any time and started again.
 

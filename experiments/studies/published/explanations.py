@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from ...drawing.sections import Section
+from ...support.statistics import NOTHING
 from .judgement import Pattern, Verdict
 from .tables import Key, PublishedTable, key_of
 
@@ -43,6 +44,8 @@ def explain(
             if match is None:
                 continue
             for head, value in zip(heads[1:-1], values, strict=True):
+                if value == NOTHING:
+                    continue
                 at = float(head.removeprefix("sigma_r "))
                 key = key_of({"states": float(match["states"]), "rule": match["rule"], "sigma_r": at})
                 tried.setdefault(key, []).append((float(value), match["what"]))

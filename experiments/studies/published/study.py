@@ -22,6 +22,7 @@ from .kept_studies import from_paper
 from .reproductions.anchors import Anchors
 from .reproductions.chip_bill import ChipBill
 from .reproductions.learning_rules import LearningRules
+from .reproductions.learning_rules_lenet import LeNetRules
 from .reproductions.reproduction import Ask, Reproduction
 from .reproductions.seed_paper import SeedPaper
 from .reproductions.soft_bounds import SoftBounds
@@ -30,7 +31,7 @@ from .tables import Key, PublishedTable, load_table
 NAME: Final = "published"
 REPRODUCTIONS: Final[dict[str, type[Reproduction]]] = {
     reproduction.table_name: reproduction
-    for reproduction in (LearningRules, SoftBounds, SeedPaper, ChipBill, Anchors)
+    for reproduction in (LearningRules, LeNetRules, SoftBounds, SeedPaper, ChipBill, Anchors)
 }
 
 

@@ -52,16 +52,17 @@ class Learned:
 
 
 def device_of(
-    settings: Mapping[str, Any], states: int, *, is_slow: bool = False
+    settings: Mapping[str, Any], states: int, *, sigma_r: Dimensionless = 0.0, is_slow: bool = False
 ) -> SoftBoundsReferenceDevice:
     """Describe the device: soft bounds, read against a reference at its symmetry point.
 
-    A step is the range 2 over the number of states. The error of the reference is added when the layers are made, so
-    that layers with several of them fit into one array.
+    A step is the range 2 over the number of states.
 
     Args:
         settings: Of the table.
         states: Steps from bound to bound.
+        sigma_r: Spread of the error of the reference. Single layers add theirs once they are made, so that several
+            fit into one array.
         is_slow: Whether it keeps the weights, and has bounds of its own spread.
     """
     bound_dtod = settings["slow_bound_dtod" if is_slow else "bound_dtod"]
@@ -77,25 +78,30 @@ def device_of(
         mult_noise=False,
         up_down_dtod=settings["up_down_dtod"],
         subtract_symmetry_point=True,
-        reference_std=0.0,
+        reference_std=sigma_r,
     )
 
 
-def configuration_of(rule: Rule, settings: Mapping[str, Any], states: int) -> Any:
+def configuration_of(
+    rule: Rule, settings: Mapping[str, Any], states: int, sigma_r: Dimensionless = 0.0, **more: Any
+) -> Any:
     """Return aihwkit's configuration of a rule, with the settings of the table in place of its defaults.
 
     Args:
         rule: The learning rule.
         settings: Of the table.
         states: Steps from bound to bound.
+        sigma_r: Spread of the error of the reference of the devices that the gradient's pulses reach.
+        more: Further fields of the configuration.
     """
-    config: Any = build_config(rule, device_of(settings, states), io_parameters=_IO[settings["io"]])
+    device = device_of(settings, states, sigma_r=sigma_r)
+    config: Any = build_config(rule, device, io_parameters=_IO[settings["io"]], **more)
     if rule == "sgd":
         config.update.desired_bl = settings.get("train_length_of_sgd", config.update.desired_bl)
         return config
     config.update.desired_bl = settings["train_length"]
     compound = config.device
-    compound.unit_cell_devices = [device_of(settings, states), device_of(settings, states, is_slow=True)]
+    compound.unit_cell_devices = [device, device_of(settings, states, is_slow=True)]
     compound.transfer_every = settings["transfer_every"]
     compound.units_in_mbatch = False
     compound.fast_lr, compound.auto_scale = settings["fast_lr"], True

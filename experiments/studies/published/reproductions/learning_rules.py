@@ -101,7 +101,7 @@ class LearningRules(Reproduction):
         for trial in self.settings.get("trials", ()):
             for values in product(*trial["tried"].values()):
                 tried = dict(zip(trial["tried"], values, strict=True))
-                what = ", ".join(_WORDS[setting].format(value) for setting, value in tried.items())
+                what = ", ".join(_words_of(setting, value) for setting, value in tried.items())
                 change = {"steps": _of_value(trial["steps"], tried)} | trial.get("with", {}) | tried
                 for states, rule in product(trial["states"], trial["rules"]):
                     name = f"{trial['kind']}, {states} states, {rule}, {what}"
@@ -289,6 +289,12 @@ class LearningRules(Reproduction):
             for name, piece in self.pieces().items()
             if name.startswith(backend) and piece.file.exists()
         ]
+
+
+def _words_of(setting: str, value: Any) -> str:
+    if setting == "different_vectors" and not value:
+        return "ever new vectors"
+    return _WORDS[setting].format(value)
 
 
 def _of_value(steps: int | Mapping[str, int], tried: Mapping[str, Any]) -> int:

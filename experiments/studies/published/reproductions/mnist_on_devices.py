@@ -24,8 +24,10 @@ from ....runs.training_on_devices import analog_sgd
 from ....support.interruption import Interruption
 from ....support.json_files import read_json, write_json
 from ....support.typed_values import typed
+from .layer_learning import configuration_of
 
 _POWER: Final = "power "
+_REFERENCE: Final = "reference "
 
 
 @final
@@ -35,8 +37,9 @@ class Piece:
 
     Attributes:
         network: "fcn", "cnn" or "lenet".
-        rule: "sgd" or "ttv1".
-        response: See `device_of`.
+        rule: "sgd" or "ttv1"; with a response "reference", see `layer_learning`.
+        response: See `device_of`; or "reference" and the spread of the reference's error, with the devices of
+            `layer_learning`.
         tau: Nominal bound of the devices.
         repeat: Number of the repeat.
         settings: Of the table.
@@ -122,10 +125,16 @@ def digital_network(name: str, *, tanh_after_pool: bool = False) -> nn.Sequentia
 def network_of(piece: Piece) -> nn.Module:
     """Build the network of a piece on its devices, with the mapping of the paper."""
     mapping = MappingParameter(**piece.settings["mapping"])
-    states = piece.settings.get("power", {}).get("states", 0)
-    config: Any = build_config(piece.rule, device_of(piece.response, piece.tau, states), mapping=mapping)
-    if piece.rule == "ttv1":
-        config.device.fast_lr = piece.settings["fast_lr"]
+    config: Any
+    if piece.response.startswith(_REFERENCE):
+        sigma_r, settings = float(piece.response.removeprefix(_REFERENCE)), piece.settings["reference"]
+        rule: Any = piece.rule
+        config = configuration_of(rule, settings, settings["states"], sigma_r, mapping=mapping)
+    else:
+        states = piece.settings.get("power", {}).get("states", 0)
+        config = build_config(piece.rule, device_of(piece.response, piece.tau, states), mapping=mapping)
+        if piece.rule == "ttv1":
+            config.device.fast_lr = piece.settings["fast_lr"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(piece.repeat, "weights"))
         network = digital_network(piece.network, tanh_after_pool=piece.settings.get("tanh_after_pool", False))
