@@ -29,6 +29,7 @@ from .reproductions.soft_bounds import SoftBounds
 from .tables import Key, PublishedTable, load_table
 
 NAME: Final = "published"
+_HOURS: Final = "Hours of processor time; of the seed paper, whose runs note no other, by the clock."
 REPRODUCTIONS: Final[dict[str, type[Reproduction]]] = {
     reproduction.table_name: reproduction
     for reproduction in (LearningRules, LeNetRules, SoftBounds, SeedPaper, ChipBill, Anchors)
@@ -190,8 +191,8 @@ def _overview(
             [name, str(len(of_table)), *(str(counts.get(word, 0)) for word in words), f"{hours[name]:.2f}"]
         )
     return Section(
-        text=(SMOKE[0].upper() + SMOKE[1:] + ".",) if is_smoke else (),
-        table=Table(header=["table", "cells", *words, "processor hours"], rows=lines),
+        text=(*((SMOKE[0].upper() + SMOKE[1:] + ".",) if is_smoke else ()), _HOURS),
+        table=Table(header=["table", "cells", *words, "hours"], rows=lines),
     )
 
 
