@@ -281,7 +281,7 @@ class LearningRules(Reproduction):
 
     def _steps(self, rule: Rule, states: int) -> int:
         steps: int | Mapping[str, Mapping[str, int]] = self.settings["steps"]
-        return steps if isinstance(steps, int) else steps["sgd" if rule == "sgd" else "others"][str(states)]
+        return steps if isinstance(steps, int) else steps[rule][str(states)]
 
     def _finished(self, backend: Backend) -> list[tuple[Piece, Any]]:
         return [
