@@ -39,7 +39,6 @@ class LeNetRules(Reproduction):
         }
 
     def _piece(self, rule: str, sigma: Dimensionless) -> Piece:
-        # The rate is constant: epochs do not depend on how many follow.
         settings = {name: value for name, value in self.settings.items() if name != "sigmas"}
         content = {"rule": rule, "sigma_r": sigma, **settings}
         return Piece(
@@ -69,10 +68,12 @@ class LeNetRules(Reproduction):
     def remarks(self) -> dict[Key, str]:
         found = {}
         for piece in self.pieces().values():
+            history, key = history_of(piece), key_of({"rule": piece.rule, "sigma_r": _sigma_of(piece)})
             if self.is_done(piece):
-                said = f"{len(history_of(piece))} of {self.table.settings['epochs']} epochs, "
-                said += f"{images_of(self.settings)}, one seed"
-                found[key_of({"rule": piece.rule, "sigma_r": _sigma_of(piece)})] = said
+                found[key] = f"{images_of(self.settings)}, one seed"
+            elif history:
+                epochs = f"{len(history)} of {self.table.settings['epochs']} epochs"
+                found[key] = f"not run to the end: {_errors(piece)[-1]:.2f} % after {epochs}"
         return found
 
     @override
