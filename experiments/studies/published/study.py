@@ -86,7 +86,8 @@ def run_published(config: PublishedPlan) -> Answer:
             why = reproduction.explanations(verdicts[name], told)
             verdicts[name] = [replace(one, why=why.get(one.cell.key, "")) for one in verdicts[name]]
         computed = {one.cell.key: one.computed for one in verdicts[name] if one.computed is not None}
-        patterns = [] if reproduction is None else reproduction.patterns(computed)
+        # A smoke run judges no cell, and so no claim about several.
+        patterns = [] if reproduction is None else reproduction.patterns({} if is_smoke else computed)
         if name == LearningRules.table_name:
             patterns = explain_claims(patterns, told)
         sections += sections_of(table, verdicts[name], patterns, title=table.title)
