@@ -15,6 +15,7 @@ from experiments.studies.published.kept_results import KeptResults, joined
 from experiments.studies.published.kept_studies import from_paper, key_at
 from experiments.studies.published.reproductions.anchors import Anchors
 from experiments.studies.published.reproductions.chip_bill import ChipBill
+from experiments.studies.published.reproductions.layer_learning import configuration_of
 from experiments.studies.published.reproductions.learning_rules import LearningRules
 from experiments.studies.published.reproductions.learning_rules_lenet import LeNetRules
 from experiments.studies.published.reproductions.mnist_on_devices import Piece, digital_network, network_of
@@ -266,6 +267,15 @@ def test_trials_name_what_they_change_and_leave_the_judged_settings_alone(tmp_pa
     assert (first.settings["fast_lr"], first.settings["different_vectors"]) == (0.1, 0)
     assert "trials" not in trial.settings
     assert any("ever new vectors" in name for name in pieces)
+    # The paper's choppers are regular; aihwkit's are for AGAD, and random for chopped Tiki-Taka v2.
+    for name, is_random in {
+        "batched, 20 states, chopped-ttv2": False,
+        "also, 20 states, chopped-ttv2, default choppers": True,
+        "search, 20 states, chopped-ttv2, 40 different vectors, gamma_0 4000": True,
+        "batched, 20 states, agad": False,
+    }.items():
+        piece = pieces[name]
+        assert configuration_of(piece.rule, piece.settings, 20).device.in_chop_random is is_random
     # Where a trial left a spread out, the table of trials shows no number, and no cell is explained by it.
     trial.file.parent.mkdir(parents=True)
     errors = [[0.045], [0.05], [0.06]]

@@ -108,6 +108,8 @@ def configuration_of(
     compound.auto_granularity = settings["auto_granularity"]
     if rule != "ttv2":
         compound.in_chop_prob = settings["chopper_probability"]
+        if "choppers" in settings:
+            compound.in_chop_random = settings["choppers"] == "random"
     if rule == "agad":
         compound.tail_weightening = settings["tail_weightening"]
         compound.experimental_correct_accumulation = settings.get("corrects_reads", False)

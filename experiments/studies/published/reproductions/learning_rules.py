@@ -33,6 +33,7 @@ _WORDS: Final = {
     "io": "{} converters",
     "batch": "batch {}",
     "different_vectors": "{} different vectors",
+    "choppers": "{} choppers",
 }
 _SETTLED: Final = "Whether it has settled"
 # Two referees that agree: the difference of means lies within so many of its standard errors over constructions, of
@@ -119,6 +120,10 @@ class LearningRules(Reproduction):
         sigmas = self._sigmas if at is None else tuple(at)
         settings = {name: value for name, value in self.settings.items() if name not in ("states", "trials")}
         settings |= change
+        if rule != "chopped-ttv2" or settings.get("choppers") == "default":
+            settings.pop(
+                "choppers", None
+            )  # SGD and TTv2 have none; those of AGAD are regular by aihwkit's default
         content = {"rule": rule, "states": states, "backend": backend, "sigmas": sigmas, **settings}
         return Piece(
             rule=rule,
