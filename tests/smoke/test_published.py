@@ -1,6 +1,7 @@
 """`xbar published`: a smoke study from end to end, resumed, and looked at."""
 
 import json
+from pathlib import Path
 
 from experiments.cli import main
 
@@ -45,3 +46,18 @@ def test_a_chips_bill_of_an_image_agrees_and_its_training_is_not_run(tmp_path):
     assert main(words) == 0
     rows = json.loads((tmp_path / "out" / "published.json").read_text())["rows"]
     assert [row["verdict"] for row in rows] == ["agrees"] * 5 + ["not run"] * 4
+
+
+def test_of_earlier_studies_the_first_that_is_named_counts(tmp_path):
+    """The kept study trained the seed paper's networks for longer than what `xbar paper` had found."""
+    docs = Path(__file__).parents[2] / "docs"
+    words = ["published", "seed-paper", "--scale", "paper", "--look", "--runs", str(tmp_path)]
+
+    def rows(*earlier):
+        out = tmp_path / str(len(earlier)) / earlier[0]
+        assert main([*words, "--out", str(out), "--from", *(str(docs / name) for name in earlier)]) == 0
+        return json.loads((out / "published.json").read_text())["rows"]
+
+    alone = rows("published")
+    assert rows("published", "paper_mnist.md") == alone
+    assert rows("paper_mnist.md", "published") != alone

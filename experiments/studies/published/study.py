@@ -53,8 +53,7 @@ def run_published(config: PublishedPlan) -> Answer:
         threads=config.threads,
         only=config.only,
     )
-    kept = [KeptResults.read(place) for place in config.from_ if is_kept(place)]
-    papers = [place for place in config.from_ if not is_kept(place)]
+    earlier = [KeptResults.read(place) if is_kept(place) else place for place in config.from_]
     failed: dict[str, str] = {}
     verdicts: dict[str, list[Verdict]] = {}
     sections: list[Section] = []
@@ -72,20 +71,24 @@ def run_published(config: PublishedPlan) -> Answer:
         hours[name] = sum(source.seconds() for source in sources) / 3600
         is_smoke = config.scale == "smoke" and (kind is None or kind.trains)
         verdicts[name] = judged(table, sources, is_smoke=is_smoke)
-        if name == SeedPaper.table_name and config.scale != "smoke":
-            for place in papers:
-                verdicts[name] = filled(table, verdicts[name], from_paper(place))
         told: list[Section] = []
         for source in sources:
             told = joined(told, source.more())
-        for earlier in kept:
-            verdicts[name] = filled(table, verdicts[name], earlier.values(table))
-            hours[name] += earlier.hours(table)
-            told = told if reproduction is None else earlier.completed(told, reproduction.titles)
+        for one in earlier:  # in the order that the user gave: the first that has a value counts
+            if isinstance(one, KeptResults):
+                verdicts[name] = filled(table, verdicts[name], one.values(table))
+                hours[name] += one.hours(table)
+                told = told if reproduction is None else one.completed(told, reproduction.titles)
+            elif name == SeedPaper.table_name and config.scale != "smoke":
+                verdicts[name] = filled(table, verdicts[name], from_paper(one))
         if reproduction is not None:
             why = reproduction.explanations(verdicts[name], told)
-            verdicts[name] = [replace(one, why=why.get(one.cell.key, "")) for one in verdicts[name]]
-        computed = {one.cell.key: one.computed for one in verdicts[name] if one.computed is not None}
+            verdicts[name] = [
+                replace(verdict, why=why.get(verdict.cell.key, "")) for verdict in verdicts[name]
+            ]
+        computed = {
+            verdict.cell.key: verdict.computed for verdict in verdicts[name] if verdict.computed is not None
+        }
         # A smoke run judges no cell, and so no claim about several.
         patterns = [] if reproduction is None else reproduction.patterns({} if is_smoke else computed)
         if name == LearningRules.table_name:
