@@ -4,20 +4,19 @@ One training is judged. Others of the same length say why it differs from what i
 with another seed, with what the script of the printed output had and the table's settings lack.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
 
-from devices.units import Dimensionless, Seconds
+from devices.units import Dimensionless
 
 from ....drawing.sections import Section, Table
 from ..judgement import Verdict
 from ..tables import Key, key_of
-from .mnist_on_devices import Piece, history_of, images_of, train_piece
+from .device_trainings import DeviceTrainings
+from .mnist_on_devices import Piece, history_of, images_of
 from .piece_files import piece_file
-from .reproduction import Reproduction
 
 _LENET: Final = "aihwkit's LeNet, ConstantStep"
 _FIRST: Final = "test error after the first epoch"
@@ -32,15 +31,10 @@ _TESTED: Final = "aihwkit's LeNet: what may explain its first epoch"
 
 
 @final
-class Anchors(Reproduction):
+class Anchors(DeviceTrainings):
     """A training that is judged, and others that are compared with it."""
 
     table_name: ClassVar[str] = "anchors"
-
-    @property
-    @override
-    def work(self) -> Callable[[Piece], object]:
-        return train_piece
 
     @override
     def pieces(self) -> dict[str, Piece]:
@@ -66,10 +60,6 @@ class Anchors(Reproduction):
             file=piece_file(self.ask.runs, self.table_name, content),
             backend=change.get("backend", "batched"),
         )
-
-    @override
-    def is_done(self, piece: Piece) -> bool:
-        return piece.file.exists()
 
     @override
     def values(self) -> dict[Key, Dimensionless]:
@@ -127,11 +117,6 @@ class Anchors(Reproduction):
         key = key_of({"of": _LENET, "what": _FIRST})
         differs = any(verdict.cell.key == key and verdict.word == "differs" for verdict in verdicts)
         return {key: said} if differs and said else {}
-
-    @override
-    def seconds(self) -> Seconds:
-        histories = [history_of(piece) for piece in self.pieces().values()]
-        return math.fsum(entry["cpu_seconds"] for history in histories for entry in history)
 
     def _history(self) -> list[dict[str, float]]:
         return history_of(self.pieces()[_JUDGED])

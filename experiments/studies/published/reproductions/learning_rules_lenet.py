@@ -1,34 +1,28 @@
 """Learning rules against the error of the reference: LeNet on MNIST, the second figure of Rasch et al. (2024)."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Final, final
 
 from typing_extensions import override
 
-from devices.units import Dimensionless, Seconds
+from devices.units import Dimensionless
 
 from ....drawing.sections import Section, Table
 from ..judgement import Pattern
 from ..tables import Key, key_of
-from .mnist_on_devices import Piece, history_of, images_of, train_piece
+from .device_trainings import DeviceTrainings
+from .mnist_on_devices import Piece, history_of, images_of
 from .piece_files import piece_file
-from .reproduction import Reproduction
 
 _COURSE: Final = "LeNet with a wrong reference, epoch by epoch"
 _RULES: Final = ("agad", "chopped-ttv2", "ttv2")
 
 
 @final
-class LeNetRules(Reproduction):
+class LeNetRules(DeviceTrainings):
     """Learning rules x errors of the reference, one seed and construction."""
 
     table_name: ClassVar[str] = "learning-rules-lenet"
-
-    @property
-    @override
-    def work(self) -> Callable[[Piece], object]:
-        return train_piece
 
     @override
     def pieces(self) -> dict[str, Piece]:
@@ -51,10 +45,6 @@ class LeNetRules(Reproduction):
             data_dir=self.ask.data_dir,
             file=piece_file(self.ask.runs, self.table_name, content),
         )
-
-    @override
-    def is_done(self, piece: Piece) -> bool:
-        return piece.file.exists()
 
     @override
     def values(self) -> dict[Key, Dimensionless]:
@@ -119,11 +109,6 @@ class LeNetRules(Reproduction):
     @override
     def titles(self) -> tuple[str, ...]:
         return (_COURSE,)
-
-    @override
-    def seconds(self) -> Seconds:
-        histories = [history_of(piece) for piece in self.pieces().values()]
-        return math.fsum(entry["cpu_seconds"] for history in histories for entry in history)
 
 
 def _sigma_of(piece: Piece) -> Dimensionless:

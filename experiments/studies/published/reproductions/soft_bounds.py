@@ -4,37 +4,31 @@ Cells are judged by trainings with the settings that were fixed first. Others, w
 explain a cell that differs; they change no verdict.
 """
 
-import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
 
 from crossbar.tiles.tile_array import Backend
-from devices.units import Dimensionless, Seconds
+from devices.units import Dimensionless
 
 from ....drawing.sections import Section, Table
 from ..judgement import Pattern, Verdict
 from ..tables import Key, key_of
-from .mnist_on_devices import Piece, history_of, images_of, result_of, train_piece
+from .device_trainings import DeviceTrainings
+from .mnist_on_devices import Piece, history_of, images_of, result_of
 from .piece_files import piece_file
-from .reproduction import Reproduction
 
 _TRAININGS: Final = "Its trainings"
 _EPOCHS: Final = "Its trainings, epoch by epoch"
 
 
 @final
-class SoftBounds(Reproduction):
+class SoftBounds(DeviceTrainings):
     """Networks x rules x responses x bounds x repeats."""
 
     table_name: ClassVar[str] = "soft-bounds"
-
-    @property
-    @override
-    def work(self) -> Callable[[Piece], object]:
-        return train_piece
 
     @override
     def pieces(self) -> dict[str, Piece]:
@@ -80,10 +74,6 @@ class SoftBounds(Reproduction):
             file=piece_file(self.ask.runs, self.table_name, content),
             backend=backend,
         )
-
-    @override
-    def is_done(self, piece: Piece) -> bool:
-        return piece.file.exists()
 
     @override
     def values(self) -> dict[Key, Dimensionless]:
@@ -172,11 +162,6 @@ class SoftBounds(Reproduction):
             if verdict.word == "differs" and said:
                 found[verdict.cell.key] = "; ".join(said)
         return found
-
-    @override
-    def seconds(self) -> Seconds:
-        histories = [history_of(piece) for piece in self.pieces().values()]
-        return math.fsum(entry["cpu_seconds"] for history in histories for entry in history)
 
     def _published_epochs(self, piece: Piece) -> int:
         epochs: int = self.table.settings[piece.response.split()[0]]["epochs"]
