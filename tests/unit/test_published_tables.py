@@ -275,6 +275,10 @@ def test_trials_name_what_they_change_and_leave_the_judged_settings_alone(tmp_pa
     }.items():
         piece = pieces[name]
         assert configuration_of(piece.rule, piece.settings, 20).device.in_chop_random is is_random
+    # Trains of at most five pulses, as the paper says: of SGD, too, which has nothing else to set.
+    for piece in pieces.values():
+        assert configuration_of(piece.rule, piece.settings, piece.states).update.desired_bl == 5
+    assert not {"auto_granularity", "choppers"} & pieces["batched, 20 states, sgd"].settings.keys()
     # Where a trial left a spread out, the table of trials shows no number, and no cell is explained by it.
     trial.file.parent.mkdir(parents=True)
     errors = [[0.045], [0.05], [0.06]]

@@ -96,10 +96,9 @@ def configuration_of(
     """
     device = device_of(settings, states, sigma_r=sigma_r)
     config: Any = build_config(rule, device, io_parameters=_IO[settings["io"]], **more)
-    if rule == "sgd":
-        config.update.desired_bl = settings.get("train_length_of_sgd", config.update.desired_bl)
-        return config
     config.update.desired_bl = settings["train_length"]
+    if rule == "sgd":
+        return config
     compound = config.device
     compound.unit_cell_devices = [device, device_of(settings, states, is_slow=True)]
     compound.transfer_every = settings["transfer_every"]

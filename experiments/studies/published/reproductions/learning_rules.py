@@ -35,6 +35,18 @@ _WORDS: Final = {
     "different_vectors": "{} different vectors",
     "choppers": "{} choppers",
 }
+# Settings of the rules that gather gradients on fast devices and transfer them.
+_OF_TRANSFERS: Final = frozenset(
+    {
+        "slow_bound_dtod",
+        "transfer_every",
+        "tail_weightening",
+        "chopper_probability",
+        "choppers",
+        "fast_lr",
+        "auto_granularity",
+    }
+)
 _SETTLED: Final = "Whether it has settled"
 # Two referees that agree: the difference of means lies within so many of its standard errors over constructions, of
 # which there are few: Student's t for 4 degrees of freedom, two-sided, 1 in 1000.
@@ -120,10 +132,10 @@ class LearningRules(Reproduction):
         sigmas = self._sigmas if at is None else tuple(at)
         settings = {name: value for name, value in self.settings.items() if name not in ("states", "trials")}
         settings |= change
+        if rule == "sgd":
+            settings = {name: value for name, value in settings.items() if name not in _OF_TRANSFERS}
         if rule != "chopped-ttv2" or settings.get("choppers") == "default":
-            settings.pop(
-                "choppers", None
-            )  # SGD and TTv2 have none; those of AGAD are regular by aihwkit's default
+            settings.pop("choppers", None)  # TTv2 has none; those of AGAD are regular by aihwkit's default
         content = {"rule": rule, "states": states, "backend": backend, "sigmas": sigmas, **settings}
         return Piece(
             rule=rule,
