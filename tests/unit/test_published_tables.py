@@ -22,7 +22,7 @@ from experiments.studies.published.reproductions.mnist_on_devices import Piece, 
 from experiments.studies.published.reproductions.reproduction import Ask, Reproduction
 from experiments.studies.published.reproductions.seed_paper import SeedPaper
 from experiments.studies.published.reproductions.soft_bounds import SoftBounds
-from experiments.studies.published.study import filled, judged
+from experiments.studies.published.study import filled, judged, shared
 from experiments.studies.published.tables import Cell, Rule, key_of, load_table, table_names
 from experiments.support.json_files import write_json
 
@@ -163,13 +163,59 @@ def test_a_median_that_differs_is_told_with_fewer_epochs_and_the_last_one(monkey
     names = ("accuracy", "validation_accuracy", "validation_translation")
     history = [{**dict.fromkeys(names, value), "seconds": 3.0} for value in right]
     monkeypatch.setattr(made, "_finished", lambda: {("translation", 0.2, "cnn"): [history]})
+    assert made.told(made.more())[0].holds is None  # shared kernels have no distance
     assert made.seconds() == 3 * len(right)
     found = judge(table, made.values(), is_smoke=False, remarks=made.remarks())
     why = made.explanations(found, made.more())
     key = key_at("translation", 0.2, "cnn", "translation")
     assert why[key] == "medians over (epochs): 91.00 (2), 93.00 (4), 95.50 (8); last epoch 98.00"
     assert set(why) == {one.cell.key for one in found if one.word == "differs"}
-    assert [section.title for section in made.more()] == list(made.titles)
+    assert [section.title for section in made.more()] == list(made.titles)[:1]
+
+
+def test_what_the_seed_paper_says_of_distances_is_judged_by_its_trainings(monkeypatch, tmp_path):
+    """Rotation never, noise from 0.8 on, shifts the more the stronger; a distance at the start is sqrt(2 / 169)."""
+    made = SeedPaper(load_table("seed-paper"), Ask(scale="paper", runs=tmp_path, data_dir="", threads=1))
+
+    def log(near, far):
+        names = ("accuracy", "validation_accuracy", "validation_translation")
+        ends = {"local1 euclidean 1": near, "local1 euclidean 4": far}
+        return [[dict.fromkeys((*names, *ends), 0.5), dict.fromkeys(names, 0.9) | ends]]
+
+    right = {
+        ("rotation", 0.8, "fcn"): log(0.1079, 0.1080),
+        ("noise", 0.4, "fcn"): log(0.1090, 0.1090),
+        ("noise", 0.8, "fcn"): log(0.1070, 0.1075),
+        ("translation", 0.1, "fcn"): log(0.1080, 0.1079),
+        ("translation", 0.4, "fcn"): log(0.0800, 0.0840),
+    }
+    wrong = {
+        ("rotation", 0.8, "fcn"): log(0.1076, 0.1080),
+        ("noise", 0.4, "fcn"): log(0.1076, 0.1090),
+        ("noise", 0.8, "fcn"): log(0.1078, 0.1075),
+        ("translation", 0.4, "fcn"): log(0.1081, 0.1080),
+    }
+    for change, held in [({}, [True] * 5), (wrong, [False] * 5)]:
+        monkeypatch.setattr(made, "_finished", lambda change=change: right | change)
+        assert [claim.holds for claim in made.told(made.more())] == held
+    assert {claim.holds for claim in made.told([])} == {None}
+
+
+def test_augmentations_of_strength_zero_are_one_training(tmp_path):
+    """They change no image: the paper prints one number for all of them, and here one training judges them."""
+    table = load_table("seed-paper")
+    made = SeedPaper(table, Ask(scale="paper", runs=tmp_path, data_dir="", threads=1))
+    same = made.same()
+    published = {cell.key: cell.published for cell in table.cells}
+    assert len(same) == 2 * 3
+    for key, other in same.items():
+        assert published[key] == pytest.approx(published[other], abs=0.001)
+    trained = key_at("translation", 0.0, "cnn", "plain")
+    one = judge(table, {trained: 99.0}, is_smoke=False, remarks={trained: "60 epochs"})
+    found = {verdict.cell.key: verdict.text for verdict in shared(table, one, same)}
+    for kind in ("rotation", "noise", "edge_noise"):
+        assert found[key_at(kind, 0.0, "cnn", "plain")] == "agrees (60 epochs)"
+        assert found[key_at(kind, 0.0, "fcn", "plain")] == "not run"
 
 
 def test_kept_studies_of_the_seed_paper_are_judged_and_say_how_they_were_trained():

@@ -82,6 +82,7 @@ def run_published(config: PublishedPlan) -> Answer:
             elif name == SeedPaper.table_name and config.scale != "smoke":
                 verdicts[name] = filled(table, verdicts[name], from_paper(one))
         if reproduction is not None:
+            verdicts[name] = shared(table, verdicts[name], reproduction.same())
             why = reproduction.explanations(verdicts[name], told)
             verdicts[name] = [
                 replace(verdict, why=why.get(verdict.cell.key, "")) for verdict in verdicts[name]
@@ -91,6 +92,7 @@ def run_published(config: PublishedPlan) -> Answer:
         }
         # A smoke run judges no cell, and so no claim about several.
         patterns = [] if reproduction is None else reproduction.patterns({} if is_smoke else computed)
+        patterns += [] if reproduction is None else reproduction.told([] if is_smoke else told)
         if name == LearningRules.table_name:
             patterns = explain_claims(patterns, told)
         sections += sections_of(table, verdicts[name], patterns, title=table.title)
@@ -155,6 +157,18 @@ def filled(
     values = {key: value for key, (value, _) in kept.items() if value is not None}
     judged_too = judge(table, values, is_smoke=False, remarks={key: said for key, (_, said) in kept.items()})
     return [_better(old, new) for old, new in zip(verdicts, judged_too, strict=True)]
+
+
+def shared(table: PublishedTable, verdicts: Sequence[Verdict], same: Mapping[Key, Key]) -> list[Verdict]:
+    """Judge cells that were not computed by those whose training is the very same.
+
+    Args:
+        table: The table.
+        verdicts: On all of its cells.
+        same: By cell the other one.
+    """
+    found = {verdict.cell.key: (verdict.computed, verdict.remark) for verdict in verdicts}
+    return filled(table, verdicts, {key: found[other] for key, other in same.items()})
 
 
 def _better(old: Verdict, new: Verdict) -> Verdict:

@@ -71,6 +71,18 @@ class Reproduction(ABC):
         """Return the paper's claims about several cells, and whether they hold."""
         return []
 
+    def told(self, sections: Sequence[Section]) -> list[Pattern]:
+        """Return the paper's claims about what `more` shows, and whether they hold.
+
+        Args:
+            sections: Of `more`, and of earlier studies.
+        """
+        return []
+
+    def same(self) -> dict[Key, Key]:
+        """Return by cell another one that the very same training is judged by."""
+        return {}
+
     def more(self) -> list[Section]:
         """Return what else there is to show: a second referee, what was left out, how long it took."""
         return []

@@ -22,7 +22,10 @@ from ..judgement import Pattern, Verdict
 from ..kept_studies import MEASURES, key_at
 from ..tables import Key
 from .reproduction import Reproduction
+from .seed_paper_sharing import DISTANCES_TITLE, claims, distances
 
+# The augmentations of tables B.1 to B.3.
+_OTHERS: Final = ("rotation", "noise", "edge_noise")
 _SHAPE: Final = (1, 28, 28)
 _MISSING: Final = "What the missing epochs change"
 # Part of the epochs after which the running median is shown.
@@ -49,7 +52,7 @@ class SeedPaper(Reproduction):
             for strength in self.settings["strengths"]
         ]
         others = self.settings.get("others", ())
-        points += [(kind, strength) for kind in ("rotation", "noise", "edge_noise") for strength in others]
+        points += [(kind, strength) for kind in _OTHERS for strength in others]
         for fold in range(self.settings["folds"]):
             for augmentation, strength in points:
                 for network in ("fcn", "cnn"):
@@ -88,6 +91,19 @@ class SeedPaper(Reproduction):
         return found
 
     @override
+    def told(self, sections: Sequence[Section]) -> list[Pattern]:
+        return claims(sections)
+
+    @override
+    def same(self) -> dict[Key, Key]:
+        """Return for the augmentations of strength zero, which change no image, the training without shifts."""
+        return {
+            key_at(kind, 0.0, network, "plain"): key_at("translation", 0.0, network, "plain")
+            for kind in _OTHERS
+            for network in ("fcn", "cnn")
+        }
+
+    @override
     def remarks(self) -> dict[Key, str]:
         others = [cell.key for cell in self.table.cells if dict(cell.key)["data"] != "mnist"]
         found: dict[Key, str] = dict.fromkeys(others, "not run: only MNIST is computed")
@@ -122,12 +138,12 @@ class SeedPaper(Reproduction):
             f"{self.table.settings['epochs']}."
         )
         table = Table(header=header, rows=rows, align="llll" + "r" * (len(_PARTS) + 1))
-        return [Section(title=_MISSING, text=(text,), table=table)]
+        return [Section(title=_MISSING, text=(text,), table=table), *distances(self._finished())]
 
     @property
     @override
     def titles(self) -> tuple[str, ...]:
-        return (_MISSING,)
+        return _MISSING, DISTANCES_TITLE
 
     @override
     def explanations(self, verdicts: Sequence[Verdict], sections: Sequence[Section]) -> dict[Key, str]:
