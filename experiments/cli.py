@@ -127,7 +127,7 @@ def _versions() -> str:
 
 
 def _print_completion(words: list[str]) -> None:
-    from .support.completion import completion
+    from .support.options.completion import completion
 
     commands = {command.name: (command.summary, load(command.config)) for command in COMMANDS}
     print(completion(" ".join(words), commands))
@@ -153,6 +153,10 @@ def _dispatch(name: str, words: list[str], *, is_json: bool) -> None:
     if command.threads != "all":
         _set_threads(config.threads)
     function = load(command.function)
+    if "numba" in sys.modules:
+        from .support.compilation import announce_compiling
+
+        announce_compiling()
     if not is_json:
         function(config)
         return

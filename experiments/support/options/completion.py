@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import shtab
 from tyro.conf import Positional
 
-from .figure_formats import KNOWN, WIDTHS
+from ..figure_formats import KNOWN, WIDTHS
 
 _OF_ALL: Final[dict[str, tuple[str, ...] | None]] = {
     "--json": None,
