@@ -321,6 +321,12 @@ def test_trials_name_what_they_change_and_leave_the_judged_settings_alone(tmp_pa
     }.items():
         piece = pieces[name]
         assert configuration_of(piece.rule, piece.settings, 20).device.in_chop_random is is_random
+    # Another seed is tried with all settings as they are judged.
+    other, judged_one = (
+        pieces["also, 100 states, agad, other targets and devices (seed 1)"],
+        pieces["batched, 100 states, agad"],
+    )
+    assert other.settings == judged_one.settings | {"seed": 1}
     # Trains of at most five pulses, as the paper says: of SGD, too, which has nothing else to set.
     for piece in pieces.values():
         assert configuration_of(piece.rule, piece.settings, piece.states).update.desired_bl == 5

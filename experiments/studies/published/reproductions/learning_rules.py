@@ -34,6 +34,7 @@ _WORDS: Final = {
     "batch": "batch {}",
     "different_vectors": "{} different vectors",
     "choppers": "{} choppers",
+    "seed": "other targets and devices (seed {})",
 }
 # Settings of the rules that gather gradients on fast devices and transfer them.
 _OF_TRANSFERS: Final = frozenset(
@@ -80,7 +81,14 @@ def work(piece: Piece) -> None:
     """Let the layers of a piece learn, if they have not."""
     if piece.file.exists():
         return
-    learned = learn(piece.rule, piece.settings, piece.states, piece.sigmas, backend=piece.backend)
+    learned = learn(
+        piece.rule,
+        piece.settings,
+        piece.states,
+        piece.sigmas,
+        backend=piece.backend,
+        seed=piece.settings.get("seed", 0),
+    )
     piece.file.parent.mkdir(parents=True, exist_ok=True)
     write_json(piece.file, asdict(learned))
 
